@@ -1,0 +1,1 @@
+"""Problems that can be launched by bare name: diabetes, fashion, digits."""

@@ -1,0 +1,1 @@
+"""What to try and what was found: reads from cli.py to launching.py, worker.py and space.py."""

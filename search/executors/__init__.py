@@ -1,0 +1,1 @@
+"""How worker processes are placed and kept alive; local.py is the reference."""

@@ -1,0 +1,4 @@
+"""One training run of one Keras model with one optimizer configuration.
+
+Read problem.py (what the user gives), configuration.py (what is asked), trainer.py (what happens), outcome.py.
+"""
