@@ -1,0 +1,361 @@
+"""The command line: parses, calls one function, prints. Read launching.py next.
+
+Every command imports what it runs inside its function: --help, completion and a typing error load neither
+TensorFlow, MLflow, SQLAlchemy nor Optuna.
+"""
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+import optselect
+
+if TYPE_CHECKING:
+    from optselect.search.launching import Surroundings
+
+app = typer.Typer(
+    name="optselect",
+    help="Which optimizer should I use for my Keras model, with which settings?",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+db = typer.Typer(help="The database that keeps studies: state, address, backup.", no_args_is_help=True)
+app.add_typer(db, name="db", rich_help_panel="Keep")
+
+FAILED, INVALID, NOT_FOUND, UNREACHABLE, CONFIGURATION, RETRY = 1, 2, 3, 5, 64, 75
+
+
+def main() -> NoReturn:
+    """Run the command of sys.argv and exit; every failure is one line."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1
+    if debug:
+        os.environ["OPTSELECT_DEBUG"] = "1"
+    try:
+        code = app(arguments, prog_name="optselect", standalone_mode=False)
+    except KeyboardInterrupt:
+        code = 130
+    except Exception as error:  # noqa: BLE001  the one place where anything becomes a line and an exit code
+        if debug:
+            traceback.print_exc()
+        code = explain(error)
+        if arguments[:1] == ["worker"]:
+            code = as_worker_code(code)
+    sys.exit(code or 0)
+
+
+def explain(error: Exception) -> int:
+    """Print one line about an error; returns the exit code of a user's command."""
+    code, message = diagnosis(error)
+    if message:
+        print(f"optselect: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def diagnosis(error: Exception) -> tuple[int, str]:
+    """What went wrong and whose it is."""
+    if isinstance(error, typer.TyperException):
+        return usage_error(error)
+    if isinstance(error, (typer.Abort, BrokenPipeError)):
+        return FAILED, ""
+    from optselect.search.errors import SearchError
+    from optselect.storage.errors import InvalidAddress, NotFound, SchemaMismatch, Unreachable
+    from optselect.trials.errors import TrialsError
+
+    if isinstance(error, (SearchError, TrialsError, InvalidAddress)):
+        return INVALID, str(error)
+    if isinstance(error, NotFound):
+        return NOT_FOUND, str(error)
+    if isinstance(error, (Unreachable, SchemaMismatch)):
+        return UNREACHABLE, str(error)
+    if isinstance(error, OSError) and error.filename:  # a full disk, a closed folder
+        return (
+            UNREACHABLE,
+            f"{error.filename}: {error.strerror}. Set OPTSELECT_HOME to a folder with room that can be written.",
+        )
+    return FAILED, f"{type(error).__name__}: {error} (this is a bug of ours; --debug shows where)"
+
+
+def usage_error(error: typer.TyperException) -> tuple[int, str]:
+    """Click's own words for a mistyped command."""
+    text = error.format_message()
+    # Without a command there is help, already printed, and no message.
+    context = getattr(error, "ctx", None)
+    hint = f" See: {context.command_path} --help" if context is not None and text else ""
+    return error.exit_code, "" if type(error).__name__ == "NoArgsIsHelpError" else text + hint
+
+
+def as_worker_code(code: int) -> int:
+    """The worker contract has codes of its own: engines can match only one "do not restart"."""
+    return {UNREACHABLE: RETRY}.get(code, CONFIGURATION if code in (INVALID, NOT_FOUND) else code)
+
+
+# --- options ------------------------------------------------------------------------------------------
+
+Study = Annotated[str, typer.Argument(help="Name of a study.", show_default=False)]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        help="Address of a PostgreSQL server, postgresql://user@host/database; else OPTSELECT_STORAGE, else the "
+        "embedded server of OPTSELECT_HOME. Password: OPTSELECT_STORAGE_PASSWORD_FILE or PGPASSFILE.",
+        show_default=False,
+    ),
+]
+Tracking = Annotated[
+    str | None,
+    typer.Option(
+        help="Address of an MLflow server; else MLFLOW_TRACKING_URI, else MLflow's tables beside ours.",
+        show_default=False,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="Training processes on this machine; 0 only stores. Default: one per GPU, else per core.",
+        show_default=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Detach = Annotated[bool, typer.Option("--detach", help="Train in the background.")]
+UseLocal = Annotated[
+    bool,
+    typer.Option("--use-local", help="Train the local problem file even if it differs from the study's."),
+]
+
+
+# --- launch and resume --------------------------------------------------------------------------------
+
+
+@app.command(rich_help_panel="Run")
+def launch(
+    problem: Annotated[
+        str, typer.Argument(help="A problem file, or diabetes, fashion, digits.", show_default=False)
+    ],
+    name: Annotated[
+        str | None, typer.Option(help="Name of the study; default: the problem's.", show_default=False)
+    ] = None,
+    optimizers: Annotated[
+        str | None,
+        typer.Option(
+            help="Comma-separated, such as sgd,rmsprop,adam, or all; default: eight and the class you use now.",
+            show_default=False,
+        ),
+    ] = None,
+    tune: Annotated[
+        str, typer.Option(help="What to search of each: auto (by the budget), 1 or all.")
+    ] = "auto",
+    trials: Annotated[int, typer.Option(help="Search trials in all.")] = 24,
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="Epochs of a trial; default: those of the problem's fit.", show_default=False),
+    ] = None,
+    workers: Workers = None,
+    seed: Annotated[int, typer.Option(help="Seed of the study.")] = 0,
+    objective: Annotated[
+        str, typer.Option(help="A validation metric, with :min or :max where its name does not tell.")
+    ] = "val_loss",
+    storage: Storage = None,
+    tracking: Tracking = None,
+    detach: Detach = False,
+    as_json: Json = False,
+) -> int:
+    """Search the optimizer for a Keras model: create a study, or attach to it, and train."""
+    from optselect.search.launching import Staff
+    from optselect.search.launching import launch as launch_study
+    from optselect.search.spec import Request
+
+    request = Request(problem, optimizers, tune, trials, epochs, seed, objective)  # type: ignore[arg-type]
+    return launch_study(request, name, surroundings(storage, tracking, as_json), Staff(workers, detach))
+
+
+@app.command(rich_help_panel="Run")
+def resume(
+    study: Study,
+    trials: Annotated[
+        str | None, typer.Option(help="+N: search N further trials.", metavar="+N", show_default=False)
+    ] = None,
+    workers: Workers = None,
+    storage: Storage = None,
+    tracking: Tracking = None,
+    use_local: UseLocal = False,
+    detach: Detach = False,
+    as_json: Json = False,
+) -> int:
+    """Go on with a study, by name alone, on any machine."""
+    from optselect.search.launching import Staff
+    from optselect.search.launching import resume as resume_study
+
+    place = surroundings(storage, tracking, as_json)
+    return resume_study(study, further_trials(trials), place, Staff(workers, detach), use_local)
+
+
+def further_trials(text: str | None) -> int:
+    from optselect.search.errors import InvalidInput
+
+    if text is None:
+        return 0
+    if not (
+        text.startswith("+") and text[1:].isascii() and text[1:].isdigit() and 0 < int(text[1:]) <= 1_000_000
+    ):
+        raise InvalidInput(
+            f'--trials must say how many more, from +1 to +1000000. Received: "{text}". Write --trials +24.'
+        )
+    return int(text[1:])
+
+
+@app.command(rich_help_panel="Run")
+def worker(
+    study: Annotated[
+        str | None, typer.Argument(help="Name of a study; default: every running one.", show_default=False)
+    ] = None,
+    slots: Annotated[
+        str | None,
+        typer.Option(
+            help="N or gpus: supervise so many training processes instead of training here.",
+            show_default=False,
+        ),
+    ] = None,
+    max_trials: Annotated[
+        int | None, typer.Option(min=1, help="Leave after so many trials.", show_default=False)
+    ] = None,
+    storage: Storage = None,
+    tracking: Tracking = None,
+    use_local: UseLocal = False,
+    slot: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> int:
+    """Join a study from any machine that reaches its database."""
+    from optselect.search.joining import join
+
+    place = surroundings(storage, tracking, False)
+    return join(study, slots, place, max_trials=max_trials, slot=slot, use_local=use_local)
+
+
+# --- look ---------------------------------------------------------------------------------------------
+
+
+@app.command(rich_help_panel="Look")
+def status(study: Study, storage: Storage = None, as_json: Json = False) -> None:
+    """How far a study is: counts by state and by optimizer, workers, the best so far."""
+    from optselect.search.looking import print_status
+
+    print_status(study, surroundings(storage, None, as_json))
+
+
+@app.command(rich_help_panel="Look")
+def trials(study: Study, storage: Storage = None, as_json: Json = False) -> None:
+    """Every trial of a study as a row."""
+    from optselect.search.looking import print_trials
+
+    print_trials(study, surroundings(storage, None, as_json))
+
+
+@app.command(rich_help_panel="Look")
+def studies(storage: Storage = None, as_json: Json = False) -> None:
+    """All studies of the database."""
+    from optselect.search.looking import print_studies
+
+    print_studies(surroundings(storage, None, as_json))
+
+
+@app.command(rich_help_panel="Look")
+def optimizers(as_json: Json = False) -> None:
+    """The catalogue: which arguments of which optimizer are searched, in which ranges."""
+    from optselect.search.looking import print_optimizers
+
+    print_optimizers(as_json)
+
+
+@app.command(rich_help_panel="Look")
+def ui(
+    study: Annotated[str | None, typer.Argument(help="Open this study's curves.", show_default=False)] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port, if it is free.")] = 5000,
+    storage: Storage = None,
+    tracking: Tracking = None,
+) -> None:
+    """Start the MLflow server on this machine and print the link to the curves."""
+    from optselect.search.looking import serve_ui
+
+    serve_ui(study, port, surroundings(storage, tracking, False))
+
+
+# --- keep ---------------------------------------------------------------------------------------------
+
+
+@db.command("status")
+def db_status(storage: Storage = None, as_json: Json = False) -> None:
+    """Where the database is, whether it runs, which versions its tables have."""
+    from optselect.search.keeping import print_database
+
+    print_database(surroundings(storage, None, as_json))
+
+
+@db.command("upgrade")
+def db_upgrade(storage: Storage = None) -> None:
+    """Create or upgrade all tables: ours, Optuna's and MLflow's."""
+    from optselect.search.keeping import upgrade
+
+    upgrade(surroundings(storage, None, False))
+
+
+@db.command("stop")
+def db_stop() -> None:
+    """Stop the embedded server; the next command starts it again."""
+    from optselect.search.keeping import stop_server
+
+    stop_server(surroundings(None, None, False))
+
+
+@db.command("url")
+def db_url(
+    for_optuna: Annotated[bool, typer.Option("--optuna", help="As Optuna's RDBStorage wants it.")] = False,
+    for_mlflow: Annotated[bool, typer.Option("--mlflow", help="As an MLflow tracking URI.")] = False,
+    show_password: Annotated[bool, typer.Option("--show-password", help="Print the password.")] = False,
+    storage: Storage = None,
+) -> None:
+    """Print the address of the database."""
+    from optselect.search.keeping import print_url
+
+    print_url(surroundings(storage, None, False), for_optuna, for_mlflow, show_password)
+
+
+@db.command("backup")
+def db_backup(file: Annotated[Path, typer.Argument(show_default=False)], storage: Storage = None) -> None:
+    """Write studies, trials and curves into one file."""
+    from optselect.search.keeping import write_backup
+
+    write_backup(surroundings(storage, None, False), file)
+
+
+@db.command("restore")
+def db_restore(file: Annotated[Path, typer.Argument(show_default=False)], storage: Storage = None) -> None:
+    """Read a backup into a database that holds no study."""
+    from optselect.search.keeping import read_backup
+
+    read_backup(surroundings(storage, None, False), file)
+
+
+# --- shared -------------------------------------------------------------------------------------------
+
+
+def surroundings(storage: str | None, tracking: str | None, as_json: bool) -> "Surroundings":
+    from optselect.search.launching import Surroundings
+    from optselect.storage.database import default_home
+
+    own_tracking = tracking or os.environ.get("MLFLOW_TRACKING_URI") or None
+    return Surroundings(storage, default_home(os.environ), own_tracking, as_json)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
+    if version:
+        print(f"optselect {optselect.__version__}")
+        raise typer.Exit

@@ -1,0 +1,90 @@
+"""What is one searched dimension of an optimizer, and how do its sampled values become Keras's arguments?
+
+Learning rates, epsilons and weight decays are sampled on a log scale. Momentum, rho and betas are sampled
+as the logarithm of 1 - x, because 0.9, 0.99 and 0.999 are equally far apart for an optimizer; the parameter
+then bears the name one_minus_x. Persons only ever see x.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Scale = Literal["log", "linear", "complement", "choice"]
+Choice = bool | int | float | str | None
+
+
+class Dimension(BaseModel):
+    """One searched constructor argument; bounds are inclusive and those of what is sampled."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    keyword: str
+    """Keras's constructor argument, or warmup_fraction, which becomes warmup_steps."""
+    scale: Scale
+    low: float = 0.0
+    """Of 1 - x where the scale is complement."""
+    high: float = 0.0
+    choices: tuple[Choice, ...] = ()
+
+    @property
+    def parameter(self) -> str:
+        """The name behind the optimizer's prefix: Adam.one_minus_beta_1."""
+        return f"one_minus_{self.keyword}" if self.scale == "complement" else self.keyword
+
+    def suggest(self, trial: Any, optimizer: str) -> Choice:
+        """Ask an Optuna trial for a value, as Keras gets it."""
+        name = f"{optimizer}.{self.parameter}"
+        if self.scale == "choice":
+            chosen: Choice = trial.suggest_categorical(name, self.choices)
+            return chosen
+        value = float(trial.suggest_float(name, self.low, self.high, log=self.scale != "linear"))
+        return 1.0 - value if self.scale == "complement" else value
+
+    def shown_range(self) -> str:
+        """The range in Keras's own values.
+
+        >>> Dimension(keyword="beta_1", scale="complement", low=0.01, high=0.5).shown_range()
+        '0.5 .. 0.99 (log of 1 - x)'
+        """
+        if self.scale == "choice":
+            return " | ".join(str(choice) for choice in self.choices)
+        if self.scale == "complement":
+            return f"{1 - self.high:.5g} .. {1 - self.low:.5g} (log of 1 - x)"
+        return f"{self.low:g} .. {self.high:g} ({self.scale})"
+
+
+def log(keyword: str, low: float, high: float) -> Dimension:
+    """Uniform on a logarithmic scale."""
+    return Dimension(keyword=keyword, scale="log", low=low, high=high)
+
+
+def linear(keyword: str, low: float, high: float) -> Dimension:
+    """Uniform."""
+    return Dimension(keyword=keyword, scale="linear", low=low, high=high)
+
+
+def complement(keyword: str, low: float, high: float) -> Dimension:
+    """1 - x uniform on a logarithmic scale."""
+    return Dimension(keyword=keyword, scale="complement", low=low, high=high)
+
+
+def choice(keyword: str, *choices: Choice) -> Dimension:
+    """One of a few values."""
+    return Dimension(keyword=keyword, scale="choice", choices=choices)
+
+
+def keras_arguments(sampled: Mapping[str, Choice], total_steps: int | None) -> dict[str, Choice]:
+    """Turn sampled values into constructor arguments: only warmup_fraction has another name there.
+
+    Args:
+        total_steps: batches of the whole training; where it is unknown there is no warm-up.
+
+    >>> keras_arguments({"learning_rate": 0.1, "warmup_fraction": 0.05}, total_steps=200)
+    {'learning_rate': 0.1, 'warmup_steps': 10}
+    """
+    arguments = dict(sampled)
+    if "warmup_fraction" in arguments:
+        fraction = float(arguments.pop("warmup_fraction") or 0)
+        arguments["warmup_steps"] = round(fraction * (total_steps or 0))
+    return arguments

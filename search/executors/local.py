@@ -1,0 +1,223 @@
+"""How do worker processes stay alive on this machine? One child per slot, restarted by what its exit code says.
+
+The supervisor trains nothing and imports no TensorFlow. A child leads a session of its own, so that Ctrl-C
+reaches the supervisor alone, which then lets the children drain.
+"""
+
+import enum
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+FAST_SECONDS = 10.0
+"""A child that lived shorter than this crashed fast."""
+MOST_FAST_CRASHES = 5
+GRACE_SECONDS = 30.0
+"""From SIGTERM to SIGKILL."""
+LONGEST_PAUSE_SECONDS = 30.0
+
+DONE, MISCONFIGURED, DEVICE_LOST, RETRY, INTERRUPTED = 0, 64, 70, 75, 130
+
+
+class Verdict(enum.Enum):
+    """What to do with a slot whose child ended."""
+
+    CLOSE = "close"
+    """Its work is over."""
+    FAIL = "fail"
+    """Starting it again would end the same way."""
+    RESTART = "restart"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A verdict and, before a restart, the pause."""
+
+    verdict: Verdict
+    pause_seconds: float = 0.0
+
+
+def after_exit(code: int, lived_seconds: float, fast_crashes: int) -> Step:
+    """Decide by a child's exit code, how long it lived and how many fast crashes came before in a row.
+
+    >>> after_exit(0, 100.0, 0).verdict
+    <Verdict.CLOSE: 'close'>
+    >>> after_exit(64, 2.0, 0).verdict
+    <Verdict.FAIL: 'fail'>
+    >>> after_exit(-9, 100.0, 0)
+    Step(verdict=<Verdict.RESTART: 'restart'>, pause_seconds=0.5)
+    >>> after_exit(1, 2.0, 4).verdict
+    <Verdict.FAIL: 'fail'>
+    """
+    if code in (DONE, INTERRUPTED):
+        return Step(Verdict.CLOSE)
+    if code == MISCONFIGURED:
+        return Step(Verdict.FAIL)
+    if lived_seconds >= FAST_SECONDS:
+        return Step(Verdict.RESTART, 0.5)
+    if code != RETRY and fast_crashes + 1 >= MOST_FAST_CRASHES:
+        return Step(Verdict.FAIL)
+    return Step(Verdict.RESTART, min(LONGEST_PAUSE_SECONDS, 0.5 * 2**fast_crashes))
+
+
+@dataclass
+class Slot:
+    """A place for one child: its device, its log file, and the child that runs there now."""
+
+    number: int
+    device: str
+    log_file: Path
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    start_at: float = 0.0
+    fast_crashes: int = 0
+    last_code: int | None = None
+    closed: bool = False
+
+
+@dataclass
+class Supervisor:
+    """Keeps one child per slot alive until the work is over or it is told to stop.
+
+    Call `poll` a few times a second; nothing happens in between.
+    """
+
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    slots: list[Slot]
+    on_death: Callable[[], object]
+    """Called after a child was killed or crashed, so that its ticket waits for no lease."""
+    stopping: bool = False
+    _kill_at: float = field(default=0.0, repr=False)
+
+    def poll(self) -> None:
+        """Reap, restart, and once told to stop, kill what outlives the grace period."""
+        for slot in self.slots:
+            if slot.process is not None:
+                self._reap(slot)
+            elif not slot.closed and not self.stopping and time.monotonic() >= slot.start_at:
+                self._start(slot)
+        if self.stopping and time.monotonic() > self._kill_at:
+            self.kill()
+
+    @property
+    def alive(self) -> bool:
+        """Whether a child runs or will run again."""
+        return any(slot.process is not None or not (slot.closed or self.stopping) for slot in self.slots)
+
+    def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
+        """Ask every child to drain; restart nothing from now on."""
+        self.stopping = True
+        self._kill_at = time.monotonic() + grace_seconds
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End every child at once; their leases are released by whoever finds them dead."""
+        self.stopping = True
+        self._signal(signal.SIGKILL)
+
+    def exit_code(self) -> int:
+        """The supervisor's own exit code by the worker contract."""
+        codes = [slot.last_code for slot in self.slots]
+        if MISCONFIGURED in codes:
+            return MISCONFIGURED
+        if codes and all(code == DEVICE_LOST for code in codes):
+            return DEVICE_LOST
+        if self.stopping:
+            return RETRY
+        crashes = [code for code in codes if code not in (None, DONE, RETRY, INTERRUPTED)]
+        return DONE if not crashes else as_exit_code(crashes[0])
+
+    def last_words(self, lines: int = 8) -> str:
+        """The end of the log of a slot that failed, for the person who must repair it."""
+        for slot in self.slots:
+            if slot.last_code not in (None, DONE, RETRY, INTERRUPTED):
+                return "\n".join(slot.log_file.read_text(errors="replace").splitlines()[-lines:])
+        return ""
+
+    # --- one slot ---
+
+    def _start(self, slot: Slot) -> None:
+        slot.log_file.parent.mkdir(parents=True, exist_ok=True)
+        with slot.log_file.open("ab") as log:
+            slot.process = subprocess.Popen(
+                [*self.command, "--slot", str(slot.number)],
+                env={**self.environment, **training_environment(slot.device, os.getpid())},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        slot.started = time.monotonic()
+
+    def _reap(self, slot: Slot) -> None:
+        assert slot.process is not None
+        code = slot.process.poll()
+        if code is None:
+            return
+        slot.process, slot.last_code = None, code
+        lived = time.monotonic() - slot.started
+        step = after_exit(code, lived, slot.fast_crashes)
+        slot.fast_crashes = slot.fast_crashes + 1 if lived < FAST_SECONDS else 0
+        slot.closed = step.verdict is not Verdict.RESTART
+        slot.start_at = time.monotonic() + step.pause_seconds
+        if code not in (DONE, MISCONFIGURED, RETRY, INTERRUPTED):
+            self.on_death()
+
+    def _signal(self, number: int) -> None:
+        for slot in self.slots:
+            if slot.process is not None:
+                slot.process.send_signal(number)
+
+
+def worker_slots(count: int, devices: Sequence[str], log_folder: Path) -> list[Slot]:
+    """Slots on the machine's GPUs in turn, or on the CPU where there is none."""
+    return [
+        Slot(number, devices[number % len(devices)] if devices else "", log_folder / f"worker-{number}.log")
+        for number in range(count)
+    ]
+
+
+def worker_command(study: str, extra: Sequence[str] = ()) -> list[str]:
+    """The command of one training process, run by this very interpreter."""
+    return [sys.executable, "-m", "optselect", "worker", study, *extra]
+
+
+def training_environment(device: str, supervisor: int) -> dict[str, str]:
+    """What a training process needs: one device, one thread.
+
+    Two single-threaded trainings on two cores beat two that share all threads, by time and by CPU.
+    """
+    return {
+        "CUDA_VISIBLE_DEVICES": device,
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        "TF_NUM_INTRAOP_THREADS": "1",
+        "TF_NUM_INTEROP_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "KERAS_BACKEND": "tensorflow",
+        "PYTHONUNBUFFERED": "1",
+        "OPTSELECT_SUPERVISOR": str(supervisor),
+    }
+
+
+def visible_gpus(environment: Mapping[str, str], proc: Path = Path("/proc/driver/nvidia/gpus")) -> list[str]:
+    """The GPUs a worker may use: those CUDA_VISIBLE_DEVICES names, else all the driver shows."""
+    named = environment.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [device.strip() for device in named.split(",") if device.strip() not in ("", "-1")]
+    return [str(number) for number, _ in enumerate(sorted(proc.iterdir()))] if proc.is_dir() else []
+
+
+def as_exit_code(code: int) -> int:
+    """A process's return code as a shell shows it: 137 for SIGKILL.
+
+    >>> as_exit_code(-9), as_exit_code(3)
+    (137, 3)
+    """
+    return 128 - code if code < 0 else code

@@ -1,0 +1,89 @@
+"""What do the db commands do? They show, upgrade, stop, save and restore the database of studies."""
+
+import json
+import os
+from pathlib import Path
+
+from rich.console import Console
+
+from optselect.search.errors import InvalidInput
+from optselect.search.launching import Surroundings
+from optselect.storage import embedded
+from optselect.storage.backup import backup, restore
+from optselect.storage.database import Database, make_engine, open_database
+from optselect.storage.initialise import ensure_mlflow, initialise, mlflow_url, read_state
+
+
+def upgrade(place: Surroundings) -> None:
+    """Bring all tables to the installed versions."""
+    database = open_database(place.storage, place.home, os.environ)
+    before = stored_versions(database)
+    initialise(database)
+    ensure_mlflow(database)
+    after = stored_versions(database)
+    for name, version in after.items():
+        old = before.get(name)
+        print(f"{name:<20} {version}" + ("" if old == version else f"   (was {old or 'not there'})"))
+
+
+def stored_versions(database: Database) -> dict[str, str]:
+    """Which versions made the tables; empty where there are none."""
+    state = read_state(make_engine(database, pooled=False))
+    return {} if state is None else {"revision": state[0] or "none", **state[1]}
+
+
+def print_database(place: Surroundings) -> None:
+    """Where the database is and whether it runs; starts nothing."""
+    if place.storage or os.environ.get("OPTSELECT_STORAGE"):
+        database = open_database(place.storage, place.home, os.environ)
+        facts: dict[str, object] = {"embedded": False, "running": True, "url": database.masked}
+    else:
+        facts = {"embedded": True, "home": str(place.home), **vars(embedded.server_state(place.home))}
+        database = open_database(None, place.home, os.environ) if facts["running"] else None  # type: ignore[assignment]
+    facts["versions"] = stored_versions(database) if database is not None else {}
+    facts = {name: str(value) if isinstance(value, Path) else value for name, value in facts.items()}
+    if place.as_json:
+        print(json.dumps({"schema": 1, **facts}, indent=2))
+        return
+    for name, value in facts.items():
+        shown = (
+            ", ".join(f"{key} {text}" for key, text in value.items()) if isinstance(value, dict) else value
+        )
+        print(f"{name:<16} {shown}")
+
+
+def stop_server(place: Surroundings) -> None:
+    """Stop the embedded server."""
+    stopped = embedded.stop(place.home)
+    print("stopped; the next command starts it again" if stopped else "no embedded server was running")
+
+
+def print_url(place: Surroundings, for_optuna: bool, for_mlflow: bool, show_password: bool) -> None:
+    """The address for other programs."""
+    if for_optuna and for_mlflow:
+        raise InvalidInput("Only one of --optuna and --mlflow can be given. Received: both.")
+    database = place.open()
+    if for_mlflow:
+        ensure_mlflow(database)
+    url = (
+        database.url.update_query_dict({"options": "-csearch_path=optuna"})
+        if for_optuna
+        else mlflow_url(database)
+        if for_mlflow
+        else database.url
+    )
+    Console(highlight=False, markup=False).print(
+        url.render_as_string(hide_password=not show_password), soft_wrap=True
+    )
+
+
+def write_backup(place: Surroundings, file: Path) -> None:
+    """Save everything into one file."""
+    backup(place.open(), file)
+    print(f"{file}: {file.stat().st_size / 1e6:.1f} MB")
+
+
+def read_backup(place: Surroundings, file: Path) -> None:
+    """Restore a backup into a database without studies."""
+    restore(place.open(), file)
+    print("restored. See: optselect studies")

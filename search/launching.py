@@ -1,0 +1,302 @@
+"""What happens between a command and the first trial? Describe, store, supervise, summarise."""
+
+import json
+import os
+import subprocess
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from sqlalchemy import Engine
+
+from optselect.search.describing import Describer, stored_description
+from optselect.search.errors import InvalidInput
+from optselect.search.executors.local import worker_command
+from optselect.search.planning import first_tickets, search_tickets
+from optselect.search.source import bundle_hash, local_hash, read_bundle
+from optselect.search.spec import SPEC_VERSION, Request, StudySpec, differences, resolve, study_name
+from optselect.search.standing import standing, status_json
+from optselect.search.supervising import Ending, default_workers, log_folder, supervise
+from optselect.search.tables import NO_VERDICT, next_commands, summary
+from optselect.storage import overview, studies
+from optselect.storage.database import Database, child_environment, make_engine, open_database
+from optselect.storage.initialise import initialise
+from optselect.storage.studies import NewStudy, StoredStudy
+from optselect.storage.tracking import experiment_link
+from optselect.storage.tracking_server import running_server
+from optselect.trials.bundled import bundled_problems, resolve_problem
+from optselect.trials.description import ProblemDescription
+
+NO_USABLE_TRIAL = 4
+SUPERVISOR_FAILED = 1
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Where a command works and how it speaks."""
+
+    storage: str | None
+    home: Path
+    tracking: str | None = None
+    as_json: bool = False
+    debug: bool = False
+
+    def open(self) -> Database:
+        """The database, ready to use."""
+        database = open_database(self.storage, self.home, os.environ)
+        initialise(database)
+        return database
+
+
+@dataclass(frozen=True)
+class Staff:
+    """Who does the work."""
+
+    workers: int | None = None  # None: as many as this machine carries
+    detach: bool = False
+
+    def count(self) -> int:
+        return default_workers(os.environ) if self.workers is None else self.workers
+
+
+def launch(request: Request, name: str | None, place: Surroundings, staff: Staff) -> int:
+    """Create a study, or attach to the one of the same spec, and serve it; returns the exit code."""
+    problem = resolve_problem(request.problem)
+    name = study_name(name, problem)
+    describer = Describer.start(problem)
+    try:
+        database = place.open()
+        engine = make_engine(database)
+        study = find_or_create(request, name, problem, describer, database, engine, place)
+    finally:
+        describer.close()
+    return serve(study, database, engine, place, staff)
+
+
+def resume(name: str, more: int, place: Surroundings, staff: Staff, use_local: bool) -> int:
+    """Go on with a stored study, with `more` further search trials; returns the exit code."""
+    database = place.open()
+    engine = make_engine(database)
+    study = studies.load_study(engine, name)
+    tickets = []
+    if more:
+        counts = standing(study, overview.list_trials(engine, study.id)).by_optimizer
+        already = {optimizer: sum(tally.counts.values()) for optimizer, tally in counts.items()}
+        tickets = search_tickets(study.spec["optimizers"], already, more, study.spec["seed"])
+    studies.reopen_study(engine, study.id, tickets)
+    study = studies.load_study(engine, name)
+    return serve(study, database, engine, place, staff, ("--use-local",) if use_local else ())
+
+
+# --- creating -----------------------------------------------------------------------------------------
+
+
+def find_or_create(
+    request: Request,
+    name: str,
+    problem: Path,
+    describer: Describer,
+    database: Database,
+    engine: Engine,
+    place: Surroundings,
+) -> StoredStudy:
+    """The study of that name where it is the same one, else a new one; raises InvalidInput where it is another."""
+    bundled = request.problem in bundled_problems() and not Path(request.problem).is_file()
+    stored = studies.find_study(engine, name)
+    if stored is not None and local_hash(problem, stored.bundle) == stored.bundle_sha256:
+        description = stored_description(stored)  # the same source: no need to build the model
+        refuse_another(stored, resolve(request, description, bundled, Path.cwd()), stored.bundle_sha256)
+        return stored
+    description = describer.result()
+    spec = resolve(request, description, bundled, Path.cwd())
+    bundle = read_bundle(problem, description.modules)
+    if stored is not None:
+        refuse_another(stored, spec, bundle_hash(bundle))
+        return stored
+    return create(new_study(name, spec, description, bundle, place.tracking), spec, database, engine)
+
+
+def new_study(
+    name: str, spec: StudySpec, problem: ProblemDescription, bundle: dict[str, str], tracking: str | None
+) -> NewStudy:
+    return NewStudy(
+        name=name,
+        spec=spec.model_dump(mode="json"),
+        spec_version=SPEC_VERSION,
+        problem=problem.to_json(),
+        bundle=bundle,
+        bundle_sha256=bundle_hash(bundle),
+        data_hash=problem.data_hash,
+        versions=dict(problem.versions),
+        objective=spec.objective,
+        direction=spec.direction,
+        tracking_uri=tracking,
+    )
+
+
+def create(study: NewStudy, spec: StudySpec, database: Database, engine: Engine) -> StoredStudy:
+    """Store the study and all its tickets; where another launcher was faster, its study must be the same."""
+    from optselect.search.study import create_optuna_study  # Optuna costs 0.3 s: only where it is needed
+
+    with studies.creating(engine) as connection:
+        stored = studies.find_study(connection, study.name)
+        if stored is None:
+            create_optuna_study(database, study.name, spec.direction)
+            tickets = first_tickets(spec.optimizers, spec.trials, spec.seed)
+            return studies.insert_study(connection, study, tickets)
+    refuse_another(stored, spec, study.bundle_sha256)
+    return stored
+
+
+def refuse_another(stored: StoredStudy, wanted: StudySpec, wanted_hash: str) -> None:
+    changes = list(differences(stored.spec, wanted))
+    if wanted_hash != stored.bundle_sha256:
+        changes.append(f"the problem's source {stored.bundle_sha256[:12]} -> {wanted_hash[:12]}")
+    if changes:
+        raise InvalidInput(
+            f'Study "{stored.name}" exists with another spec: {"; ".join(changes)}. '
+            f"Launch this one under another --name, or go on with the stored one: optselect resume {stored.name}"
+        )
+
+
+# --- serving ------------------------------------------------------------------------------------------
+
+
+def serve(
+    study: StoredStudy,
+    database: Database,
+    engine: Engine,
+    place: Surroundings,
+    staff: Staff,
+    extra: tuple[str, ...] = (),
+) -> int:
+    """Do the study's work on this machine and say how it ended."""
+    console = Console(stderr=True, highlight=False)
+    count = staff.count()
+    if study.state == "finished":
+        return conclude(study, database, engine, place, Ending(0, "", ""))
+    if count == 0 or staff.detach:
+        if count:
+            detach(study, count, database, place, extra)
+        return report_stored(study, database, engine, place, detached=count > 0)
+    if not place.as_json:
+        console.print(opening(study, count, database))
+    ending = supervise(database, study, count, tracking=place.tracking, extra=extra, quiet=place.as_json)
+    return conclude(study, database, engine, place, ending)
+
+
+def opening(study: StoredStudy, count: int, database: Database) -> str:
+    """What is about to happen, in two lines."""
+    tuned = {name: [d["keyword"] for d in dimensions] for name, dimensions in study.spec["space"].items()}
+    most = max(tuned.values(), key=len)
+    what = "the learning rate of each" if most == ["learning_rate"] else f"up to {len(most)} arguments each"
+    return (
+        f"study {study.name}: {len(tuned)} optimizers, {study.budget} search trials of up to {study.spec['epochs']} "
+        f"epochs, tuning {what}; objective {study.objective}\n"
+        f"{count} worker{'s' if count > 1 else ''}, logs in {log_folder(database, study)}"
+    )
+
+
+def conclude(
+    study: StoredStudy, database: Database, engine: Engine, place: Surroundings, ending: Ending
+) -> int:
+    """Print the summary, or why there is none, and return the exit code of a user's command."""
+    study = studies.load_study(engine, study.name)
+    trials = overview.list_trials(engine, study.id)
+    out, err = Console(highlight=False), Console(stderr=True, highlight=False)
+    finished = study.state == "finished"
+    if place.as_json:
+        print(json.dumps(study_status(study, database, engine), indent=2))
+    else:
+        out.print(summary(study, trials))
+        if finished:
+            out.print(NO_VERDICT, style="dim")
+        out.print(next_commands(study, finished), soft_wrap=True)
+    if ending.curves_behind:
+        err.print(
+            f"MLflow lacks some curves ({ending.curves_behind}); they are safe in Postgres.", style="yellow"
+        )
+    if not finished and ending.code == 130:
+        err.print(f"Stopped here. To go on: optselect resume {study.name}")
+        return 130
+    if ending.code not in (0, 75):
+        err.print(f"The workers could not go on. The end of their log:\n{ending.last_words}", markup=False)
+        return SUPERVISOR_FAILED
+    if not finished:
+        err.print(f"Not finished yet. To go on: optselect resume {study.name}")
+        return ending.code
+    return 0 if standing(study, trials).search.best is not None else no_usable_trial(trials, err)
+
+
+def no_usable_trial(trials: list[overview.TrialRow], err: Console) -> int:
+    reasons = [trial.message for trial in trials if trial.message]
+    err.print(
+        f"No trial ended with a value. The first reason: {reasons[0] if reasons else 'unknown'}", markup=False
+    )
+    return NO_USABLE_TRIAL
+
+
+def study_status(study: StoredStudy, database: Database, engine: Engine) -> dict[str, Any]:
+    """The answer of `status --json`."""
+    trials, staff = overview.list_trials(engine, study.id), overview.list_workers(engine, study.id)
+    return status_json(study, trials, staff, database.masked, tracking_link(study, database))
+
+
+def tracking_link(study: StoredStudy, database: Database) -> str | None:
+    """The study's page, where an MLflow server is known."""
+    own = os.environ.get("MLFLOW_TRACKING_URI") or study.tracking_uri
+    address = own if own and own.startswith(("http://", "https://")) else None
+    address = address or (None if own else running_server(database))
+    if address is None or study.mlflow_experiment_id is None:
+        return None
+    return experiment_link(address, study.mlflow_experiment_id)
+
+
+def report_stored(
+    study: StoredStudy, database: Database, engine: Engine, place: Surroundings, detached: bool
+) -> int:
+    if place.as_json:
+        print(json.dumps(study_status(study, database, engine), indent=2))
+        return 0
+    out = Console(highlight=False)
+    out.print(
+        f"study {study.name}: {study.budget} search trials stored"
+        + (", training in the background" if detached else "")
+    )
+    if detached:
+        out.print(
+            f"  optselect status {study.name}   how far it is\n  log: {log_folder(database, study) / 'supervisor.log'}",
+            soft_wrap=True,
+        )
+    else:
+        out.print(
+            f"  optselect resume {study.name}   train here\n  optselect worker {study.name}   join from any machine",
+            soft_wrap=True,
+        )
+    return 0
+
+
+def detach(
+    study: StoredStudy, count: int, database: Database, place: Surroundings, extra: tuple[str, ...]
+) -> None:
+    """Start the supervisor as a process of its own that outlives this command."""
+    logs = log_folder(database, study)
+    logs.mkdir(parents=True, exist_ok=True)
+    handed_over = (
+        database.home / "run" / f"detached-{uuid.uuid4().hex}"
+    )  # the password file's, removed at its end
+    environment = child_environment(database, os.environ, handed_over)
+    environment["OPTSELECT_HANDED_OVER"] = str(handed_over)
+    if place.tracking:
+        environment["MLFLOW_TRACKING_URI"] = place.tracking
+    with (logs / "supervisor.log").open("ab") as log:
+        subprocess.Popen(
+            worker_command(study.name, ("--slots", str(count), *extra)),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )

@@ -1,0 +1,140 @@
+"""What do the reading commands print? stdout holds the answer, as tables or as JSON."""
+
+import contextlib
+import json
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rich.console import Console
+from sqlalchemy import Engine
+
+from optselect.search import tables
+from optselect.search.launching import Surroundings, study_status
+from optselect.search.standing import standing, trials_json
+from optselect.storage import overview
+from optselect.storage.database import Database, make_engine
+from optselect.storage.errors import NotFound
+from optselect.storage.studies import StoredStudy, load_study
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A database ready to be read."""
+
+    database: Database
+    engine: Engine
+
+
+def opened(place: Surroundings) -> Opened:
+    database = place.open()
+    return Opened(database, make_engine(database))
+
+
+def print_status(name: str, place: Surroundings) -> None:
+    """How far a study is."""
+    here = opened(place)
+    study = load_study(here.engine, name)
+    if place.as_json:
+        print(json.dumps(study_status(study, here.database, here.engine), indent=2))
+        return
+    out = console()
+    trials = overview.list_trials(here.engine, study.id)
+    out.print(f"{study.state}; objective {study.objective} ({study.direction})")
+    out.print(tables.progress_table(study, trials))
+    for phase, tally in standing(study, trials).evaluation.items():
+        out.print(f"{phase}: {tally.ended} of {sum(tally.counts.values())} runs done")
+    for worker in overview.list_workers(here.engine, study.id):
+        out.print(
+            f"worker on {worker.host}, {worker.device}, pid {worker.pid}: last sign {worker.seconds_silent:.0f} s ago"
+        )
+
+
+def print_trials(name: str, place: Surroundings) -> None:
+    """Every trial as a row."""
+    here = opened(place)
+    study = load_study(here.engine, name)
+    trials = overview.list_trials(here.engine, study.id)
+    if place.as_json:
+        print(json.dumps(trials_json(trials), indent=2))
+    else:
+        console().print(tables.trials_table(study, trials))
+
+
+def print_studies(place: Surroundings) -> None:
+    """All studies."""
+    rows = overview.list_studies(opened(place).engine)
+    if place.as_json:
+        print(json.dumps({"schema": 1, "studies": [study_json(row) for row in rows]}, indent=2))
+    elif rows:
+        console().print(tables.studies_table(rows))
+    else:
+        console().print("No study yet. Start one: optselect launch diabetes")
+
+
+def study_json(row: overview.StudyRow) -> dict[str, object]:
+    return {**vars(row), "created_at": row.created_at.isoformat()}
+
+
+def print_optimizers(as_json: bool) -> None:
+    """The catalogue."""
+    if as_json:
+        print(json.dumps(tables.optimizers_json(), indent=2))
+    else:
+        console().print(tables.optimizers_table())
+
+
+def console() -> Console:
+    return Console(highlight=False)
+
+
+# --- MLflow -------------------------------------------------------------------------------------------
+
+
+def serve_ui(name: str | None, port: int, place: Surroundings) -> None:
+    """Start MLflow over the study's curves and wait for Ctrl-C; a server elsewhere only needs its link."""
+    from optselect.search.supervising import run_folder
+    from optselect.storage.tracking_server import serving
+
+    here = opened(place)
+    study = None if name is None else load_study(here.engine, name)
+    elsewhere = place.tracking or (study.tracking_uri if study else None)
+    if elsewhere:
+        console().print(link(study, elsewhere), soft_wrap=True)
+        return
+    with run_folder(here.database.home) as folder, serving(here.database, port, folder) as server:
+        console().print(link(study, server.address), soft_wrap=True)
+        if server.process is None:
+            console().print("(a server that runs already)")
+            return
+        console().print("Ctrl-C stops the server; the curves stay.")
+        with stopped_by_signal() as ended:
+            while not ended.wait(1.0) and server.process.poll() is None:
+                pass
+
+
+def link(study: StoredStudy | None, address: str) -> str:
+    from optselect.storage.tracking import experiment_link
+
+    if study is None:
+        return address
+    if study.mlflow_experiment_id is None:
+        raise NotFound(
+            f'Study "{study.name}" has no curves yet: its first worker has not started. See: optselect status {study.name}'
+        )
+    return experiment_link(address, study.mlflow_experiment_id)
+
+
+@contextlib.contextmanager
+def stopped_by_signal() -> Iterator[threading.Event]:
+    """An event that SIGTERM or Ctrl-C sets, so that the server is stopped in good order."""
+    ended = threading.Event()
+    old = {
+        number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield ended
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

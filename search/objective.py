@@ -1,0 +1,56 @@
+"""Which metric decides, and is less of it better or more?"""
+
+import difflib
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+from optselect.search.errors import InvalidInput
+
+Direction = Literal["minimize", "maximize"]
+
+LESS_IS_BETTER = re.compile(
+    r"loss|mse|mae|mape|msle|error|crossentropy|hinge|poisson|divergence|false_|perplexity|logcosh|rmse"
+)
+MORE_IS_BETTER = re.compile(
+    r"acc|auc|precision|recall|f1|fbeta|r2|iou|true_|similarity|kappa|dice|bleu|sensitivity|specificity|psnr"
+)
+
+
+def parse_objective(text: str, metrics: Sequence[str]) -> tuple[str, Direction]:
+    """Split "val_auc:max" into the metric and Optuna's direction; without a suffix the name tells.
+
+    Args:
+        metrics: what `fit` reports for this model.
+
+    Raises:
+        InvalidInput: no validation metric of that name, or a name that does not tell its direction.
+
+    >>> parse_objective("val_accuracy", ["loss", "val_loss", "val_accuracy"])
+    ('val_accuracy', 'maximize')
+    """
+    name, _, suffix = text.strip().partition(":")
+    if suffix not in ("", "min", "max"):
+        raise InvalidInput(f'--objective must end in ":min" or ":max", or in neither. Received: "{text}".')
+    known = [metric for metric in metrics if metric.startswith("val_")]
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise InvalidInput(
+            f'--objective must be a validation metric of the model: {", ".join(known)}. Received: "{name}".{hint}'
+        )
+    return name, direction_of(name, suffix)
+
+
+def direction_of(name: str, suffix: str) -> Direction:
+    if suffix:
+        return "minimize" if suffix == "min" else "maximize"
+    bare = name.removeprefix("val_").lower()
+    if LESS_IS_BETTER.search(bare):
+        return "minimize"
+    if MORE_IS_BETTER.search(bare):
+        return "maximize"
+    raise InvalidInput(
+        f"--objective {name} must say its direction, which its name does not tell. "
+        f"Received: no suffix. Write {name}:min or {name}:max."
+    )

@@ -1,0 +1,92 @@
+"""Which optimizers does a study try, which of their arguments does it search, and what does a trial get?"""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optselect.search.catalogue import CATALOGUE, DEFAULT_OPTIMIZERS, Entry
+from optselect.search.dimension import Choice, Dimension, keras_arguments
+from optselect.search.errors import InvalidInput
+from optselect.trials.configuration import BASELINE, OptimizerConfig
+
+FULL_TIER_1 = 10
+"""Trials an optimizer must get before more than its learning rate is searched."""
+FIRST_OF_TIER_2 = 25
+ALL_OF_TIER_2 = 50
+
+
+def choose_optimizers(asked: str | None, baseline_class: str) -> tuple[str, ...]:
+    """The classes of a study, in the catalogue's spelling.
+
+    Args:
+        asked: comma-separated names in any case, "all", or None for the default set, which the class of
+            the user's own optimizer joins.
+
+    Raises:
+        InvalidInput: a name is unknown, or none came.
+    """
+    if asked is None:
+        known_baseline = baseline_class in CATALOGUE and baseline_class not in DEFAULT_OPTIMIZERS
+        return (*DEFAULT_OPTIMIZERS, baseline_class) if known_baseline else DEFAULT_OPTIMIZERS
+    if asked.strip().lower() == "all":
+        return tuple(CATALOGUE)
+    names = [name.strip() for name in asked.split(",") if name.strip()]
+    if not names:
+        raise InvalidInput(
+            f'--optimizers must name at least one optimizer. Received: "{asked}". Known: {known()}'
+        )
+    return tuple(dict.fromkeys(find_optimizer(name) for name in names))
+
+
+def find_optimizer(name: str) -> str:
+    """The catalogue's spelling of a name."""
+    by_lower_case = {optimizer.lower(): optimizer for optimizer in CATALOGUE}
+    if name.lower() in by_lower_case:
+        return by_lower_case[name.lower()]
+    near = difflib.get_close_matches(name.lower(), by_lower_case, n=1)
+    hint = f' Did you mean "{by_lower_case[near[0]].lower()}"?' if near else ""
+    raise InvalidInput(f'--optimizers: there is no optimizer "{name}".{hint} Known: {known()}')
+
+
+def known() -> str:
+    return ", ".join(name.lower() for name in CATALOGUE)
+
+
+def study_space(
+    optimizers: Sequence[str], tune: str, trials_per_optimizer: int
+) -> dict[str, tuple[Dimension, ...]]:
+    """What is searched of each optimizer; fixed for the life of a study."""
+    return {name: tuned_dimensions(CATALOGUE[name], tune, trials_per_optimizer) for name in optimizers}
+
+
+def tuned_dimensions(entry: Entry, tune: str, trials: int) -> tuple[Dimension, ...]:
+    """Few trials, few parameters: the steps of the Deep Learning Tuning Playbook for Adam, by analogy for all.
+
+    >>> [d.keyword for d in tuned_dimensions(CATALOGUE["Adam"], "auto", trials=3)]
+    ['learning_rate']
+    >>> [d.keyword for d in tuned_dimensions(CATALOGUE["Adam"], "auto", trials=12)]
+    ['learning_rate', 'beta_1']
+    >>> [d.keyword for d in tuned_dimensions(CATALOGUE["Adam"], "auto", trials=30)]
+    ['learning_rate', 'beta_1', 'epsilon']
+    """
+    if tune == "1":
+        return entry.tier_1
+    if tune == "all" or trials >= ALL_OF_TIER_2:
+        return entry.tier_1 + entry.tier_2
+    if trials >= FIRST_OF_TIER_2:
+        return entry.tier_1 + entry.tier_2[:1]
+    return entry.tier_1 if trials >= FULL_TIER_1 else entry.tier_1[:1]
+
+
+def suggest_optimizer(
+    trial: Any, space: Mapping[str, Sequence[Dimension]], total_steps: int | None
+) -> OptimizerConfig:
+    """Ask an Optuna trial for the optimizer and its arguments; the order of the questions never changes.
+
+    The choices of `optimizer` are all classes of the study and the baseline, which has no parameters.
+    """
+    optimizer = str(trial.suggest_categorical("optimizer", (*space, BASELINE)))
+    sampled: dict[str, Choice] = {
+        dimension.keyword: dimension.suggest(trial, optimizer) for dimension in space.get(optimizer, ())
+    }
+    return OptimizerConfig(optimizer, keras_arguments(sampled, total_steps))

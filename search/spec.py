@@ -1,0 +1,135 @@
+"""What was asked for, and what does it come to for this model?
+
+A Request is what a person typed. A StudySpec is what the study does: every choice resolved, stored with the
+study, enough to go on by name alone. The same request on the same model always resolves to the same spec,
+so launching again can tell "the same study" from "another one".
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from optselect.search.dimension import Dimension
+from optselect.search.errors import InvalidInput
+from optselect.search.objective import Direction, parse_objective
+from optselect.search.space import choose_optimizers, study_space
+from optselect.trials.description import ProblemDescription
+
+SPEC_VERSION = 1
+DEFAULT_TRIALS = 24
+MOST_TRIALS = 1_000_000
+MOST_EPOCHS = 1_000_000
+MOST_SEED = 4_000_000  # 1000 * seed + k must stay below 2**32
+
+Tune = Literal["auto", "1", "all"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """The flags of a launch, checked as far as they can be without the model."""
+
+    problem: str
+    """A path, or the bare name of a bundled problem."""
+    optimizers: str | None = None
+    tune: Tune = "auto"
+    trials: int = DEFAULT_TRIALS
+    epochs: int | None = None
+    seed: int = 0
+    objective: str = "val_loss"
+
+    def __post_init__(self) -> None:
+        demand("--trials", self.trials, 1, MOST_TRIALS)
+        demand("--seed", self.seed, 0, MOST_SEED)
+        if self.epochs is not None:
+            demand("--epochs", self.epochs, 1, MOST_EPOCHS)
+        if self.tune not in ("auto", "1", "all"):
+            raise InvalidInput(f'--tune must be auto, 1 or all. Received: "{self.tune}".')
+
+
+class StudySpec(BaseModel):
+    """What a study does, for its whole life."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    problem: str
+    """An absolute path, or the bare name of a bundled problem."""
+    folder: str
+    """Where the study was launched: data() may look for files from there."""
+    optimizers: tuple[str, ...]
+    tune: Tune
+    trials: int
+    epochs: int
+    seed: int
+    objective: str
+    direction: Direction
+    space: dict[str, tuple[Dimension, ...]]
+
+
+def resolve(request: Request, problem: ProblemDescription, bundled: bool, folder: Path) -> StudySpec:
+    """What the request comes to for the described model; raises InvalidInput."""
+    optimizers = choose_optimizers(request.optimizers, problem.baseline.optimizer)
+    objective, direction = parse_objective(request.objective, problem.metrics)
+    return StudySpec(
+        problem=request.problem if bundled else problem.path,
+        folder=str(folder),
+        optimizers=optimizers,
+        tune=request.tune,
+        trials=request.trials,
+        epochs=request.epochs or problem.epochs,
+        seed=request.seed,
+        objective=objective,
+        direction=direction,
+        space=study_space(optimizers, request.tune, request.trials // len(optimizers)),
+    )
+
+
+def differences(stored: Mapping[str, Any], wanted: StudySpec) -> Iterator[str]:
+    """What differs between a stored spec and a new one, a few words each; the place of launch does not count."""
+    new = wanted.model_dump(mode="json")
+    for key, value in new.items():
+        old = stored.get(key)
+        if key in ("folder", "direction") or old == value:
+            continue
+        if key == "space":
+            yield from differing_ranges(old or {}, value)
+        elif isinstance(value, list):
+            yield f"{key} {','.join(old or [])} -> {','.join(value)}"
+        else:
+            yield f"{key} {old} -> {value}"
+
+
+def differing_ranges(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """Only of optimizers that both have: the list of optimizers is compared by itself."""
+    for optimizer in old.keys() & new.keys():
+        if old[optimizer] != new[optimizer]:
+            before, after = (sorted(d["keyword"] for d in space[optimizer]) for space in (old, new))
+            yield (
+                f"space.{optimizer} {','.join(before)} -> {','.join(after)}"
+                if before != after
+                else f"space.{optimizer}"
+            )
+
+
+def study_name(name: str | None, problem: Path) -> str:
+    """The study's name: the one given, or the problem file's.
+
+    >>> study_name(None, Path("my net.py"))
+    'my-net'
+    """
+    if name is None:
+        return re.sub(r"[^\w.-]+", "-", problem.stem).strip("-.") or "study"
+    if not re.fullmatch(r"\w[\w.-]{0,99}", name):
+        raise InvalidInput(
+            "--name must begin with a letter or digit and hold at most 100 letters, digits, dots, hyphens and "
+            f"underscores. Received: {name!r}."
+        )
+    return name
+
+
+def demand(flag: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise InvalidInput(f"{flag} must be a whole number from {low} to {high}. Received: {value}.")

@@ -1,0 +1,154 @@
+"""How far is a study and who leads? Pure functions over its trials, for the live view, status and JSON."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from optselect.storage.overview import ENDED, STATES, TrialRow, WorkerRow
+from optselect.storage.studies import StoredStudy
+
+SCHEMA = 1
+
+
+@dataclass
+class Tally:
+    """Trials by state, and the best complete one."""
+
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STATES, 0))
+    best: TrialRow | None = None
+
+    @property
+    def ended(self) -> int:
+        return sum(self.counts[state] for state in ENDED)
+
+    def add(self, trial: TrialRow, direction: str) -> None:
+        self.counts[trial.state] += 1
+        if trial.state == "complete" and trial.value is not None and better(trial, self.best, direction):
+            self.best = trial
+
+
+def better(trial: TrialRow, than: TrialRow | None, direction: str) -> bool:
+    if than is None or than.value is None:
+        return True
+    assert trial.value is not None
+    return trial.value < than.value if direction == "minimize" else trial.value > than.value
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Everything a status shows."""
+
+    search: Tally
+    by_optimizer: Mapping[str, Tally]  # search trials only, in the order of the study
+    evaluation: Mapping[str, Tally]  # by phase
+    baseline: TrialRow | None  # the finished run of the user's own optimizer
+    seconds_left: float | None  # None while nothing is known yet
+
+
+def standing(study: StoredStudy, trials: Sequence[TrialRow]) -> Standing:
+    """Count the trials of a study."""
+    search = Tally()
+    by_optimizer = {name: Tally() for name in study.spec["optimizers"]}
+    evaluation: dict[str, Tally] = {}
+    for trial in trials:
+        if trial.searched:
+            search.add(trial, study.direction)
+            by_optimizer.setdefault(trial.optimizer, Tally()).add(trial, study.direction)
+        else:
+            evaluation.setdefault(trial.phase, Tally()).add(trial, study.direction)
+    baseline = next((t for t in trials if t.phase == "baseline" and t.state in ENDED), None)
+    return Standing(search, by_optimizer, evaluation, baseline, seconds_left(trials))
+
+
+def seconds_left(trials: Sequence[TrialRow]) -> float | None:
+    """Mean seconds of the ended trials times what remains, shared by the trials that run now."""
+    spent = [trial.seconds for trial in trials if trial.state in ENDED and trial.seconds is not None]
+    running = [trial for trial in trials if trial.state == "running"]
+    if not spent or not running:
+        return None
+    mean = sum(spent) / len(spent)
+    waiting = sum(trial.state == "waiting" for trial in trials)
+    under_way = sum(max(0.0, mean - (trial.seconds or 0.0)) for trial in running)
+    return (waiting * mean + under_way) / len(running)
+
+
+def ranked(tallies: Mapping[str, Tally], direction: str) -> list[tuple[str, Tally]]:
+    """Best first; optimizers without a complete trial last, in the order of the study."""
+    sign = 1.0 if direction == "minimize" else -1.0
+
+    def key(item: tuple[str, Tally]) -> float:
+        best = item[1].best
+        return float("inf") if best is None or best.value is None else sign * best.value
+
+    return sorted(tallies.items(), key=key)
+
+
+def status_json(
+    study: StoredStudy,
+    trials: Sequence[TrialRow],
+    workers: Sequence[WorkerRow],
+    storage: str,
+    tracking: str | None,
+) -> dict[str, Any]:
+    """The answer of `status --json`; budget and trials count search tickets only."""
+    now = standing(study, trials)
+    return {
+        "schema": SCHEMA,
+        "study": study.name,
+        "state": study.state,
+        "objective": study.objective,
+        "direction": study.direction,
+        "budget": study.budget,
+        "trials": now.search.counts,
+        "evaluation": {phase: tally.counts for phase, tally in now.evaluation.items()},
+        "by_optimizer": {
+            name: {**tally.counts, "best": None if tally.best is None else tally.best.value}
+            for name, tally in now.by_optimizer.items()
+        },
+        "best": best_json(now.search.best),
+        "workers": [worker_json(worker) for worker in workers],
+        "storage": storage,
+        "tracking": tracking,
+    }
+
+
+def best_json(best: TrialRow | None) -> dict[str, Any] | None:
+    if best is None:
+        return None
+    return {
+        "trial": best.trial,
+        "optimizer": best.optimizer,
+        "value": best.value,
+        "params": dict(best.params),
+    }
+
+
+def worker_json(worker: WorkerRow) -> dict[str, Any]:
+    return {
+        "id": str(worker.id),
+        "host": worker.host,
+        "pid": worker.pid,
+        "slot": worker.slot,
+        "device": worker.device,
+        "seconds_silent": round(worker.seconds_silent, 1),
+    }
+
+
+def trials_json(trials: Sequence[TrialRow]) -> dict[str, Any]:
+    """The answer of `trials --json`; params are Keras's arguments behind the optimizer's name."""
+    return {"schema": SCHEMA, "trials": [trial_json(trial) for trial in trials]}
+
+
+def trial_json(trial: TrialRow) -> dict[str, Any]:
+    return {
+        "trial": trial.trial,
+        "phase": trial.phase,
+        "optimizer": trial.optimizer,
+        "state": trial.state,
+        "value": trial.value,
+        "epochs": trial.epochs,
+        "params": {f"{trial.optimizer}.{name}": value for name, value in trial.params.items()},
+        "attempts": trial.attempts,
+        "mlflow_run_id": trial.mlflow_run_id,
+        "message": trial.message,
+    }

@@ -1,0 +1,140 @@
+"""How does a ticket become an Optuna trial, and what is Optuna told at its end?
+
+Optuna is driven by ask and tell: study.optimize, Optuna's heartbeat and its queue lose trials when workers
+die. The trial is created with its ticket's marks in one transaction, so that no unmarked orphan can remain.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import optuna
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from optselect.search.objective import Direction
+from optselect.search.sampler import ViewedTPE, search_trials_of
+from optselect.search.spec import StudySpec
+from optselect.storage.database import Database
+from optselect.storage.optuna_storage import optuna_storage
+from optselect.storage.tickets import SEARCH_PHASES, Ending, Ticket
+
+
+def create_optuna_study(database: Database, name: str, direction: Direction) -> None:
+    """Make the Optuna study where it is missing."""
+    quiet_optuna()
+    optuna.create_study(
+        storage=optuna_storage(database), study_name=name, direction=direction, load_if_exists=True
+    )
+
+
+def load_optuna_study(database: Database, name: str) -> optuna.Study:
+    """The Optuna study of that name, on a storage that waits out a lost database."""
+    quiet_optuna()
+    return optuna.load_study(
+        study_name=name, storage=optuna_storage(database), sampler=optuna.samplers.RandomSampler()
+    )
+
+
+def quiet_optuna() -> None:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+# --- ask ----------------------------------------------------------------------------------------------
+
+
+def ask_for(study: optuna.Study, ticket: Ticket) -> Trial:
+    """A new trial that bears its ticket's marks from its first moment.
+
+    Like `study.ask` with a template: its public form would set the marks afterwards, and a worker killed
+    between the two would leave an orphan that nobody can attribute.
+    """
+    marks = optuna.trial.create_trial(
+        state=TrialState.RUNNING,
+        user_attrs={
+            "ticket": ticket.id,
+            "token": str(ticket.token),
+            "phase": ticket.phase,
+            "seed": ticket.seed,
+        },
+        system_attrs={"fixed_params": dict(ticket.fixed_params)},
+    )
+    study._thread_local.cached_all_trials = None
+    trial_id = study._storage.create_new_trial(study._study_id, template_trial=marks)
+    return Trial(study, trial_id)
+
+
+def adopt(study: optuna.Study, trial_id: int) -> Trial:
+    """The trial that an earlier worker asked for; `suggest` returns what is stored and samples the rest."""
+    study._thread_local.cached_all_trials = None
+    # Suggesting looks the trial up in this process's cache, which only a full read fills.
+    study.get_trials(deepcopy=False)
+    return Trial(study, trial_id)
+
+
+def install_sampler(study: optuna.Study, ticket: Ticket, spec: StudySpec) -> None:
+    """Give the study the sampler that may propose for this ticket; to be called before ask or adopt."""
+    if ticket.phase in SEARCH_PHASES:
+        seed = spec.seed * 1_000_003 + ticket.ord
+        study.sampler = ViewedTPE(search_trials_of(ticket.optimizer), seed)
+    else:
+        study.sampler = optuna.samplers.RandomSampler()  # fixed parameters win anyway
+
+
+# --- tell ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Explosion:
+    """What Optuna must know of a diverged training: the earlier it exploded, the worse it ranks."""
+
+    epoch: int
+    epochs: int
+    cap: float
+    """A finite stand-in for the objective, for plots; the constraint decides the rank."""
+
+    @property
+    def violation(self) -> float:
+        return 1.0 + (self.epochs - self.epoch) / self.epochs
+
+
+def explosion(
+    objective: str, direction: str, initial: Mapping[str, float], epoch: int, epochs: int
+) -> Explosion:
+    """Losses are capped at L0 + 10 |L0|, scores at the untrained model's value."""
+    untrained = initial.get(objective, math.nan)
+    if not math.isfinite(untrained):
+        untrained = 0.0
+    cap = untrained + 10 * abs(untrained) if direction == "minimize" else untrained
+    return Explosion(epoch=max(1, epoch), epochs=epochs, cap=cap)
+
+
+def tell_ending(trial: Trial, ending: Ending, exploded: Explosion | None) -> None:
+    """Tell Optuna how a trial ended; safe to repeat, for the first answer stays.
+
+    A diverged training is PRUNED with a violated constraint, not FAIL: samplers do not see failed trials
+    and would walk off the same cliff again.
+    """
+    study, number = trial.study, trial.number
+    trial.set_user_attr("outcome", ending.outcome)
+    if ending.outcome == "complete":
+        study.tell(trial, ending.value, skip_if_finished=True)
+    elif ending.outcome == "failed":
+        trial.set_user_attr("failure", ending.message)
+        study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
+    else:
+        if exploded is not None:
+            trial.report(exploded.cap, step=exploded.epoch)
+            trial.set_constraint("diverged", exploded.violation)
+            trial.set_user_attr("diverged_epoch", exploded.epoch)
+        study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+
+
+def ending_already_told(told: FrozenTrial, epochs: int) -> Ending:
+    """The ending of a trial whose worker died between telling Optuna and marking the ticket."""
+    default = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
+    return Ending(
+        outcome=str(told.user_attrs.get("outcome", default[told.state])),
+        epochs=epochs,
+        value=told.value if told.state == TrialState.COMPLETE else None,
+        message=str(told.user_attrs.get("failure", "")),
+    )

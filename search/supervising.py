@@ -1,0 +1,139 @@
+"""How does this machine serve a study? A supervisor of worker processes, a flusher to MLflow, a live view."""
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import psutil
+
+from optselect.search.executors.local import (
+    Supervisor,
+    visible_gpus,
+    worker_command,
+    worker_slots,
+)
+from optselect.search.progress import REFRESH_SECONDS, Refresh, progress_view
+from optselect.storage import overview, workers
+from optselect.storage.database import Database, again, child_environment, make_engine
+from optselect.storage.overview import TrialRow
+from optselect.storage.studies import StoredStudy
+from optselect.storage.tracking import Flusher, find_tracking
+
+POLL_SECONDS = 0.1
+MOST_DEFAULT_WORKERS = 8
+BYTES_PER_WORKER = 1_500_000_000
+"""What a training process of a small model holds, TensorFlow included, with room to spare."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How serving ended on this machine."""
+
+    code: int  # of the worker contract: 0, 64, 70, 75, 130 or a crash's
+    last_words: str  # of a worker that failed, for the person who must repair it
+    curves_behind: str  # why MLflow lacks some curves; empty where it has them all
+
+
+def default_workers(environment: Mapping[str, str]) -> int:
+    """One worker per GPU, else one per core, as far as the memory reaches."""
+    gpus = visible_gpus(environment)
+    if gpus:
+        return len(gpus)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    fitting = psutil.virtual_memory().available // BYTES_PER_WORKER
+    return max(1, min(cores, fitting, MOST_DEFAULT_WORKERS))
+
+
+def supervise(
+    database: Database,
+    study: StoredStudy,
+    count: int,
+    *,
+    tracking: str | None,
+    extra: tuple[str, ...] = (),
+    quiet: bool = False,
+) -> Ending:
+    """Serve one study with `count` workers until nothing is left or a signal says to leave.
+
+    SIGTERM and the first Ctrl-C drain the workers; a second Ctrl-C ends them at once.
+    """
+    engine = make_engine(database)
+    workers.bury_dead_neighbours(engine, study.id)
+    with run_folder(database.home) as folder, progress_view(study, quiet) as refresh:
+        team = Supervisor(
+            command=worker_command(study.name, extra),
+            environment=child_environment(database, os.environ, folder),
+            slots=worker_slots(count, visible_gpus(os.environ), log_folder(database, study)),
+            on_death=lambda: workers.bury_dead_neighbours(engine, study.id),
+        )
+        flusher = Flusher(engine, study, lambda: find_tracking(database, study, tracking))
+        interrupted = watch(team, refresh, lambda: again(lambda: overview.list_trials(engine, study.id)))
+        flusher.close(patience_seconds=5.0 if interrupted else 60.0)
+    engine.dispose()
+    code = 130 if interrupted else team.exit_code()
+    return Ending(code, team.last_words() if code not in (0, 75, 130) else "", flusher.behind)
+
+
+def watch(team: Supervisor, refresh: Refresh, read: Callable[[], list[TrialRow]]) -> bool:
+    """Poll the team until its last child is gone; True where Ctrl-C ended it."""
+    due = 0.0
+    with draining(team) as interrupted:
+        while team.alive:
+            team.poll()
+            if time.monotonic() >= due:
+                started = time.monotonic()
+                refresh(read())
+                # A study of many thousand trials takes long to read: that must not become the work.
+                due = time.monotonic() + max(REFRESH_SECONDS, 20 * (time.monotonic() - started))
+            time.sleep(POLL_SECONDS)
+        refresh(read())
+    return bool(interrupted)
+
+
+@contextlib.contextmanager
+def draining(team: Supervisor) -> Iterator[list[int]]:
+    """While the block runs, signals stop the team; the list holds SIGINT once it came."""
+    interrupted: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGINT and interrupted:
+            team.kill()
+            return
+        if number == signal.SIGINT:
+            interrupted.append(number)
+            print("leaving: the running trials go back; Ctrl-C again ends them at once", file=sys.stderr)
+        team.stop()
+
+    old = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield interrupted
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def run_folder(home: Path) -> Iterator[Path]:
+    """A private folder of this process below the home; those of dead processes are swept on the way."""
+    runs = home / "run"
+    for folder in runs.glob("*") if runs.is_dir() else ():
+        if folder.name.isdigit() and not psutil.pid_exists(int(folder.name)):
+            shutil.rmtree(folder, ignore_errors=True)
+    own = runs / str(os.getpid())
+    own.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        yield own
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
+
+
+def log_folder(database: Database, study: StoredStudy) -> Path:
+    """Where this machine's workers of a study write their logs."""
+    return database.home / "logs" / study.name

@@ -1,0 +1,215 @@
+"""What does a person see of a study? Tables for the terminal, the same words as Keras and Optuna."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from optselect.search.catalogue import ENTRIES
+from optselect.search.describing import stored_description
+from optselect.search.standing import Standing, Tally, ranked, standing
+from optselect.storage.overview import StudyRow, TrialRow
+from optselect.storage.studies import StoredStudy
+
+
+def progress_table(study: StoredStudy, trials: Sequence[TrialRow]) -> RenderableType:
+    """The live view: counts and the best so far, per optimizer."""
+    now = standing(study, trials)
+    table = plain_table("optimizer", "done", "running", "pruned", "diverged", f"best {study.objective}")
+    for name, tally in now.by_optimizer.items():
+        counts = tally.counts
+        style = "bold green" if tally.best is not None and tally.best is now.search.best else ""
+        table.add_row(
+            name,
+            f"{tally.ended} of {sum(counts.values())}",
+            dash(counts["running"]),
+            dash(counts["pruned"]),
+            dash(counts["diverged"]),
+            shown_value(tally),
+            style=style,
+        )
+    return Group(Text(headline(study, now), style="bold"), table)
+
+
+def headline(study: StoredStudy, now: Standing) -> str:
+    """One line: how far, how long still.
+
+    The best is not part of it: the table has it.
+    """
+    counts = now.search.counts
+    parts = [f"{study.name}: {now.search.ended} of {study.budget} trials"]
+    parts += [
+        f"{counts[state]} {state}" for state in ("running", "pruned", "diverged", "failed") if counts[state]
+    ]
+    parts += [f"about {shown_seconds(now.seconds_left)} left"] if now.seconds_left is not None else []
+    return ", ".join(parts)
+
+
+def summary(study: StoredStudy, trials: Sequence[TrialRow]) -> RenderableType:
+    """The end of a study: the best run of each optimizer, the user's own beside them."""
+    now = standing(study, trials)
+    table = plain_table(
+        "optimizer", "trials", "diverged", f"best {study.objective}", "trial", "settings", wide="settings"
+    )
+    for name, tally in ranked(now.by_optimizer, study.direction):
+        best = tally.best
+        table.add_row(
+            name,
+            str(tally.ended),
+            dash(tally.counts["diverged"]),
+            shown_value(tally),
+            "-" if best is None else str(best.trial),
+            "-" if best is None else shown_arguments(best.params),
+        )
+    if now.baseline is not None:
+        table.add_section()
+        table.add_row(*baseline_row(study, now.baseline))
+    return Group(Text(headline(study, now), style="bold"), table)
+
+
+def baseline_row(study: StoredStudy, baseline: TrialRow) -> tuple[str, ...]:
+    own = stored_description(study).baseline
+    value = f"{baseline.value:.5g}" if baseline.value is not None else baseline.state
+    diverged = "1" if baseline.state == "diverged" else "-"
+    return (
+        f"yours: {own.optimizer}",
+        "1",
+        diverged,
+        value,
+        str(baseline.trial),
+        shown_arguments(own.arguments),
+    )
+
+
+def next_commands(study: StoredStudy, finished: bool) -> str:
+    """What to type now."""
+    lines = [
+        (f"optselect ui {study.name}", "the curves of every trial, in MLflow"),
+        (f"optselect trials {study.name}", "every trial as a row"),
+        (f"optselect resume {study.name}" + (" --trials +24" if finished else ""), "search on"),
+    ]
+    width = max(len(command) for command, _ in lines)
+    return "\n".join(f"  {command:<{width}}   {what}" for command, what in lines)
+
+
+NO_VERDICT = (
+    "These are best single runs, each the luckiest of its optimizer's trials on one seed. "
+    "Small differences between them mean nothing."
+)
+
+
+def trials_table(study: StoredStudy, trials: Sequence[TrialRow]) -> Table:
+    """One row per trial."""
+    table = plain_table(
+        "trial", "phase", "optimizer", "state", study.objective, "epochs", "settings", wide="settings"
+    )
+    for trial in trials:
+        table.add_row(
+            "-" if trial.trial is None else str(trial.trial),
+            trial.phase,
+            trial.optimizer,
+            trial.state,
+            "-" if trial.value is None else f"{trial.value:.5g}",
+            str(trial.epochs),
+            trial.message if trial.message else shown_arguments(trial.params),
+        )
+    return table
+
+
+def studies_table(studies: Sequence[StudyRow]) -> Table:
+    """One row per study."""
+    table = plain_table("study", "state", "trials", "best", "objective", "created")
+    for row in studies:
+        best = "-" if row.best is None else f"{row.best:.5g}"
+        done = f"{row.done} of {row.budget}"
+        table.add_row(row.name, row.state, done, best, row.objective, f"{row.created_at:%Y-%m-%d %H:%M}")
+    return table
+
+
+def optimizers_table() -> Table:
+    """The catalogue: what is searched, in Keras's own values."""
+    table = plain_table("optimizer", "tier", "argument", "range", "tried", wide="range")
+    for entry in ENTRIES:
+        for tier, dimensions in ((1, entry.tier_1), (2, entry.tier_2)):
+            for dimension in dimensions:
+                first = dimension is entry.tier_1[0]
+                table.add_row(
+                    entry.optimizer if first else "",
+                    str(tier),
+                    dimension.keyword,
+                    dimension.shown_range(),
+                    ("by default" if entry.default else "when named") if first else "",
+                )
+        table.add_section()
+    return table
+
+
+def optimizers_json() -> dict[str, Any]:
+    """The catalogue as data."""
+    return {
+        "schema": 1,
+        "optimizers": [
+            {
+                "optimizer": entry.optimizer,
+                "default": entry.default,
+                "tier_1": [dimension.model_dump(mode="json") for dimension in entry.tier_1],
+                "tier_2": [dimension.model_dump(mode="json") for dimension in entry.tier_2],
+                "source": entry.source,
+                "remark": entry.remark,
+            }
+            for entry in ENTRIES
+        ],
+    }
+
+
+# --- words --------------------------------------------------------------------------------------------
+
+NUMERIC = ("trials", "done", "running", "pruned", "diverged", "trial", "epochs", "tier")
+
+
+def plain_table(*columns: str, wide: str | None = None) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    for column in columns:
+        right = column in NUMERIC or column.startswith("best ")
+        table.add_column(
+            escape(column),
+            justify="right" if right else "left",
+            no_wrap=column != wide,
+            overflow="fold" if column == wide else "ellipsis",
+        )
+    return table
+
+
+def shown_arguments(arguments: Mapping[str, Any]) -> str:
+    """Constructor arguments as a person types them.
+
+    >>> shown_arguments({"learning_rate": 0.00123456, "nesterov": True})
+    'learning_rate=0.00123, nesterov=True'
+    """
+    shown = {
+        name: f"{value:.3g}" if isinstance(value, float) else str(value) for name, value in arguments.items()
+    }
+    return ", ".join(f"{name}={value}" for name, value in shown.items()) or "-"
+
+
+def shown_value(tally: Tally) -> str:
+    return "-" if tally.best is None or tally.best.value is None else f"{tally.best.value:.5g}"
+
+
+def shown_seconds(seconds: float) -> str:
+    """A duration in one unit.
+
+    >>> shown_seconds(42.3), shown_seconds(600), shown_seconds(9000)
+    ('42 s', '10 min', '2.5 h')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def dash(number: int) -> str:
+    return str(number) if number else "-"

@@ -1,0 +1,62 @@
+"""Where do a trial's epochs go? Into epoch_log, the truth for every curve; MLflow is a copy (tracking.py).
+
+Epochs come in batches and are written by one statement together with the lease, so that training pays one
+round trip about once a second.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Engine, text
+
+from optselect.storage.jsonb import numbers, storable
+from optselect.storage.tickets import LEASE_SECONDS, Lease, Orders, demand_row, fence_values
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """One epoch as it is stored."""
+
+    epoch: int  # from 1
+    ts_ms: int  # milliseconds since 1970, stamped once at the end of the epoch: MLflow's key contains it
+    metrics: Mapping[str, float]
+
+
+# The insert hangs on the fence, so a stale worker overwrites nothing.
+WRITE_EPOCHS = text("""
+    WITH fence AS (
+      UPDATE ticket SET lease_until = clock_timestamp() + make_interval(secs => :lease_seconds),
+             epochs = greatest(epochs, :last)
+       WHERE id = :ticket AND token = :token AND state = 'leased' RETURNING id, study_id, worker_id),
+    log AS (
+      INSERT INTO epoch_log(ticket_id, epoch, ts_ms, metrics)
+      SELECT fence.id, r.epoch, r.ts_ms, r.metrics
+        FROM fence, jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(epoch int, ts_ms bigint, metrics jsonb)
+      ON CONFLICT (ticket_id, epoch) DO UPDATE SET ts_ms = excluded.ts_ms, metrics = excluded.metrics),
+    beat AS (
+      UPDATE worker SET heartbeat_at = clock_timestamp() FROM fence WHERE worker.id = fence.worker_id)
+    SELECT study.state, coalesce((SELECT stop_requested FROM worker WHERE id = fence.worker_id), false)
+      FROM fence JOIN study ON study.id = fence.study_id""")
+
+
+def write_epochs(
+    engine: Engine, lease: Lease, epochs: Sequence[EpochRow], lease_seconds: float = LEASE_SECONDS
+) -> Orders:
+    """Store a batch of epochs and renew the lease; the answer says what the study wants. Raises LeaseLost."""
+    rows = [{"epoch": e.epoch, "ts_ms": e.ts_ms, "metrics": storable(e.metrics)} for e in epochs]
+    values = fence_values(lease) | {"rows": json.dumps(rows), "lease_seconds": lease_seconds}
+    values["last"] = max((e.epoch for e in epochs), default=0)
+    with engine.begin() as connection:
+        state, stop = demand_row(connection.execute(WRITE_EPOCHS, values).first(), lease)
+    return Orders(state, stop)
+
+
+READ_CURVE = text("SELECT epoch, ts_ms, metrics FROM epoch_log WHERE ticket_id = :ticket ORDER BY epoch")
+
+
+def read_curve(engine: Engine, ticket_id: int) -> list[EpochRow]:
+    """All stored epochs of a ticket, in order."""
+    with engine.begin() as connection:
+        rows = connection.execute(READ_CURVE, {"ticket": ticket_id}).all()
+    return [EpochRow(epoch, ts_ms, numbers(metrics)) for epoch, ts_ms, metrics in rows]

@@ -1,0 +1,355 @@
+"""Where are the studies kept, and how does one talk to that place through outages?
+
+An address may name a Postgres server; without one the embedded server of the home folder serves. Every address
+becomes `postgresql+psycopg2://` here, since SQLAlchemy 2.1 reads a bare `postgresql://` as psycopg 3.
+"""
+
+import os
+import re
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import platformdirs
+import psycopg2
+import psycopg2.errorcodes
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from optselect.storage import embedded
+from optselect.storage.errors import InvalidAddress, StorageError, Unreachable
+
+EMBEDDED_DATABASE = "optselect"
+OLDEST_POSTGRES = 13  # gen_random_uuid() without an extension
+PATIENCE_SECONDS = 600.0
+RETRY_SECONDS = 0.5
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Database:
+    """One place that keeps studies."""
+
+    url: URL  # drivername postgresql+psycopg2; the password inside, where one is known
+    home: Path  # OPTSELECT_HOME
+    embedded: bool  # the server of the home folder, which attach() finds again without an address
+
+    @property
+    def masked(self) -> str:
+        """The address as it may be shown to anyone."""
+        return masked(self.url)
+
+
+def default_home(environment: Mapping[str, str]) -> Path:
+    """Return OPTSELECT_HOME, else the user's data folder."""
+    return Path(environment.get("OPTSELECT_HOME") or platformdirs.user_data_path("optselect")).absolute()
+
+
+def open_database(storage: str | None, home: Path, environment: Mapping[str, str]) -> Database:
+    """Find the database and prove with one connection that it serves.
+
+    `storage` beats OPTSELECT_STORAGE, which beats the embedded server of `home` (started where needed).
+    Raises InvalidAddress or Unreachable.
+    """
+    address = storage or environment.get("OPTSELECT_STORAGE")
+    if not address:
+        return open_embedded(home.absolute(), environment)
+    database = Database(with_password(normalise(address), environment), home.absolute(), embedded=False)
+    check_connection(database.url)
+    return database
+
+
+def open_embedded(home: Path, environment: Mapping[str, str]) -> Database:
+    server = embedded.ensure_running(home, environment)
+    database = Database(server.set(database=EMBEDDED_DATABASE), home, embedded=True)
+    if not database_exists(server, EMBEDDED_DATABASE):
+        create_database(server, EMBEDDED_DATABASE)
+    return database
+
+
+def normalise(text: str) -> URL:
+    """Read an address of a Postgres database into the one form that SQLAlchemy, Optuna and MLflow share.
+
+    >>> normalise("postgres://ann@db.example.org/studies").drivername
+    'postgresql+psycopg2'
+    """
+    scheme, separator, _ = text.strip().partition("://")
+    if not separator:
+        raise InvalidAddress(  # the text is not shown: it may hold a password
+            "The storage address must look like postgresql://user@host:5432/database; what came has no '://'."
+        )
+    if not re.fullmatch(r"postgres(ql)?(\+psycopg2)?", scheme):
+        raise InvalidAddress(reason_against(scheme))
+    try:
+        url = make_url(re.sub(r"^[^:]*://", "postgresql+psycopg2://", text.strip(), count=1))
+    except (ArgumentError, ValueError) as error:  # ValueError: a port that is no number
+        raise InvalidAddress(
+            "The storage address must look like postgresql://user@host:5432/database; what came cannot be read"
+            " (a special character of a password is written as %XX, for example %40 for @)."
+        ) from error.with_traceback(None)
+    return checked(with_query_credentials(url))
+
+
+def reason_against(scheme: str) -> str:
+    name = scheme if re.fullmatch(r"[A-Za-z0-9+._-]{1,40}", scheme) else "another"
+    if name.startswith("postgres"):
+        return f"The only driver is psycopg2: write postgresql:// instead of {name}://."
+    return (
+        f"Studies are kept in PostgreSQL only, received a {name}:// address: give postgresql://user@host/database,"
+        " or no address for the embedded server."
+    )
+
+
+def with_query_credentials(url: URL) -> URL:
+    """Move `?user=…&password=…`, which libpq allows, to where they are masked and found."""
+    user, password = url.query.get("user"), url.query.get("password")
+    if isinstance(user, str) and url.username is None:
+        url = url.set(username=user)
+    if isinstance(password, str) and url.password is None:
+        url = url.set(password=password)
+    return url.difference_update_query(["user", "password"])
+
+
+def checked(url: URL) -> URL:
+    if not url.database:
+        raise InvalidAddress(f"The storage address must name a database at its end, received {masked(url)}.")
+    if "sslpassword" in url.query:
+        raise InvalidAddress(
+            "sslpassword cannot be given in the storage address, since child processes could not get it secretly:"
+            " use a key without a password in a 0600 file."
+        )
+    if "\n" in (url.password or "") or "\r" in (url.password or ""):
+        raise InvalidAddress(
+            "The password of the storage must not hold a line break (a .pgpass file cannot)."
+        )
+    return url
+
+
+def with_password(url: URL, environment: Mapping[str, str]) -> URL:
+    """Add the password that the address leaves out; without one libpq looks into PGPASSFILE or ~/.pgpass."""
+    if url.password is not None:
+        return url
+    if file := environment.get("OPTSELECT_STORAGE_PASSWORD_FILE"):
+        try:
+            return checked(url.set(password=Path(file).read_text("utf-8").strip()))
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            raise InvalidAddress(
+                f"OPTSELECT_STORAGE_PASSWORD_FILE must name a file with the password, received {file}: {reason}."
+            ) from error
+    if password := environment.get("PGPASSWORD"):  # taken over, so that children get it by a file
+        return checked(url.set(password=password))
+    return url
+
+
+def masked(url: URL) -> str:
+    """Write an address with *** for every password."""
+    hidden = {key: "***" for key in url.query if "password" in key.lower()}
+    return url.update_query_dict(hidden).render_as_string(hide_password=True)
+
+
+def check_connection(url: URL) -> None:
+    """Connect once, so that a dead or wrong address fails here and now."""
+    with closing(connect(url)) as connection:
+        major = connection.server_version // 10000
+    if major < OLDEST_POSTGRES:
+        raise Unreachable(f"PostgreSQL {OLDEST_POSTGRES} or newer is needed, {masked(url)} runs {major}.")
+
+
+def database_exists(server: URL, name: str) -> bool:
+    with closing(connect(server)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,))
+        return cursor.fetchone() is not None
+
+
+def create_database(server: URL, name: str) -> None:
+    """Create a database unless it exists; psycopg2's InsufficientPrivilege passes through."""
+    with closing(connect(server)) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        quoted = '"' + name.replace('"', '""') + '"'
+        # Another process may be faster; the unique violation is the same race, seen a moment earlier.
+        with suppress(psycopg2.errors.DuplicateDatabase, psycopg2.errors.UniqueViolation):
+            cursor.execute(f"CREATE DATABASE {quoted}")
+
+
+def connect(url: URL) -> psycopg2.extensions.connection:
+    """Open a plain psycopg2 connection; raises Unreachable with the cause by name."""
+    try:
+        connection: psycopg2.extensions.connection = psycopg2.connect(**libpq_parameters(url))
+        return connection
+    except (psycopg2.Error, UnicodeError, ValueError) as error:
+        raise Unreachable(f"The database {masked(url)} cannot be reached: {cause_of(error, url)}.") from error
+
+
+def libpq_parameters(url: URL) -> dict[str, Any]:
+    """Return an address as libpq's keywords, with our time limits."""
+    given = url.translate_connect_args(username="user", database="dbname")
+    query = {key: value if isinstance(value, str) else ",".join(value) for key, value in url.query.items()}
+    return connect_arguments(url) | given | query
+
+
+def cause_of(error: BaseException, url: URL) -> str:
+    text = " ".join(str(error).split())
+    host = f"{url.host or 'the local socket'}{f':{url.port}' if url.port else ''}"
+    known = {  # the first that fits
+        "password authentication failed": f"the password of {url.username or 'the user'} is wrong",
+        "no password supplied": "no password was given (in the address, OPTSELECT_STORAGE_PASSWORD_FILE or PGPASSFILE)",
+        "no pg_hba.conf entry": "the server admits no such user from this machine (pg_hba.conf)",
+        "could not translate host name": f"the host {url.host} is unknown",
+        "Connection refused": f"nothing listens on {host} (connection refused)",
+        "timeout expired": f"{host} did not answer within 10 s",
+        "starting up": "the server is still starting",
+        "too many clients": "the server has no free connection",
+        "connection slots": "the server has no free connection",
+    }
+    for part, cause in known.items():
+        if part in text:
+            return cause
+    if re.search(r'database ".*" does not exist', text):
+        return f"it has no database {url.database}; create it with CREATE DATABASE"
+    return re.sub(r"^.*?FATAL: +", "", text).rstrip(".") or type(error).__name__
+
+
+def connect_arguments(url: URL) -> dict[str, Any]:
+    defaults: dict[str, Any] = {
+        "connect_timeout": 10,
+        "application_name": "optselect",
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        # Keepalives rest while sent data waits for its answer: without this a cut cable is noticed after 15 minutes.
+        "tcp_user_timeout": 60_000,
+    }
+    return {key: value for key, value in defaults.items() if key not in url.query}
+
+
+def make_engine(place: Database | URL, schema: str = "optselect", *, pooled: bool = True) -> Engine:
+    """Make an engine whose every transaction looks for its tables in `schema`.
+
+    `pooled=False` opens a connection for each use: for threads that write seldom.
+    """
+    url = place.url if isinstance(place, Database) else place
+    pool: dict[str, Any] = {"pool_size": 2, "max_overflow": 3, "pool_recycle": 1800}
+    engine = create_engine(
+        url,
+        connect_args=connect_arguments(url),
+        **{"pool_pre_ping": True, **pool} if pooled else {"poolclass": NullPool},
+    )
+    set_search_path(engine, schema)
+    return engine
+
+
+def set_search_path(engine: Engine, schema: str) -> None:
+    """Let every transaction of an engine find its tables in `schema`.
+
+    By transaction, not by connection: behind a transaction pooler the next transaction may get another connection.
+    """
+
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(f"SET LOCAL search_path TO {schema}")
+
+    event.listen(engine, "begin", begin)
+
+
+def transient(error: BaseException) -> bool:
+    """Tell whether waiting may cure an error: the connection is lost, the server restarts, its disk or slots are full.
+
+    Looks through Optuna's and SQLAlchemy's wrappers for the database's own error.
+    """
+    while not isinstance(error, DBAPIError | psycopg2.Error):
+        if isinstance(error, StorageError) or error.__cause__ is None:
+            return False
+        error = error.__cause__
+    original = error.orig if isinstance(error, DBAPIError) else error
+    if code := getattr(original, "pgcode", None):
+        return str(code).startswith(("08", "53100", "53300", "57P0"))
+    if isinstance(original, psycopg2.OperationalError):  # no code: refused, reset, closed, or never let in
+        return not re.search(
+            "authentication failed|no password supplied|does not exist|pg_hba", str(original)
+        )
+    return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
+def again(
+    call: Callable[[], Answer],
+    *,
+    patience_seconds: float = PATIENCE_SECONDS,
+    on_wait: Callable[[BaseException], None] | None = None,
+) -> Answer:
+    """Call until it succeeds or fails for good; `on_wait` hears once that the database is away.
+
+    Raises Unreachable when the patience ends. The call must be harmless to repeat as a whole.
+    """
+    end, told = time.monotonic() + patience_seconds, False
+    while True:
+        try:
+            return call()
+        except Exception as error:
+            if not transient(error):
+                raise
+            if time.monotonic() >= end:
+                raise Unreachable(
+                    f"The database did not come back within {patience_seconds:.0f} s ({one_line(error)}):"
+                    " start it again, then resume."
+                ) from error
+            if on_wait is not None and not told:
+                on_wait(error)
+            told = True
+        time.sleep(RETRY_SECONDS)
+
+
+def one_line(error: BaseException) -> str:
+    """Return the database's own words for an error, in one line."""
+    while error.__cause__ is not None and not isinstance(error, DBAPIError | psycopg2.Error):
+        error = error.__cause__
+    original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return (str(original).strip().splitlines() or [type(original).__name__])[0].rstrip(".: ")
+
+
+def child_environment(database: Database, environment: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Return the environment in which child processes find the same database.
+
+    No value holds the password: for a server it lies in a 0600 file of `folder`, named by PGPASSFILE; an embedded
+    server is found by its home, whose own 0600 file keeps it.
+    """
+    child = {**environment, "OPTSELECT_HOME": str(database.home)}
+    for key in ("OPTSELECT_STORAGE", "OPTSELECT_STORAGE_PASSWORD_FILE", "PGPASSWORD"):
+        child.pop(key, None)
+    if database.embedded:
+        return child
+    child["OPTSELECT_STORAGE"] = database.url.set(drivername="postgresql", password=None).render_as_string()
+    if database.url.password is not None:
+        write_pgpass(database.url, folder / "pgpass")
+        child["PGPASSFILE"] = str((folder / "pgpass").absolute())
+    return child
+
+
+def write_pgpass(url: URL, path: Path) -> None:
+    """Write the file from which libpq takes the password of a server, readable by this account only."""
+    port = str(url.port) if url.port else "*"
+    fields = [url.host or "*", port, "*", url.username or "*", url.password or ""]
+    line = ":".join(field if field == "*" else escaped(field) for field in fields) + "\n"
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    aside = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(line)
+        os.replace(aside, path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise Unreachable(f"The password file {path} cannot be written: {error.strerror}.") from error
+
+
+def escaped(field: str) -> str:
+    r"""Escape one field of a .pgpass line.
+
+    >>> print(escaped("a:b\\c"))
+    a\:b\\c
+    """
+    return field.replace("\\", "\\\\").replace(":", "\\:")

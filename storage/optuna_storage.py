@@ -1,0 +1,191 @@
+"""How do Optuna's studies live in our database, and survive that it goes away for a while?
+
+Stock Optuna loses results when its connection breaks: before `tell` the trial stays RUNNING for ever. Here each call
+is repeated until the database is back. That is safe, since Optuna's writes are upserts or guarded: a lost `ask` leaves
+an orphan for the reaper, a lost `tell` is recognised below.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Container, Sequence
+from typing import Any, TypeVar
+
+from optuna.distributions import BaseDistribution
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import RDBStorage
+from optuna.study import StudyDirection
+from optuna.study._frozen import FrozenStudy
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Engine
+
+from optselect.storage.database import (
+    PATIENCE_SECONDS,
+    Database,
+    again,
+    connect_arguments,
+    one_line,
+    set_search_path,
+)
+from optselect.storage.errors import SchemaMismatch
+
+log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
+
+def optuna_storage(database: Database, *, patience_seconds: float = PATIENCE_SECONDS) -> "PatientStorage":
+    """Open Optuna's storage in a database that initialise() has prepared; raises SchemaMismatch.
+
+    Use one storage object per process and one thread per object: Optuna's cache holds its lock during a call.
+    """
+    try:
+        return PatientStorage(database, patience_seconds=patience_seconds)
+    except RuntimeError as error:  # Optuna's way to say that its tables have another version
+        raise SchemaMismatch(f"{' '.join(str(error).split())} Run `optselect db upgrade`.") from error
+
+
+class PatientStorage(RDBStorage):
+    """Optuna's storage in schema `optuna`, which waits out a lost database."""
+
+    def __init__(
+        self, database: Database, *, patience_seconds: float = PATIENCE_SECONDS, make_tables: bool = False
+    ) -> None:
+        """Connect; the constructor does not wait, so that a wrong password fails at once."""
+        self.database = database
+        self.patience_seconds = patience_seconds
+        # For Optuna's own migrations, which open an engine of their own, the schema must stand in the address;
+        # elsewhere it must not, since transaction poolers reject this parameter.
+        query = {"options": "-csearch_path=optuna"} if make_tables else {}
+        super().__init__(
+            database.url.update_query_dict(query).render_as_string(hide_password=False),
+            engine_kwargs={
+                "pool_pre_ping": True,
+                "pool_size": 2,
+                "max_overflow": 3,
+                "pool_recycle": 1800,
+                "connect_args": connect_arguments(database.url),
+            },
+            skip_compatibility_check=make_tables,
+            skip_table_creation=not make_tables,
+        )
+
+    @property
+    def engine(self) -> Engine:
+        return self._engine
+
+    @engine.setter
+    def engine(self, engine: Engine) -> None:
+        # The parent makes its engine and queries through it within its constructor: only here can the schema be set.
+        set_search_path(engine, "optuna")
+        self._engine = engine
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        # The parent's unpickling would create tables, in whatever process it happens.
+        return PatientStorage, (self.database,)
+
+    def again(self, call: Callable[..., Answer], *arguments: Any) -> Answer:
+        began = time.monotonic()
+        lost = False
+
+        def on_wait(error: BaseException) -> None:
+            nonlocal lost
+            lost = True
+            log.warning("Database lost, waiting up to %.0f s: %s", self.patience_seconds, one_line(error))
+
+        answer = again(lambda: call(*arguments), patience_seconds=self.patience_seconds, on_wait=on_wait)
+        if lost:
+            log.warning("Database back after %.1f s", time.monotonic() - began)
+        return answer
+
+    def set_trial_state_values(
+        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
+    ) -> bool:
+        try:
+            return self.again(super().set_trial_state_values, trial_id, state, values)
+        except UpdateFinishedTrialError:
+            if self.is_told(trial_id, state, values):  # by ourselves: the commit arrived, its answer did not
+                return True
+            raise
+
+    def is_told(self, trial_id: int, state: TrialState, values: Sequence[float] | None) -> bool:
+        seen = self.get_trial(trial_id)
+        return seen.state == state and (values is None or seen.values == [float(value) for value in values])
+
+    # Optuna's cache calls these methods, private ones among them, and no others. Each only adds the patience.
+
+    def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
+        return self.again(super().create_new_study, directions, study_name)
+
+    def delete_study(self, study_id: int) -> None:
+        self.again(super().delete_study, study_id)
+
+    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        self.again(super().set_study_user_attr, study_id, key, value)
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        self.again(super().set_study_system_attr, study_id, key, value)
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        return self.again(super().get_study_id_from_name, study_name)
+
+    def get_study_name_from_id(self, study_id: int) -> str:
+        return self.again(super().get_study_name_from_id, study_id)
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        return self.again(super().get_study_directions, study_id)
+
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        return self.again(super().get_study_user_attrs, study_id)
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        return self.again(super().get_study_system_attrs, study_id)
+
+    def get_all_studies(self) -> list[FrozenStudy]:
+        return self.again(super().get_all_studies)
+
+    def _create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> FrozenTrial:
+        return self.again(super()._create_new_trial, study_id, template_trial)
+
+    def _set_trial_param(
+        self,
+        trial_id: int,
+        param_name: str,
+        param_value_internal: float,
+        distribution: BaseDistribution,
+        previous_distribution: BaseDistribution | None,
+    ) -> None:
+        self.again(
+            super()._set_trial_param,
+            trial_id,
+            param_name,
+            param_value_internal,
+            distribution,
+            previous_distribution,
+        )
+
+    def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
+        self.again(super().set_trial_intermediate_value, trial_id, step, intermediate_value)
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self.again(super().set_trial_user_attr, trial_id, key, value)
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self.again(super().set_trial_system_attr, trial_id, key, value)
+
+    def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
+        return self.again(super().get_trial_id_from_study_id_trial_number, study_id, trial_number)
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        return self.again(super().get_trial, trial_id)
+
+    def _get_trials(
+        self,
+        study_id: int,
+        states: Container[TrialState] | None,
+        included_trial_ids: set[int],
+        trial_id_greater_than: int,
+    ) -> list[FrozenTrial]:
+        return self.again(super()._get_trials, study_id, states, included_trial_ids, trial_id_greater_than)
+
+    def _get_best_trial_id(self, study_id: int, direction: StudyDirection) -> int:
+        return self.again(super()._get_best_trial_id, study_id, direction)

@@ -1,0 +1,109 @@
+"""How far is a study? The counts, trials and workers that the commands show, read in few statements."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine, text
+
+from optselect.storage.tickets import SEARCH_PHASES
+
+STATES = ("waiting", "running", "complete", "pruned", "diverged", "failed")
+ENDED = ("complete", "pruned", "diverged", "failed")
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """One ticket as a person sees it."""
+
+    ticket: int
+    trial: int | None  # Optuna's number; None while it waits
+    phase: str
+    optimizer: str
+    state: str  # one of STATES
+    value: float | None
+    epochs: int
+    params: Mapping[str, Any]  # Keras's arguments
+    attempts: int
+    seed: int
+    mlflow_run_id: str | None
+    message: str | None
+    seconds: float | None  # from the first claim to the end, or to now
+
+    @property
+    def searched(self) -> bool:
+        return self.phase in SEARCH_PHASES
+
+
+@dataclass(frozen=True)
+class WorkerRow:
+    """One worker that has not signed off."""
+
+    id: uuid.UUID
+    host: str
+    pid: int
+    slot: int | None
+    device: str
+    seconds_silent: float
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """One line of the list of studies."""
+
+    name: str
+    state: str
+    budget: int
+    done: int
+    best: float | None
+    objective: str
+    created_at: datetime
+
+
+# A lease that ran out belongs to a dead worker: its trial waits for the next one.
+TRIALS = text("""
+    SELECT id AS ticket, trial_number AS trial, phase, optimizer,
+           CASE WHEN state = 'done' THEN outcome
+                WHEN state = 'leased' AND lease_until >= clock_timestamp() THEN 'running' ELSE 'waiting' END AS state,
+           trial_value AS value, epochs, coalesce(params, '{}'::jsonb) AS params, attempt AS attempts, seed,
+           mlflow_run_id, error AS message,
+           extract(epoch FROM coalesce(finished_at, clock_timestamp()) - started_at)::float8 AS seconds
+      FROM ticket WHERE study_id = :study ORDER BY trial_number NULLS LAST, ord""")
+
+
+def list_trials(engine: Engine, study_id: int) -> list[TrialRow]:
+    """Every ticket of a study, asked trials first, by number."""
+    with engine.begin() as connection:
+        rows = connection.execute(TRIALS, {"study": study_id}).mappings().all()
+    return [TrialRow(**row) for row in rows]
+
+
+WORKERS = text("""
+    SELECT id, host, pid, slot, device,
+           extract(epoch FROM clock_timestamp() - heartbeat_at)::float8 AS seconds_silent
+      FROM worker WHERE study_id = :study AND state <> 'gone' ORDER BY started_at""")
+
+
+def list_workers(engine: Engine, study_id: int) -> list[WorkerRow]:
+    """The workers of a study that have not signed off, alive or not."""
+    with engine.begin() as connection:
+        rows = connection.execute(WORKERS, {"study": study_id}).mappings().all()
+    return [WorkerRow(**row) for row in rows]
+
+
+STUDIES = text("""
+    SELECT s.name, s.state, s.budget, s.objective, s.created_at,
+           count(t.id) FILTER (WHERE t.state = 'done' AND t.phase = ANY(:phases)) AS done,
+           CASE WHEN s.direction = 'minimize'
+                THEN min(t.trial_value) FILTER (WHERE t.outcome = 'complete' AND t.phase = ANY(:phases))
+                ELSE max(t.trial_value) FILTER (WHERE t.outcome = 'complete' AND t.phase = ANY(:phases)) END AS best
+      FROM study s LEFT JOIN ticket t ON t.study_id = s.id GROUP BY s.id ORDER BY s.created_at""")
+
+
+def list_studies(engine: Engine) -> list[StudyRow]:
+    """Every study of the database, oldest first."""
+    with engine.begin() as connection:
+        rows = connection.execute(STUDIES, {"phases": list(SEARCH_PHASES)}).mappings().all()
+    return [StudyRow(**row) for row in rows]

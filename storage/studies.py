@@ -1,0 +1,172 @@
+"""What is a study, as the database keeps it? Enough to resume it by name alone, from any machine."""
+
+import contextlib
+import difflib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, text
+
+from optselect.storage.errors import NotFound
+from optselect.storage.tickets import SEARCH_PHASES, NewTicket, insert_tickets
+
+
+@dataclass(frozen=True)
+class NewStudy:
+    """All that is known of a study when it is created."""
+
+    name: str
+    spec: Mapping[str, Any]
+    spec_version: int
+    problem: Mapping[str, Any]  # the description of the problem, as JSON
+    bundle: Mapping[str, str]  # source files by their path below the problem's folder
+    bundle_sha256: str
+    data_hash: str
+    versions: Mapping[str, str]
+    objective: str
+    direction: str  # minimize or maximize
+    tracking_uri: str | None  # None: MLflow's tables beside ours
+
+
+@dataclass(frozen=True)
+class StoredStudy:
+    """A study read back."""
+
+    id: int
+    name: str
+    spec: Mapping[str, Any]
+    spec_version: int
+    problem: Mapping[str, Any]
+    bundle: Mapping[str, str]
+    bundle_sha256: str
+    data_hash: str
+    versions: Mapping[str, str]
+    objective: str
+    direction: str
+    tracking_uri: str | None
+    budget: int
+    state: str
+    mlflow_experiment_id: str | None
+    created_at: datetime
+    finished_at: datetime | None
+
+
+CREATION_LOCK = text("SELECT pg_advisory_xact_lock(hashtext('optselect-create-study'))")
+
+
+@contextlib.contextmanager
+def creating(engine: Engine) -> Iterator[Connection]:
+    """A transaction in which no other process creates a study."""
+    with engine.begin() as connection:
+        connection.execute(CREATION_LOCK)
+        yield connection
+
+
+COLUMNS = """id, name, spec, spec_version, problem, bundle, bundle_sha256, data_hash, versions, objective,
+    direction, tracking_uri, budget, state, mlflow_experiment_id, created_at, finished_at"""
+
+INSERT_STUDY = text(f"""
+    INSERT INTO study(name, optuna_study_name, spec, spec_version, problem, bundle, bundle_sha256, data_hash,
+                      versions, objective, direction, tracking_uri, budget)
+    VALUES (:name, :name, CAST(:spec AS jsonb), :spec_version, CAST(:problem AS jsonb), CAST(:bundle AS jsonb),
+            :bundle_sha256, :data_hash, CAST(:versions AS jsonb), :objective, :direction, :tracking_uri, :budget)
+    RETURNING {COLUMNS}""")
+
+
+def insert_study(connection: Connection, study: NewStudy, tickets: Sequence[NewTicket]) -> StoredStudy:
+    """Store a new study with its first tickets, inside `creating`."""
+    values = dict(vars(study)) | {"budget": sum(t.phase in SEARCH_PHASES for t in tickets)}
+    for name in ("spec", "problem", "bundle", "versions"):
+        values[name] = json.dumps(values[name])
+    row = connection.execute(INSERT_STUDY, values).mappings().one()
+    insert_tickets(connection, row["id"], tickets)
+    return StoredStudy(**row)
+
+
+FIND_STUDY = text(f"SELECT {COLUMNS} FROM study WHERE name = :name")
+
+
+def find_study(source: Engine | Connection, name: str) -> StoredStudy | None:
+    """The study of that name, or None."""
+    if isinstance(source, Engine):
+        with source.begin() as connection:
+            return find_study(connection, name)
+    row = source.execute(FIND_STUDY, {"name": name}).mappings().first()
+    return None if row is None else StoredStudy(**row)
+
+
+def load_study(engine: Engine, name: str) -> StoredStudy:
+    """The study of that name; raises NotFound with the nearest name."""
+    study = find_study(engine, name)
+    if study is None:
+        raise NotFound(unknown_study(name, study_names(engine)))
+    return study
+
+
+def unknown_study(name: str, known: Sequence[str]) -> str:
+    """One line on a study that is not there.
+
+    >>> unknown_study("digit", ["diabetes", "digits"])
+    'There is no study "digit"; did you mean "digits"? See: optselect studies'
+    """
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f'; did you mean "{near[0]}"?' if near else "."
+    return f'There is no study "{name}"{hint} See: optselect studies'
+
+
+NAMES = text("SELECT name FROM study ORDER BY name")
+
+
+def study_names(engine: Engine) -> list[str]:
+    """The names of all studies, sorted."""
+    with engine.begin() as connection:
+        return list(connection.execute(NAMES).scalars())
+
+
+RUNNING = text("SELECT name FROM study WHERE state = 'running' ORDER BY created_at")
+
+
+def running_studies(engine: Engine) -> list[str]:
+    """Names of the studies that want work done, oldest first."""
+    with engine.begin() as connection:
+        return list(connection.execute(RUNNING).scalars())
+
+
+STATE = text("SELECT state FROM study WHERE id = :study")
+
+
+def study_state(engine: Engine, study_id: int) -> str:
+    """running, paused, stopped or finished."""
+    with engine.begin() as connection:
+        return str(connection.execute(STATE, {"study": study_id}).scalar_one())
+
+
+REOPEN = text("""
+    UPDATE study SET budget = budget + :more,
+           state = CASE WHEN EXISTS (SELECT 1 FROM ticket WHERE study_id = :study AND state <> 'done')
+                        THEN 'running' ELSE 'finished' END,
+           finished_at = CASE WHEN EXISTS (SELECT 1 FROM ticket WHERE study_id = :study AND state <> 'done')
+                              THEN NULL ELSE finished_at END
+     WHERE id = :study""")
+
+LOCK_STUDY = text("SELECT id FROM study WHERE id = :study FOR UPDATE")
+
+
+def reopen_study(engine: Engine, study_id: int, tickets: Sequence[NewTicket] = ()) -> None:
+    """Let a study run again, with more search tickets where given."""
+    with engine.begin() as connection:
+        connection.execute(LOCK_STUDY, {"study": study_id})
+        insert_tickets(connection, study_id, tickets)
+        connection.execute(REOPEN, {"study": study_id, "more": len(tickets)})
+
+
+SET_TRACKING = text("UPDATE study SET tracking_uri = :uri WHERE id = :study")
+
+
+def set_tracking(engine: Engine, study_id: int, uri: str | None) -> None:
+    """Store the default tracking address of a study."""
+    with engine.begin() as connection:
+        connection.execute(SET_TRACKING, {"study": study_id, "uri": uri})

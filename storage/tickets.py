@@ -1,0 +1,306 @@
+"""Who may train what? One ticket per budgeted trial: claimed, leased, fenced by its token, finished once.
+
+Every write of a worker carries the ticket's token. A claim by somebody else changes the token, so a worker
+that was suspended past its lease finds no row at its next write (LeaseLost) and can do no harm. All times
+are the server's: clocks of machines may differ.
+"""
+
+import contextlib
+import json
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, text
+
+from optselect.storage.errors import LeaseLost
+from optselect.storage.jsonb import storable
+
+LEASE_SECONDS = 60.0
+"""How long a silent worker keeps its ticket."""
+
+SEARCH_PHASES = ("quota", "survivors")
+"""The phases that --trials counts; every other phase is an evaluation on top."""
+
+
+@dataclass(frozen=True)
+class NewTicket:
+    """One training to be done, before anybody claimed it."""
+
+    phase: str
+    optimizer: str
+    seed: int
+    fixed_params: Mapping[str, Any]  # the sampler fills the rest
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to write for one ticket, as long as the token is the ticket's own."""
+
+    ticket_id: int
+    token: uuid.UUID
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """A claimed ticket."""
+
+    id: int
+    ord: int
+    token: uuid.UUID
+    attempt: int  # 1 for the first claim
+    max_attempts: int
+    phase: str
+    optimizer: str
+    seed: int
+    fixed_params: Mapping[str, Any]
+    trial_id: int | None  # set once Optuna was asked; a later claimer continues this trial
+    trial_number: int | None
+
+    @property
+    def lease(self) -> Lease:
+        return Lease(self.id, self.token)
+
+    @property
+    def attempts_exhausted(self) -> bool:
+        return self.attempt > self.max_attempts
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What the database wants of a worker, read by the statement that writes its epochs."""
+
+    study_state: str
+    stop_requested: bool
+
+    @property
+    def leave(self) -> bool:
+        return self.stop_requested or self.study_state == "stopped"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a ticket ended, as the tables and MLflow show it."""
+
+    outcome: str  # complete, pruned, diverged or failed
+    epochs: int
+    value: float | None = None  # the objective, where the trial has one
+    message: str = ""
+    result: Mapping[str, Any] | None = None  # single numbers such as the untrained loss and the test metrics
+
+
+# --- claiming -----------------------------------------------------------------------------------------
+
+OPEN_STUDY = text("SELECT id FROM study WHERE id = :study AND state = 'running' FOR SHARE")
+
+# '=' and not IN: the subquery must run once. Expired leases come first: resumed trials beat new ones.
+CLAIM = text("""
+    UPDATE ticket SET state = 'leased', worker_id = :worker, token = gen_random_uuid(), attempt = attempt + 1,
+           lease_until = clock_timestamp() + make_interval(secs => :lease_seconds),
+           started_at = coalesce(started_at, clock_timestamp())
+     WHERE id = (SELECT id FROM ticket
+                  WHERE study_id = :study
+                    AND (state = 'free' OR (state = 'leased' AND lease_until < clock_timestamp()))
+                  ORDER BY state = 'leased' DESC, trial_id IS NULL, ord
+                  LIMIT 1 FOR UPDATE SKIP LOCKED)
+    RETURNING id, ord, token, attempt, max_attempts, phase, optimizer, seed, fixed_params,
+              trial_id, trial_number""")
+
+
+def claim_ticket(
+    engine: Engine, study_id: int, worker_id: uuid.UUID, lease_seconds: float = LEASE_SECONDS
+) -> Ticket | None:
+    """Take the next ticket of a running study, or None where nothing can be claimed now."""
+    with engine.begin() as connection:
+        if connection.execute(OPEN_STUDY, {"study": study_id}).first() is None:
+            return None
+        values = {"study": study_id, "worker": worker_id, "lease_seconds": lease_seconds}
+        row = connection.execute(CLAIM, values).mappings().first()
+        return None if row is None else Ticket(**{**row, "fixed_params": row["fixed_params"] or {}})
+
+
+UNDONE = text("SELECT count(*) FROM ticket WHERE study_id = :study AND state <> 'done'")
+
+
+def count_undone(engine: Engine, study_id: int) -> int:
+    """How many tickets somebody still has to finish."""
+    with engine.begin() as connection:
+        return int(connection.execute(UNDONE, {"study": study_id}).scalar_one())
+
+
+# --- holding ------------------------------------------------------------------------------------------
+
+RENEW = text("""
+    WITH fence AS (
+      UPDATE ticket SET lease_until = clock_timestamp() + make_interval(secs => :lease_seconds)
+       WHERE id = :ticket AND token = :token AND state = 'leased' RETURNING worker_id),
+    beat AS (
+      UPDATE worker SET heartbeat_at = clock_timestamp() FROM fence WHERE worker.id = fence.worker_id)
+    SELECT 1 FROM fence""")
+
+
+def renew_lease(engine: Engine, lease: Lease, lease_seconds: float = LEASE_SECONDS) -> bool:
+    """Tell whether the ticket is still ours, and keep it for another lease."""
+    with engine.begin() as connection:
+        values = fence_values(lease) | {"lease_seconds": lease_seconds}
+        return connection.execute(RENEW, values).first() is not None
+
+
+BIND_TRIAL = text("""
+    UPDATE ticket SET trial_id = :trial_id, trial_number = :trial_number
+     WHERE id = :ticket AND token = :token AND state = 'leased' RETURNING id""")
+
+
+def bind_trial(engine: Engine, lease: Lease, trial_id: int, trial_number: int) -> None:
+    """Remember which Optuna trial the ticket became, so that a later claimer continues it.
+
+    Raises:
+        LeaseLost: the caller must tell its own new trial FAIL, for no ticket knows it.
+    """
+    values = fence_values(lease) | {"trial_id": trial_id, "trial_number": trial_number}
+    with engine.begin() as connection:
+        demand_row(connection.execute(BIND_TRIAL, values).first(), lease)
+
+
+SET_PARAMS = text("""
+    UPDATE ticket SET params = CAST(:params AS jsonb)
+     WHERE id = :ticket AND token = :token AND state = 'leased' RETURNING id""")
+
+
+def set_params(engine: Engine, lease: Lease, params: Mapping[str, Any]) -> None:
+    """Store the optimizer's arguments as Keras gets them; raises LeaseLost."""
+    with engine.begin() as connection:
+        values = fence_values(lease) | {"params": json.dumps(storable(params))}
+        demand_row(connection.execute(SET_PARAMS, values).first(), lease)
+
+
+FORGET_EPOCHS = text("""
+    WITH fence AS (
+      SELECT id FROM ticket WHERE id = :ticket AND token = :token AND state = 'leased' FOR UPDATE),
+    gone AS (DELETE FROM epoch_log USING fence WHERE ticket_id = fence.id AND epoch > :keep)
+    SELECT id FROM fence""")
+
+# MLflow cannot take points back: where it has seen any, the curve starts again in a run of its own.
+LEAVE_RUN = text("""
+    WITH old AS (SELECT id, mlflow_run_id FROM ticket
+                  WHERE id = :ticket AND mlflow_run_id IS NOT NULL),
+    note AS (
+      UPDATE outbox SET mlflow_epoch = 0, superseded = superseded || to_jsonb(old.mlflow_run_id)
+        FROM old, ticket WHERE outbox.ticket_id = old.id AND ticket.id = old.id
+         AND outbox.mlflow_epoch > :keep RETURNING outbox.ticket_id)
+    UPDATE ticket SET mlflow_run_id = NULL, restarts = restarts + 1 FROM note WHERE ticket.id = note.ticket_id""")
+
+
+def restart_after(engine: Engine, lease: Lease, epoch: int) -> None:
+    """Drop what an earlier attempt logged beyond the epoch from which this attempt goes on; raises LeaseLost."""
+    values = fence_values(lease) | {"keep": epoch}
+    with engine.begin() as connection:
+        demand_row(connection.execute(FORGET_EPOCHS, values).first(), lease)
+        connection.execute(LEAVE_RUN, values)
+
+
+GIVE_BACK = text("""
+    UPDATE ticket SET lease_until = clock_timestamp(), attempt = attempt - 1
+     WHERE id = :ticket AND token = :token AND state = 'leased' RETURNING id""")
+
+
+def give_back(engine: Engine, lease: Lease) -> bool:
+    """Make the ticket claimable at once; leaving in good order is no lost attempt."""
+    with engine.begin() as connection:
+        return connection.execute(GIVE_BACK, fence_values(lease)).first() is not None
+
+
+EXPIRE_OF_WORKER = text("""
+    UPDATE ticket SET lease_until = clock_timestamp() - interval '1 second'
+     WHERE worker_id = :worker AND state = 'leased'""")
+
+
+def expire_leases(engine: Engine, worker_id: uuid.UUID) -> int:
+    """Free the tickets of a worker that is known to be dead, so that nobody waits for its lease."""
+    with engine.begin() as connection:
+        return connection.execute(EXPIRE_OF_WORKER, {"worker": worker_id}).rowcount
+
+
+# --- finishing ----------------------------------------------------------------------------------------
+
+OWN = text(
+    "SELECT study_id FROM ticket WHERE id = :ticket AND token = :token AND state = 'leased' FOR UPDATE"
+)
+
+MARK_DONE = text("""
+    UPDATE ticket SET state = 'done', outcome = :outcome, error = :message, trial_value = :value, epochs = :epochs,
+           result = CAST(:result AS jsonb), finished_at = clock_timestamp()
+     WHERE id = :ticket""")
+
+LOCK_STUDY = text("SELECT id FROM study WHERE id = :study FOR NO KEY UPDATE")
+
+FINISH_STUDY = text("""
+    UPDATE study SET state = 'finished', finished_at = clock_timestamp()
+     WHERE id = :study AND state <> 'finished'
+       AND NOT EXISTS (SELECT 1 FROM ticket WHERE study_id = :study AND state <> 'done')""")
+
+
+@contextlib.contextmanager
+def finishing(engine: Engine, lease: Lease, ending: Ending) -> Iterator[None]:
+    """Hold the ticket's row while the block tells Optuna, then mark the ticket done; raises LeaseLost.
+
+    The block uses connections of its own and must be safe to run again: a crash inside it leaves the
+    ticket leased, and the next claimer finds the trial already told.
+    """
+    with engine.begin() as connection:
+        study_id = demand_row(connection.execute(OWN, fence_values(lease)).first(), lease)[0]
+        yield
+        # Taken only now, for Optuna's answer may take long, and before the mark: of two workers that
+        # finish the last two tickets at once the second must see the first one's mark.
+        connection.execute(LOCK_STUDY, {"study": study_id})
+        connection.execute(MARK_DONE, fence_values(lease) | ending_values(ending))
+        connection.execute(FINISH_STUDY, {"study": study_id})
+
+
+def ending_values(ending: Ending) -> dict[str, Any]:
+    return {
+        "outcome": ending.outcome,
+        "message": ending.message or None,
+        "value": ending.value,
+        "epochs": ending.epochs,
+        "result": None if ending.result is None else json.dumps(storable(ending.result)),
+    }
+
+
+# --- making -------------------------------------------------------------------------------------------
+
+INSERT_TICKETS = text("""
+    WITH made AS (
+      INSERT INTO ticket(study_id, ord, phase, optimizer, seed, fixed_params)
+      SELECT :study, r.ord, r.phase, r.optimizer, r.seed, r.fixed_params
+        FROM jsonb_to_recordset(CAST(:rows AS jsonb))
+             AS r(ord int, phase text, optimizer text, seed bigint, fixed_params jsonb)
+      RETURNING id)
+    INSERT INTO outbox(ticket_id) SELECT id FROM made""")
+
+NEXT_ORD = text("SELECT coalesce(max(ord) + 1, 0) FROM ticket WHERE study_id = :study")
+
+
+def insert_tickets(connection: Connection, study_id: int, tickets: Sequence[NewTicket]) -> None:
+    """Append tickets, each with its outbox row; the caller holds the study's row or its creation lock."""
+    first = int(connection.execute(NEXT_ORD, {"study": study_id}).scalar_one())
+    rows = [
+        {"ord": first + place, **vars(ticket), "fixed_params": dict(ticket.fixed_params)}
+        for place, ticket in enumerate(tickets)
+    ]
+    connection.execute(INSERT_TICKETS, {"study": study_id, "rows": json.dumps(rows)})
+
+
+# --- the fence ----------------------------------------------------------------------------------------
+
+
+def fence_values(lease: Lease) -> dict[str, Any]:
+    return {"ticket": lease.ticket_id, "token": lease.token}
+
+
+def demand_row(row: Any, lease: Lease) -> Any:
+    """The row a fenced statement returned; raises LeaseLost where it returned none."""
+    if row is None:
+        raise LeaseLost(f"Ticket {lease.ticket_id} now belongs to another worker; this attempt ends here.")
+    return row

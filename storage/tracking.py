@@ -1,0 +1,407 @@
+"""How do curves get into MLflow? By an outbox that anybody may empty, any number of times.
+
+epoch_log is the truth; MLflow is a copy that may be late. One row of outbox per ticket says how far the
+copy is. Points are sent with the timestamps of epoch_log, which are part of MLflow's key: sending them
+again changes nothing. One experiment per study, one flat run per trial.
+
+MLflow is imported inside functions only: the import costs 1.7 s of CPU, and most commands need none of it.
+"""
+
+import base64
+import json
+import logging
+import math
+import os
+import threading
+import time
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from optselect.storage.database import Database
+from optselect.storage.initialise import ensure_mlflow
+from optselect.storage.jsonb import numbers
+from optselect.storage.studies import StoredStudy
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS = 0.5
+AWAY_SECONDS = 10.0
+"""How long the flusher leaves a tracking server in peace that did not answer."""
+
+VIEW = "optselect"
+"""Key of the shared view that every experiment carries: all runs visible, where MLflow shows ten."""
+
+ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the flusher itself tries again; MLflow's default hangs for minutes
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+}
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Where the curves of a study go."""
+
+    uri: str = field(repr=False)  # http://..., or MLflow's own database, with its password
+    artifacts: str | None = None  # location of a new experiment's artifacts; None: the server chooses
+
+
+def find_tracking(database: Database, study: StoredStudy, own: str | None) -> Tracking:
+    """Where this process sends a study's curves: its own setting, else the study's, else MLflow's tables beside ours."""
+    address = own or study.tracking_uri
+    if address:
+        return Tracking(address)
+    url = ensure_mlflow(database)
+    return Tracking(url.render_as_string(hide_password=False), artifact_root(database))
+
+
+def artifact_root(database: Database) -> str:
+    return (database.home / "artifacts").as_uri()
+
+
+# --- the flusher --------------------------------------------------------------------------------------
+
+
+class Flusher:
+    """A thread that carries one study's epochs to MLflow while trials run.
+
+    It never raises: a tracking server that is away costs nothing but lateness, and `behind` says so.
+    """
+
+    def __init__(self, engine: Engine, study: StoredStudy, tracking: Callable[[], Tracking]) -> None:
+        self._engine, self._study, self._tracking = engine, study, tracking
+        self._closing = threading.Event()
+        self._deadline = math.inf
+        self.behind = ""  # why the copy is late, in one line; empty while all is well
+        self._thread = threading.Thread(target=self._run, name="flusher", daemon=True)
+        self._thread.start()
+
+    def close(self, patience_seconds: float = 60.0) -> bool:
+        """Send what is left and end; tell whether everything arrived."""
+        self._deadline = time.monotonic() + patience_seconds
+        self._closing.set()
+        self._thread.join(patience_seconds + 15.0)  # one request may be under way
+        return not self._thread.is_alive() and not self.behind
+
+    def _run(self) -> None:
+        connection: Connected | None = None
+        while True:
+            closing = self._closing.is_set()
+            try:
+                connection = connection or connect(self._engine, self._study, self._tracking())
+                sent = connection.flush()
+                self.behind = ""
+            except Exception as error:  # noqa: BLE001  MLflow raises everything from requests' errors to its own
+                self._note(error)
+                sent = False
+            if not sent and closing and (not self.behind or time.monotonic() > self._deadline):
+                return
+            if not sent:
+                self._closing.wait(AWAY_SECONDS if self.behind and not closing else IDLE_SECONDS)
+                if closing and self.behind:
+                    time.sleep(IDLE_SECONDS)
+
+    def _note(self, error: Exception) -> None:
+        line = f"{type(error).__name__}: {error}".splitlines()[0]
+        if isinstance(error, SQLAlchemyError):
+            line = f"{type(error).__name__} (database)"  # its text may hold the address
+        if not self.behind:
+            log.warning("MLflow does not take the curves now; they stay in Postgres. %s", line)
+        log.debug("flush failed", exc_info=error)
+        self.behind = line
+
+
+@dataclass
+class Connected:
+    """A flusher's connection: the study's experiment exists and runs can be written."""
+
+    engine: Engine
+    client: "MlflowClient"
+    study: StoredStudy
+    experiment_id: str
+    note_due: float = 0.0
+
+    def flush(self) -> bool:
+        """Send one batch, or refresh the experiment's note; tell whether there may be more."""
+        sent = flush_one(self.engine, self.client, self.study, self.experiment_id)
+        if time.monotonic() >= self.note_due or not sent:
+            self._refresh_note()
+        return sent
+
+    def _refresh_note(self) -> None:
+        self.note_due = time.monotonic() + 5.0
+        note = experiment_note(self.engine, self.study)
+        if note != getattr(self, "_note", None):
+            self.client.set_experiment_tag(self.experiment_id, "mlflow.note.content", note)
+            self._note = note
+
+
+def connect(engine: Engine, study: StoredStudy, tracking: Tracking) -> Connected:
+    """Reach MLflow and make the study's experiment where it is missing."""
+    client = open_client(tracking.uri)
+    return Connected(engine, client, study, ensure_experiment(engine, client, study, tracking.artifacts))
+
+
+def open_client(uri: str) -> "MlflowClient":
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)  # before the import, which reads them
+    from mlflow import MlflowClient
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+# --- the experiment -----------------------------------------------------------------------------------
+
+LOCK_EXPERIMENT = text("SELECT pg_advisory_xact_lock(hashtext('optselect-experiment'), :study)")
+GET_EXPERIMENT = text("SELECT mlflow_experiment_id FROM study WHERE id = :study")
+SET_EXPERIMENT = text("UPDATE study SET mlflow_experiment_id = :experiment WHERE id = :study")
+
+
+def ensure_experiment(
+    engine: Engine, client: "MlflowClient", study: StoredStudy, artifacts: str | None
+) -> str:
+    """The study's experiment, made once however many flushers start at the same moment."""
+    name = f"optselect/{study.name}"
+    with engine.begin() as connection:
+        connection.execute(LOCK_EXPERIMENT, {"study": study.id})
+        known = connection.execute(GET_EXPERIMENT, {"study": study.id}).scalar_one()
+        found = client.get_experiment_by_name(name)
+        if found is not None:
+            experiment_id = str(found.experiment_id)
+            if found.lifecycle_stage == "deleted":
+                client.restore_experiment(experiment_id)
+        else:
+            location = None if artifacts is None else f"{artifacts}/{study.id}"
+            experiment_id = client.create_experiment(name, location, experiment_tags(study))
+        if known != experiment_id:
+            connection.execute(SET_EXPERIMENT, {"study": study.id, "experiment": experiment_id})
+    return experiment_id
+
+
+def experiment_tags(study: StoredStudy) -> dict[str, str]:
+    return {
+        "optselect.study": study.name,
+        "optselect.objective": study.objective,
+        "optselect.direction": study.direction,
+        "optselect.problem": str(study.problem.get("path", "")),
+        "optselect.optimizers": ", ".join(study.spec.get("optimizers", [])),
+        f"mlflow.sharedViewState.{VIEW}": shared_view(),
+    }
+
+
+def shared_view() -> str:
+    """MLflow's own encoding of a page's state; "Active" is case-sensitive, "ACTIVE" shows deleted runs."""
+    state = {"lifecycleFilter": "Active", "runsHiddenMode": "SHOW_ALL"}
+    return "deflate;" + base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
+
+
+def experiment_link(address: str, experiment_id: str) -> str:
+    """The page that shows every trial's curves.
+
+    >>> experiment_link("http://127.0.0.1:5000/", "3")
+    'http://127.0.0.1:5000/#/experiments/3/runs?compareRunsMode=CHART&viewStateShareKey=optselect'
+    """
+    return f"{address.rstrip('/')}/#/experiments/{experiment_id}/runs?compareRunsMode=CHART&viewStateShareKey={VIEW}"
+
+
+BY_OPTIMIZER = text("""
+    SELECT t.optimizer, count(*) FILTER (WHERE t.state = 'done') AS done, count(*) AS tickets,
+           count(*) FILTER (WHERE t.outcome = 'diverged') AS diverged,
+           CASE WHEN s.direction = 'minimize' THEN min(t.trial_value) FILTER (WHERE t.outcome = 'complete')
+                ELSE max(t.trial_value) FILTER (WHERE t.outcome = 'complete') END AS best
+      FROM ticket t JOIN study s ON s.id = t.study_id WHERE t.study_id = :study
+     GROUP BY t.optimizer, s.direction ORDER BY t.optimizer""")
+
+
+def experiment_note(engine: Engine, study: StoredStudy) -> str:
+    """The summary that MLflow prints above the runs, in Markdown."""
+    with engine.begin() as connection:
+        rows = connection.execute(BY_OPTIMIZER, {"study": study.id}).mappings().all()
+    done, tickets = sum(row["done"] for row in rows), sum(row["tickets"] for row in rows)
+    lines = [
+        f"**optselect study {study.name}**: {done} of {tickets} runs done. "
+        + f"Objective `{study.objective}` ({study.direction}), value at the last epoch.",
+        "",
+        "| optimizer | done | diverged | best |",
+        "|---|---|---|---|",
+        *(
+            f"| {row['optimizer']} | {row['done']} of {row['tickets']} | {row['diverged']} "
+            f"| {'-' if row['best'] is None else format(row['best'], '.4g')} |"
+            for row in rows
+        ),
+        "",
+        "A best single run is no verdict: it was picked as the luckiest of many.",
+    ]
+    return "\n".join(lines)
+
+
+# --- one batch of one run -----------------------------------------------------------------------------
+
+# A ticket that was never asked for (no trial_number) has nothing to show yet.
+NEXT = text("""
+    SELECT o.ticket_id, o.mlflow_epoch, o.superseded, t.trial_number, t.restarts, t.mlflow_run_id, t.state, t.outcome,
+           t.phase, t.optimizer, t.seed, t.attempt, t.worker_id, t.params, t.error, t.epochs, t.trial_value, t.result,
+           (extract(epoch FROM t.started_at) * 1000)::bigint AS started_ms,
+           (extract(epoch FROM t.finished_at) * 1000)::bigint AS finished_ms
+      FROM outbox o JOIN ticket t ON t.id = o.ticket_id
+     WHERE t.study_id = :study AND NOT o.finished AND o.next_try <= clock_timestamp()
+       AND t.trial_number IS NOT NULL AND (t.params IS NOT NULL OR t.state = 'done')
+       AND (t.state = 'done' OR t.mlflow_run_id IS NULL OR jsonb_array_length(o.superseded) > 0
+            OR EXISTS (SELECT 1 FROM epoch_log e WHERE e.ticket_id = t.id AND e.epoch > o.mlflow_epoch))
+     ORDER BY o.next_try, t.ord LIMIT 1 FOR UPDATE OF o SKIP LOCKED""")
+
+ROWS = text("""
+    SELECT epoch, ts_ms, metrics FROM epoch_log
+     WHERE ticket_id = :ticket_id AND epoch > :mlflow_epoch ORDER BY epoch LIMIT 200""")
+
+SENT = text(
+    "UPDATE outbox SET mlflow_epoch = :epoch, next_try = clock_timestamp() WHERE ticket_id = :ticket_id"
+)
+FINISHED = text("UPDATE outbox SET finished = true, error = NULL WHERE ticket_id = :ticket_id")
+CLOSED_OLD_RUNS = text("UPDATE outbox SET superseded = '[]' WHERE ticket_id = :ticket_id")
+SET_RUN = text("""
+    UPDATE ticket SET mlflow_run_id = :run WHERE id = :ticket_id AND restarts = :restarts AND mlflow_run_id IS NULL""")
+
+METRICS_PER_REQUEST = 1000
+STATUS = {"complete": "FINISHED", "diverged": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
+STATE = {"complete": "COMPLETE", "diverged": "DIVERGED", "pruned": "PRUNED", "failed": "FAIL"}
+
+
+def flush_one(engine: Engine, client: "MlflowClient", study: StoredStudy, experiment_id: str) -> bool:
+    """Send one batch of one run; False where nothing waits.
+
+    Only the outbox row is locked while MLflow answers: a locked ticket would stop the training thread.
+    """
+    with engine.begin() as connection:
+        row = connection.execute(NEXT, {"study": study.id}).mappings().first()
+        if row is None:
+            return False
+        job = dict(row)
+        if job["superseded"]:
+            for run_id in job["superseded"]:
+                close_superseded(client, run_id)
+            connection.execute(CLOSED_OLD_RUNS, job)
+            return True
+        if job["mlflow_run_id"] is None:
+            run_id = find_or_create_run(client, study, experiment_id, job)
+            connection.execute(SET_RUN, {**job, "run": run_id})
+            return True
+        rows = whole_batch(connection.execute(ROWS, job).all())
+        if rows:
+            client.log_batch(job["mlflow_run_id"], metrics=points(rows))
+            connection.execute(SENT, {"ticket_id": job["ticket_id"], "epoch": rows[-1].epoch})
+        elif job["state"] == "done":
+            close_run(client, study, job)
+            connection.execute(FINISHED, job)
+    return True
+
+
+def whole_batch(rows: Sequence[Any]) -> Sequence[Any]:
+    widest = max((len(row.metrics) for row in rows), default=1)
+    return rows[: max(1, METRICS_PER_REQUEST // max(1, widest))]
+
+
+def points(rows: Sequence[Any]) -> list[Any]:
+    from mlflow.entities import Metric
+
+    return [
+        Metric(name, finite_or_nan(value), row.ts_ms, row.epoch)
+        for row in rows
+        for name, value in numbers(row.metrics).items()
+    ]
+
+
+def finite_or_nan(value: float) -> float:
+    """MLflow stores inf as 1.8e308, which ruins the chart's axis; NaN is kept as NaN."""
+    return value if math.isfinite(value) else math.nan
+
+
+def find_or_create_run(
+    client: "MlflowClient", study: StoredStudy, experiment_id: str, job: Mapping[str, Any]
+) -> str:
+    """The run of this ticket and restart: creating is not repeatable, so look for an earlier try first."""
+    from mlflow.entities import Param
+
+    wanted = (
+        f"tags.`optselect.ticket` = '{job['ticket_id']}' AND tags.`optselect.restart` = '{job['restarts']}'"
+    )
+    found = client.search_runs([experiment_id], wanted, max_results=1)
+    if found:
+        run_id = str(found[0].info.run_id)
+    else:
+        name, tags = run_name(job), run_tags(study, job)
+        run_id = str(client.create_run(experiment_id, job["started_ms"], tags, name).info.run_id)
+    client.log_batch(run_id, params=[Param(key, value) for key, value in run_params(job).items()])
+    return run_id
+
+
+def run_name(job: Mapping[str, Any]) -> str:
+    """Number first, so that names sort; short, for they are the legend of the charts."""
+    name = f"{job['trial_number']:03d} {job['optimizer'].lower()}"
+    rate = (job["params"] or {}).get("learning_rate")
+    return f"{name} lr={rate:.1e}" if isinstance(rate, (int, float)) else name
+
+
+def run_tags(study: StoredStudy, job: Mapping[str, Any]) -> dict[str, str]:
+    facts = {
+        "study": study.name,
+        "trial": job["trial_number"],
+        "ticket": job["ticket_id"],
+        "restart": job["restarts"],
+        "attempt": job["attempt"],
+        "worker": job["worker_id"],
+        "optimizer": job["optimizer"],
+        "phase": job["phase"],
+    }
+    return {f"optselect.{name}": str(value) for name, value in facts.items()}
+
+
+def run_params(job: Mapping[str, Any]) -> dict[str, str]:
+    """The same keys for every optimizer, without prefix: MLflow groups curves by them."""
+    arguments = {name: value for name, value in (job["params"] or {}).items() if value is not None}
+    shown = {
+        name: format(value, ".4g") if isinstance(value, float) else str(value)
+        for name, value in arguments.items()
+    }
+    return {"optimizer": job["optimizer"], **shown, "seed": str(job["seed"])}
+
+
+def close_run(client: "MlflowClient", study: StoredStudy, job: Mapping[str, Any]) -> None:
+    """Write a run's single numbers and its end, all with the fixed time at which the ticket was finished."""
+    from mlflow.entities import Metric, RunTag
+
+    numbers_of_run = final_numbers(study, job)
+    metrics = [
+        Metric(name, finite_or_nan(value), job["finished_ms"], 0) for name, value in numbers_of_run.items()
+    ]
+    tags = [
+        RunTag("optselect.state", STATE[job["outcome"]]),
+        RunTag("optselect.attempt", str(job["attempt"])),
+    ]
+    if job["error"]:
+        tags.append(RunTag("mlflow.note.content", job["error"]))
+    client.log_batch(job["mlflow_run_id"], metrics=metrics, tags=tags)
+    client.set_terminated(job["mlflow_run_id"], STATUS[job["outcome"]], end_time=job["finished_ms"])
+
+
+def final_numbers(study: StoredStudy, job: Mapping[str, Any]) -> dict[str, float]:
+    result = numbers({name: value for name, value in (job["result"] or {}).items() if value is not None})
+    if job["trial_value"] is not None:
+        result["objective"] = job["trial_value"]
+    return result | {"epochs": float(job["epochs"]), "diverged": float(job["outcome"] == "diverged")}
+
+
+def close_superseded(client: "MlflowClient", run_id: str) -> None:
+    client.set_tag(run_id, "optselect.state", "SUPERSEDED")
+    client.set_terminated(run_id, "KILLED")

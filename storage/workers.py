@@ -1,0 +1,96 @@
+"""Which processes serve a study, and which of them are known to be dead?"""
+
+import os
+import socket
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from sqlalchemy import Engine, text
+
+from optselect.storage import tickets
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a process lives, exact enough that a pid means something."""
+
+    host: str
+    boot_id: (
+        str  # of this boot and this pid namespace: after a restart or in another container pids are others
+    )
+
+
+def this_place() -> Place:
+    """The place of the calling process."""
+    return Place(socket.gethostname(), f"{boot_of_machine()}/{pid_namespace()}")
+
+
+def boot_of_machine() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:  # no Linux
+        return str(int(psutil.boot_time()))
+
+
+def pid_namespace() -> str:
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+
+
+REGISTER = text("""
+    INSERT INTO worker(id, study_id, host, pid, boot_id, device, slot, state, started_at, heartbeat_at)
+    VALUES (:id, :study, :host, :pid, :boot_id, :device, :slot, 'working', clock_timestamp(), clock_timestamp())""")
+
+
+def register_worker(engine: Engine, study_id: int, *, slot: int | None, device: str) -> uuid.UUID:
+    """Make this process known to the database; the row's id names it in tickets."""
+    worker_id, place = uuid.uuid4(), this_place()
+    values = {"id": worker_id, "study": study_id, "host": place.host, "pid": os.getpid()}
+    values |= {"boot_id": place.boot_id, "device": device, "slot": slot}
+    with engine.begin() as connection:
+        connection.execute(REGISTER, values)
+    return worker_id
+
+
+LEAVE = text("UPDATE worker SET state = 'gone', heartbeat_at = clock_timestamp() WHERE id = :id")
+
+
+def sign_off(engine: Engine, worker_id: uuid.UUID) -> None:
+    """Say that the worker left in good order."""
+    with engine.begin() as connection:
+        connection.execute(LEAVE, {"id": worker_id})
+
+
+NEIGHBOURS = text("""
+    SELECT id, pid FROM worker
+     WHERE host = :host AND boot_id = :boot_id AND state <> 'gone' AND (study_id = :study)""")
+
+
+def bury_dead_neighbours(engine: Engine, study_id: int) -> int:
+    """Free the tickets of this machine's workers whose process is gone; the rest wait for their leases.
+
+    Only processes of this boot and pid namespace are judged. A process that bears a dead worker's pid but
+    is none of ours counts as dead; a mistake would cost one attempt, never a result: the fence holds.
+    """
+    place, freed = this_place(), 0
+    with engine.begin() as connection:
+        rows = connection.execute(NEIGHBOURS, {**vars(place), "study": study_id}).all()
+    for worker_id, pid in rows:
+        if not is_worker(pid):
+            freed += tickets.expire_leases(engine, worker_id)
+            sign_off(engine, worker_id)
+    return freed
+
+
+def is_worker(pid: int) -> bool:
+    try:
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and "optselect" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:  # another account's process: no proof of death
+        return True

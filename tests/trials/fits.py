@@ -1,0 +1,76 @@
+"""Plain Keras beside run_trial: the same training by hand, for comparison."""
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from optselect.trials.configuration import Configuration, OptimizerConfig
+from optselect.trials.outcome import Epoch, Stop, TrialResult
+from optselect.trials.problem import Problem
+from optselect.trials.row_order import order_of_rows
+from optselect.trials.trainer import run_trial
+
+SEED = 3
+
+
+class Recorder:
+    """An on_epochs that keeps what it was told, and a snapshot at each call."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.calls: list[list[int]] = []
+        self.snapshots: dict[int, bytes] = {}
+        self._stop_at = stop_at
+
+    def __call__(self, epochs: Sequence[Epoch], snapshot: Callable[[], bytes]) -> Stop | None:
+        self.calls.append([epoch.number for epoch in epochs])
+        self.snapshots[epochs[-1].number] = snapshot()
+        return Stop("enough") if self._stop_at == epochs[-1].number else None
+
+    @property
+    def last(self) -> bytes:
+        return self.snapshots[max(self.snapshots)]
+
+
+def train(
+    problem: Problem, optimizer: str = "SGD", recorder: Recorder | None = None, **given: Any
+) -> TrialResult:
+    """Run a trial of one optimizer; batch_ends, start, test and configuration may be given."""
+    arguments = given.pop("arguments", {"learning_rate": 0.01})
+    configuration = given.pop("configuration", None) or Configuration(OptimizerConfig(optimizer, arguments))
+    defaults = {"epochs": problem.epochs, "programs": None, "batch_ends": (), "on_epochs": recorder or Recorder()}
+    return run_trial(problem, configuration, given.pop("seed", SEED), **{**defaults, **given})
+
+
+def fit_by_hand(model: Any, problem: Problem, epochs: Sequence[int], seed: int = SEED, **fit: Any) -> list[Any]:
+    """Train these epochs with Keras alone, on rows put into the trial's order; gives each epoch's logs."""
+    train, validation = problem.data.train, problem.data.validation
+    curve = []
+    for epoch in epochs:
+        order = order_of_rows(seed, epoch, train.rows, shuffle=True)
+        x, y, weight = (_picked(part, order) for part in (train.x, train.y, train.sample_weight))
+        history = model.fit(
+            x, y, sample_weight=weight, batch_size=problem.batch_size, shuffle=False, verbose=0,
+            validation_data=validation.packed(), **fit,
+        )
+        curve.append({name: values[0] for name, values in history.history.items()})
+    return curve
+
+
+def _picked(part: Any, order: Any) -> Any:
+    return None if part is None else keras.tree.map_structure(lambda array: array[order], part)
+
+
+def weights_in(snapshot: bytes, model: Any) -> list[np.ndarray[Any, Any]]:
+    """Read the model's variables out of a snapshot, where they come first."""
+    with np.load(io.BytesIO(snapshot)) as stored:
+        return [stored[f"variable_{index}"] for index in range(len(model.variables))]
+
+
+def largest_difference(curve: Sequence[Mapping[str, float]], epochs: Sequence[Epoch]) -> float:
+    """Compare two curves in every metric of the first."""
+    assert len(curve) == len(epochs)
+    pairs = zip(curve, epochs, strict=True)
+    return max(abs(logs[name] - epoch.metrics[name]) for logs, epoch in pairs for name in logs)

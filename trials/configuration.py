@@ -1,0 +1,206 @@
+"""Which optimizer with which arguments, and is that allowed? Imports no Keras, so that listings stay quick."""
+
+import math
+import numbers
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from optselect.trials.errors import ConfigurationError
+
+ArgumentValue = float | int | bool | str | None
+
+BASELINE = "baseline"  # in place of a class name: the optimizer that the user compiled with
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """One optimizer of Keras and what its constructor is given."""
+
+    optimizer: str  # Keras's class name, "Adam", or BASELINE
+    arguments: Mapping[str, ArgumentValue]  # what is absent stays at Keras's default
+
+
+@dataclass(frozen=True)
+class Switch:
+    """A change of the optimizer in mid-training; the weights stay, the slots start anew."""
+
+    epoch: int  # the last epoch of the first phase
+    optimizer: OptimizerConfig
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """All that a trial may vary."""
+
+    optimizer: OptimizerConfig
+    switch: Switch | None = None
+
+
+def keras_code(config: OptimizerConfig) -> str:
+    """Write the optimizer as code to paste.
+
+    >>> keras_code(OptimizerConfig("Adam", {"learning_rate": 0.0012, "beta_1": 0.93}))
+    'keras.optimizers.Adam(learning_rate=0.0012, beta_1=0.93)'
+    >>> keras_code(OptimizerConfig(BASELINE, {}))
+    "# the optimizer of the problem file's own compile()"
+    """
+    if config.optimizer == BASELINE:
+        return "# the optimizer of the problem file's own compile()"
+    arguments = ", ".join(f"{name}={literal(value)}" for name, value in config.arguments.items())
+    return f"keras.optimizers.{config.optimizer}({arguments})"
+
+
+def literal(value: ArgumentValue) -> str:
+    """Write one argument as Python, six significant digits of a float.
+
+    >>> literal(1 / 3), literal(1.0), literal(1e-7), literal(True), literal(None)
+    ('0.333333', '1.0', '1e-07', 'True', 'None')
+    """
+    if not isinstance(value, float):
+        return repr(value)
+    text = f"{value:.6g}"
+    return text if any(mark in text for mark in ".en") else f"{text}.0"  # Keras refuses an int learning rate
+
+
+def check_arguments(config: OptimizerConfig) -> None:
+    """Refuse what Keras would raise on, and what it would accept and then train nonsense with."""
+    arguments = config.arguments
+    if config.optimizer == BASELINE:
+        if arguments:
+            raise ConfigurationError(
+                "The baseline is the optimizer of the problem file and takes no arguments. "
+                f"Received: {', '.join(arguments)}."
+            )
+        return
+    if config.optimizer not in RULES:
+        raise ConfigurationError(
+            f"Unknown optimizer {config.optimizer!r}. Known: {', '.join(RULES)}, {BASELINE}."
+        )
+    rules = {**COMMON, **RULES[config.optimizer]}
+    for name, value in arguments.items():
+        if name not in rules:
+            raise ConfigurationError(
+                f"{config.optimizer} has no argument {name!r}. Known: {', '.join(sorted(rules))}."
+            )
+        if not rules[name].holds(value):
+            raise ConfigurationError(
+                f"{config.optimizer}.{name} must be {rules[name].must}. Received: {name}={value!r}."
+            )
+    _check_single_clip(config)
+
+
+def _check_single_clip(config: OptimizerConfig) -> None:
+    given = [name for name in CLIPS if config.arguments.get(name) is not None]
+    if len(given) > 1:
+        raise ConfigurationError(
+            f"{config.optimizer} takes only one of {', '.join(CLIPS)}. Received: {', '.join(given)}."
+        )
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What one argument must be, in words and as a test."""
+
+    must: str
+    holds: Callable[[object], bool]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _number(must: str, holds: Callable[[float], bool]) -> Rule:
+    return Rule(f"a number {must}", lambda value: _is_number(value) and holds(value))  # type: ignore[arg-type]
+
+
+def _whole(must: str, holds: Callable[[int], bool]) -> Rule:
+    return Rule(f"an integer {must}", lambda value: _is_whole(value) and holds(value))  # type: ignore[arg-type]
+
+
+def _or_none(rule: Rule) -> Rule:
+    return Rule(f"None or {rule.must}", lambda value: value is None or rule.holds(value))
+
+
+POSITIVE = _number("> 0", lambda value: value > 0)
+NOT_NEGATIVE = _number(">= 0", lambda value: value >= 0)
+BELOW_ONE = _number(
+    "in [0, 1)", lambda value: 0 <= value < 1
+)  # a decay of 1 forgets nothing, or divides by zero
+INSIDE_ONE = _number("in (0, 1)", lambda value: 0 < value < 1)
+FLAG = Rule("True or False", lambda value: isinstance(value, bool))
+ANY_NUMBER = _number("that is finite", lambda value: True)
+
+CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
+
+COMMON = {
+    "learning_rate": POSITIVE,
+    "weight_decay": _or_none(NOT_NEGATIVE),
+    "clipnorm": _or_none(POSITIVE),
+    "clipvalue": _or_none(POSITIVE),
+    "global_clipnorm": _or_none(POSITIVE),
+    "use_ema": FLAG,
+    "ema_momentum": _number("in [0, 1]", lambda value: 0 <= value <= 1),
+    "ema_overwrite_frequency": _or_none(_whole(">= 1", lambda value: value >= 1)),
+    "loss_scale_factor": _or_none(POSITIVE),
+    "gradient_accumulation_steps": _or_none(_whole(">= 2", lambda value: value >= 2)),
+    "name": _or_none(Rule("a string", lambda value: isinstance(value, str))),
+}
+
+_NADAM = {"beta_1": BELOW_ONE, "beta_2": BELOW_ONE, "epsilon": POSITIVE}
+_ADAM = {**_NADAM, "amsgrad": FLAG}
+
+RULES: Mapping[str, Mapping[str, Rule]] = {
+    "SGD": {"momentum": BELOW_ONE, "nesterov": FLAG},
+    "RMSprop": {"rho": BELOW_ONE, "momentum": BELOW_ONE, "epsilon": POSITIVE, "centered": FLAG},
+    "Adam": _ADAM,
+    "AdamW": {**_ADAM, "weight_decay": NOT_NEGATIVE},
+    "Nadam": _NADAM,
+    "Adamax": _NADAM,
+    "Adagrad": {"initial_accumulator_value": NOT_NEGATIVE, "epsilon": POSITIVE},
+    "Adadelta": {"rho": BELOW_ONE, "epsilon": POSITIVE},
+    # With beta_1 = 1 a momentum that starts at zero never moves.
+    "Lion": {"beta_1": INSIDE_ONE, "beta_2": BELOW_ONE},
+    "Adafactor": {
+        "beta_2_decay": _number("< 0", lambda value: value < 0),
+        "epsilon_1": POSITIVE,
+        "epsilon_2": POSITIVE,
+        "clip_threshold": POSITIVE,
+        "relative_step": FLAG,
+    },
+    "Lamb": _NADAM,
+    "Ftrl": {
+        "learning_rate_power": _number("<= 0", lambda value: value <= 0),
+        "initial_accumulator_value": POSITIVE,  # 0 is 0/0 where a gradient is 0
+        "l1_regularization_strength": NOT_NEGATIVE,
+        "l2_regularization_strength": NOT_NEGATIVE,
+        "l2_shrinkage_regularization_strength": NOT_NEGATIVE,
+        "beta": NOT_NEGATIVE,
+    },
+    "Muon": {
+        "momentum": BELOW_ONE,
+        "nesterov": FLAG,
+        "ns_steps": _whole(">= 1", lambda value: value >= 1),
+        "rms_rate": _or_none(POSITIVE),
+        "adam_beta_1": BELOW_ONE,
+        "adam_beta_2": BELOW_ONE,
+        "adam_weight_decay": _or_none(NOT_NEGATIVE),
+        "adam_lr_ratio": POSITIVE,
+        "epsilon": POSITIVE,
+        "exclude_layers": _or_none(Rule("a regular expression", lambda value: isinstance(value, str))),
+        "exclude_embeddings": FLAG,
+        "muon_a": ANY_NUMBER,
+        "muon_b": ANY_NUMBER,
+        "muon_c": ANY_NUMBER,
+    },
+    # beta_1 = 0 divides by zero.
+    "ScheduleFreeAdamW": {
+        "beta_1": INSIDE_ONE,
+        "beta_2": BELOW_ONE,
+        "epsilon": POSITIVE,
+        "warmup_steps": _whole(">= 0", lambda value: value >= 0),
+    },
+}

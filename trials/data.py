@@ -1,0 +1,191 @@
+"""What may data() give, and is it usable?
+
+Arrays are kept as the user made them, for Keras to read in its own way; tf.data.Dataset and PyDataset pass through.
+"""
+
+import inspect
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from optselect.trials.errors import ProblemError
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """One split in memory: arrays, or lists, tuples and dicts of arrays for several inputs or outputs."""
+
+    x: Any
+    y: Any
+    sample_weight: Any = None
+
+    @property
+    def rows(self) -> int:
+        """The number of rows that every array has."""
+        return int(next(leaf for _, leaf in named_leaves(self)).shape[0])
+
+    def packed(self) -> tuple[Any, ...]:
+        """Give the tuple that Model.fit takes as validation_data."""
+        return (self.x, self.y) if self.sample_weight is None else (self.x, self.y, self.sample_weight)
+
+    def head(self, rows: int) -> "Arrays":
+        """Give the first rows."""
+        parts = (_cut(part, rows) for part in (self.x, self.y, self.sample_weight))
+        return Arrays(*parts)
+
+
+Split = Any  # Arrays, tf.data.Dataset or keras.utils.PyDataset; the last two are Any to the type checker
+
+
+@dataclass(frozen=True)
+class Data:
+    """What data() gave, checked."""
+
+    train: Split
+    validation: Split
+    test: Split | None = None
+
+    def splits(self) -> Iterator[tuple[str, Split]]:
+        """Yield the name and the content of each split that is there."""
+        for name in SPLITS:
+            if (split := getattr(self, name)) is not None:
+                yield name, split
+
+
+def read_data(given: object) -> Data:
+    """Check what data() returned; an error says what is wrong without naming the file."""
+    if not isinstance(given, Sequence) or isinstance(given, str) or len(given) not in (2, 3):
+        raise ProblemError(
+            f"data() must return (train, validation) or (train, validation, test). Received: {_describe(given)}"
+        )
+    return Data(*(_read_split(split, name) for split, name in zip(given, SPLITS, strict=False)))
+
+
+def _read_split(split: object, name: str) -> Split:
+    if isinstance(split, (tf.data.Dataset, keras.utils.PyDataset)):
+        _check_batches(split, name)
+        return split
+    if inspect.isgenerator(split) or inspect.isgeneratorfunction(split) or isinstance(split, Iterator):
+        raise ProblemError(
+            f"The {name} data cannot be a generator: it is used up after one training, a study needs many. "
+            "Write a keras.utils.PyDataset, or tf.data.Dataset.from_generator(function, output_signature=...)"
+        )
+    if not isinstance(split, (tuple, list)) or len(split) not in (2, 3):
+        raise ProblemError(
+            f"The {name} data must be (x, y) or (x, y, sample_weight) arrays, a tf.data.Dataset or a "
+            f"keras.utils.PyDataset. Received: {_describe(split)}"
+        )
+    arrays = Arrays(*split)
+    _check_arrays(arrays, name)
+    return arrays
+
+
+def _check_batches(split: Any, name: str) -> None:
+    if batch_count(split) == 0:
+        raise ProblemError(
+            f"The {name} data must hold at least one batch. Received: an empty {type(split).__name__}"
+        )
+
+
+def batch_count(split: Any) -> int | float | None:
+    """Count the batches of a Dataset or PyDataset: None where unknown, infinity where it never ends."""
+    if isinstance(split, tf.data.Dataset):
+        count = int(split.cardinality())
+        return math.inf if count == tf.data.INFINITE_CARDINALITY else None if count < 0 else count
+    count = split.num_batches
+    return math.inf if count is None else int(count)
+
+
+def _check_arrays(arrays: Arrays, name: str) -> None:
+    leaves = list(named_leaves(arrays))
+    for place, leaf in leaves:
+        _check_leaf(leaf, f"{name} {place}")
+    sizes = {f"{place} has {leaf.shape[0]}": int(leaf.shape[0]) for place, leaf in leaves}
+    if len(set(sizes.values())) > 1:
+        raise ProblemError(
+            f"All {name} arrays must have the same number of rows. Received: {', '.join(sizes)}"
+        )
+    if not leaves or 0 in sizes.values():
+        raise ProblemError(f"The {name} data must hold at least one row. Received: no rows")
+
+
+def _check_leaf(leaf: Any, place: str) -> None:
+    if not hasattr(leaf, "shape") or (not hasattr(leaf, "dtype") and not hasattr(leaf, "dtypes")):
+        raise ProblemError(
+            f"{place} must be an array; numpy.asarray(...) makes one. Received: {_describe(leaf)}"
+        )
+    if len(leaf.shape) == 0:
+        raise ProblemError(f"{place} must have rows. Received: an array without dimensions")
+    if (
+        isinstance(leaf, np.ndarray)
+        and leaf.dtype == object
+        and not all(isinstance(v, str) for v in leaf.flat)
+    ):
+        raise ProblemError(
+            f"{place} must hold numbers of one dtype. Received: dtype=object, shape={leaf.shape}"
+        )
+    bad = _count_not_finite(leaf)
+    if bad:
+        raise ProblemError(
+            f"{place} must hold finite numbers only. Received: {bad} values that are NaN or infinite"
+        )
+
+
+def _count_not_finite(leaf: Any) -> int:
+    """Count NaN and infinities; kinds of array that numpy cannot read in place are taken on trust."""
+    if isinstance(leaf, (tf.SparseTensor, tf.RaggedTensor)) or hasattr(leaf, "tocoo"):
+        return 0
+    values = np.asarray(leaf)
+    if values.dtype == object and hasattr(leaf, "dtypes"):  # a DataFrame of mixed columns: Keras will judge
+        return 0
+    if values.dtype.kind not in "fc":
+        return 0
+    return int(values.size - np.count_nonzero(np.isfinite(values)))
+
+
+def named_leaves(arrays: Arrays) -> Iterator[tuple[str, Any]]:
+    """Yield each array with a name for messages: "x", "x['image']", "y[1]", "sample_weight"."""
+    for part in ("x", "y", "sample_weight"):
+        yield from _walk(getattr(arrays, part), part)
+
+
+def _walk(tree: Any, name: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(tree, dict):
+        for key in sorted(tree, key=str):
+            yield from _walk(tree[key], f"{name}[{key!r}]")
+    elif isinstance(tree, (list, tuple)):
+        for index, item in enumerate(tree):
+            yield from _walk(item, f"{name}[{index}]")
+    elif tree is not None:
+        yield name, tree
+
+
+def _cut(tree: Any, rows: int) -> Any:
+    if isinstance(tree, dict):
+        return {key: _cut(item, rows) for key, item in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        return type(tree)(_cut(item, rows) for item in tree)
+    if tree is None:
+        return None
+    if isinstance(tree, tf.SparseTensor):
+        size = [min(rows, int(tree.shape[0])), *tree.shape[1:]]
+        return tf.sparse.slice(tree, [0] * len(size), size)
+    return tree[:rows]
+
+
+def _describe(value: object) -> str:
+    """Name a wrong value shortly: its type, and length or shape where it has one."""
+    if value is None:
+        return "None"
+    kind = type(value).__name__
+    if isinstance(value, (tuple, list)):
+        return f"a {kind} of {len(value)} ({', '.join(type(item).__name__ for item in value[:4])})"
+    shape = getattr(value, "shape", None)
+    return f"{kind} of shape {tuple(shape)}" if shape is not None else kind

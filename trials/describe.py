@@ -1,0 +1,204 @@
+"""What is this problem, for a launcher that must not load TensorFlow itself?
+
+    python -m optselect.trials.describe PROBLEM --out FILE [--epochs N]
+
+writes the answer, or {"error": "..."}, as JSON. Exits 0, or 2 where the problem is at fault.
+"""
+
+import argparse
+import inspect
+import json
+import os
+import platform
+import sys
+import uuid
+import warnings
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from optselect.trials.bundled import resolve_problem
+from optselect.trials.configuration import ArgumentValue, OptimizerConfig, keras_code
+from optselect.trials.data import Arrays, Split, named_leaves
+from optselect.trials.description import BaselineDescription, ProblemDescription, error_json
+from optselect.trials.errors import ProblemError
+from optselect.trials.fingerprint import FIRST_BATCH, hash_data, hash_modules
+from optselect.trials.initial_weights import build_model
+from optselect.trials.optimizers import innermost, output_layers
+from optselect.trials.problem import KERAS_BATCH_SIZE, Problem, load_problem
+from optselect.trials.trainer import validation_batch_size
+from optselect.trials.user_code import explain
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Describe one problem; returns the exit code."""
+    options = _parse(arguments)
+    try:
+        answer, code = describe(load_problem(resolve_problem(options.problem), options.epochs)).to_json(), 0
+    except ProblemError as error:
+        answer, code = error_json(str(error)), 2
+    _write_whole(options.out, json.dumps(answer, indent=1))
+    return code
+
+
+def describe(problem: Problem) -> ProblemDescription:
+    """Describe a loaded problem; trains one batch, to learn the metrics and to see that model and data fit."""
+    model = problem.make_model()
+    _build(model, problem)
+    baseline = describe_baseline(model)  # before training: a callback or schedule may change its rate
+    metrics = tuple(_train_one_batch(model, problem))
+    return ProblemDescription(
+        name=problem.name,
+        path=str(problem.path),
+        metrics=metrics,
+        inputs={name: _describe_inputs(split) for name, split in problem.data.splits()},
+        rows={
+            name: split.rows if isinstance(split, Arrays) else None for name, split in problem.data.splits()
+        },
+        batch_size=problem.batch_size,
+        epochs=problem.epochs,
+        steps_per_epoch=problem.steps_per_epoch,
+        parameters=int(model.count_params()),
+        baseline=baseline,
+        data_hash=(data_hash := hash_data(problem.data)),
+        modules=hash_modules(problem.path),  # last: model() and data() may import on their first call
+        versions=_versions(),
+        outputs=tuple(layer.name for layer in output_layers(model)),
+        warnings=tuple(_warnings(problem, metrics, data_hash)),
+    )
+
+
+def describe_baseline(model: Any) -> BaselineDescription:
+    """Describe the optimizer that the user compiled with."""
+    optimizer = innermost(model.optimizer)
+    name = type(optimizer).__name__
+    arguments = _plain_arguments(optimizer)
+    code = keras_code(OptimizerConfig(name, arguments))
+    if type(optimizer) is not getattr(keras.optimizers, name, None):
+        code = code.replace("keras.optimizers.", "", 1)  # a class of the user's own
+    return BaselineDescription(name, arguments, code)
+
+
+def _plain_arguments(optimizer: Any) -> dict[str, ArgumentValue]:
+    """Read the constructor arguments that are plain values and not the default; the learning rate in any case."""
+    config = optimizer.get_config()
+    defaults = inspect.signature(type(optimizer)).parameters
+    return {
+        name: _short(value)
+        for name, value in config.items()
+        if name != "name"
+        and isinstance(value, (bool, int, float, str))
+        and (name == "learning_rate" or name not in defaults or defaults[name].default != _short(value))
+    }
+
+
+def _short(value: bool | float | str) -> ArgumentValue:
+    """Undo the trip of a Python float through float32: 0.01, not 0.009999999776."""
+    return float(f"{value:.7g}") if isinstance(value, float) else value
+
+
+def _build(model: Any, problem: Problem) -> None:
+    try:
+        build_model(model, problem.one_batch)
+    except Exception as error:
+        raise _does_not_match(problem, error) from error
+
+
+def _train_one_batch(model: Any, problem: Problem) -> list[str]:
+    """Let fit itself name the metrics of an epoch."""
+    train, validation = problem.data.train, problem.data.validation
+    size = validation_batch_size(problem) or KERAS_BATCH_SIZE
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Keras minds that one step does not use the data up
+            history = model.fit(
+                validation_data=validation.head(size).packed()
+                if isinstance(validation, Arrays)
+                else validation,
+                validation_steps=None if isinstance(validation, Arrays) else 1,
+                validation_batch_size=size,
+                **_one_step(problem, train),
+                epochs=1,
+                verbose=0,
+            )
+    except Exception as error:
+        raise _does_not_match(problem, error) from error
+    return [name for name, values in history.history.items() if values]
+
+
+def _one_step(problem: Problem, train: Split) -> dict[str, Any]:
+    if isinstance(train, Arrays):
+        return {"x": problem.training_rows.batches(seed=0, first_epoch=1, last_epoch=1), "steps_per_epoch": 1}
+    return {
+        "x": train,
+        "steps_per_epoch": 1,
+        "class_weight": problem.fit.get("class_weight"),
+        "shuffle": False,
+    }
+
+
+def _does_not_match(problem: Problem, error: Exception) -> ProblemError:
+    if isinstance(error, ProblemError):
+        return error
+    return ProblemError(
+        f"{problem.path.name}: one batch of the data must train the model. "
+        f"Received: {explain(error, problem.path.parent)}"
+    )
+
+
+def _describe_inputs(split: Split) -> str:
+    if isinstance(split, Arrays):
+        return ", ".join(f"{place} {_dtype(leaf)}{tuple(leaf.shape)}" for place, leaf in named_leaves(split))
+    if isinstance(split, tf.data.Dataset):
+        return f"tf.data.Dataset of {' '.join(str(split.element_spec).split())}"
+    return f"{type(split).__name__}, a PyDataset"
+
+
+def _dtype(leaf: Any) -> str:
+    dtype = getattr(leaf, "dtype", None)
+    return "" if dtype is None else str(getattr(dtype, "name", dtype))
+
+
+def _versions() -> dict[str, str]:
+    packages = {name: metadata.version(name) for name in ("tensorflow", "keras", "numpy")}
+    return {"python": platform.python_version(), **packages}
+
+
+def _warnings(problem: Problem, metrics: Sequence[str], data_hash: str) -> list[str]:
+    found = []
+    if problem.epochs == 1:
+        found.append("One epoch for each trial: give fit = {'epochs': ...} or --epochs for more.")
+    if "val_loss" not in metrics:
+        found.append(
+            "Validation reports no val_loss: trials end as diverged only where a value is not finite."
+        )
+    if problem.data.test is None:
+        found.append("No test data: the winner is judged on the validation data that it was chosen by.")
+    if data_hash.startswith(FIRST_BATCH):
+        found.append(
+            "The data comes in batches: its order is its own, and its hash covers the first batch only."
+        )
+    return found
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m optselect.trials.describe")
+    parser.add_argument("problem", help="a problem file, or the name of a bundled problem")
+    parser.add_argument("--out", type=Path, required=True, help="the JSON file to write")
+    parser.add_argument("--epochs", type=int, help="in place of fit['epochs']")
+    return parser.parse_args(arguments)
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Replace the file at once: a reader sees the whole answer or none."""
+    aside = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+    aside.write_text(text, encoding="utf-8")
+    os.replace(aside, path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

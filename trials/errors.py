@@ -1,0 +1,25 @@
+"""What a caller of trials/ may catch.
+
+TrialsError
+├── ProblemError         the user's problem file cannot be used as it stands
+├── ConfigurationError   an optimizer or one of its arguments cannot be what was asked for
+└── SnapshotError        the bytes are no state of this training
+
+Each message is one line: what must hold, what came, what to do.
+"""
+
+
+class TrialsError(Exception):
+    """Base of everything that trials/ raises on purpose."""
+
+
+class ProblemError(TrialsError):
+    """The problem file, its model or its data cannot be used as they stand."""
+
+
+class ConfigurationError(TrialsError):
+    """An optimizer configuration would be refused by Keras, or silently train nonsense."""
+
+
+class SnapshotError(TrialsError):
+    """A snapshot does not fit the model and the optimizer it is restored into."""

@@ -1,0 +1,70 @@
+"""Which data and which files is this? Hashes that tell a changed problem from the same one."""
+
+import hashlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from optselect.trials.data import Arrays, Data, named_leaves
+from optselect.trials.user_code import is_users
+
+FIRST_BATCH = "first-batch:"
+
+
+def hash_data(data: Data) -> str:
+    """Hash all splits; the prefix "first-batch:" tells that some split was not read to its end."""
+    digest = hashlib.sha256()
+    for name, split in data.splits():
+        digest.update(f"{name}\n".encode())
+        for place, value in _leaves(split):
+            digest.update(f"{place}\n".encode())
+            _add(digest, value)
+    whole = all(isinstance(split, Arrays) for _, split in data.splits())
+    return f"{'' if whole else FIRST_BATCH}{digest.hexdigest()}"
+
+
+def hash_modules(problem: Path) -> dict[str, str]:
+    """Hash the problem file and every module of its folder that is loaded now."""
+    loaded = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
+    users = [
+        file for name, file in loaded.items() if file is not None and not f"{name}.".startswith("optselect.")
+    ]
+    files = {Path(file).resolve() for file in users} | {problem.resolve()}
+    folder = problem.resolve().parent
+    return {
+        file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(files)
+        if is_users(file, folder) and file.is_file()
+    }
+
+
+def _leaves(split: Any) -> list[tuple[str, Any]]:
+    if isinstance(split, Arrays):
+        return list(named_leaves(split))
+    batch = next(iter(split)) if isinstance(split, tf.data.Dataset) else split[0]
+    spec = [("spec", str(split.element_spec))] if isinstance(split, tf.data.Dataset) else []
+    return spec + list(named_leaves(Arrays(*keras.utils.unpack_x_y_sample_weight(batch))))
+
+
+def _add(digest: Any, value: Any) -> None:
+    """Add dtype, shape and bytes; what has several arrays inside, one after the other."""
+    if isinstance(value, str):
+        digest.update(value.encode())
+    elif isinstance(value, tf.SparseTensor):
+        for part in (value.indices, value.values, value.dense_shape):
+            _add(digest, part.numpy())
+    elif isinstance(value, tf.RaggedTensor):
+        for part in (value.flat_values, *value.nested_row_splits):
+            _add(digest, part.numpy())
+    elif hasattr(value, "tocoo"):
+        coo = value.tocoo()
+        for part in (coo.row, coo.col, coo.data):
+            _add(digest, part)
+    else:
+        array = np.ascontiguousarray(value)
+        digest.update(f"{array.dtype} {array.shape}\n".encode())
+        digest.update(repr(array.tolist()).encode() if array.dtype.kind == "O" else array.tobytes())

@@ -1,0 +1,304 @@
+"""What is the user's problem? Loads the problem file and checks what it gives.
+
+def model():   a compiled keras.Model; its optimizer is the baseline, its loss and metrics stay
+def data():    (train, validation) or (train, validation, test)
+fit = {...}    optional: keyword arguments of Model.fit
+"""
+
+import importlib
+import importlib.util
+import inspect
+import logging
+import math
+import sys
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from optselect.trials.data import Arrays, Data, batch_count, read_data
+from optselect.trials.errors import ProblemError
+from optselect.trials.initial_weights import InitialWeights
+from optselect.trials.row_order import TrainingRows
+from optselect.trials.user_code import explain, is_users, raised_below
+
+log = logging.getLogger(__name__)
+
+KERAS_BATCH_SIZE = 32  # what Model.fit takes for arrays where nothing is said
+KERAS_EPOCHS = 1
+
+# What fit may not hold, and where it belongs instead.
+RESERVED = {
+    "x": "data() gives it",
+    "y": "data() gives it",
+    "sample_weight": "give it as the third part of the training data",
+    "validation_data": "data() gives it",
+    "validation_split": "data() gives (train, validation)",
+    "initial_epoch": "every trial starts at its first epoch",
+}
+
+
+@dataclass
+class Problem:
+    """A loaded problem: everything that a trial needs and that its optimizer does not change."""
+
+    path: Path
+    make_model: Callable[[], Any]  # a fresh, compiled and checked model for each call
+    data: Data
+    fit: Mapping[str, Any]  # as the user wrote it, with the epochs that hold
+    initial_weights: InitialWeights = field(init=False)
+    initial_metrics: dict[int, Mapping[str, float]] = field(init=False, default_factory=dict)  # by seed
+
+    def __post_init__(self) -> None:
+        self.initial_weights = InitialWeights(self.make_model, self.one_batch)
+
+    @property
+    def name(self) -> str:
+        """The file's stem."""
+        return self.path.stem
+
+    @property
+    def epochs(self) -> int:
+        """The epochs of a full training."""
+        return int(self.fit["epochs"])
+
+    @property
+    def batch_size(self) -> int | None:
+        """Rows of a batch, None where the data comes in batches already."""
+        if isinstance(self.data.train, Arrays):
+            return int(self.fit.get("batch_size") or _batch_size_of_steps(self.data.train, self.fit))
+        return None
+
+    @property
+    def steps_per_epoch(self) -> int | None:
+        """Batches of an epoch, None where unknown."""
+        if isinstance(self.data.train, Arrays):
+            return int(self.training_rows.steps)
+        count = self.fit.get("steps_per_epoch") or batch_count(self.data.train)
+        return None if count is None else int(count)
+
+    @cached_property
+    def training_rows(self) -> TrainingRows:
+        """The training arrays as Keras reads them; only for arrays."""
+        assert self.batch_size is not None, "a Dataset brings its own batches"
+        return TrainingRows(
+            self.data.train,
+            batch_size=self.batch_size,
+            class_weight=self.fit.get("class_weight"),
+            shuffle=bool(self.fit.get("shuffle", True)),
+            steps=self.fit.get("steps_per_epoch"),
+        )
+
+    def one_batch(self) -> Any:
+        """Give the inputs of one small batch, to build a model on."""
+        train = self.data.train
+        if isinstance(train, Arrays):
+            batch = next(iter(self.training_rows.batches(seed=0, first_epoch=1, last_epoch=1)))
+        else:
+            batch = next(iter(train)) if isinstance(train, tf.data.Dataset) else train[0]
+        return keras.utils.unpack_x_y_sample_weight(batch)[0]
+
+
+def load_problem(path: Path, epochs: int | None = None) -> Problem:
+    """Load and check a problem file; `epochs` replaces those of its fit.
+
+    The file's folder becomes the first entry of sys.path and the user's own modules there win over everything
+    that this process imported before. Raises ProblemError.
+    """
+    path = path.resolve()
+    if not path.is_file():
+        raise ProblemError(f"The problem file must exist. Received: {str(path)!r}")
+    module = _import_file(path)
+    model, data = _function(module, path, "model"), _function(module, path, "data")
+    fit = _read_fit(getattr(module, "fit", {}), path, epochs)
+    try:
+        checked = read_data(call_user(data, path))
+        _check_infinite(checked, fit)
+    except ProblemError as error:
+        raise _in_file(error, path) from error.__cause__
+    return Problem(path, ModelMaker(model, path), checked, fit)
+
+
+class ModelMaker:
+    """The user's model(), with each model checked before it is handed on."""
+
+    def __init__(self, model: Callable[[], Any], path: Path) -> None:
+        self._model, self._path = model, path
+        self._last: tuple[Callable[[], Any], ...] = ()
+
+    def __call__(self) -> Any:
+        model = call_user(self._model, self._path)
+        if not isinstance(model, keras.Model):
+            raise ProblemError(
+                f"{self._path.name}: model() must return a compiled keras.Model. Received: {type(model).__name__}"
+                + (" (a return is missing?)" if model is None else "")
+            )
+        if not model.compiled or getattr(model, "optimizer", None) is None:
+            raise ProblemError(
+                f"{self._path.name}: model() must return a compiled model. Received: a model without an optimizer; "
+                "call model.compile(optimizer=..., loss=...) before returning it"
+            )
+        self._check_new(model)
+        return model
+
+    def _check_new(self, model: Any) -> None:
+        """Refuse a model or an optimizer made once and returned for every call: trials would share their state."""
+        kept = {id(held) for reference in self._last if (held := reference()) is not None}
+        for what, made in (("model", model), ("optimizer", model.optimizer)):
+            if id(made) in kept:
+                raise ProblemError(
+                    f"{self._path.name}: model() must make a new {what} each time it is called. "
+                    f"Received: the same {what} twice; create it inside model()"
+                )
+        self._last = (weakref.ref(model), weakref.ref(model.optimizer))
+
+
+def call_user(function: Callable[[], Any], path: Path) -> Any:
+    """Call a function of the problem file; whatever it raises becomes a ProblemError of one line."""
+    name = getattr(function, "__name__", "function")
+    try:
+        return function()
+    except ProblemError:
+        raise
+    except Exception as error:
+        log.debug("%s() of %s raised", name, path, exc_info=True)
+        raise ProblemError(
+            f"{path.name}: {name}() must not raise. Received: {explain(error, path.parent)}"
+        ) from error
+    except SystemExit as error:
+        if not raised_below(error, path.parent):
+            raise
+        raise ProblemError(
+            f"{path.name}: {name}() must not end the program. Received: {explain(error, path.parent)}"
+        ) from error
+
+
+def _import_file(path: Path) -> ModuleType:
+    """Import the file under a private name, so that a problem called like a library hides nothing."""
+    _prefer_users_modules(path.parent)
+    name = f"optselect_problem_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ProblemError(f"The problem file must be a Python file (name.py). Received: {path.name!r}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # before it runs: classes defined in it look their module up
+    loader = spec.loader
+
+    def load() -> None:
+        loader.exec_module(module)
+
+    try:
+        load()
+    except SyntaxError as error:
+        raise ProblemError(
+            f"{path.name} must be valid Python. Received: {explain(error, path.parent)}"
+        ) from error
+    except Exception as error:
+        log.debug("%s raised", path, exc_info=True)
+        raise ProblemError(
+            f"{path.name} must be importable. Received: {explain(error, path.parent)}"
+        ) from error
+    except SystemExit as error:
+        if not raised_below(error, path.parent):
+            raise
+        raise ProblemError(
+            f"{path.name} must not end the program when it is imported. Received: {explain(error, path.parent)}"
+        ) from error
+    return module
+
+
+def _prefer_users_modules(folder: Path) -> None:
+    """Put the folder first on sys.path and forget loaded modules that one of the user's hides.
+
+    Without the second half a storage.py of the user's would never be found once another `storage` was imported.
+    The standard library and what we stand on ourselves stay: a keras.py beside the problem would break it anyway.
+    """
+    for name in _top_level_names(folder):
+        loaded = sys.modules.get(name)
+        if loaded is not None and name not in KEPT_MODULES and not _comes_from(loaded, folder):
+            for known in [known for known in sys.modules if known == name or known.startswith(f"{name}.")]:
+                del sys.modules[known]
+    if sys.path[:1] != [str(folder)]:
+        sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+
+
+KEPT_MODULES = sys.stdlib_module_names | {"__main__", "optselect", "keras", "tensorflow", "numpy"}
+
+
+def _top_level_names(folder: Path) -> set[str]:
+    files = {file.stem for file in folder.glob("*.py")}
+    packages = {inner.name for inner in folder.iterdir() if inner.is_dir() and any(inner.glob("*.py"))}
+    return {name for name in files | packages if name.isidentifier()}
+
+
+def _comes_from(module: ModuleType, folder: Path) -> bool:
+    origins = [getattr(module, "__file__", None), *getattr(module, "__path__", [])]
+    return any(origin is not None and is_users(Path(origin).resolve(), folder) for origin in origins)
+
+
+def _function(module: ModuleType, path: Path, name: str) -> Callable[[], Any]:
+    function = getattr(module, name, None)
+    if callable(function):
+        return function  # type: ignore[no-any-return]
+    came = "nothing of that name" if function is None else type(function).__name__
+    raise ProblemError(f"{path.name} must define a function {name}(). Received: {came}")
+
+
+def _read_fit(fit: object, path: Path, epochs: int | None) -> dict[str, Any]:
+    if not isinstance(fit, Mapping) or not all(isinstance(key, str) for key in fit):
+        raise ProblemError(
+            f"{path.name}: fit must be a dict of keyword arguments of Model.fit. Received: {type(fit).__name__}"
+        )
+    known = [key for key in inspect.signature(keras.Model.fit).parameters if key not in ("self", *RESERVED)]
+    for key in fit:
+        if key in RESERVED:
+            raise ProblemError(f"{path.name}: fit must not hold {key!r}: {RESERVED[key]}")
+        if key not in known:
+            raise ProblemError(
+                f"{path.name}: fit must hold keyword arguments of Model.fit. Received: {key!r}. "
+                f"Known: {', '.join(known)}"
+            )
+    merged = {"epochs": KERAS_EPOCHS, **fit, **({} if epochs is None else {"epochs": epochs})}
+    for key in ("epochs", "batch_size", "steps_per_epoch", "validation_steps", "validation_batch_size"):
+        _check_count(merged, key, path)
+    if merged.get("validation_freq", 1) != 1:
+        raise ProblemError(
+            f"{path.name}: fit['validation_freq'] must be 1, trials are compared epoch by epoch. "
+            f"Received: {merged['validation_freq']!r}"
+        )
+    return merged
+
+
+def _check_count(fit: Mapping[str, Any], key: str, path: Path) -> None:
+    value = fit.get(key)
+    if value is None and key != "epochs":
+        return
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ProblemError(f"{path.name}: fit[{key!r}] must be an integer >= 1. Received: {value!r}")
+
+
+def _check_infinite(data: Data, fit: Mapping[str, Any]) -> None:
+    """Refuse data without end unless fit says how much of it makes an epoch."""
+    for split, key in ((data.train, "steps_per_epoch"), (data.validation, "validation_steps")):
+        if not isinstance(split, Arrays) and batch_count(split) == math.inf and not fit.get(key):
+            raise ProblemError(
+                f"fit[{key!r}] must say how many batches to take. Received: data that repeats without end"
+            )
+
+
+def _batch_size_of_steps(train: Arrays, fit: Mapping[str, Any]) -> int:
+    """Give the batch size that Keras derives where only steps_per_epoch is said."""
+    steps = fit.get("steps_per_epoch")
+    return math.ceil(train.rows / steps) if steps else KERAS_BATCH_SIZE
+
+
+def _in_file(error: ProblemError, path: Path) -> ProblemError:
+    message = str(error)
+    return error if message.startswith(path.name) else ProblemError(f"{path.name}: {message}")

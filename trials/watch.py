@@ -1,0 +1,175 @@
+"""What is seen of a training while it runs: its epochs, its divergence, the answer of who listens."""
+
+import math
+import random
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from optselect.trials.callbacks import give_back_memory, memory_of
+from optselect.trials.configuration import Configuration
+from optselect.trials.optimizers import build_optimizer, innermost, install_optimizer, learning_rate_of
+from optselect.trials.outcome import Epoch, Outcome, Stop, diverged
+from optselect.trials.snapshot import Position, write_snapshot
+
+REPORT_SECONDS = 1.0
+
+OnEpochs = Callable[[Sequence[Epoch], Callable[[], bytes]], Stop | None]
+
+
+class RateBeforeCallbacks(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+    """Reads the learning rate of an epoch. Stands first: ReduceLROnPlateau sets the next epoch's at its end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.learning_rate = math.nan
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Called by fit."""
+        self.learning_rate = learning_rate_of(self.model)
+
+
+class SeededPython(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+    """Seeds Python's and numpy's generators for each epoch, which a PyDataset shuffles by.
+
+    Never TensorFlow's: that would make every compiled function be prepared anew.
+    """
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self._seed = seed
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Called by fit."""
+        number = int(np.random.SeedSequence((self._seed, epoch + 1)).generate_state(1)[0])
+        random.seed(number)
+        np.random.seed(number)
+
+
+class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+    """Records and reports the epochs, judges them and switches the optimizer.
+
+    Stands last among the callbacks, so that it sees what the user's put into the logs and a snapshot holds what
+    they did.
+    """
+
+    def __init__(
+        self, configuration: Configuration, epochs: int, batch_ends: Collection[int], on_epochs: OnEpochs
+    ) -> None:
+        super().__init__()
+        self.curve: list[Epoch] = []
+        self.outcome, self.reason = Outcome.COMPLETE, ""
+        self.initial: Mapping[str, float] = {}
+        self.caller_error: BaseException | None = None  # what on_epochs raised: not the user's failure
+        self.rate = RateBeforeCallbacks()
+        self.users_callbacks: Sequence[Any] = ()
+        self._configuration, self._epochs = configuration, epochs
+        self._batch_ends, self._on_epochs = batch_ends, on_epochs
+        self._position = Position(epoch=0, phase=1)
+        self._reported, self._reported_at = 0, time.monotonic()
+
+    @property
+    def epoch(self) -> int:
+        """The last trained epoch, 0 before the first."""
+        return self._position.epoch
+
+    def place(self, position: Position) -> None:
+        """Begin in mid-training, or at its very start."""
+        self._position = position
+        self._switch_if_due()
+
+    def end(self, outcome: Outcome, reason: str) -> None:
+        """Decide how the trial ends, and end it."""
+        self.outcome, self.reason = outcome, reason
+        if self.model is not None:
+            self.model.stop_training = True
+
+    def report_rest(self) -> None:
+        """Report what was not reported yet; the outcome stands, so the answer is not asked for."""
+        if len(self.curve) > self._reported:
+            self._report()
+
+    # The hooks that fit calls.
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Called by fit, after the user's callbacks have forgotten everything."""
+        give_back_memory(self.users_callbacks, self._position.callbacks)
+        self._reported_at = time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Called by fit; the loss is the running mean of the epoch, which stays NaN once a batch was."""
+        loss = (logs or {}).get("loss", 0.0)
+        if self.outcome is Outcome.COMPLETE and not np.isfinite(loss).all():
+            self.end(Outcome.DIVERGED, f"loss is not finite at epoch {self._position.epoch + 1}")
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Called by fit, after validation."""
+        self._position = Position(epoch + 1, self._position.phase)
+        self.curve.append(Epoch(epoch + 1, self._metrics(logs or {}), int(time.time() * 1000)))
+        if self.outcome is Outcome.COMPLETE and (reason := self._why_diverged(self.curve[-1])):
+            self.end(Outcome.DIVERGED, reason)
+        if self.outcome is Outcome.COMPLETE and self._is_report_due() and (stop := self._report()):
+            self.end(Outcome.STOPPED, stop.reason)
+        if self.outcome is Outcome.COMPLETE and epoch + 1 < self._epochs:
+            self._switch_if_due()
+
+    # What they do.
+
+    def _metrics(self, logs: Mapping[str, Any]) -> dict[str, float]:
+        metrics = {name: float(value) for name, value in logs.items() if np.size(value) == 1}
+        metrics["learning_rate"] = self.rate.learning_rate
+        if self._configuration.switch is not None:
+            metrics["optimizer_phase"] = float(self._position.phase)
+        return metrics
+
+    def _why_diverged(self, epoch: Epoch) -> str:
+        """Say why this epoch ends the trial, or nothing."""
+        for name in ("loss", "val_loss"):
+            if not math.isfinite(epoch.metrics.get(name, 0.0)):
+                return f"{name} is not finite at epoch {epoch.number}"
+        loss, initial = epoch.metrics.get("val_loss"), self.initial.get("val_loss")
+        if loss is not None and initial is not None and diverged(loss, initial, epoch.number):
+            return f"val_loss {loss:.4g} at epoch {epoch.number}, untrained it was {initial:.4g}"
+        for variable in self.model.trainable_variables:
+            if variable.dtype.startswith(("float", "bfloat")) and not _is_finite(variable):
+                return f"{variable.path} is not finite at epoch {epoch.number}"
+        return ""
+
+    def _is_report_due(self) -> bool:
+        number = self._position.epoch
+        is_last = number == self._epochs or self.model.stop_training
+        return is_last or number in self._batch_ends or time.monotonic() - self._reported_at >= REPORT_SECONDS
+
+    def _report(self) -> Stop | None:
+        epochs = tuple(self.curve[self._reported :])
+        try:
+            answer = self._on_epochs(epochs, self._snapshot)
+        except BaseException as error:
+            self.caller_error = error
+            raise
+        self._reported, self._reported_at = len(self.curve), time.monotonic()
+        return answer
+
+    def _snapshot(self) -> bytes:
+        memory = memory_of(self.users_callbacks)
+        return write_snapshot(self.model, Position(self._position.epoch, self._position.phase, memory))
+
+    def _switch_if_due(self) -> None:
+        """Put the second optimizer in place, in the middle of the one fit, so that callbacks live on."""
+        switch = self._configuration.switch
+        if switch is None or self._position.phase == 2 or self._position.epoch < switch.epoch:
+            return
+        first = innermost(self.model.optimizer)
+        first.finalize_variable_values(
+            self.model.trainable_variables
+        )  # as the end of a fit does: averaged weights
+        install_optimizer(self.model, build_optimizer(switch.optimizer, self.model))
+        self._position = Position(self._position.epoch, 2, self._position.callbacks)
+
+
+def _is_finite(variable: Any) -> bool:
+    return bool(tf.reduce_all(tf.math.is_finite(variable.value)))
