@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 import optselect
+from optselect.search.exit_codes import UserExit, WorkerExit
 
 if TYPE_CHECKING:
     from optselect.search.launching import Surroundings
@@ -28,8 +29,6 @@ app = typer.Typer(
 db = typer.Typer(help="The database that keeps studies: state, address, backup.", no_args_is_help=True)
 app.add_typer(db, name="db", rich_help_panel="Keep")
 
-FAILED, INVALID, NOT_FOUND, UNREACHABLE, CONFIGURATION, RETRY = 1, 2, 3, 5, 64, 75
-
 
 def main() -> NoReturn:
     """Run the command of sys.argv and exit; every failure is one line."""
@@ -42,9 +41,11 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         code = 130
     except Exception as error:  # noqa: BLE001  the one place where anything becomes a line and an exit code
-        if debug:
-            traceback.print_exc()
         code = explain(error)
+        if debug or (
+            code == UserExit.OUR_FAILURE and arguments[:1] == ["worker"]
+        ):  # the latter is a log file
+            traceback.print_exc()
         if arguments[:1] == ["worker"]:
             code = as_worker_code(code)
     sys.exit(code or 0)
@@ -63,23 +64,26 @@ def diagnosis(error: Exception) -> tuple[int, str]:
     if isinstance(error, typer.TyperException):
         return usage_error(error)
     if isinstance(error, (typer.Abort, BrokenPipeError)):
-        return FAILED, ""
+        return UserExit.OUR_FAILURE, ""
     from optselect.search.errors import SearchError
     from optselect.storage.errors import InvalidAddress, NotFound, SchemaMismatch, Unreachable
     from optselect.trials.errors import TrialsError
 
     if isinstance(error, (SearchError, TrialsError, InvalidAddress)):
-        return INVALID, str(error)
+        return UserExit.INVALID, str(error)
     if isinstance(error, NotFound):
-        return NOT_FOUND, str(error)
+        return UserExit.NOT_FOUND, str(error)
     if isinstance(error, (Unreachable, SchemaMismatch)):
-        return UNREACHABLE, str(error)
+        return UserExit.UNREACHABLE, str(error)
     if isinstance(error, OSError) and error.filename:  # a full disk, a closed folder
         return (
-            UNREACHABLE,
+            UserExit.UNREACHABLE,
             f"{error.filename}: {error.strerror}. Set OPTSELECT_HOME to a folder with room that can be written.",
         )
-    return FAILED, f"{type(error).__name__}: {error} (this is a bug of ours; --debug shows where)"
+    return (
+        UserExit.OUR_FAILURE,
+        f"{type(error).__name__}: {error} (this is a bug of ours; --debug shows where)",
+    )
 
 
 def usage_error(error: typer.TyperException) -> tuple[int, str]:
@@ -93,7 +97,9 @@ def usage_error(error: typer.TyperException) -> tuple[int, str]:
 
 def as_worker_code(code: int) -> int:
     """The worker contract has codes of its own: engines can match only one "do not restart"."""
-    return {UNREACHABLE: RETRY}.get(code, CONFIGURATION if code in (INVALID, NOT_FOUND) else code)
+    if code == UserExit.UNREACHABLE:
+        return WorkerExit.RETRY
+    return WorkerExit.MISCONFIGURED if code in (UserExit.INVALID, UserExit.NOT_FOUND) else code
 
 
 # --- options ------------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """How does a process join studies that exist? As a training process, or as the supervisor of some."""
 
+import contextlib
+import logging
 import os
 import shutil
 import sys
@@ -8,13 +10,15 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from optselect.search.departure import Departure
 from optselect.search.errors import InvalidInput
 from optselect.search.executors.local import visible_gpus
+from optselect.search.exit_codes import WorkerExit
 from optselect.search.launching import Surroundings
+from optselect.search.source import find_source
 from optselect.search.supervising import supervise
-from optselect.search.worker import ExitCode, WorkerOptions, log_to_stderr, run_worker
 from optselect.storage import studies
-from optselect.storage.database import Database, make_engine
+from optselect.storage.database import Database, make_engine, open_database
 from optselect.storage.initialise import check_schema
 from optselect.storage.tickets import LEASE_SECONDS
 
@@ -30,8 +34,7 @@ def join(
 ) -> int:
     """Train a study in this process, or supervise `slots` processes that do; returns the worker's exit code."""
     if study is not None and slots is None:
-        log_to_stderr(debug="OPTSELECT_DEBUG" in os.environ)
-        return run_worker(worker_options(study, place, max_trials, slot, use_local))
+        return train_here(study, place, max_trials, slot, use_local)
     extra = (("--max-trials", str(max_trials)) if max_trials else ()) + (
         ("--use-local",) if use_local else ()
     )
@@ -42,21 +45,50 @@ def join(
             shutil.rmtree(Path(handed_over), ignore_errors=True)
 
 
-def worker_options(
-    study: str, place: Surroundings, max_trials: int | None, slot: int | None, use_local: bool
-) -> WorkerOptions:
-    supervisor = os.environ.get("OPTSELECT_SUPERVISOR")
-    lease = float(os.environ.get("OPTSELECT_LEASE_SECONDS", LEASE_SECONDS))
-    return WorkerOptions(
-        study=study,
-        storage=place.storage,
-        home=place.home,
-        use_local=use_local,
-        max_trials=max_trials,
-        slot=slot,
-        supervisor=int(supervisor) if supervisor else None,
-        lease_seconds=lease,
+# --- training in this process -------------------------------------------------------------------------
+
+
+def train_here(
+    name: str, place: Surroundings, max_trials: int | None, slot: int | None, use_local: bool
+) -> int:
+    """Check all that can be checked without TensorFlow, then work."""
+    log_to_stderr()
+    departure = Departure()
+    with departure.on_signals():
+        if supervisor := os.environ.get("OPTSELECT_SUPERVISOR"):
+            departure.follow(int(supervisor))
+        database, engine = opened(place)
+        study = studies.load_study(engine, name)
+        source = find_source(study, place.home, use_local)
+        with contextlib.suppress(OSError):  # another machine need not have the folder
+            os.chdir(study.spec["folder"])
+        from optselect.search.worker import Assignment, work  # TensorFlow: seconds, and only in this branch
+
+        lease = float(os.environ.get("OPTSELECT_LEASE_SECONDS", LEASE_SECONDS))
+        return work(Assignment(database, engine, study, source, lease, max_trials, slot), departure)
+
+
+def opened(place: Surroundings) -> tuple[Database, Engine]:
+    """A worker never makes tables: it only checks that they are there."""
+    database = open_database(place.storage, place.home, os.environ)
+    engine = make_engine(database)
+    check_schema(engine)
+    return database, engine
+
+
+def log_to_stderr() -> None:
+    """One line per event, with the time, as a log file wants it."""
+    logging.basicConfig(
+        level=logging.DEBUG if "OPTSELECT_DEBUG" in os.environ else logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+        datefmt="%H:%M:%S",
+        stream=sys.stderr,
     )
+    for noisy in ("tensorflow", "h5py", "absl", "sqlalchemy", "optuna", "matplotlib", "urllib3", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+# --- supervising --------------------------------------------------------------------------------------
 
 
 def slot_count(text: str) -> int:
@@ -75,20 +107,16 @@ def slot_count(text: str) -> int:
 
 def supervise_studies(study: str | None, count: int, place: Surroundings, extra: tuple[str, ...]) -> int:
     """Serve the named study, or one running study after the other until none has work left."""
-    from optselect.storage.database import open_database
-
-    database = open_database(place.storage, place.home, os.environ)
-    engine = make_engine(database)
-    check_schema(engine)
+    database, engine = opened(place)
     names = [study] if study is not None else studies.running_studies(engine)
     if not names:
         print("optselect: no study is running. Start one: optselect launch PROBLEM", file=sys.stderr)
     served: set[str] = set()
-    code = int(ExitCode.DONE)
+    code = int(WorkerExit.DONE)
     while names:
         code = serve_one(names[0], database, engine, count, place, extra)
         served.add(names[0])
-        if code not in (ExitCode.DONE, ExitCode.MISCONFIGURED) or study is not None:
+        if code not in (WorkerExit.DONE, WorkerExit.MISCONFIGURED) or study is not None:
             break
         names = [name for name in studies.running_studies(engine) if name not in served]
     engine.dispose()

@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 from optselect.search.describing import Describer, stored_description
 from optselect.search.errors import InvalidInput
 from optselect.search.executors.local import worker_command
+from optselect.search.exit_codes import UserExit
 from optselect.search.planning import first_tickets, search_tickets
 from optselect.search.source import bundle_hash, local_hash, read_bundle
 from optselect.search.spec import SPEC_VERSION, Request, StudySpec, differences, resolve, study_name
@@ -28,9 +29,6 @@ from optselect.storage.tracking import experiment_link
 from optselect.storage.tracking_server import running_server
 from optselect.trials.bundled import bundled_problems, resolve_problem
 from optselect.trials.description import ProblemDescription
-
-NO_USABLE_TRIAL = 4
-SUPERVISOR_FAILED = 1
 
 
 @dataclass(frozen=True)
@@ -223,7 +221,7 @@ def conclude(
         return 130
     if ending.code not in (0, 75):
         err.print(f"The workers could not go on. The end of their log:\n{ending.last_words}", markup=False)
-        return SUPERVISOR_FAILED
+        return UserExit.OUR_FAILURE
     if not finished:
         err.print(f"Not finished yet. To go on: optselect resume {study.name}")
         return ending.code
@@ -235,7 +233,7 @@ def no_usable_trial(trials: list[overview.TrialRow], err: Console) -> int:
     err.print(
         f"No trial ended with a value. The first reason: {reasons[0] if reasons else 'unknown'}", markup=False
     )
-    return NO_USABLE_TRIAL
+    return UserExit.NO_USABLE_TRIAL
 
 
 def study_status(study: StoredStudy, database: Database, engine: Engine) -> dict[str, Any]:

@@ -323,11 +323,17 @@ def child_environment(database: Database, environment: Mapping[str, str], folder
         child.pop(key, None)
     if database.embedded:
         return child
-    child["OPTSELECT_STORAGE"] = database.url.set(drivername="postgresql", password=None).render_as_string()
+    child["OPTSELECT_STORAGE"] = without_password(database.url)
     if database.url.password is not None:
         write_pgpass(database.url, folder / "pgpass")
         child["PGPASSFILE"] = str((folder / "pgpass").absolute())
     return child
+
+
+def without_password(url: URL) -> str:
+    # Not url.set(password=None), which leaves the password as it is.
+    public = URL.create("postgresql", url.username, None, url.host, url.port, url.database, url.query)
+    return public.render_as_string(hide_password=False)
 
 
 def write_pgpass(url: URL, path: Path) -> None:

@@ -59,7 +59,8 @@ unix_socket_directories = ''  # their path is limited to some 100 characters
 max_connections = 200
 shared_buffers = '128MB'
 """
-THROW_AWAY_SETTINGS = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n"
+# OPTSELECT_PG_FSYNC=off, for servers of tests only: survives a kill -9, not a power cut.
+THROW_AWAY_SETTINGS = "fsync = off\nfull_page_writes = off\n"
 
 log = logging.getLogger(__name__)
 

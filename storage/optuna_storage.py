@@ -11,12 +11,13 @@ from collections.abc import Callable, Container, Sequence
 from typing import Any, TypeVar
 
 from optuna.distributions import BaseDistribution
-from optuna.exceptions import UpdateFinishedTrialError
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Engine
+from sqlalchemy.exc import ProgrammingError
 
 from optselect.storage.database import (
     PATIENCE_SECONDS,
@@ -26,7 +27,7 @@ from optselect.storage.database import (
     one_line,
     set_search_path,
 )
-from optselect.storage.errors import SchemaMismatch
+from optselect.storage.errors import SchemaMismatch, Unreachable
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ Answer = TypeVar("Answer")
 
 
 def optuna_storage(database: Database, *, patience_seconds: float = PATIENCE_SECONDS) -> "PatientStorage":
-    """Open Optuna's storage in a database that initialise() has prepared; raises SchemaMismatch.
+    """Open Optuna's storage in a database that initialise() has prepared; raises SchemaMismatch, Unreachable.
 
     Use one storage object per process and one thread per object: Optuna's cache holds its lock during a call.
     """
@@ -42,6 +43,10 @@ def optuna_storage(database: Database, *, patience_seconds: float = PATIENCE_SEC
         return PatientStorage(database, patience_seconds=patience_seconds)
     except RuntimeError as error:  # Optuna's way to say that its tables have another version
         raise SchemaMismatch(f"{' '.join(str(error).split())} Run `optselect db upgrade`.") from error
+    except StorageInternalError as error:
+        if isinstance(error.__cause__, ProgrammingError):
+            raise SchemaMismatch("Optuna's tables are missing: run `optselect db upgrade`.") from error
+        raise Unreachable(f"The database {database.masked} cannot be used: {one_line(error)}.") from error
 
 
 class PatientStorage(RDBStorage):
@@ -100,12 +105,19 @@ class PatientStorage(RDBStorage):
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:
-        try:
-            return self.again(super().set_trial_state_values, trial_id, state, values)
-        except UpdateFinishedTrialError:
-            if self.is_told(trial_id, state, values):  # by ourselves: the commit arrived, its answer did not
-                return True
-            raise
+        tries = 0
+
+        def tell() -> bool:
+            nonlocal tries
+            tries += 1
+            try:
+                return RDBStorage.set_trial_state_values(self, trial_id, state, values)
+            except UpdateFinishedTrialError:
+                if tries > 1 and self.is_told(trial_id, state, values):
+                    return True  # by our first try: its commit arrived, the answer did not
+                raise
+
+        return self.again(tell)
 
     def is_told(self, trial_id: int, state: TrialState, values: Sequence[float] | None) -> bool:
         seen = self.get_trial(trial_id)

@@ -80,6 +80,14 @@ class Orders:
 
 
 @dataclass(frozen=True)
+class Holdings:
+    """What the tickets of a study hold: Optuna trials by id, and the tokens of those that are leased."""
+
+    trial_ids: frozenset[int]
+    tokens: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Ending:
     """How a ticket ended, as the tables and MLflow show it."""
 
@@ -127,6 +135,21 @@ def count_undone(engine: Engine, study_id: int) -> int:
     """How many tickets somebody still has to finish."""
     with engine.begin() as connection:
         return int(connection.execute(UNDONE, {"study": study_id}).scalar_one())
+
+
+HOLDINGS = text("""
+    SELECT trial_id, CASE WHEN state = 'leased' THEN token::text END AS token FROM ticket
+     WHERE study_id = :study AND (trial_id IS NOT NULL OR state = 'leased')""")
+
+
+def read_holdings(engine: Engine, study_id: int) -> Holdings:
+    """Which trials and tokens belong to tickets now."""
+    with engine.begin() as connection:
+        rows = connection.execute(HOLDINGS, {"study": study_id}).all()
+    return Holdings(
+        trial_ids=frozenset(row.trial_id for row in rows if row.trial_id is not None),
+        tokens=frozenset(row.token for row in rows if row.token is not None),
+    )
 
 
 # --- holding ------------------------------------------------------------------------------------------

@@ -396,7 +396,8 @@ def close_run(client: "MlflowClient", study: StoredStudy, job: Mapping[str, Any]
 
 
 def final_numbers(study: StoredStudy, job: Mapping[str, Any]) -> dict[str, float]:
-    result = numbers({name: value for name, value in (job["result"] or {}).items() if value is not None})
+    stored = numbers(job["result"] or {})
+    result = {name: value for name, value in stored.items() if not name.startswith("initial_")}  # few charts
     if job["trial_value"] is not None:
         result["objective"] = job["trial_value"]
     return result | {"epochs": float(job["epochs"]), "diverged": float(job["outcome"] == "diverged")}

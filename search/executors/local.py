@@ -14,14 +14,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from optselect.search.exit_codes import WorkerExit
+
 FAST_SECONDS = 10.0
 """A child that lived shorter than this crashed fast."""
 MOST_FAST_CRASHES = 5
 GRACE_SECONDS = 30.0
 """From SIGTERM to SIGKILL."""
 LONGEST_PAUSE_SECONDS = 30.0
-
-DONE, MISCONFIGURED, DEVICE_LOST, RETRY, INTERRUPTED = 0, 64, 70, 75, 130
 
 
 class Verdict(enum.Enum):
@@ -54,13 +54,13 @@ def after_exit(code: int, lived_seconds: float, fast_crashes: int) -> Step:
     >>> after_exit(1, 2.0, 4).verdict
     <Verdict.FAIL: 'fail'>
     """
-    if code in (DONE, INTERRUPTED):
+    if code in (WorkerExit.DONE, WorkerExit.INTERRUPTED):
         return Step(Verdict.CLOSE)
-    if code == MISCONFIGURED:
+    if code == WorkerExit.MISCONFIGURED:
         return Step(Verdict.FAIL)
     if lived_seconds >= FAST_SECONDS:
         return Step(Verdict.RESTART, 0.5)
-    if code != RETRY and fast_crashes + 1 >= MOST_FAST_CRASHES:
+    if code != WorkerExit.RETRY and fast_crashes + 1 >= MOST_FAST_CRASHES:
         return Step(Verdict.FAIL)
     return Step(Verdict.RESTART, min(LONGEST_PAUSE_SECONDS, 0.5 * 2**fast_crashes))
 
@@ -124,19 +124,23 @@ class Supervisor:
     def exit_code(self) -> int:
         """The supervisor's own exit code by the worker contract."""
         codes = [slot.last_code for slot in self.slots]
-        if MISCONFIGURED in codes:
-            return MISCONFIGURED
-        if codes and all(code == DEVICE_LOST for code in codes):
-            return DEVICE_LOST
+        if WorkerExit.MISCONFIGURED in codes:
+            return WorkerExit.MISCONFIGURED
+        if codes and all(code == WorkerExit.DEVICE_LOST for code in codes):
+            return WorkerExit.DEVICE_LOST
         if self.stopping:
-            return RETRY
-        crashes = [code for code in codes if code not in (None, DONE, RETRY, INTERRUPTED)]
-        return DONE if not crashes else as_exit_code(crashes[0])
+            return WorkerExit.RETRY
+        crashes = [
+            code
+            for code in codes
+            if code not in (None, WorkerExit.DONE, WorkerExit.RETRY, WorkerExit.INTERRUPTED)
+        ]
+        return WorkerExit.DONE if not crashes else as_exit_code(crashes[0])
 
     def last_words(self, lines: int = 8) -> str:
         """The end of the log of a slot that failed, for the person who must repair it."""
         for slot in self.slots:
-            if slot.last_code not in (None, DONE, RETRY, INTERRUPTED):
+            if slot.last_code not in (None, WorkerExit.DONE, WorkerExit.RETRY, WorkerExit.INTERRUPTED):
                 return "\n".join(slot.log_file.read_text(errors="replace").splitlines()[-lines:])
         return ""
 
@@ -166,7 +170,7 @@ class Supervisor:
         slot.fast_crashes = slot.fast_crashes + 1 if lived < FAST_SECONDS else 0
         slot.closed = step.verdict is not Verdict.RESTART
         slot.start_at = time.monotonic() + step.pause_seconds
-        if code not in (DONE, MISCONFIGURED, RETRY, INTERRUPTED):
+        if code not in (WorkerExit.DONE, WorkerExit.MISCONFIGURED, WorkerExit.RETRY, WorkerExit.INTERRUPTED):
             self.on_death()
 
     def _signal(self, number: int) -> None:

@@ -42,7 +42,9 @@ START = textwrap.dedent(
 
 def starter(home: Path) -> "subprocess.Popen[str]":
     command = [sys.executable, "-c", START, str(home)]
-    return subprocess.Popen(command, env=THROW_AWAY, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    return subprocess.Popen(
+        command, env=THROW_AWAY, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
 
 
 def kill(process: "subprocess.Popen[str]") -> None:

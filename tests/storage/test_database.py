@@ -32,7 +32,12 @@ SERVER = "postgresql://ann:s3cret@db.example.org:5433/studies"
 def test_every_spelling_of_postgres_becomes_one(scheme: str) -> None:
     url = normalise(f"{scheme}://ann:p%40ss@db.example.org/studies?sslmode=require")
     assert url.drivername == "postgresql+psycopg2"
-    assert (url.username, url.password, url.host, url.database) == ("ann", "p@ss", "db.example.org", "studies")
+    assert (url.username, url.password, url.host, url.database) == (
+        "ann",
+        "p@ss",
+        "db.example.org",
+        "studies",
+    )
     assert url.query == {"sslmode": "require"}
 
 
@@ -57,7 +62,8 @@ def test_an_address_that_cannot_serve_is_refused_with_the_reason(address: str, r
 
 
 @pytest.mark.parametrize(
-    "address", [SERVER, "postgresql://db.example.org/studies?user=ann&password=s3cret", "postgres://:s3cret@/studies"]
+    "address",
+    [SERVER, "postgresql://db.example.org/studies?user=ann&password=s3cret", "postgres://:s3cret@/studies"],
 )
 def test_no_way_of_showing_an_address_shows_its_password(address: str) -> None:
     database = Database(normalise(address), Path("/home"), embedded=False)
@@ -74,13 +80,17 @@ def test_the_password_comes_from_a_file_where_the_address_has_none(tmp_path: Pat
 
 
 def test_the_password_of_libpqs_environment_is_taken_over() -> None:
-    assert with_password(normalise("postgresql://host/studies"), {"PGPASSWORD": "s3cret"}).password == "s3cret"
+    assert (
+        with_password(normalise("postgresql://host/studies"), {"PGPASSWORD": "s3cret"}).password == "s3cret"
+    )
     assert with_password(normalise("postgresql://host/studies"), {}).password is None
 
 
 def test_an_unreadable_password_file_is_an_invalid_address(tmp_path: Path) -> None:
     with pytest.raises(InvalidAddress, match="No such file"):
-        open_database(SERVER.replace(":s3cret", ""), tmp_path, {"OPTSELECT_STORAGE_PASSWORD_FILE": "/no/such"})
+        open_database(
+            SERVER.replace(":s3cret", ""), tmp_path, {"OPTSELECT_STORAGE_PASSWORD_FILE": "/no/such"}
+        )
 
 
 def test_a_pgpass_file_is_private_and_escaped(tmp_path: Path) -> None:

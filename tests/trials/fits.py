@@ -40,11 +40,18 @@ def train(
     """Run a trial of one optimizer; batch_ends, start, test and configuration may be given."""
     arguments = given.pop("arguments", {"learning_rate": 0.01})
     configuration = given.pop("configuration", None) or Configuration(OptimizerConfig(optimizer, arguments))
-    defaults = {"epochs": problem.epochs, "programs": None, "batch_ends": (), "on_epochs": recorder or Recorder()}
+    defaults = {
+        "epochs": problem.epochs,
+        "programs": None,
+        "batch_ends": (),
+        "on_epochs": recorder or Recorder(),
+    }
     return run_trial(problem, configuration, given.pop("seed", SEED), **{**defaults, **given})
 
 
-def fit_by_hand(model: Any, problem: Problem, epochs: Sequence[int], seed: int = SEED, **fit: Any) -> list[Any]:
+def fit_by_hand(
+    model: Any, problem: Problem, epochs: Sequence[int], seed: int = SEED, **fit: Any
+) -> list[Any]:
     """Train these epochs with Keras alone, on rows put into the trial's order; gives each epoch's logs."""
     train, validation = problem.data.train, problem.data.validation
     curve = []
@@ -52,8 +59,14 @@ def fit_by_hand(model: Any, problem: Problem, epochs: Sequence[int], seed: int =
         order = order_of_rows(seed, epoch, train.rows, shuffle=True)
         x, y, weight = (_picked(part, order) for part in (train.x, train.y, train.sample_weight))
         history = model.fit(
-            x, y, sample_weight=weight, batch_size=problem.batch_size, shuffle=False, verbose=0,
-            validation_data=validation.packed(), **fit,
+            x,
+            y,
+            sample_weight=weight,
+            batch_size=problem.batch_size,
+            shuffle=False,
+            verbose=0,
+            validation_data=validation.packed(),
+            **fit,
         )
         curve.append({name: values[0] for name, values in history.history.items()})
     return curve

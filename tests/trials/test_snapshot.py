@@ -1,0 +1,116 @@
+"""A training that goes on from a snapshot equals one that was never interrupted."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from tests.trials.conftest import MakeProblem
+from tests.trials.fits import Recorder, train
+
+from optselect.trials.configuration import Configuration, OptimizerConfig, Switch
+from optselect.trials.errors import SnapshotError
+from optselect.trials.snapshot import Position, read_position, restore_snapshot, write_snapshot
+
+NOISY = """
+def model():
+    net = keras.Sequential([
+        keras.Input((4,)), keras.layers.Dense(6), keras.layers.BatchNormalization(), keras.layers.Dropout(0.3),
+        keras.layers.Dense(1),
+    ])
+    net.compile(optimizer="sgd", loss="mse")
+    return net
+"""
+
+RESUMED: list[tuple[str, dict[str, Any]]] = [
+    ("SGD", {"momentum": 0.9}),
+    ("Adam", {}),
+    ("Nadam", {}),  # its _u_product is in no list of variables
+    ("RMSprop", {"momentum": 0.5, "centered": True}),
+    ("ScheduleFreeAdamW", {}),
+    ("Adafactor", {}),
+]
+
+
+@pytest.mark.parametrize(("optimizer", "arguments"), RESUMED)
+def test_resumed_training_equals_an_uninterrupted_one(
+    make_problem: MakeProblem, optimizer: str, arguments: dict[str, Any]
+) -> None:
+    problem = make_problem(NOISY)
+    whole, rest = Recorder(), Recorder()
+    full = train(problem, optimizer, whole, arguments=arguments, epochs=4, batch_ends=(2,))
+    resumed = train(problem, optimizer, rest, arguments=arguments, epochs=4, start=whole.snapshots[2])
+
+    assert [epoch.number for epoch in resumed.curve] == [3, 4]
+    assert [epoch.metrics for epoch in resumed.curve] == [epoch.metrics for epoch in full.curve[2:]]
+    assert rest.last == whole.last
+
+
+def test_callbacks_of_a_resumed_trial_remember(make_problem: MakeProblem) -> None:
+    problem = make_problem("""
+fit["callbacks"] = [keras.callbacks.ReduceLROnPlateau(patience=2, min_delta=100.0, factor=0.5),
+                    keras.callbacks.EarlyStopping(patience=5, min_delta=100.0, restore_best_weights=True)]
+""")
+    whole, rest = Recorder(), Recorder()
+    full = train(problem, recorder=whole, epochs=9, batch_ends=(4,))
+    resumed = train(problem, recorder=rest, epochs=9, start=whole.snapshots[4])
+
+    assert len(full.curve) == 6, "the test wants EarlyStopping to end the trial"
+    assert [epoch.metrics for epoch in resumed.curve] == [epoch.metrics for epoch in full.curve[4:]]
+    assert len({epoch.metrics["learning_rate"] for epoch in full.curve}) > 2
+    assert rest.last == whole.last
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_trial_with_a_switch_resumes_in_either_phase(make_problem: MakeProblem, at: int) -> None:
+    problem = make_problem()
+    first, second = (
+        OptimizerConfig("Adam", {}),
+        OptimizerConfig("SGD", {"learning_rate": 0.02, "momentum": 0.9}),
+    )
+    configuration = Configuration(first, Switch(2, second))
+    whole, rest = Recorder(), Recorder()
+    full = train(problem, recorder=whole, configuration=configuration, epochs=4, batch_ends=(at,))
+    resumed = train(problem, recorder=rest, configuration=configuration, epochs=4, start=whole.snapshots[at])
+
+    assert [epoch.metrics for epoch in resumed.curve] == [epoch.metrics for epoch in full.curve[at:]]
+    assert rest.last == whole.last
+
+
+def test_finished_trial_resumes_to_nothing_left(make_problem: MakeProblem) -> None:
+    problem = make_problem()
+    recorder = Recorder()
+    train(problem, recorder=recorder)
+    again = train(problem, start=recorder.last, test=True)
+    assert again.curve == () and again.test is not None
+
+
+def test_snapshot_of_another_optimizer_is_refused(make_problem: MakeProblem) -> None:
+    problem = make_problem()
+    recorder = Recorder()
+    train(problem, recorder=recorder)
+    with pytest.raises(SnapshotError, match="must hold .* variables"):
+        train(problem, "Adam", start=recorder.last)
+    with pytest.raises(SnapshotError, match="npz"):
+        train(problem, start=b"no snapshot")
+    with pytest.raises(SnapshotError, match="npz"):
+        train(problem, start=recorder.last[:-40])
+
+
+def test_snapshot_keeps_bfloat16_and_loss_scale() -> None:
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, dtype="bfloat16")])
+    model.compile(optimizer=keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam()), loss="mse")
+    model.optimizer.build(model.trainable_variables)
+    model.optimizer.dynamic_scale.assign(8.0)
+    kernel = np.array(model.layers[0].kernel.numpy())
+    snapshot = write_snapshot(model, Position(5, 1, ({"best": float("inf"), "kept": [np.ones(2)]},)))
+
+    model.layers[0].kernel.assign(0 * kernel)
+    model.optimizer.dynamic_scale.assign(1.0)
+    restore_snapshot(model, snapshot)
+    np.testing.assert_array_equal(np.array(model.layers[0].kernel.numpy()), kernel)
+    assert float(model.optimizer.dynamic_scale) == 8.0
+
+    position = read_position(snapshot)
+    assert (position.epoch, position.phase, position.callbacks[0]["best"]) == (5, 1, float("inf"))
+    np.testing.assert_array_equal(position.callbacks[0]["kept"][0], np.ones(2))
