@@ -47,7 +47,7 @@ def main() -> NoReturn:
         ):  # the latter is a log file
             traceback.print_exc()
         if arguments[:1] == ["worker"]:
-            code = as_worker_code(code)
+            code = as_worker_code(error, code)
     sys.exit(code or 0)
 
 
@@ -95,11 +95,11 @@ def usage_error(error: typer.TyperException) -> tuple[int, str]:
     return error.exit_code, "" if type(error).__name__ == "NoArgsIsHelpError" else text + hint
 
 
-def as_worker_code(code: int) -> int:
+def as_worker_code(error: Exception, code: int) -> int:
     """The worker contract has codes of its own: engines can match only one "do not restart"."""
-    if code == UserExit.UNREACHABLE:
-        return WorkerExit.RETRY
-    return WorkerExit.MISCONFIGURED if code in (UserExit.INVALID, UserExit.NOT_FOUND) else code
+    if type(error).__name__ == "SchemaMismatch" or code in (UserExit.INVALID, UserExit.NOT_FOUND):
+        return WorkerExit.MISCONFIGURED
+    return WorkerExit.RETRY if code == UserExit.UNREACHABLE else code
 
 
 # --- options ------------------------------------------------------------------------------------------

@@ -11,11 +11,9 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-from sqlalchemy import Engine
-
 from optselect.search.exit_codes import WorkerExit
 from optselect.storage import tickets
-from optselect.storage.database import transient
+from optselect.storage.database import Engine, transient
 from optselect.storage.tickets import Lease
 
 log = logging.getLogger(__name__)

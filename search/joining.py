@@ -8,8 +8,6 @@ import sys
 import time
 from pathlib import Path
 
-from sqlalchemy import Engine
-
 from optselect.search.departure import Departure
 from optselect.search.errors import InvalidInput
 from optselect.search.executors.local import visible_gpus
@@ -18,7 +16,7 @@ from optselect.search.launching import Surroundings
 from optselect.search.source import find_source
 from optselect.search.supervising import supervise
 from optselect.storage import studies
-from optselect.storage.database import Database, make_engine, open_database
+from optselect.storage.database import Database, Engine, make_engine, open_database
 from optselect.storage.initialise import check_schema
 from optselect.storage.tickets import LEASE_SECONDS
 

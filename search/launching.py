@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from sqlalchemy import Engine
 
 from optselect.search.describing import Describer, stored_description
 from optselect.search.errors import InvalidInput
@@ -22,7 +21,7 @@ from optselect.search.standing import standing, status_json
 from optselect.search.supervising import Ending, default_workers, log_folder, supervise
 from optselect.search.tables import NO_VERDICT, next_commands, summary
 from optselect.storage import overview, studies
-from optselect.storage.database import Database, child_environment, make_engine, open_database
+from optselect.storage.database import Database, Engine, child_environment, make_engine, open_database
 from optselect.storage.initialise import initialise
 from optselect.storage.studies import NewStudy, StoredStudy
 from optselect.storage.tracking import experiment_link
@@ -180,7 +179,7 @@ def serve(
             detach(study, count, database, place, extra)
         return report_stored(study, database, engine, place, detached=count > 0)
     if not place.as_json:
-        console.print(opening(study, count, database))
+        console.print(opening(study, count, database), soft_wrap=True)
     ending = supervise(database, study, count, tracking=place.tracking, extra=extra, quiet=place.as_json)
     return conclude(study, database, engine, place, ending)
 
@@ -217,13 +216,17 @@ def conclude(
             f"MLflow lacks some curves ({ending.curves_behind}); they are safe in Postgres.", style="yellow"
         )
     if not finished and ending.code == 130:
-        err.print(f"Stopped here. To go on: optselect resume {study.name}")
+        err.print(f"Stopped here. To go on: optselect resume {study.name}", soft_wrap=True)
         return 130
     if ending.code not in (0, 75):
-        err.print(f"The workers could not go on. The end of their log:\n{ending.last_words}", markup=False)
+        err.print(
+            f"The workers could not go on. The end of their log:\n{ending.last_words}",
+            markup=False,
+            soft_wrap=True,
+        )
         return UserExit.OUR_FAILURE
     if not finished:
-        err.print(f"Not finished yet. To go on: optselect resume {study.name}")
+        err.print(f"Not finished yet. To go on: optselect resume {study.name}", soft_wrap=True)
         return ending.code
     return 0 if standing(study, trials).search.best is not None else no_usable_trial(trials, err)
 

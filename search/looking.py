@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rich.console import Console
-from sqlalchemy import Engine
 
 from optselect.search import tables
 from optselect.search.launching import Surroundings, study_status
 from optselect.search.standing import standing, trials_json
 from optselect.storage import overview
-from optselect.storage.database import Database, make_engine
+from optselect.storage.database import Database, Engine, make_engine
 from optselect.storage.errors import NotFound
 from optselect.storage.studies import StoredStudy, load_study
 

@@ -17,7 +17,6 @@ from typing import TypeVar
 
 import optuna
 from optuna.trial import Trial
-from sqlalchemy import Engine
 
 from optselect.search.departure import Departure, kept_lease
 from optselect.search.describing import stored_description
@@ -35,7 +34,7 @@ from optselect.search.study import (
     tell_orphans,
 )
 from optselect.storage import curves, tickets, workers
-from optselect.storage.database import Database, again
+from optselect.storage.database import Database, Engine, again
 from optselect.storage.errors import LeaseLost
 from optselect.storage.studies import StoredStudy, study_state
 from optselect.storage.tickets import Ending, Lease, Orders, Ticket

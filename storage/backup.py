@@ -189,30 +189,52 @@ def replace_schemas(url: URL, schemas: Sequence[str], file: Path) -> None:
             connection.execute(text(f"DROP SCHEMA IF EXISTS {schema} CASCADE"))
             if schema == "public":  # a dump takes this one for granted, the others it creates
                 connection.execute(text("CREATE SCHEMA public"))
-    run_client("pg_restore", url, ["--single-transaction", "--no-owner", "--no-privileges", str(file)])
+    script = file.with_suffix(".sql")
+    run_client("pg_restore", None, ["--no-owner", "--no-privileges", f"--file={script}", str(file)])
+    forget_new_settings(script)
+    run_client(
+        "psql",
+        url,
+        ["--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", f"--file={script}"],
+    )
+
+
+def forget_new_settings(script: Path) -> None:
+    """Blank out a setting that the pg_restore of today writes and servers before 17 refuse."""
+    with open(script, "r+b") as file:
+        head = file.read(4096).partition(b"\nCREATE ")[0]  # the settings stand before the first command
+        begin = head.find(b"SET transaction_timeout = 0;")
+        if begin >= 0:
+            file.seek(begin)
+            file.write(b"--")  # the rest of the line becomes a comment
 
 
 # --- Postgres's own tools ------------------------------------------------------------------------------------------
 
 
-def run_client(program: str, url: URL, arguments: Sequence[str]) -> None:
-    """Run pg_dump or pg_restore; the password goes by a 0600 file, since anyone may read a command line."""
-    place = make_dsn(**{key: value for key, value in libpq_parameters(url).items() if key != "password"})
+def run_client(program: str, url: URL | None, arguments: Sequence[str]) -> None:
+    """Run pg_dump, pg_restore or psql; without `url` on no server at all.
+
+    The password goes by a 0600 file, since anyone may read a command line.
+    """
     with tempfile.TemporaryDirectory() as name:
         environment = {**os.environ, "LC_ALL": "C"}
-        if url.password is not None:
-            write_pgpass(url, Path(name) / "pgpass")
-            environment = {key: value for key, value in environment.items() if key != "PGPASSWORD"}
-            environment["PGPASSFILE"] = str(Path(name) / "pgpass")
-        command: list[str | Path] = [
-            find_binaries(os.environ) / program,
-            f"--dbname={place}",
-            "--no-password",
-            *arguments,
-        ]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        command: list[str | Path] = [find_binaries(os.environ) / program]
+        if url is not None:
+            place = make_dsn(
+                **{key: value for key, value in libpq_parameters(url).items() if key != "password"}
+            )
+            command += [f"--dbname={place}", "--no-password"]
+            if url.password is not None:
+                write_pgpass(url, Path(name) / "pgpass")
+                environment = {key: value for key, value in environment.items() if key != "PGPASSWORD"}
+                environment["PGPASSFILE"] = str(Path(name) / "pgpass")
+        done = subprocess.run(
+            [*command, *arguments], env=environment, capture_output=True, text=True, check=False
+        )
     if done.returncode != 0:
-        raise Unreachable(f"{program} failed on database {url.database}: {cause_of_failure(done.stderr)}.")
+        where = f" on database {url.database}" if url is not None else ""
+        raise Unreachable(f"{program} failed{where}: {cause_of_failure(done.stderr)}.")
 
 
 @contextmanager

@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 import platformdirs
 import psycopg2
 import psycopg2.errorcodes
-from sqlalchemy import Connection, Engine, NullPool, create_engine, event
+import sqlalchemy
+from sqlalchemy import Connection, NullPool, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
@@ -28,6 +29,8 @@ EMBEDDED_DATABASE = "optselect"
 OLDEST_POSTGRES = 13  # gen_random_uuid() without an extension
 PATIENCE_SECONDS = 600.0
 RETRY_SECONDS = 0.5
+
+Engine = sqlalchemy.Engine  # search/ hands engines on and imports no SQLAlchemy itself
 
 Answer = TypeVar("Answer")
 

@@ -31,7 +31,10 @@ def give_back_memory(callbacks: Sequence[Any], memory: Sequence[dict[str, Any]])
     """Let the callbacks of a resumed trial remember; after their on_train_begin, which makes them forget."""
     for callback, values in zip(callbacks, memory, strict=False):
         for name, value in values.items():
-            setattr(callback, name, value)
+            if not (
+                name == "min_delta" and hasattr(callback, "monitor_op")
+            ):  # Keras turns its sign at first use
+                setattr(callback, name, value)
 
 
 class _Unknown:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import URL
 
 from optselect.storage import embedded
-from optselect.storage.database import make_engine, open_database
+from optselect.storage.database import Database, child_environment, make_engine, open_database
 from optselect.storage.embedded import (
     attach,
     ensure_running,
@@ -135,6 +136,23 @@ def test_the_password_of_the_server_is_private(home: Path, server: URL) -> None:
 def test_a_database_that_does_not_exist_is_named(home: Path, server: URL) -> None:
     with pytest.raises(Unreachable, match="it has no database nowhere"):
         open_database(server.set(database="nowhere").render_as_string(hide_password=False), home, {})
+
+
+def test_a_child_process_gets_in_without_seeing_the_password(home: Path, server: URL, tmp_path: Path) -> None:
+    role, password = f"role_{uuid.uuid4().hex}", "with:colon\\and%"
+    execute(server, f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
+    database = Database(server.set(username=role, password=password), home, embedded=False)
+    environment = child_environment(database, {"PATH": os.environ["PATH"]}, tmp_path)
+    assert not [value for value in environment.values() if password in value or "colon" in value]
+    child = (
+        "import os; from pathlib import Path; from optselect.storage.database import *;"
+        "print(open_database(None, default_home(os.environ), os.environ).url.username)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", child], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == role, done.stderr
+    execute(server, f"DROP ROLE {role}")
 
 
 def test_opening_without_an_address_makes_our_database_once(home: Path, server: URL) -> None:

@@ -16,13 +16,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+RUN_EAGERLY = True  # quicker than tracing, for trainings of a few steps
+
 random = np.random.default_rng(7)
 x = random.normal(size=(50, 4)).astype("float32")
 y = (x @ [1.0, -2.0, 0.5, 0.0] + 0.1 * random.normal(size=50)).astype("float32")
 
 def model():
     net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(6, activation="relu"), keras.layers.Dense(1)])
-    net.compile(optimizer=keras.optimizers.SGD(0.02), loss="mse", metrics=["mae"])
+    net.compile(optimizer=keras.optimizers.SGD(0.02), loss="mse", metrics=["mae"], run_eagerly=RUN_EAGERLY)
     return net
 
 def data():
@@ -40,7 +42,9 @@ def _own_imports() -> Iterator[None]:
     sys.path[:] = path
     for name in [name for name, module in sys.modules.items() if modules.get(name) is not module]:
         # Libraries that were loaded lazily stay: they cannot be loaded twice in one process.
-        if name.startswith("optselect_problem_") or name not in modules and _is_temporary(sys.modules[name]):
+        if name.startswith("optselect_problem_") or (
+            name not in modules and _is_temporary(sys.modules[name])
+        ):
             del sys.modules[name]
     sys.modules.update(modules)
 

@@ -5,13 +5,13 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from tests.trials.conftest import MakeProblem
-from tests.trials.debian_data import needs_fashion
-from tests.trials.fits import SEED, Recorder, fit_by_hand, largest_difference, train, weights_in
 
 from optselect.trials.bundled import resolve_problem
 from optselect.trials.configuration import Configuration, OptimizerConfig, Switch
 from optselect.trials.problem import Problem, load_problem
+from tests.trials.conftest import MakeProblem
+from tests.trials.debian_data import needs_fashion
+from tests.trials.fits import SEED, Recorder, fit_by_hand, largest_difference, train, weights_in
 
 FIVE: list[tuple[str, dict[str, Any]]] = [
     ("SGD", {"learning_rate": 0.02}),
@@ -68,7 +68,7 @@ def assert_equal_to_fit(
 
 
 def test_switch_equals_compile_fit_compile_fit(make_problem: MakeProblem) -> None:
-    problem = make_problem()
+    problem = make_problem("RUN_EAGERLY = False")
     adam = OptimizerConfig("Adam", {"learning_rate": 0.01})
     sgd = OptimizerConfig("SGD", {"learning_rate": 0.02, "momentum": 0.9})
     recorder = Recorder()

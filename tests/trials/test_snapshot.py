@@ -5,12 +5,12 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from tests.trials.conftest import MakeProblem
-from tests.trials.fits import Recorder, train
 
 from optselect.trials.configuration import Configuration, OptimizerConfig, Switch
 from optselect.trials.errors import SnapshotError
 from optselect.trials.snapshot import Position, read_position, restore_snapshot, write_snapshot
+from tests.trials.conftest import MakeProblem
+from tests.trials.fits import Recorder, train
 
 NOISY = """
 def model():
@@ -89,7 +89,7 @@ def test_snapshot_of_another_optimizer_is_refused(make_problem: MakeProblem) -> 
     problem = make_problem()
     recorder = Recorder()
     train(problem, recorder=recorder)
-    with pytest.raises(SnapshotError, match="must hold .* variables"):
+    with pytest.raises(SnapshotError, match=r"must hold .* variables"):
         train(problem, "Adam", start=recorder.last)
     with pytest.raises(SnapshotError, match="npz"):
         train(problem, start=b"no snapshot")

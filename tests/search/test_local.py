@@ -1,0 +1,125 @@
+"""The supervisor keeps its children alive by the table of exit codes (real processes, no training)."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from optselect.search.executors import local
+from optselect.search.executors.local import Supervisor, Verdict, after_exit, visible_gpus, worker_slots
+
+
+@pytest.mark.parametrize(
+    ("code", "lived", "fast", "verdict"),
+    [
+        (0, 1.0, 0, Verdict.CLOSE),
+        (130, 1.0, 0, Verdict.CLOSE),
+        (64, 1.0, 0, Verdict.FAIL),
+        (75, 1.0, 50, Verdict.RESTART),
+        (-9, 60.0, 0, Verdict.RESTART),
+        (1, 1.0, 3, Verdict.RESTART),
+        (1, 1.0, 4, Verdict.FAIL),
+    ],
+)
+def test_what_follows_an_exit(code: int, lived: float, fast: int, verdict: Verdict) -> None:
+    assert after_exit(code, lived, fast).verdict is verdict
+
+
+def test_a_worker_that_wants_a_restart_within_seconds_waits_longer_each_time() -> None:
+    pauses = [after_exit(75, 1.0, fast).pause_seconds for fast in range(8)]
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == local.LONGEST_PAUSE_SECONDS
+
+
+def team(tmp_path: Path, script: str, count: int = 1) -> Supervisor:
+    return Supervisor(
+        command=[sys.executable, "-c", script],
+        environment=dict(os.environ),
+        slots=worker_slots(count, [], tmp_path),
+        on_death=lambda: (tmp_path / "deaths").open("a").write("x"),
+    )
+
+
+def run(supervisor: Supervisor, seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while supervisor.alive and time.monotonic() < end:
+        supervisor.poll()
+        time.sleep(0.02)
+    assert not supervisor.alive
+
+
+def test_children_that_end_well_are_not_started_again(tmp_path: Path) -> None:
+    script = f"open({str(tmp_path / 'starts')!r}, 'a').write('x')"
+    supervisor = team(tmp_path, script, count=2)
+    run(supervisor)
+    assert (tmp_path / "starts").read_text() == "xx"
+    assert supervisor.exit_code() == 0
+
+
+def test_a_killed_child_is_started_again_and_its_death_is_reported(tmp_path: Path) -> None:
+    mark = tmp_path / "once"
+    script = f"import os, pathlib; m = pathlib.Path({str(mark)!r}); m.exists() or (m.touch(), os.kill(os.getpid(), 9))"
+    supervisor = team(tmp_path, script)
+    run(supervisor)
+    assert (tmp_path / "deaths").read_text() == "x"
+    assert supervisor.exit_code() == 0
+
+
+def test_a_misconfigured_child_is_not_started_again_and_its_last_words_are_kept(tmp_path: Path) -> None:
+    supervisor = team(tmp_path, "import sys; print('no such study', file=sys.stderr); sys.exit(64)")
+    run(supervisor)
+    assert supervisor.exit_code() == 64
+    assert supervisor.last_words() == "no such study"
+
+
+def test_a_supervisor_that_is_told_to_stop_lets_its_children_drain(tmp_path: Path) -> None:
+    script = (
+        "import signal, sys, time, pathlib\n"
+        f"signal.signal(signal.SIGTERM, lambda *_: (pathlib.Path({str(tmp_path / 'drained')!r}).touch(), sys.exit(75)))\n"
+        f"pathlib.Path({str(tmp_path / 'up')!r}).touch()\n"
+        "time.sleep(60)"
+    )
+    supervisor = team(tmp_path, script)
+    supervisor.poll()
+    await_file(tmp_path / "up")
+    supervisor.stop()
+    run(supervisor)
+    assert (tmp_path / "drained").exists()
+    assert supervisor.exit_code() == 75
+
+
+def test_a_child_that_does_not_leave_is_killed_after_the_grace_period(tmp_path: Path) -> None:
+    script = (
+        "import signal, time, pathlib; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        f"pathlib.Path({str(tmp_path / 'up')!r}).touch(); time.sleep(60)"
+    )
+    supervisor = team(tmp_path, script)
+    supervisor.poll()
+    await_file(tmp_path / "up")
+    supervisor.stop(grace_seconds=0.3)
+    run(supervisor)
+    assert supervisor.slots[0].last_code == -signal.SIGKILL
+
+
+def await_file(path: Path) -> None:
+    end = time.monotonic() + 10
+    while not path.exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert path.exists()
+
+
+def test_gpus_are_those_the_environment_names_else_those_of_the_driver(tmp_path: Path) -> None:
+    for card in ("0000:01:00.0", "0000:02:00.0"):
+        (tmp_path / card).mkdir()
+    assert visible_gpus({}, tmp_path) == ["0", "1"]
+    assert visible_gpus({"CUDA_VISIBLE_DEVICES": "1"}, tmp_path) == ["1"]
+    assert visible_gpus({"CUDA_VISIBLE_DEVICES": ""}, tmp_path) == []
+    assert visible_gpus({}, tmp_path / "no driver") == []
+
+
+def test_slots_take_the_gpus_in_turn(tmp_path: Path) -> None:
+    assert [slot.device for slot in worker_slots(3, ["a", "b"], tmp_path)] == ["a", "b", "a"]
+    assert [slot.device for slot in worker_slots(2, [], tmp_path)] == ["", ""]

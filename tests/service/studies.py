@@ -1,0 +1,28 @@
+"""A stored study for tests, without any model."""
+
+from sqlalchemy import Engine
+
+from optselect.storage import studies
+from optselect.storage.studies import NewStudy, StoredStudy
+from optselect.storage.tickets import NewTicket
+
+
+def store_study(engine: Engine, trials: int = 3, name: str = "study") -> StoredStudy:
+    """A study of `trials` search tickets of Adam and one baseline ticket, which comes first."""
+    tickets = [NewTicket("baseline", "baseline", 0, {"optimizer": "baseline"})]
+    tickets += [NewTicket("quota", "Adam", number, {"optimizer": "Adam"}) for number in range(trials)]
+    new = NewStudy(
+        name=name,
+        spec={"optimizers": ["Adam"], "problem": "diabetes", "epochs": 3},
+        spec_version=1,
+        problem={"path": "diabetes.py"},
+        bundle={"diabetes.py": "pass\n"},
+        bundle_sha256="0" * 64,
+        data_hash="1" * 64,
+        versions={},
+        objective="val_loss",
+        direction="minimize",
+        tracking_uri=None,
+    )
+    with studies.creating(engine) as connection:
+        return studies.insert_study(connection, new, tickets)

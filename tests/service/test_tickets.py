@@ -1,0 +1,249 @@
+"""The budget is exact: one holder per ticket, whatever dies, and nothing written by a holder of the past."""
+
+import threading
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine, text
+
+from optselect.storage import curves, overview, studies, tickets, workers
+from optselect.storage.curves import EpochRow
+from optselect.storage.database import Database, make_engine
+from optselect.storage.errors import LeaseLost
+from optselect.storage.studies import StoredStudy
+from optselect.storage.tickets import Ending, NewTicket, Ticket
+from tests.service.studies import store_study
+
+NOBODY = uuid.UUID(int=7)
+
+
+@pytest.fixture
+def engine(initialised_database: Database) -> Iterator[Engine]:
+    engine = make_engine(initialised_database)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def study(engine: Engine) -> StoredStudy:
+    return store_study(engine)
+
+
+def claim(engine: Engine, study: StoredStudy, lease_seconds: float = 60.0) -> Ticket:
+    ticket = tickets.claim_ticket(engine, study.id, NOBODY, lease_seconds)
+    assert ticket is not None
+    return ticket
+
+
+def finish(engine: Engine, ticket: Ticket, ending: Ending | None = None) -> None:
+    with tickets.finishing(engine, ticket.lease, ending or Ending("complete", 3, 0.5)):
+        pass
+
+
+def epochs(*numbers: int) -> list[EpochRow]:
+    return [EpochRow(number, 1000 + number, {"val_loss": 1.0 / number}) for number in numbers]
+
+
+def test_tickets_are_claimed_in_order_each_once(engine: Engine, study: StoredStudy) -> None:
+    claimed = [claim(engine, study).ord for _ in range(4)]
+    assert claimed == [0, 1, 2, 3]
+    assert tickets.claim_ticket(engine, study.id, NOBODY) is None
+
+
+def test_racing_workers_never_hold_the_same_ticket(engine: Engine) -> None:
+    study = store_study(engine, trials=39, name="race")
+    held: list[int] = []
+
+    def take_all() -> None:
+        while (ticket := tickets.claim_ticket(engine, study.id, NOBODY)) is not None:
+            held.append(ticket.id)
+
+    threads = [threading.Thread(target=take_all) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(held) == len(set(held)) == 40
+
+
+@pytest.mark.parametrize("state", ["paused", "stopped", "finished"])
+def test_no_ticket_of_a_study_that_does_not_run_is_given_out(
+    engine: Engine, study: StoredStudy, state: str
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE study SET state = :state"), {"state": state})
+    assert tickets.claim_ticket(engine, study.id, NOBODY) is None
+
+
+def test_an_expired_lease_is_claimed_before_new_work_as_the_next_attempt(
+    engine: Engine, study: StoredStudy
+) -> None:
+    lost = claim(engine, study, lease_seconds=-1.0)
+    again = claim(engine, study)
+    assert (again.id, again.attempt) == (lost.id, 2)
+    assert again.token != lost.token
+
+
+def test_a_holder_of_the_past_can_write_nothing(engine: Engine, study: StoredStudy) -> None:
+    old = claim(engine, study, lease_seconds=-1.0)
+    new = claim(engine, study)
+    with pytest.raises(LeaseLost):
+        curves.write_epochs(engine, old.lease, epochs(1))
+    with pytest.raises(LeaseLost):
+        tickets.bind_trial(engine, old.lease, 5, 5)
+    with pytest.raises(LeaseLost):
+        tickets.set_params(engine, old.lease, {"learning_rate": 1.0})
+    with pytest.raises(LeaseLost):
+        finish(engine, old)
+    assert not tickets.renew_lease(engine, old.lease)
+    assert not tickets.give_back(engine, old.lease)
+    assert curves.read_curve(engine, new.id) == []
+    assert tickets.renew_lease(engine, new.lease)
+
+
+def test_a_late_holder_keeps_an_expired_ticket_that_nobody_claimed(
+    engine: Engine, study: StoredStudy
+) -> None:
+    ticket = claim(engine, study, lease_seconds=-1.0)
+    assert curves.write_epochs(engine, ticket.lease, epochs(1)).study_state == "running"
+    finish(engine, ticket)
+
+
+def test_a_ticket_given_back_is_claimable_at_once_and_counts_no_attempt(
+    engine: Engine, study: StoredStudy
+) -> None:
+    ticket = claim(engine, study)
+    assert tickets.give_back(engine, ticket.lease)
+    again = claim(engine, study)
+    assert (again.id, again.attempt) == (ticket.id, 1)
+
+
+def test_a_block_that_fails_while_finishing_leaves_the_ticket_leased(
+    engine: Engine, study: StoredStudy
+) -> None:
+    ticket = claim(engine, study)
+    with (
+        pytest.raises(RuntimeError),
+        tickets.finishing(engine, ticket.lease, Ending("complete", 3, 0.5)),
+    ):
+        raise RuntimeError("Optuna could not be told")
+    assert tickets.renew_lease(engine, ticket.lease)
+
+
+def test_the_study_is_finished_with_its_last_ticket_even_when_two_end_at_once(
+    engine: Engine, study: StoredStudy
+) -> None:
+    held = [claim(engine, study) for _ in range(4)]
+    for ticket in held[:2]:
+        finish(engine, ticket)
+    assert studies.study_state(engine, study.id) == "running"
+    both_told = threading.Barrier(2)
+
+    def end(ticket: Ticket) -> None:
+        with tickets.finishing(engine, ticket.lease, Ending("diverged", 2)):
+            both_told.wait(10)
+
+    threads = [threading.Thread(target=end, args=(ticket,)) for ticket in held[2:]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert studies.study_state(engine, study.id) == "finished"
+
+
+def test_more_tickets_reopen_a_finished_study_and_raise_its_budget(engine: Engine) -> None:
+    study = store_study(engine, trials=1, name="short")
+    for _ in range(2):
+        finish(engine, claim(engine, study))
+    more = [NewTicket("quota", "Adam", 1, {"optimizer": "Adam"})] * 2
+    studies.reopen_study(engine, study.id, more)
+    reopened = studies.load_study(engine, "short")
+    assert (reopened.state, reopened.budget) == ("running", 3)
+    assert claim(engine, study).ord == 2
+
+
+def test_reopening_a_finished_study_without_more_tickets_leaves_it_finished(engine: Engine) -> None:
+    study = store_study(engine, trials=1, name="short")
+    for _ in range(2):
+        finish(engine, claim(engine, study))
+    studies.reopen_study(engine, study.id)
+    assert studies.study_state(engine, study.id) == "finished"
+
+
+def test_epochs_sent_twice_are_stored_once_and_not_finite_numbers_come_back(
+    engine: Engine, study: StoredStudy
+) -> None:
+    ticket = claim(engine, study)
+    rows = [EpochRow(1, 5, {"loss": 2.0}), EpochRow(2, 6, {"loss": float("inf")})]
+    for _ in range(2):
+        curves.write_epochs(engine, ticket.lease, rows)
+    assert curves.read_curve(engine, ticket.id) == rows
+
+
+def test_writing_epochs_brings_back_what_the_study_wants(engine: Engine, study: StoredStudy) -> None:
+    ticket = claim(engine, study)
+    assert not curves.write_epochs(engine, ticket.lease, epochs(1)).leave
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE study SET state = 'stopped'"))
+    assert curves.write_epochs(engine, ticket.lease, epochs(2)).leave
+
+
+def test_a_restarted_trial_forgets_later_epochs_and_leaves_its_run_only_if_points_were_sent(
+    engine: Engine, study: StoredStudy
+) -> None:
+    ticket = claim(engine, study)
+    curves.write_epochs(engine, ticket.lease, epochs(1, 2, 3))
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE ticket SET mlflow_run_id = 'run' WHERE id = :id"), {"id": ticket.id})
+    tickets.restart_after(engine, ticket.lease, 0)
+    assert curves.read_curve(engine, ticket.id) == []
+    assert state_of_run(engine, ticket) == ("run", 0, [])
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE outbox SET mlflow_epoch = 2 WHERE ticket_id = :id"), {"id": ticket.id}
+        )
+    tickets.restart_after(engine, ticket.lease, 0)
+    assert state_of_run(engine, ticket) == (None, 1, ["run"])
+
+
+def state_of_run(engine: Engine, ticket: Ticket) -> tuple[str | None, int, list[str]]:
+    with engine.begin() as connection:
+        row = connection.execute(
+            text(
+                "SELECT mlflow_run_id, restarts, superseded FROM ticket JOIN outbox ON ticket_id = id WHERE id = :id"
+            ),
+            {"id": ticket.id},
+        ).one()
+    return tuple(row)
+
+
+def test_the_tickets_of_a_dead_process_of_this_machine_are_freed_at_once(
+    engine: Engine, study: StoredStudy
+) -> None:
+    worker_id = workers.register_worker(engine, study.id, slot=0, device="CPU")
+    ticket = tickets.claim_ticket(engine, study.id, worker_id)
+    assert ticket is not None
+    with engine.begin() as connection:  # a pid that no process can have
+        connection.execute(text("UPDATE worker SET pid = 2147483646"))
+    assert workers.bury_dead_neighbours(engine, study.id) == 1
+    assert claim(engine, study).id == ticket.id
+    assert overview.list_workers(engine, study.id) == []
+
+
+def test_workers_of_other_machines_are_left_to_their_leases(engine: Engine, study: StoredStudy) -> None:
+    workers.register_worker(engine, study.id, slot=0, device="CPU")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE worker SET pid = 2147483646, host = 'elsewhere'"))
+    assert workers.bury_dead_neighbours(engine, study.id) == 0
+    assert len(overview.list_workers(engine, study.id)) == 1
+
+
+def test_a_trial_whose_lease_ran_out_is_shown_as_waiting(engine: Engine, study: StoredStudy) -> None:
+    claim(engine, study, lease_seconds=-1.0)
+    assert {trial.state for trial in overview.list_trials(engine, study.id)} == {"waiting"}
+
+
+def test_an_unknown_study_is_answered_with_the_nearest_name(engine: Engine, study: StoredStudy) -> None:
+    with pytest.raises(Exception, match='did you mean "study"'):
+        studies.load_study(engine, "sudy")

@@ -1,0 +1,171 @@
+"""MLflow is a copy: complete in the end, without doubled points, whoever sends and however often."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+from sqlalchemy import Engine, text
+
+from optselect.storage import curves, tickets, tracking
+from optselect.storage.curves import EpochRow
+from optselect.storage.database import Database, make_engine
+from optselect.storage.studies import StoredStudy
+from optselect.storage.tickets import Ending, Ticket
+from tests.service.studies import store_study
+from tests.service.test_tickets import NOBODY, claim
+
+
+@pytest.fixture
+def engine(initialised_database: Database) -> Iterator[Engine]:
+    engine = make_engine(initialised_database)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def study(engine: Engine) -> StoredStudy:
+    return store_study(engine, trials=1)
+
+
+@pytest.fixture
+def connected(initialised_database: Database, engine: Engine, study: StoredStudy) -> tracking.Connected:
+    return tracking.connect(engine, study, tracking.find_tracking(initialised_database, study, None))
+
+
+def train(engine: Engine, study: StoredStudy, number: int, *losses: float) -> Ticket:
+    """A claimed ticket whose trial has logged the losses."""
+    ticket = claim(engine, study)
+    tickets.bind_trial(engine, ticket.lease, 1000 + number, number)
+    tickets.set_params(engine, ticket.lease, {"learning_rate": 0.00123456, "momentum": None})
+    rows = [EpochRow(epoch, 5000 + epoch, {"val_loss": loss}) for epoch, loss in enumerate(losses, 1)]
+    curves.write_epochs(engine, ticket.lease, rows)
+    return ticket
+
+
+def flush(connected: tracking.Connected) -> None:
+    while connected.flush():
+        pass
+
+
+def runs(connected: tracking.Connected) -> list[Any]:
+    return list(connected.client.search_runs([connected.experiment_id], order_by=["attributes.run_name"]))
+
+
+def points(client: MlflowClient, run: Any, metric: str) -> list[tuple[int, float]]:
+    return [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, metric)]
+
+
+def test_a_running_trial_has_a_run_with_its_epochs_so_far(
+    engine: Engine, study: StoredStudy, connected: tracking.Connected
+) -> None:
+    train(engine, study, 7, 0.5, 0.25)
+    flush(connected)
+    (run,) = runs(connected)
+    assert run.info.status == "RUNNING"
+    assert run.info.run_name == "007 baseline lr=1.2e-03"
+    assert run.data.params == {"optimizer": "baseline", "learning_rate": "0.001235", "seed": "0"}
+    assert run.data.tags["optselect.phase"] == "baseline"
+    assert points(connected.client, run, "val_loss") == [(1, 0.5), (2, 0.25)]
+
+
+def test_a_finished_trial_ends_its_run_with_its_single_numbers(
+    engine: Engine, study: StoredStudy, connected: tracking.Connected
+) -> None:
+    ticket = train(engine, study, 0, 0.5)
+    ending = Ending("complete", 1, 0.5, result={"seconds": 3.0, "initial_val_loss": 9.0})
+    with tickets.finishing(engine, ticket.lease, ending):
+        pass
+    flush(connected)
+    (run,) = runs(connected)
+    assert (run.info.status, run.data.tags["optselect.state"]) == ("FINISHED", "COMPLETE")
+    expected = {"objective": 0.5, "epochs": 1.0, "seconds": 3.0, "diverged": 0.0, "val_loss": 0.5}
+    assert run.data.metrics == expected
+
+
+def test_what_was_sent_before_a_crash_is_sent_again_without_doubling_a_point(
+    engine: Engine, study: StoredStudy, connected: tracking.Connected
+) -> None:
+    train(engine, study, 0, 0.5, 0.25, 0.125)
+    flush(connected)
+    with engine.begin() as connection:  # as if the process died between MLflow's answer and our note of it
+        connection.execute(text("UPDATE outbox SET mlflow_epoch = 0"))
+        connection.execute(text("UPDATE ticket SET mlflow_run_id = NULL"))
+    flush(connected)
+    (run,) = runs(connected)
+    assert points(connected.client, run, "val_loss") == [(1, 0.5), (2, 0.25), (3, 0.125)]
+
+
+def test_a_restarted_trial_gets_a_new_run_and_the_old_one_is_marked(
+    engine: Engine, study: StoredStudy, connected: tracking.Connected
+) -> None:
+    old = train(engine, study, 0, 0.5, 0.25)
+    flush(connected)
+    tickets.give_back(engine, old.lease)
+    new = tickets.claim_ticket(engine, study.id, NOBODY)
+    assert new is not None
+    tickets.restart_after(engine, new.lease, 0)
+    curves.write_epochs(engine, new.lease, [EpochRow(1, 9000, {"val_loss": 0.5})])
+    flush(connected)
+    superseded = [run for run in runs(connected) if run.data.tags.get("optselect.state") == "SUPERSEDED"]
+    (current,) = [run for run in runs(connected) if run.data.tags["optselect.restart"] == "1"]
+    assert [run.info.status for run in superseded] == ["KILLED"]
+    assert points(connected.client, current, "val_loss") == [(1, 0.5)]
+
+
+def test_infinite_losses_arrive_as_nan_and_the_run_says_diverged(
+    engine: Engine, study: StoredStudy, connected: tracking.Connected
+) -> None:
+    ticket = train(engine, study, 0, float("inf"))
+    with tickets.finishing(
+        engine, ticket.lease, Ending("diverged", 1, message="loss is not finite at epoch 1")
+    ):
+        pass
+    flush(connected)
+    (run,) = runs(connected)
+    ((_, value),) = points(connected.client, run, "val_loss")
+    assert math.isnan(value)
+    assert run.data.tags["optselect.state"] == "DIVERGED"
+    assert run.data.tags["mlflow.note.content"] == "loss is not finite at epoch 1"
+
+
+def test_the_experiment_tells_how_far_the_study_is(
+    engine: Engine, study: StoredStudy, connected: tracking.Connected
+) -> None:
+    ticket = train(engine, study, 0, 0.5)
+    with tickets.finishing(engine, ticket.lease, Ending("complete", 1, 0.5)):
+        pass
+    flush(connected)
+    experiment = connected.client.get_experiment(connected.experiment_id)
+    assert experiment.name == "optselect/study"
+    assert "1 of 2 runs done" in experiment.tags["mlflow.note.content"]
+    assert experiment.tags["mlflow.sharedViewState.optselect"].startswith("deflate;")
+
+
+def test_two_flushers_share_one_experiment(
+    initialised_database: Database, engine: Engine, study: StoredStudy, connected: tracking.Connected
+) -> None:
+    other = tracking.connect(engine, study, tracking.find_tracking(initialised_database, study, None))
+    assert other.experiment_id == connected.experiment_id
+
+
+def test_a_dead_tracking_server_is_said_and_hurts_nobody(engine: Engine, study: StoredStudy) -> None:
+    train(engine, study, 0, 0.5)
+    flusher = tracking.Flusher(engine, study, lambda: tracking.Tracking("http://127.0.0.1:9"))
+    assert not flusher.close(patience_seconds=1.0)
+    assert flusher.behind
+    assert "127.0.0.1:9" not in repr(tracking.Tracking("http://127.0.0.1:9"))
+
+
+def test_a_flusher_sends_everything_before_it_closes(
+    initialised_database: Database, engine: Engine, study: StoredStudy, connected: tracking.Connected
+) -> None:
+    place = tracking.find_tracking(initialised_database, study, None)
+    flusher = tracking.Flusher(engine, study, lambda: place)
+    ticket = train(engine, study, 0, 0.5, 0.25)
+    with tickets.finishing(engine, ticket.lease, Ending("complete", 2, 0.25)):
+        pass
+    assert flusher.close()
+    (run,) = runs(connected)
+    assert run.info.status == "FINISHED"

@@ -1,0 +1,116 @@
+"""A launcher learns of a problem what it needs, without loading Keras itself."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from optselect.trials.describe import describe, main
+from optselect.trials.description import ProblemDescription
+from optselect.trials.errors import ProblemError
+from optselect.trials.fingerprint import hash_data
+from tests.trials.conftest import MakeProblem, WriteProblem
+
+
+def described(path: Path, *options: str) -> tuple[int, dict[str, Any]]:
+    out = path.with_name("out.json")
+    code = main([str(path), "--out", str(out), *options])
+    assert [file.name for file in out.parent.glob("*.part")] == []
+    return code, json.loads(out.read_text())
+
+
+def test_description_says_what_a_study_needs(write_problem: WriteProblem) -> None:
+    code, answer = described(write_problem("print('{')"), "--epochs", "9")
+    assert code == 0
+    description = ProblemDescription.from_json(answer)
+    assert description.to_json() == ProblemDescription.from_json(description.to_json()).to_json()
+    assert description.name == "my_problem" and description.schema == 1
+    assert set(description.metrics) == {"loss", "mae", "val_loss", "val_mae"}
+    assert description.rows == {"train": 37, "validation": 8, "test": 5}
+    assert (description.batch_size, description.epochs, description.steps_per_epoch) == (8, 9, 5)
+    assert description.parameters == 4 * 6 + 6 + 6 + 1
+    assert description.inputs["train"] == "x float32(37, 4), y float32(37,)"
+    assert description.baseline.code == "keras.optimizers.SGD(learning_rate=0.02)"
+    assert dict(description.baseline.arguments) == {"learning_rate": 0.02}
+    assert set(description.modules) == {"my_problem.py"} and len(description.data_hash) == 64
+    assert set(description.versions) == {"python", "tensorflow", "keras", "numpy"}
+    assert description.warnings == ()
+
+
+def test_baseline_shows_what_differs_from_the_defaults(make_problem: MakeProblem) -> None:
+    problem = make_problem("""
+class Mine(keras.optimizers.SGD):
+    pass
+def model():
+    net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    net.compile(Mine(keras.optimizers.schedules.CosineDecay(0.3, 10), momentum=0.9, clipnorm=1.0), loss="mse")
+    return net
+""")
+    baseline = describe(problem).baseline
+    assert (baseline.optimizer, baseline.code) == ("Mine", "Mine(clipnorm=1.0, momentum=0.9)")
+
+
+@pytest.mark.parametrize(
+    ("source", "part"),
+    [
+        ("def model(): return None", "model() must return a compiled keras.Model"),
+        (
+            "def data(): return (x[:, :2], y), (x, y)",
+            "one batch of the data must train the model. Received: ValueError",
+        ),
+        (
+            "def data(): return (x, y), (x[:, :3], y)",
+            "one batch of the data must train the model. Received: ValueError",
+        ),
+        ("x = x[:2]; y = y[:1]", "same number of rows"),
+    ],
+)
+def test_problem_at_fault_is_answered_in_one_line(
+    write_problem: WriteProblem, source: str, part: str
+) -> None:
+    code, answer = described(write_problem(source))
+    assert code == 2 and part in answer["error"] and "\n" not in answer["error"]
+    with pytest.raises(ProblemError):
+        ProblemDescription.from_json(answer)
+
+
+def test_model_that_fails_in_its_call_names_the_users_line(write_problem: WriteProblem) -> None:
+    path = write_problem("""
+class Net(keras.Model):
+    def call(self, x):
+        return x.nothing
+def model():
+    net = Net()
+    net.compile("sgd", loss="mse")
+    return net
+""")
+    code, answer = described(path)
+    line = path.read_text().split("x.nothing")[0].count("\n") + 1
+    assert code == 2 and f"(my_problem.py, line {line})" in answer["error"], answer["error"]
+
+
+def test_data_hash_tells_changed_data(make_problem: MakeProblem) -> None:
+    base = hash_data(make_problem().data)
+    assert base == hash_data(make_problem("# a comment").data)
+    changes = ["x[0, 0] += 1e-3", "x = x.astype('float64')", "y = y.reshape(-1, 1)"]
+    hashes = {hash_data(make_problem(change).data) for change in changes}
+    assert len(hashes) == 3 and base not in hashes
+
+
+def test_batches_are_hashed_by_their_first(make_problem: MakeProblem) -> None:
+    dataset = "def data(): return tf.data.Dataset.from_tensor_slices((x, y)).batch(8), (x, y)"
+    description = describe(make_problem(dataset))
+    assert description.data_hash.startswith("first-batch:")
+    assert description.rows == {"train": None, "validation": 50} and description.batch_size is None
+    assert description.steps_per_epoch == 7
+    assert any("No test data" in warning for warning in description.warnings)
+
+
+def test_description_forgets_the_file_that_was_there(write_problem: WriteProblem) -> None:
+    path = write_problem()
+    path.with_name("out.json").write_text("old")
+    shutil.move(path, path.with_name("gone.txt"))
+    code, answer = described(path)
+    assert code == 2 and "There is no problem file" in answer["error"]

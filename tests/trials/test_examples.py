@@ -1,0 +1,52 @@
+"""The bundled problems are what the README says, and train."""
+
+import pytest
+
+from optselect.trials.bundled import resolve_problem
+from optselect.trials.configuration import BASELINE, Configuration, OptimizerConfig
+from optselect.trials.describe import describe
+from optselect.trials.errors import ProblemError
+from optselect.trials.problem import load_problem
+from tests.trials.debian_data import needs_fashion
+from tests.trials.fits import train
+
+ROWS = {
+    "diabetes": {"train": 352, "validation": 45, "test": 45},
+    "digits": {"train": 1200, "validation": 297, "test": 300},
+    "fashion": {"train": 10_000, "validation": 2_000, "test": 10_000},
+}
+BASELINES = {
+    "diabetes": "keras.optimizers.SGD(learning_rate=0.01)",
+    "digits": "keras.optimizers.Adam(learning_rate=0.001)",
+    "fashion": "keras.optimizers.RMSprop(learning_rate=0.0001)",
+}
+
+
+@pytest.mark.parametrize("name", ["diabetes", "digits", pytest.param("fashion", marks=needs_fashion)])
+def test_bundled_problem_is_described_and_improves(name: str) -> None:
+    problem = load_problem(resolve_problem(name))
+    description = describe(problem)
+    assert description.rows == ROWS[name] and description.baseline.code == BASELINES[name]
+    assert (
+        description.epochs > 1 and description.warnings == () and set(description.modules) == {f"{name}.py"}
+    )
+    result = train(problem, configuration=Configuration(OptimizerConfig(BASELINE, {})), epochs=1, test=True)
+    assert result.curve[-1].metrics["val_loss"] < result.initial["val_loss"]
+
+
+def test_fashion_without_data_names_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    import keras
+
+    def offline() -> None:
+        raise OSError("no route")
+
+    path = resolve_problem("fashion")
+    source = path.read_text().replace("/usr/share/datasets", "/nowhere")
+    monkeypatch.setattr(keras.datasets.fashion_mnist, "load_data", offline)
+    monkeypatch.setattr("importlib.machinery.SourceFileLoader.get_data", lambda self, name: source.encode())
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    with pytest.raises(ProblemError) as caught:
+        load_problem(path)
+    assert "dataset-fashion-mnist" in str(caught.value) and "load_data()" in str(caught.value)
