@@ -100,17 +100,24 @@ def serve_ui(name: str | None, port: int, place: Surroundings) -> None:
     study = None if name is None else load_study(here.engine, name)
     elsewhere = place.tracking or (study.tracking_uri if study else None)
     if elsewhere:
-        console().print(link(study, elsewhere), soft_wrap=True)
+        say(link(study, elsewhere))
         return
-    with run_folder(here.database.home) as folder, serving(here.database, port, folder) as server:
-        console().print(link(study, server.address), soft_wrap=True)
+    with (
+        stopped_by_signal() as ended,
+        run_folder(here.database.home) as folder,
+        serving(here.database, port, folder, ended) as server,
+    ):
+        say(link(study, server.address))
         if server.process is None:
-            console().print("(a server that runs already)")
+            say("(a server that runs already)")
             return
-        console().print("Ctrl-C stops the server; the curves stay.")
-        with stopped_by_signal() as ended:
-            while not ended.wait(1.0) and server.process.poll() is None:
-                pass
+        say("Ctrl-C stops the server; the curves stay.")
+        while not ended.wait(1.0) and server.process.poll() is None:
+            pass
+
+
+def say(line: str) -> None:
+    print(line, flush=True)  # whoever reads a pipe wants the link while the server runs
 
 
 def link(study: StoredStudy | None, address: str) -> str:

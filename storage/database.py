@@ -326,7 +326,7 @@ def child_environment(database: Database, environment: Mapping[str, str], folder
         child.pop(key, None)
     if database.embedded:
         return child
-    child["OPTSELECT_STORAGE"] = without_password(database.url)
+    child["OPTSELECT_STORAGE"] = without_password(database.url.set(drivername="postgresql"))
     if database.url.password is not None:
         write_pgpass(database.url, folder / "pgpass")
         child["PGPASSFILE"] = str((folder / "pgpass").absolute())
@@ -334,8 +334,9 @@ def child_environment(database: Database, environment: Mapping[str, str], folder
 
 
 def without_password(url: URL) -> str:
+    """Write an address for a process that takes the password from a pgpass file."""
     # Not url.set(password=None), which leaves the password as it is.
-    public = URL.create("postgresql", url.username, None, url.host, url.port, url.database, url.query)
+    public = URL.create(url.drivername, url.username, None, url.host, url.port, url.database, url.query)
     return public.render_as_string(hide_password=False)
 
 

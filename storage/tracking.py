@@ -405,4 +405,5 @@ def final_numbers(study: StoredStudy, job: Mapping[str, Any]) -> dict[str, float
 
 def close_superseded(client: "MlflowClient", run_id: str) -> None:
     client.set_tag(run_id, "optselect.state", "SUPERSEDED")
+    client.set_tag(run_id, "optselect.phase", "superseded")  # so that counting runs by phase counts trials
     client.set_terminated(run_id, "KILLED")

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from optselect.storage.database import Database, write_pgpass
+from optselect.storage.database import Database, without_password, write_pgpass
 from optselect.storage.errors import Unreachable
 from optselect.storage.initialise import ensure_mlflow
 from optselect.storage.tracking import ENVIRONMENT
@@ -41,7 +42,9 @@ def running_server(database: Database) -> str | None:
 
 
 @contextlib.contextmanager
-def serving(database: Database, port: int, run_folder: Path) -> Iterator[TrackingServer]:
+def serving(
+    database: Database, port: int, run_folder: Path, cancelled: threading.Event
+) -> Iterator[TrackingServer]:
     """An MLflow server over the database's own tables while the block runs; one that runs already is shared.
 
     Raises:
@@ -51,9 +54,9 @@ def serving(database: Database, port: int, run_folder: Path) -> Iterator[Trackin
         yield TrackingServer(address)
         return
     url = ensure_mlflow(database)
-    server = start(database, free_port(port), run_folder, url.set(password=None).render_as_string())
+    server = start(database, free_port(port), run_folder, without_password(url))
     try:
-        await_answer(server, run_folder / "mlflow.log")
+        await_answer(server, run_folder / "mlflow.log", cancelled)
         note_file(database).write_text(json.dumps({"address": server.address, "storage": database.masked}))
         yield server
     finally:
@@ -107,13 +110,12 @@ def server_environment(
     return child
 
 
-def await_answer(server: TrackingServer, log_file: Path) -> None:
+def await_answer(server: TrackingServer, log_file: Path, cancelled: threading.Event) -> None:
     assert server.process is not None
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and server.process.poll() is None:
-        if answers(server.address):
+        if cancelled.wait(0.2) or answers(server.address):
             return
-        time.sleep(0.2)
     lines = log_file.read_text(errors="replace").strip().splitlines() or ["(its log is empty)"]
     raise Unreachable(f"The MLflow server did not come up; its last line: {lines[-1]} ({log_file})")
 

@@ -77,7 +77,7 @@ def describe_baseline(model: Any) -> BaselineDescription:
     optimizer = innermost(model.optimizer)
     name = type(optimizer).__name__
     arguments = _plain_arguments(optimizer)
-    code = keras_code(OptimizerConfig(name, arguments))
+    code = _code_with_schedule(keras_code(OptimizerConfig(name, arguments)), arguments)
     if type(optimizer) is not getattr(keras.optimizers, name, None):
         code = code.replace("keras.optimizers.", "", 1)  # a class of the user's own
     return BaselineDescription(name, arguments, code)
@@ -87,13 +87,32 @@ def _plain_arguments(optimizer: Any) -> dict[str, ArgumentValue]:
     """Read the constructor arguments that are plain values and not the default; the learning rate in any case."""
     config = optimizer.get_config()
     defaults = inspect.signature(type(optimizer)).parameters
-    return {
+    plain = {
         name: _short(value)
         for name, value in config.items()
-        if name != "name"
+        if name not in ("name", "learning_rate")
         and isinstance(value, (bool, int, float, str))
-        and (name == "learning_rate" or name not in defaults or defaults[name].default != _short(value))
+        and (name not in defaults or defaults[name].default != _short(value))
     }
+    rate = config.get("learning_rate")
+    if isinstance(rate, dict):
+        return {"learning_rate": _describe_schedule(rate), **plain}
+    return {"learning_rate": _short(rate), **plain} if isinstance(rate, (int, float)) else plain
+
+
+def _describe_schedule(rate: dict[str, Any]) -> str:
+    """Write a schedule as its constructor call."""
+    given = {name: value for name, value in rate.get("config", {}).items() if isinstance(value, (int, float))}
+    return f"{rate.get('class_name')}({', '.join(f'{name}={value!r}' for name, value in given.items())})"
+
+
+def _code_with_schedule(code: str, arguments: dict[str, ArgumentValue]) -> str:
+    """Let the schedule stand in the code as a call, not as a string."""
+    rate = arguments.get("learning_rate")
+    if not isinstance(rate, str):
+        return code
+    is_keras_own = hasattr(keras.optimizers.schedules, rate.split("(")[0])
+    return code.replace(repr(rate), f"keras.optimizers.schedules.{rate}" if is_keras_own else rate)
 
 
 def _short(value: bool | float | str) -> ArgumentValue:

@@ -1,12 +1,11 @@
 """One throw-away Postgres server for the whole run, and a database of its own for each test.
 
-`database` is empty, `initialised_database` holds our tables and Optuna's (copied from a template, so it costs little).
+`database` is empty, `initialised_database` holds our tables and Optuna's, `tracked_database` MLflow's too (copied
+from templates, so they cost little).
 `restartable_home` is another server, which a test may stop, kill and start as it likes.
 """
 
 import os
-import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -17,22 +16,11 @@ from sqlalchemy.engine import URL
 
 from optselect.storage import embedded
 from optselect.storage.database import Database, connect, create_database
-from optselect.storage.initialise import initialise, mlflow_database
+from optselect.storage.initialise import ensure_mlflow, initialise, mlflow_database
+from tests.homes import throw_away_home
 
 TEMPLATE = "template_optselect"
-
-
-@contextmanager
-def throw_away_home(name: str = "home with blanks") -> Iterator[Path]:
-    """A home whose server, if one was started, is stopped and removed at the end."""
-    top = Path(tempfile.mkdtemp(prefix="optselect-"))
-    top.chmod(0o755)  # as root: the server's own account must get in
-    try:
-        yield top / name
-    finally:
-        embedded.stop(top / name, os.environ)
-        shutil.rmtree(top, ignore_errors=True)
-        shutil.rmtree(embedded.fallback_base(top / name).parent, ignore_errors=True)
+TRACKED_TEMPLATE = "template_tracked"
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +44,25 @@ def database(server: URL, home: Path) -> Iterator[Database]:
 def initialised_database(server: URL, home: Path, template: str) -> Iterator[Database]:
     with fresh_database(server, home, template) as database:
         yield database
+
+
+@pytest.fixture
+def tracked_database(server: URL, home: Path, tracked_template: Database) -> Iterator[Database]:
+    """An initialised database with MLflow's tables beside it."""
+    with fresh_database(server, home, str(tracked_template.url.database)) as database:
+        execute(
+            server,
+            f"CREATE DATABASE {mlflow_database(database)} TEMPLATE {mlflow_database(tracked_template)}",
+        )
+        yield database
+
+
+@pytest.fixture(scope="session")
+def tracked_template(server: URL, home: Path, template: str) -> Database:
+    execute(server, f"CREATE DATABASE {TRACKED_TEMPLATE} TEMPLATE {template}")
+    database = Database(server.set(database=TRACKED_TEMPLATE), home, embedded=False)
+    ensure_mlflow(database)
+    return database
 
 
 @pytest.fixture(scope="session")

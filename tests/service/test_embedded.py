@@ -26,7 +26,8 @@ from optselect.storage.embedded import (
     stop,
 )
 from optselect.storage.errors import Unreachable
-from tests.service.conftest import execute, throw_away_home
+from tests.homes import throw_away_home
+from tests.service.conftest import execute
 
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 THROW_AWAY = {**os.environ, "OPTSELECT_PG_FSYNC": "off"}

@@ -18,8 +18,8 @@ from tests.service.test_tickets import NOBODY, claim
 
 
 @pytest.fixture
-def engine(initialised_database: Database) -> Iterator[Engine]:
-    engine = make_engine(initialised_database)
+def engine(tracked_database: Database) -> Iterator[Engine]:
+    engine = make_engine(tracked_database)
     yield engine
     engine.dispose()
 
@@ -30,8 +30,8 @@ def study(engine: Engine) -> StoredStudy:
 
 
 @pytest.fixture
-def connected(initialised_database: Database, engine: Engine, study: StoredStudy) -> tracking.Connected:
-    return tracking.connect(engine, study, tracking.find_tracking(initialised_database, study, None))
+def connected(tracked_database: Database, engine: Engine, study: StoredStudy) -> tracking.Connected:
+    return tracking.connect(engine, study, tracking.find_tracking(tracked_database, study, None))
 
 
 def train(engine: Engine, study: StoredStudy, number: int, *losses: float) -> Ticket:
@@ -144,9 +144,9 @@ def test_the_experiment_tells_how_far_the_study_is(
 
 
 def test_two_flushers_share_one_experiment(
-    initialised_database: Database, engine: Engine, study: StoredStudy, connected: tracking.Connected
+    tracked_database: Database, engine: Engine, study: StoredStudy, connected: tracking.Connected
 ) -> None:
-    other = tracking.connect(engine, study, tracking.find_tracking(initialised_database, study, None))
+    other = tracking.connect(engine, study, tracking.find_tracking(tracked_database, study, None))
     assert other.experiment_id == connected.experiment_id
 
 
@@ -159,9 +159,9 @@ def test_a_dead_tracking_server_is_said_and_hurts_nobody(engine: Engine, study: 
 
 
 def test_a_flusher_sends_everything_before_it_closes(
-    initialised_database: Database, engine: Engine, study: StoredStudy, connected: tracking.Connected
+    tracked_database: Database, engine: Engine, study: StoredStudy, connected: tracking.Connected
 ) -> None:
-    place = tracking.find_tracking(initialised_database, study, None)
+    place = tracking.find_tracking(tracked_database, study, None)
     flusher = tracking.Flusher(engine, study, lambda: place)
     ticket = train(engine, study, 0, 0.5, 0.25)
     with tickets.finishing(engine, ticket.lease, Ending("complete", 2, 0.25)):

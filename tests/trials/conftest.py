@@ -30,7 +30,7 @@ def model():
 def data():
     return (x[:37], y[:37]), (x[37:45], y[37:45]), (x[45:], y[45:])
 
-fit = {"batch_size": 8, "epochs": 3}
+fit = {"batch_size": 16, "epochs": 3}
 """
 
 

@@ -29,7 +29,7 @@ def test_description_says_what_a_study_needs(write_problem: WriteProblem) -> Non
     assert description.name == "my_problem" and description.schema == 1
     assert set(description.metrics) == {"loss", "mae", "val_loss", "val_mae"}
     assert description.rows == {"train": 37, "validation": 8, "test": 5}
-    assert (description.batch_size, description.epochs, description.steps_per_epoch) == (8, 9, 5)
+    assert (description.batch_size, description.epochs, description.steps_per_epoch) == (16, 9, 3)
     assert description.parameters == 4 * 6 + 6 + 6 + 1
     assert description.inputs["train"] == "x float32(37, 4), y float32(37,)"
     assert description.baseline.code == "keras.optimizers.SGD(learning_rate=0.02)"
@@ -49,7 +49,13 @@ def model():
     return net
 """)
     baseline = describe(problem).baseline
-    assert (baseline.optimizer, baseline.code) == ("Mine", "Mine(clipnorm=1.0, momentum=0.9)")
+    assert baseline.optimizer == "Mine"
+    schedule = "CosineDecay(initial_learning_rate=0.3, decay_steps=10, alpha=0.0, warmup_steps=0)"
+    assert baseline.arguments["learning_rate"] == schedule
+    assert (
+        baseline.code
+        == f"Mine(learning_rate=keras.optimizers.schedules.{schedule}, clipnorm=1.0, momentum=0.9)"
+    )
 
 
 @pytest.mark.parametrize(

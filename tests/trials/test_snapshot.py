@@ -27,8 +27,6 @@ RESUMED: list[tuple[str, dict[str, Any]]] = [
     ("Adam", {}),
     ("Nadam", {}),  # its _u_product is in no list of variables
     ("RMSprop", {"momentum": 0.5, "centered": True}),
-    ("ScheduleFreeAdamW", {}),
-    ("Adafactor", {}),
 ]
 
 
@@ -61,20 +59,21 @@ fit["callbacks"] = [keras.callbacks.ReduceLROnPlateau(patience=2, min_delta=100.
     assert rest.last == whole.last
 
 
-@pytest.mark.parametrize("at", [1, 2, 3])
-def test_trial_with_a_switch_resumes_in_either_phase(make_problem: MakeProblem, at: int) -> None:
+def test_trial_with_a_switch_resumes_in_either_phase(make_problem: MakeProblem) -> None:
     problem = make_problem()
     first, second = (
         OptimizerConfig("Adam", {}),
         OptimizerConfig("SGD", {"learning_rate": 0.02, "momentum": 0.9}),
     )
     configuration = Configuration(first, Switch(2, second))
-    whole, rest = Recorder(), Recorder()
-    full = train(problem, recorder=whole, configuration=configuration, epochs=4, batch_ends=(at,))
-    resumed = train(problem, recorder=rest, configuration=configuration, epochs=4, start=whole.snapshots[at])
-
-    assert [epoch.metrics for epoch in resumed.curve] == [epoch.metrics for epoch in full.curve[at:]]
-    assert rest.last == whole.last
+    whole = Recorder()
+    full = train(problem, recorder=whole, configuration=configuration, epochs=4, batch_ends=(1, 2, 3))
+    for at in (1, 2, 3):
+        rest = Recorder()
+        start = whole.snapshots[at]
+        resumed = train(problem, recorder=rest, configuration=configuration, epochs=4, start=start)
+        assert [epoch.metrics for epoch in resumed.curve] == [epoch.metrics for epoch in full.curve[at:]]
+        assert rest.last == whole.last
 
 
 def test_finished_trial_resumes_to_nothing_left(make_problem: MakeProblem) -> None:

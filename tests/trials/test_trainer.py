@@ -32,7 +32,7 @@ def test_complete_trial_tells_every_epoch_once(make_problem: MakeProblem) -> Non
 
 def test_same_seed_gives_the_same_curve_and_another_seed_another(make_problem: MakeProblem) -> None:
     problem = make_problem()
-    first, again, other = (train(problem, seed=seed, epochs=2) for seed in (1, 1, 2))
+    first, again, other = (train(problem, seed=seed, epochs=1) for seed in (1, 1, 2))
     assert [epoch.metrics for epoch in first.curve] == [epoch.metrics for epoch in again.curve]
     assert first.initial == again.initial != other.initial
 
@@ -63,9 +63,7 @@ fit["callbacks"] = CountBatches()
     assert recorder.calls == [[1]]
     assert set(result.curve[0].metrics) == {"loss", "mae", "val_loss", "val_mae", "learning_rate"}
     assert not math.isfinite(result.curve[0].metrics["loss"])
-    assert problem.path.with_name("my_problem.py.count").read_text() < "....", (
-        "it went on after the second batch"
-    )
+    assert problem.path.with_name("my_problem.py.count").read_text() == "..", "the epoch has three batches"
 
 
 def test_validation_loss_beyond_recovery_ends_the_trial_from_epoch_two(make_problem: MakeProblem) -> None:
@@ -187,7 +185,7 @@ def test_baseline_keeps_the_users_schedule(make_problem: MakeProblem) -> None:
     problem = make_problem("""
 def model():
     net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
-    net.compile(keras.optimizers.Adam(keras.optimizers.schedules.ExponentialDecay(0.1, 5, 0.5)), loss="mse")
+    net.compile(keras.optimizers.Adam(keras.optimizers.schedules.ExponentialDecay(0.1, 3, 0.5)), loss="mse")
     return net
 """)
     curve = train(problem, configuration=Configuration(OptimizerConfig(BASELINE, {}))).curve
@@ -202,7 +200,7 @@ def test_unshuffled_fit_trains_in_the_rows_own_order(make_problem: MakeProblem) 
     history = model.fit(
         train_rows.x,
         train_rows.y,
-        batch_size=8,
+        batch_size=16,
         epochs=2,
         shuffle=False,
         verbose=0,
@@ -221,7 +219,7 @@ def test_steps_per_epoch_takes_the_first_batches_of_each_order(make_problem: Mak
 # What users bring as data and model; all against Keras's own fit
 
 COMPILED = {"loss": "mse", "metrics": ["mae"]}
-BROUGHT = {
+BROUGHT: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "sample weights": (
         """
 def data():

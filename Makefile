@@ -1,0 +1,28 @@
+# One command checks everything, here and in CI: make check. It uses the tools of the active environment.
+PYTHON ?= python
+# The environment's own programs come first, so that a recipe reads like the line one would type.
+export PATH := $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("scripts"))'):$(PATH)
+
+.PHONY: check format lint layers types test storage-suite
+.NOTPARALLEL:
+
+check: format lint layers types test
+
+format:
+	ruff format --check .
+
+lint:
+	ruff check .
+
+layers:
+	lint-imports
+
+types:
+	mypy
+
+test:
+	pytest
+
+# Optuna's own tests of a storage, run over ours: some minutes, so not part of check.
+storage-suite:
+	OPTSELECT_STORAGE_SUITE=1 pytest tests/service/test_optuna_storage.py -k Suite

@@ -1,0 +1,95 @@
+"""The command as a person or a script runs it: a process of its own, with its exit code and its two streams."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+
+@dataclass(frozen=True)
+class Shell:
+    """A folder and an environment in which commands are typed."""
+
+    home: Path
+    folder: Path
+    environment: Mapping[str, str]
+
+    def run(
+        self, *arguments: str, seconds: float = 240.0, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return subprocess.run(
+            self.command(arguments),
+            cwd=self.folder,
+            env={**self.environment, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Start a command that goes on while the test acts."""
+        return subprocess.Popen(
+            self.command(arguments),
+            cwd=self.folder,
+            env={**self.environment, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def json(self, *arguments: str) -> Any:
+        """What a reading command answers to --json."""
+        done = self.run(*arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def command(self, arguments: tuple[str, ...]) -> list[str]:
+        return [sys.executable, "-m", "optselect", *arguments]
+
+    def training_processes(self, study: str) -> list[psutil.Process]:
+        """The living training processes of a study in this home."""
+        found = []
+        for process in psutil.process_iter(["cmdline"]):
+            line = process.info["cmdline"] or []
+            if line[1:5] == ["-m", "optselect", "worker", study] and "--slot" in line and self.owns(process):
+                found.append(process)
+        return found
+
+    def owns(self, process: psutil.Process) -> bool:
+        try:
+            return process.environ().get("OPTSELECT_HOME") == str(self.home)
+        except psutil.Error:
+            return False
+
+
+def shell(home: Path, folder: Path) -> Shell:
+    """A shell whose home is `home`; nothing of the caller's own settings gets in."""
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("OPTSELECT_", "MLFLOW_"))
+    }
+    return Shell(home, folder, {**kept, "OPTSELECT_HOME": str(home), "OPTSELECT_PG_FSYNC": "off"})
+
+
+def await_that(condition: Callable[[], bool], what: str, seconds: float = 90.0) -> None:
+    """Wait until something holds; fails with its name."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.1)
+
+
+def kill_at_once(process: psutil.Process) -> None:
+    """kill -9."""
+    process.send_signal(signal.SIGKILL)

@@ -1,0 +1,21 @@
+"""One home for all acceptance tests of a process: they launch studies of different names."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.commands import Shell, shell
+from tests.homes import throw_away_home
+
+
+@pytest.fixture(scope="session")
+def acceptance_home() -> Iterator[Path]:
+    with throw_away_home() as home:
+        yield home
+
+
+@pytest.fixture
+def at_home(acceptance_home: Path, tmp_path: Path) -> Shell:
+    """A shell in an empty folder."""
+    return shell(acceptance_home, tmp_path)

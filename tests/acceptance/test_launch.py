@@ -1,0 +1,158 @@
+"""The main job from outside: one command, 24 trials in Postgres, their curves in MLflow, a summary."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import optuna
+import psycopg2
+import pytest
+from mlflow import MlflowClient
+
+from tests.acceptance.commands import Shell, shell
+
+TRIALS, EPOCHS = 24, 3
+
+
+@pytest.fixture(scope="module")
+def here(acceptance_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    return shell(acceptance_home, tmp_path_factory.mktemp("launch"))
+
+
+@pytest.fixture(scope="module")
+def launched(here: Shell) -> CompletedProcess[str]:
+    return here.run("launch", "diabetes", "--trials", str(TRIALS), "--epochs", str(EPOCHS), "--workers", "2")
+
+
+@pytest.fixture(scope="module")
+def trials(here: Shell, launched: CompletedProcess[str]) -> list[dict[str, Any]]:
+    return list(here.json("trials", "diabetes")["trials"])
+
+
+def address(here: Shell, *flags: str) -> str:
+    return here.run("db", "url", "--show-password", *flags).stdout.strip()
+
+
+@contextlib.contextmanager
+def psql(here: Shell) -> Iterator[Any]:
+    with (
+        contextlib.closing(psycopg2.connect(address(here).replace("+psycopg2", ""))) as connection,
+        connection.cursor() as cursor,
+    ):
+        yield cursor
+
+
+def test_it_ends_well_with_a_table_and_the_next_commands(launched: CompletedProcess[str]) -> None:
+    assert launched.returncode == 0, launched.stderr
+    assert "best val_loss" in launched.stdout
+    assert "yours: SGD" in launched.stdout
+    for command in ("optselect ui diabetes", "optselect trials diabetes", "optselect resume diabetes"):
+        assert command in launched.stdout
+
+
+def test_progress_goes_to_stderr_as_plain_lines(launched: CompletedProcess[str]) -> None:
+    assert f"diabetes: {TRIALS} of {TRIALS} trials" in launched.stderr
+    assert "\x1b" not in launched.stderr + launched.stdout
+
+
+def test_status_counts_search_tickets_only_and_evaluation_apart(
+    here: Shell, launched: CompletedProcess[str]
+) -> None:
+    status = here.json("status", "diabetes")
+    assert (status["schema"], status["state"], status["budget"]) == (1, "finished", TRIALS)
+    counts = status["trials"]
+    assert sum(counts.values()) == TRIALS
+    assert counts["waiting"] == counts["running"] == counts["failed"] == 0
+    assert status["evaluation"]["baseline"]["complete"] == 1
+    assert (
+        sum(sum(v for k, v in row.items() if k != "best") for row in status["by_optimizer"].values())
+        == TRIALS
+    )
+    assert status["best"]["value"] == min(
+        row["best"] for row in status["by_optimizer"].values() if row["best"]
+    )
+    assert status["workers"] == []
+    assert status["tracking"] is None
+    assert "***" in status["storage"]
+
+
+def test_postgres_holds_exactly_the_budget(here: Shell, launched: CompletedProcess[str]) -> None:
+    with psql(here) as cursor:
+        cursor.execute(
+            "SELECT count(*), count(DISTINCT trial_id), count(*) FILTER (WHERE t.state = 'done') FROM optselect.ticket t "
+            "JOIN optselect.study s ON s.id = study_id WHERE name = 'diabetes' AND phase = 'quota'"
+        )
+        assert cursor.fetchone() == (TRIALS, TRIALS, TRIALS)
+
+
+def test_optuna_itself_reads_the_trials_each_within_its_ranges(
+    here: Shell, launched: CompletedProcess[str]
+) -> None:
+    study = optuna.load_study(study_name="diabetes", storage=address(here, "--optuna"))
+    found = [trial for trial in study.trials if trial.user_attrs["phase"] == "quota"]
+    assert len(found) == TRIALS
+    assert {trial.state.name for trial in found} <= {"COMPLETE", "PRUNED"}
+    for trial in found:
+        optimizer = trial.params["optimizer"]
+        assert all(name == "optimizer" or name.startswith(f"{optimizer}.") for name in trial.params)
+        for name, distribution in trial.distributions.items():
+            assert distribution._contains(distribution.to_internal_repr(trial.params[name]))
+
+
+def test_mlflow_holds_each_trial_as_a_run_with_a_point_per_epoch_and_metric(
+    here: Shell, launched: CompletedProcess[str], trials: Sequence[dict[str, Any]]
+) -> None:
+    client = MlflowClient(tracking_uri=address(here, "--mlflow"))
+    experiment = client.get_experiment_by_name("optselect/diabetes")
+    runs = client.search_runs(
+        [experiment.experiment_id], "tags.`optselect.phase` = 'quota'", max_results=1000
+    )
+    assert {run.info.run_id for run in runs} == {t["mlflow_run_id"] for t in trials if t["phase"] == "quota"}
+    epochs = {trial["mlflow_run_id"]: trial["epochs"] for trial in trials}
+    for run in runs:
+        assert run.info.status == "FINISHED"
+        for metric in ("loss", "mae", "val_loss", "val_mae", "learning_rate"):
+            steps = [point.step for point in client.get_metric_history(run.info.run_id, metric)]
+            assert sorted(steps) == list(range(1, epochs[run.info.run_id] + 1))
+
+
+def test_trials_show_keras_arguments_behind_the_optimizers_name(trials: Sequence[dict[str, Any]]) -> None:
+    assert len(trials) == TRIALS + 1
+    for trial in trials:
+        assert all(name.startswith(f"{trial['optimizer']}.") for name in trial["params"])
+        assert 0 < trial["params"][f"{trial['optimizer']}.learning_rate"] <= 10
+        assert trial["attempts"] == 1
+
+
+def test_launching_the_same_again_prints_the_result_and_trains_nothing(
+    here: Shell, launched: CompletedProcess[str]
+) -> None:
+    again = here.run("launch", "diabetes", "--trials", str(TRIALS), "--epochs", str(EPOCHS))
+    assert again.returncode == 0
+    assert again.stdout == launched.stdout
+
+
+def test_another_spec_under_the_same_name_is_refused_with_the_difference(
+    here: Shell, launched: CompletedProcess[str]
+) -> None:
+    other = here.run("launch", "diabetes", "--trials", "30", "--epochs", str(EPOCHS))
+    assert other.returncode == 2
+    assert other.stderr.count("\n") == 1
+    assert f"trials {TRIALS} -> 30" in other.stderr
+
+
+def test_resume_with_more_trials_adds_exactly_so_many(here: Shell, launched: CompletedProcess[str]) -> None:
+    resumed = here.run("resume", "diabetes", "--trials", "+2", "--workers", "1", "--json")
+    assert resumed.returncode == 0, resumed.stderr
+    status = here.json("status", "diabetes")
+    assert status["budget"] == sum(status["trials"].values()) == TRIALS + 2
+    assert status["state"] == "finished"
+
+
+def test_no_password_is_in_any_log_or_output(here: Shell, launched: CompletedProcess[str]) -> None:
+    password = (here.home / "pg" / "pw").read_text().strip() if (here.home / "pg" / "pw").exists() else None
+    password = password or address(here).split("postgres:")[1].split("@")[0]
+    texts = [launched.stdout, launched.stderr, *(log.read_text() for log in here.home.rglob("*.log"))]
+    assert not any(password in text for text in texts)
