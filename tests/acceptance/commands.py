@@ -1,5 +1,6 @@
 """The command as a person or a script runs it: a process of its own, with its exit code and its two streams."""
 
+import contextlib
 import json
 import os
 import signal
@@ -12,6 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import psycopg2.errors
+
+from optselect.storage import embedded
+from optselect.storage.database import connect
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,26 @@ def shell(home: Path, folder: Path) -> Shell:
         name: value for name, value in os.environ.items() if not name.startswith(("OPTSELECT_", "MLFLOW_"))
     }
     return Shell(home, folder, {**kept, "OPTSELECT_HOME": str(home), "OPTSELECT_PG_FSYNC": "off"})
+
+
+def ended_trials(here: Shell, study: str) -> int:
+    """How many search trials have ended, read without starting a process."""
+    server = embedded.attach(here.home)
+    if server is None:
+        return 0
+    with (
+        contextlib.closing(connect(server.set(database="optselect"))) as connection,
+        connection.cursor() as cursor,
+    ):
+        try:
+            cursor.execute(
+                "SELECT count(*) FROM optselect.ticket t JOIN optselect.study s ON s.id = study_id "
+                "WHERE name = %s AND phase = 'quota' AND t.state = 'done'",
+                (study,),
+            )
+        except psycopg2.errors.UndefinedTable:
+            return 0
+        return int((cursor.fetchone() or (0,))[0])
 
 
 def await_that(condition: Callable[[], bool], what: str, seconds: float = 90.0) -> None:

@@ -5,17 +5,9 @@ import signal
 import psutil
 import pytest
 
-from tests.acceptance.commands import Shell, await_that, kill_at_once
+from tests.acceptance.commands import Shell, await_that, ended_trials, kill_at_once
 
 TRIALS = 6
-
-
-def done(here: Shell, study: str) -> int:
-    answer = here.run("status", study, "--json")
-    if answer.returncode != 0:
-        return 0
-    counts = here.json("status", study)["trials"]
-    return sum(counts[state] for state in ("complete", "pruned", "diverged", "failed"))
 
 
 @pytest.mark.timeout(300)
@@ -24,7 +16,7 @@ def test_kill_a_trainer_then_its_supervisor_interrupt_a_resume_and_the_budget_is
 ) -> None:
     flags = ("--name", "killed", "--optimizers", "sgd,adam", "--trials", str(TRIALS), "--epochs", "40")
     launch = at_home.start("launch", "diabetes", *flags, "--workers", "1")
-    await_that(lambda: done(at_home, "killed") >= 1, "a first trial is done")
+    await_that(lambda: ended_trials(at_home, "killed") >= 1, "a first trial is done")
     first = at_home.training_processes("killed")
     kill_at_once(first[0])
     await_that(lambda: restarted(at_home, first[0]), "the trainer is restarted")
@@ -32,8 +24,8 @@ def test_kill_a_trainer_then_its_supervisor_interrupt_a_resume_and_the_budget_is
     await_that(lambda: not at_home.training_processes("killed"), "its trainer leaves by itself")
 
     resume = at_home.start("resume", "killed", "--workers", "1")
-    before = done(at_home, "killed")
-    await_that(lambda: done(at_home, "killed") > before, "the resumed search goes on")
+    before = ended_trials(at_home, "killed")
+    await_that(lambda: ended_trials(at_home, "killed") > before, "the resumed search goes on")
     resume.send_signal(signal.SIGINT)
     _, words = resume.communicate(timeout=60)
     assert resume.returncode == 130, words

@@ -106,6 +106,7 @@ def test_mlflow_holds_each_trial_as_a_run_with_a_point_per_epoch_and_metric(
 ) -> None:
     client = MlflowClient(tracking_uri=address(here, "--mlflow"))
     experiment = client.get_experiment_by_name("optselect/diabetes")
+    assert experiment is not None
     runs = client.search_runs(
         [experiment.experiment_id], "tags.`optselect.phase` = 'quota'", max_results=1000
     )

@@ -20,7 +20,7 @@ from trials import WIDTH
 def model():
     import keras
     net = keras.Sequential([keras.Input((3,)), keras.layers.Dense(WIDTH), keras.layers.Dense(1)])
-    net.compile("adam", "mse", ["mae"])
+    net.compile("adam", "mse", metrics=["mae"])
     return net
 
 def data():
