@@ -57,6 +57,7 @@ class Departure:
     def __init__(self) -> None:
         self.interrupted = False
         self._wanted = threading.Event()
+        self._began = False
         self._held: tuple[Engine, Lease] | None = None
 
     @property
@@ -85,8 +86,15 @@ class Departure:
             for number, handler in old.items():
                 signal.signal(number, handler)
 
+    def begin(self) -> None:
+        """From now on tickets may be held: leaving is no longer just going."""
+        self._began = True
+
     def leave(self) -> None:
+        """Set `wanted`; go at once where no work has begun, and in any case after DRAIN_SECONDS."""
         self._wanted.set()
+        if not self._began:
+            self._leave_at_once()
         timer = threading.Timer(DRAIN_SECONDS, self._leave_at_once)
         timer.daemon = True
         timer.start()

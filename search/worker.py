@@ -67,18 +67,23 @@ class Assignment:
 
 def work(assignment: Assignment, departure: Departure) -> int:
     """Train until nothing is left or the departure is wanted; returns the worker's exit code."""
-    device = os.environ.get("CUDA_VISIBLE_DEVICES")
-    worker_id = patiently(
-        lambda: workers.register_worker(
-            assignment.engine,
-            assignment.study.id,
-            slot=assignment.slot,
-            device=f"GPU {device}" if device else "CPU",
-        )
+    trainer = Trainer.prepare(assignment, departure)
+    departure.begin()
+    workers.register_worker(
+        assignment.engine,
+        assignment.study.id,
+        trainer.worker_id,
+        slot=assignment.slot,
+        device=visible_device(),
     )
-    code = Trainer.prepare(assignment, worker_id, departure).work()
-    workers.sign_off(assignment.engine, worker_id)
+    code = trainer.work()
+    workers.sign_off(assignment.engine, trainer.worker_id)
     return code
+
+
+def visible_device() -> str:
+    device = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return f"GPU {device}" if device else "CPU"
 
 
 # --- the loop -----------------------------------------------------------------------------------------
@@ -92,17 +97,19 @@ class Trainer:
     spec: StudySpec
     problem: Problem
     optuna_study: optuna.Study
-    worker_id: uuid.UUID
     departure: Departure
-    programs: dict[object, object] = field(default_factory=dict)
+    worker_id: uuid.UUID = field(default_factory=uuid.uuid4)
+    programs: dict[object, object] = field(
+        default_factory=dict
+    )  # of the trainer; it alone knows what they are
 
     @classmethod
-    def prepare(cls, assignment: Assignment, worker_id: uuid.UUID, departure: Departure) -> "Trainer":
+    def prepare(cls, assignment: Assignment, departure: Departure) -> "Trainer":
         """Load the user's code last: our own imports are complete by then, and the user's modules may win."""
         optuna_study = load_optuna_study(assignment.database, assignment.study.name)
         spec = StudySpec.model_validate(assignment.study.spec)
         problem = load_problem(assignment.source, spec.epochs)
-        return cls(assignment, spec, problem, optuna_study, worker_id, departure)
+        return cls(assignment, spec, problem, optuna_study, departure)
 
     @property
     def engine(self) -> Engine:

@@ -46,14 +46,15 @@ REGISTER = text("""
     VALUES (:id, :study, :host, :pid, :boot_id, :device, :slot, 'working', clock_timestamp(), clock_timestamp())""")
 
 
-def register_worker(engine: Engine, study_id: int, *, slot: int | None, device: str) -> uuid.UUID:
-    """Make this process known to the database; the row's id names it in tickets."""
-    worker_id, place = uuid.uuid4(), this_place()
+def register_worker(
+    engine: Engine, study_id: int, worker_id: uuid.UUID, *, slot: int | None, device: str
+) -> None:
+    """Make this process known to the database under the id that its tickets will bear."""
+    place = this_place()
     values = {"id": worker_id, "study": study_id, "host": place.host, "pid": os.getpid()}
     values |= {"boot_id": place.boot_id, "device": device, "slot": slot}
     with engine.begin() as connection:
         connection.execute(REGISTER, values)
-    return worker_id
 
 
 LEAVE = text("UPDATE worker SET state = 'gone', heartbeat_at = clock_timestamp() WHERE id = :id")

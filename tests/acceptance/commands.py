@@ -17,6 +17,7 @@ import psycopg2.errors
 
 from optselect.storage import embedded
 from optselect.storage.database import connect
+from optselect.storage.errors import Unreachable
 
 
 @dataclass(frozen=True)
@@ -88,23 +89,29 @@ def shell(home: Path, folder: Path) -> Shell:
 
 
 def ended_trials(here: Shell, study: str) -> int:
-    """How many search trials have ended, read without starting a process."""
+    """How many search trials have ended, read without starting a process; 0 while there is no such study."""
+    try:
+        return int(query(here, ENDED, study)[0][0])
+    except (Unreachable, psycopg2.errors.UndefinedTable):
+        return 0
+
+
+ENDED = """
+    SELECT count(*) FROM optselect.ticket t JOIN optselect.study s ON s.id = study_id
+     WHERE name = %s AND phase = 'quota' AND t.state = 'done'"""
+
+
+def query(here: Shell, statement: str, *values: object) -> list[tuple[Any, ...]]:
+    """Ask the home's own server, as psql would; raises Unreachable while it does not run."""
     server = embedded.attach(here.home)
     if server is None:
-        return 0
+        raise Unreachable("no server runs")
     with (
         contextlib.closing(connect(server.set(database="optselect"))) as connection,
         connection.cursor() as cursor,
     ):
-        try:
-            cursor.execute(
-                "SELECT count(*) FROM optselect.ticket t JOIN optselect.study s ON s.id = study_id "
-                "WHERE name = %s AND phase = 'quota' AND t.state = 'done'",
-                (study,),
-            )
-        except psycopg2.errors.UndefinedTable:
-            return 0
-        return int((cursor.fetchone() or (0,))[0])
+        cursor.execute(statement, values)
+        return cursor.fetchall()
 
 
 def await_that(condition: Callable[[], bool], what: str, seconds: float = 90.0) -> None:

@@ -7,14 +7,14 @@ import pytest
 
 from tests.acceptance.commands import Shell, await_that, ended_trials, kill_at_once
 
-TRIALS = 6
+TRIALS, EPOCHS = 4, 15
 
 
 @pytest.mark.timeout(300)
 def test_kill_a_trainer_then_its_supervisor_interrupt_a_resume_and_the_budget_is_exact(
     at_home: Shell,
 ) -> None:
-    flags = ("--name", "killed", "--optimizers", "sgd,adam", "--trials", str(TRIALS), "--epochs", "40")
+    flags = ("--name", "killed", "--optimizers", "sgd,adam", "--trials", str(TRIALS), "--epochs", str(EPOCHS))
     launch = at_home.start("launch", "diabetes", *flags, "--workers", "1")
     await_that(lambda: ended_trials(at_home, "killed") >= 1, "a first trial is done")
     first = at_home.training_processes("killed")
@@ -38,7 +38,7 @@ def test_kill_a_trainer_then_its_supervisor_interrupt_a_resume_and_the_budget_is
     status, trials = at_home.json("status", "killed"), at_home.json("trials", "killed")["trials"]
     assert (status["state"], status["trials"]["complete"]) == ("finished", TRIALS)
     assert sorted(trial["trial"] for trial in trials) == list(range(TRIALS + 1))
-    assert {trial["epochs"] for trial in trials} == {40}
+    assert {trial["epochs"] for trial in trials} == {EPOCHS}
 
 
 def restarted(here: Shell, killed: psutil.Process) -> bool:

@@ -1,17 +1,15 @@
 """The main job from outside: one command, 24 trials in Postgres, their curves in MLflow, a summary."""
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
 import optuna
-import psycopg2
 import pytest
 from mlflow import MlflowClient
 
-from tests.acceptance.commands import Shell, shell
+from tests.acceptance.commands import Shell, query, shell
 
 TRIALS, EPOCHS = 24, 3
 
@@ -33,15 +31,6 @@ def trials(here: Shell, launched: CompletedProcess[str]) -> list[dict[str, Any]]
 
 def address(here: Shell, *flags: str) -> str:
     return here.run("db", "url", "--show-password", *flags).stdout.strip()
-
-
-@contextlib.contextmanager
-def psql(here: Shell) -> Iterator[Any]:
-    with (
-        contextlib.closing(psycopg2.connect(address(here).replace("+psycopg2", ""))) as connection,
-        connection.cursor() as cursor,
-    ):
-        yield cursor
 
 
 def test_it_ends_well_with_a_table_and_the_next_commands(launched: CompletedProcess[str]) -> None:
@@ -79,12 +68,12 @@ def test_status_counts_search_tickets_only_and_evaluation_apart(
 
 
 def test_postgres_holds_exactly_the_budget(here: Shell, launched: CompletedProcess[str]) -> None:
-    with psql(here) as cursor:
-        cursor.execute(
-            "SELECT count(*), count(DISTINCT trial_id), count(*) FILTER (WHERE t.state = 'done') FROM optselect.ticket t "
-            "JOIN optselect.study s ON s.id = study_id WHERE name = 'diabetes' AND phase = 'quota'"
-        )
-        assert cursor.fetchone() == (TRIALS, TRIALS, TRIALS)
+    (counts,) = query(
+        here,
+        "SELECT count(*), count(DISTINCT trial_id), count(*) FILTER (WHERE t.state = 'done') FROM optselect.ticket t "
+        "JOIN optselect.study s ON s.id = study_id WHERE name = 'diabetes' AND phase = 'quota'",
+    )
+    assert counts == (TRIALS, TRIALS, TRIALS)
 
 
 def test_optuna_itself_reads_the_trials_each_within_its_ranges(

@@ -221,9 +221,8 @@ def state_of_run(engine: Engine, ticket: Ticket) -> tuple[str | None, int, list[
 def test_the_tickets_of_a_dead_process_of_this_machine_are_freed_at_once(
     engine: Engine, study: StoredStudy
 ) -> None:
-    worker_id = workers.register_worker(engine, study.id, slot=0, device="CPU")
-    ticket = tickets.claim_ticket(engine, study.id, worker_id)
-    assert ticket is not None
+    workers.register_worker(engine, study.id, NOBODY, slot=0, device="CPU")
+    ticket = claim(engine, study)
     with engine.begin() as connection:  # a pid that no process can have
         connection.execute(text("UPDATE worker SET pid = 2147483646"))
     assert workers.bury_dead_neighbours(engine, study.id) == 1
@@ -232,7 +231,7 @@ def test_the_tickets_of_a_dead_process_of_this_machine_are_freed_at_once(
 
 
 def test_workers_of_other_machines_are_left_to_their_leases(engine: Engine, study: StoredStudy) -> None:
-    workers.register_worker(engine, study.id, slot=0, device="CPU")
+    workers.register_worker(engine, study.id, NOBODY, slot=0, device="CPU")
     with engine.begin() as connection:
         connection.execute(text("UPDATE worker SET pid = 2147483646, host = 'elsewhere'"))
     assert workers.bury_dead_neighbours(engine, study.id) == 0
