@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +108,8 @@ def find_or_create(
         refuse_another(stored, resolve(request, description, bundled, Path.cwd()), stored.bundle_sha256)
         return stored
     description = describer.result()
+    for warning in description.warnings:
+        print(f"note: {warning}", file=sys.stderr)
     spec = resolve(request, description, bundled, Path.cwd())
     bundle = read_bundle(problem, description.modules)
     if stored is not None:
@@ -185,14 +188,16 @@ def serve(
 
 
 def opening(study: StoredStudy, count: int, database: Database) -> str:
-    """What is about to happen, in two lines."""
+    """What is about to happen, in three lines."""
     tuned = {name: [d["keyword"] for d in dimensions] for name, dimensions in study.spec["space"].items()}
     most = max(tuned.values(), key=len)
     what = "the learning rate of each" if most == ["learning_rate"] else f"up to {len(most)} arguments each"
-    return (
-        f"study {study.name}: {len(tuned)} optimizers, {study.budget} search trials of up to {study.spec['epochs']} "
-        f"epochs, tuning {what}; objective {study.objective}\n"
-        f"{count} worker{'s' if count > 1 else ''}, logs in {log_folder(database, study)}"
+    return "\n".join(
+        (
+            f"study {study.name}: {study.budget} search trials of {study.spec['epochs']} epochs",
+            f"{len(tuned)} optimizers, tuning {what}; objective {study.objective}",
+            f"{count} worker{'s' if count > 1 else ''}, logs in {log_folder(database, study)}",
+        )
     )
 
 
@@ -210,7 +215,7 @@ def conclude(
         out.print(summary(study, trials))
         if finished:
             out.print(NO_VERDICT, style="dim")
-        out.print(next_commands(study, finished), soft_wrap=True)
+        out.print(f"\n{next_commands(study, finished)}", soft_wrap=True)
     if ending.curves_behind:
         err.print(
             f"MLflow lacks some curves ({ending.curves_behind}); they are safe in Postgres.", style="yellow"

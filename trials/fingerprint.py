@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from optselect.trials.data import Arrays, Data, named_leaves
-from optselect.trials.user_code import is_users
+from optselect.trials.user_code import PROBLEM_MODULE, is_users
 
 FIRST_BATCH = "first-batch:"
 
@@ -30,9 +30,8 @@ def hash_data(data: Data) -> str:
 def hash_modules(problem: Path) -> dict[str, str]:
     """Hash the problem file and every module of its folder that is loaded now."""
     loaded = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
-    users = [
-        file for name, file in loaded.items() if file is not None and not f"{name}.".startswith("optselect.")
-    ]
+    others = ("optselect.", PROBLEM_MODULE)  # ours, and whatever other problem this process has loaded
+    users = [file for name, file in loaded.items() if file is not None and not f"{name}.".startswith(others)]
     files = {Path(file).resolve() for file in users} | {problem.resolve()}
     folder = problem.resolve().parent
     return {

@@ -26,7 +26,7 @@ from optselect.trials.data import Arrays, Data, batch_count, read_data
 from optselect.trials.errors import ProblemError
 from optselect.trials.initial_weights import InitialWeights
 from optselect.trials.row_order import TrainingRows
-from optselect.trials.user_code import explain, is_users, raised_below
+from optselect.trials.user_code import PROBLEM_MODULE, explain, is_users, raised_below
 
 log = logging.getLogger(__name__)
 
@@ -182,7 +182,7 @@ def call_user(function: Callable[[], Any], path: Path) -> Any:
 def _import_file(path: Path) -> ModuleType:
     """Import the file under a private name, so that a problem called like a library hides nothing."""
     _prefer_users_modules(path.parent)
-    name = f"optselect_problem_{path.stem}"
+    name = f"{PROBLEM_MODULE}{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ProblemError(f"The problem file must be a Python file (name.py). Received: {path.name!r}")

@@ -7,6 +7,9 @@ from pathlib import Path
 
 LONGEST_MESSAGE = 300  # characters; some of TensorFlow's messages fill screens
 
+PROBLEM_MODULE = "optselect_problem_"
+"""Beginning of the private name under which a problem file is a module."""
+
 
 def explain(error: BaseException, folder: Path) -> str:
     """Say type, message and place of an exception: "ValueError: no such column (my_problem.py, line 12)".
