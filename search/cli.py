@@ -87,12 +87,23 @@ def diagnosis(error: Exception) -> tuple[int, str]:
 
 
 def usage_error(error: typer.TyperException) -> tuple[int, str]:
-    """Click's own words for a mistyped command."""
-    text = error.format_message()
-    # Without a command there is help, already printed, and no message.
-    context = getattr(error, "ctx", None)
-    hint = f" See: {context.command_path} --help" if context is not None and text else ""
-    return error.exit_code, "" if type(error).__name__ == "NoArgsIsHelpError" else text + hint
+    """Typer's own words for a mistyped command, and what was typed."""
+    if type(error).__name__ == "NoArgsIsHelpError":  # the help is printed already
+        return error.exit_code, ""
+    context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
+    text = f"{error.format_message().rstrip('.')}."
+    if parameter is not None and (value := typed_value(parameter.opts)) is not None:
+        text += f" Received: {value}."
+    return error.exit_code, text if context is None else f"{text} See: {context.command_path} --help"
+
+
+def typed_value(options: list[str]) -> str | None:
+    """What stands behind an option on the command line."""
+    for place, argument in enumerate(sys.argv):
+        name, equals, value = argument.partition("=")
+        if name in options:
+            return value if equals else " ".join(sys.argv[place + 1 : place + 2])
+    return None
 
 
 def as_worker_code(error: Exception, code: int) -> int:
@@ -170,6 +181,10 @@ def launch(
     storage: Storage = None,
     tracking: Tracking = None,
     detach: Detach = False,
+    in_process: Annotated[
+        bool,
+        typer.Option("--in-process", help="Train in this very process, to step through with a debugger."),
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Search the optimizer for a Keras model: create a study, or attach to it, and train."""
@@ -178,7 +193,9 @@ def launch(
     from optselect.search.spec import Request
 
     request = Request(problem, optimizers, tune, trials, epochs, seed, objective)  # type: ignore[arg-type]
-    return launch_study(request, name, surroundings(storage, tracking, as_json), Staff(workers, detach))
+    return launch_study(
+        request, name, surroundings(storage, tracking, as_json), Staff(workers, detach, in_process)
+    )
 
 
 @app.command(rich_help_panel="Run")
@@ -260,6 +277,23 @@ def trials(study: Study, storage: Storage = None, as_json: Json = False) -> None
     from optselect.search.looking import print_trials
 
     print_trials(study, surroundings(storage, None, as_json))
+
+
+@app.command(rich_help_panel="Look")
+def show(
+    study: Study,
+    number: Annotated[int | None, typer.Argument(help="A trial's number.", show_default=False)] = None,
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """The spec of a study as TOML that launches it; with NUMBER one trial: settings, curve, why it ended."""
+    from optselect.search.looking import show_study, show_trial
+
+    place = surroundings(storage, None, as_json)
+    if number is None:
+        show_study(study, place)
+    else:
+        show_trial(study, number, place)
 
 
 @app.command(rich_help_panel="Look")

@@ -1,7 +1,6 @@
 """How does a process join studies that exist? As a training process, or as the supervisor of some."""
 
 import contextlib
-import logging
 import os
 import shutil
 import sys
@@ -14,7 +13,8 @@ from optselect.search.executors.local import visible_gpus
 from optselect.search.exit_codes import WorkerExit
 from optselect.search.launching import Surroundings
 from optselect.search.source import find_source
-from optselect.search.supervising import supervise
+from optselect.search.supervising import demand_room, supervise
+from optselect.search.worker_log import log_to_stderr
 from optselect.storage import studies
 from optselect.storage.database import Database, Engine, make_engine, open_database
 from optselect.storage.initialise import check_schema
@@ -74,18 +74,6 @@ def opened(place: Surroundings) -> tuple[Database, Engine]:
     return database, engine
 
 
-def log_to_stderr() -> None:
-    """One line per event, with the time, as a log file wants it."""
-    logging.basicConfig(
-        level=logging.DEBUG if "OPTSELECT_DEBUG" in os.environ else logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-        datefmt="%H:%M:%S",
-        stream=sys.stderr,
-    )
-    for noisy in ("tensorflow", "h5py", "absl", "sqlalchemy", "optuna", "matplotlib", "urllib3", "alembic"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-
-
 # --- supervising --------------------------------------------------------------------------------------
 
 
@@ -100,6 +88,7 @@ def slot_count(text: str) -> int:
         return count
     if not text.isdigit() or not 1 <= int(text) <= 1000:
         raise InvalidInput(f'--slots must be a number from 1 to 1000, or gpus. Received: "{text}".')
+    demand_room("--slots", int(text))
     return int(text)
 
 

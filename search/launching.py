@@ -15,17 +15,18 @@ from optselect.search.describing import Describer, stored_description
 from optselect.search.errors import InvalidInput
 from optselect.search.executors.local import worker_command
 from optselect.search.exit_codes import UserExit
+from optselect.search.in_process import InProcessDescriber, train_in_process
 from optselect.search.planning import first_tickets, search_tickets
 from optselect.search.source import bundle_hash, local_hash, read_bundle
 from optselect.search.spec import SPEC_VERSION, Request, StudySpec, differences, resolve, study_name
 from optselect.search.standing import standing, status_json
-from optselect.search.supervising import Ending, default_workers, log_folder, supervise
+from optselect.search.supervising import Ending, default_workers, demand_room, log_folder, supervise
 from optselect.search.tables import NO_VERDICT, next_commands, summary
 from optselect.storage import overview, studies
 from optselect.storage.database import Database, Engine, child_environment, make_engine, open_database
 from optselect.storage.initialise import initialise
 from optselect.storage.studies import NewStudy, StoredStudy
-from optselect.storage.tracking import experiment_link
+from optselect.storage.tracking import check_tracking, experiment_link
 from optselect.storage.tracking_server import running_server
 from optselect.trials.bundled import bundled_problems, resolve_problem
 from optselect.trials.description import ProblemDescription
@@ -39,7 +40,10 @@ class Surroundings:
     home: Path
     tracking: str | None = None
     as_json: bool = False
-    debug: bool = False
+
+    def __post_init__(self) -> None:
+        if self.tracking is not None:
+            check_tracking(self.tracking)
 
     def open(self) -> Database:
         """The database, ready to use."""
@@ -54,8 +58,13 @@ class Staff:
 
     workers: int | None = None  # None: as many as this machine carries
     detach: bool = False
+    in_process: bool = False  # no child process at all, for a debugger
+
+    def __post_init__(self) -> None:
+        demand_room("--workers", self.workers or 0)
 
     def count(self) -> int:
+        """Training processes on this machine."""
         return default_workers(os.environ) if self.workers is None else self.workers
 
 
@@ -63,7 +72,7 @@ def launch(request: Request, name: str | None, place: Surroundings, staff: Staff
     """Create a study, or attach to the one of the same spec, and serve it; returns the exit code."""
     problem = resolve_problem(request.problem)
     name = study_name(name, problem)
-    describer = Describer.start(problem)
+    describer = describer_of(problem, staff.in_process)
     try:
         database = place.open()
         engine = make_engine(database)
@@ -88,6 +97,10 @@ def resume(name: str, more: int, place: Surroundings, staff: Staff, use_local: b
     return serve(study, database, engine, place, staff, ("--use-local",) if use_local else ())
 
 
+def describer_of(problem: Path, in_process: bool) -> Describer | InProcessDescriber:
+    return InProcessDescriber(problem) if in_process else Describer.start(problem)
+
+
 # --- creating -----------------------------------------------------------------------------------------
 
 
@@ -95,7 +108,7 @@ def find_or_create(
     request: Request,
     name: str,
     problem: Path,
-    describer: Describer,
+    describer: Describer | InProcessDescriber,
     database: Database,
     engine: Engine,
     place: Surroundings,
@@ -108,13 +121,13 @@ def find_or_create(
         refuse_another(stored, resolve(request, description, bundled, Path.cwd()), stored.bundle_sha256)
         return stored
     description = describer.result()
-    for warning in description.warnings:
-        print(f"note: {warning}", file=sys.stderr)
     spec = resolve(request, description, bundled, Path.cwd())
     bundle = read_bundle(problem, description.modules)
     if stored is not None:
         refuse_another(stored, spec, bundle_hash(bundle))
         return stored
+    for warning in description.warnings:
+        print(f"note: {warning}", file=sys.stderr)
     return create(new_study(name, spec, description, bundle, place.tracking), spec, database, engine)
 
 
@@ -181,6 +194,10 @@ def serve(
         if count:
             detach(study, count, database, place, extra)
         return report_stored(study, database, engine, place, detached=count > 0)
+    if staff.in_process:
+        return conclude(
+            study, database, engine, place, train_in_process(database, engine, study, place.tracking)
+        )
     if not place.as_json:
         console.print(opening(study, count, database), soft_wrap=True)
     ending = supervise(database, study, count, tracking=place.tracking, extra=extra, quiet=place.as_json)
@@ -252,12 +269,18 @@ def study_status(study: StoredStudy, database: Database, engine: Engine) -> dict
 
 def tracking_link(study: StoredStudy, database: Database) -> str | None:
     """The study's page, where an MLflow server is known."""
-    own = os.environ.get("MLFLOW_TRACKING_URI") or study.tracking_uri
-    address = own if own and own.startswith(("http://", "https://")) else None
-    address = address or (None if own else running_server(database))
+    address = tracking_address(study, database)
     if address is None or study.mlflow_experiment_id is None:
         return None
     return experiment_link(address, study.mlflow_experiment_id)
+
+
+def tracking_address(study: StoredStudy, database: Database) -> str | None:
+    """The MLflow server of a study: the one that was named, or the one that `optselect ui` runs here."""
+    own = os.environ.get("MLFLOW_TRACKING_URI") or study.tracking_uri
+    if own:
+        return own if own.startswith(("http://", "https://")) else None
+    return running_server(database)
 
 
 def report_stored(

@@ -4,18 +4,23 @@ import contextlib
 import json
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
 
 from optselect.search import tables
-from optselect.search.launching import Surroundings, study_status
-from optselect.search.standing import standing, trials_json
+from optselect.search.describing import stored_description
+from optselect.search.launching import Surroundings, study_status, tracking_address
+from optselect.search.spec import StudySpec
+from optselect.search.standing import standing, trial_json, trials_json
+from optselect.search.trial_page import trial_page, trial_page_json, why_it_ended
 from optselect.storage import overview
+from optselect.storage.curves import read_curve
 from optselect.storage.database import Database, Engine, make_engine
 from optselect.storage.errors import NotFound
 from optselect.storage.studies import StoredStudy, load_study
+from optselect.storage.tracking import experiment_link, run_link
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,48 @@ def print_trials(name: str, place: Surroundings) -> None:
         print(json.dumps(trials_json(trials), indent=2))
     else:
         console().print(tables.trials_table(study, trials))
+
+
+def show_study(name: str, place: Surroundings) -> None:
+    """The spec of a study, as TOML that launches it."""
+    here = opened(place)
+    study = load_study(here.engine, name)
+    from optselect.search.spec_file import spec_toml
+
+    spec = StudySpec.model_validate(study.spec)
+    if place.as_json:
+        print(
+            json.dumps({"schema": 1, "study": study.name, "state": study.state, "spec": study.spec}, indent=2)
+        )
+    else:
+        print(spec_toml(spec, study.name), end="")
+
+
+def show_trial(name: str, number: int, place: Surroundings) -> None:
+    """One trial: settings, curve, why it ended."""
+    here = opened(place)
+    study = load_study(here.engine, name)
+    trials = overview.list_trials(here.engine, study.id)
+    trial = find_trial(study, trials, number)
+    curve = read_curve(here.engine, trial.ticket)
+    if place.as_json:
+        page = trial_page_json(trial_json(trial), trial, curve, why_it_ended(trial, study))
+        print(json.dumps(page, indent=2))
+        return
+    address = tracking_address(study, here.database)
+    link = None
+    if address and trial.mlflow_run_id and study.mlflow_experiment_id:
+        link = run_link(address, study.mlflow_experiment_id, trial.mlflow_run_id)
+    print(trial_page(study, trial, curve, stored_description(study).baseline.code, link))
+
+
+def find_trial(study: StoredStudy, trials: Sequence[overview.TrialRow], number: int) -> overview.TrialRow:
+    for trial in trials:
+        if trial.trial == number:
+            return trial
+    numbers = [trial.trial for trial in trials if trial.trial is not None]
+    known = f"its trials are {min(numbers)} to {max(numbers)}" if numbers else "none was started yet"
+    raise NotFound(f'Study "{study.name}" has no trial {number}; {known}. See: optselect trials {study.name}')
 
 
 def print_studies(place: Surroundings) -> None:
@@ -121,8 +168,6 @@ def say(line: str) -> None:
 
 
 def link(study: StoredStudy | None, address: str) -> str:
-    from optselect.storage.tracking import experiment_link
-
     if study is None:
         return address
     if study.mlflow_experiment_id is None:

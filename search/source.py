@@ -7,7 +7,7 @@ from pathlib import Path
 
 from optselect.search.errors import InvalidInput
 from optselect.storage.studies import StoredStudy
-from optselect.trials.bundled import resolve_problem
+from optselect.trials.bundled import bundled_problems, resolve_problem
 from optselect.trials.errors import ProblemError
 
 
@@ -42,9 +42,7 @@ def find_source(study: StoredStudy, home: Path, use_local: bool) -> Path:
     found = local_hash(problem, study.bundle)
     if found == study.bundle_sha256 or use_local:
         return problem
-    if (
-        found is None or problem.parent.name == "examples"
-    ):  # another version of a bundled problem: no user's edit
+    if found is None or study.spec["problem"] in bundled_problems():  # another version's example, no edit
         return unpacked(study, home)
     raise InvalidInput(
         f'The problem of study "{study.name}" must be the one it was launched with ({study.bundle_sha256[:12]}). '

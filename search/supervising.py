@@ -13,6 +13,7 @@ from types import FrameType
 
 import psutil
 
+from optselect.search.errors import InvalidInput
 from optselect.search.executors.local import (
     Supervisor,
     visible_gpus,
@@ -30,6 +31,8 @@ POLL_SECONDS = 0.1
 MOST_DEFAULT_WORKERS = 8
 BYTES_PER_WORKER = 1_500_000_000
 """What a training process of a small model holds, TensorFlow included, with room to spare."""
+LEAST_BYTES_PER_WORKER = 700_000_000
+"""TensorFlow and Keras alone."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,17 @@ def default_workers(environment: Mapping[str, str]) -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     fitting = psutil.virtual_memory().available // BYTES_PER_WORKER
     return max(1, min(cores, fitting, MOST_DEFAULT_WORKERS))
+
+
+def demand_room(flag: str, count: int) -> None:
+    """Refuse more training processes than this machine's memory can hold."""
+    memory = psutil.virtual_memory().total
+    most = max(1, memory // LEAST_BYTES_PER_WORKER)
+    if count > most:
+        raise InvalidInput(
+            f"{flag} must be at most {most} on this machine, whose memory is {memory / 1e9:.0f} GB and a training "
+            f"process takes {LEAST_BYTES_PER_WORKER / 1e9:.1f} GB. Received: {count}."
+        )
 
 
 def supervise(

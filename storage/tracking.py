@@ -14,6 +14,7 @@ import math
 import os
 import threading
 import time
+import urllib.parse
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from optselect.storage.database import Database
+from optselect.storage.errors import InvalidAddress
 from optselect.storage.initialise import ensure_mlflow
 from optselect.storage.jsonb import numbers
 from optselect.storage.studies import StoredStudy
@@ -53,6 +55,24 @@ class Tracking:
 
     uri: str = field(repr=False)  # http://..., or MLflow's own database, with its password
     artifacts: str | None = None  # location of a new experiment's artifacts; None: the server chooses
+
+
+SCHEMES = ("http", "https", "sqlite", "postgresql", "postgresql+psycopg2", "mysql", "mysql+pymysql", "mssql")
+
+
+def check_tracking(address: str) -> None:
+    """Refuse what MLflow cannot reach, and passwords: a study keeps its address; raises InvalidAddress."""
+    parts = urllib.parse.urlsplit(address)
+    if parts.scheme not in SCHEMES or not (parts.netloc or parts.path):
+        raise InvalidAddress(
+            f"--tracking must be the address of an MLflow server, such as http://127.0.0.1:5000. "
+            f"Received: {parts.scheme or address}."
+        )
+    if parts.password is not None:
+        raise InvalidAddress(
+            "--tracking must hold no password, for it is stored with the study. Received: one. "
+            "Give it by MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or PGPASSFILE for a database."
+        )
 
 
 def find_tracking(database: Database, study: StoredStudy, own: str | None) -> Tracking:
@@ -213,6 +233,11 @@ def experiment_link(address: str, experiment_id: str) -> str:
     'http://127.0.0.1:5000/#/experiments/3/runs?compareRunsMode=CHART&viewStateShareKey=optselect'
     """
     return f"{address.rstrip('/')}/#/experiments/{experiment_id}/runs?compareRunsMode=CHART&viewStateShareKey={VIEW}"
+
+
+def run_link(address: str, experiment_id: str, run_id: str) -> str:
+    """The page of one run."""
+    return f"{address.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
 
 
 BY_OPTIMIZER = text("""

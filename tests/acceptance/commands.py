@@ -28,9 +28,7 @@ class Shell:
     folder: Path
     environment: Mapping[str, str]
 
-    def run(
-        self, *arguments: str, seconds: float = 240.0, **environment: str
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         return subprocess.run(
             self.command(arguments),
@@ -39,7 +37,7 @@ class Shell:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=seconds,
+            timeout=240,
             check=False,
         )
 

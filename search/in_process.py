@@ -1,0 +1,56 @@
+"""How does one step through a study with a debugger? Everything runs here: no child process, one trial at a time."""
+
+import os
+from pathlib import Path
+
+from optselect.search.departure import Departure
+from optselect.search.executors.local import training_environment, visible_gpus
+from optselect.search.source import find_source
+from optselect.search.supervising import Ending
+from optselect.search.worker_log import log_to_stderr
+from optselect.storage.database import Database, Engine
+from optselect.storage.studies import StoredStudy
+from optselect.storage.tickets import LEASE_SECONDS
+from optselect.storage.tracking import Flusher, find_tracking
+from optselect.trials.description import ProblemDescription
+
+
+class InProcessDescriber:
+    """Describes a problem here, where breakpoints in the user's model() and data() are hit."""
+
+    def __init__(self, problem: Path) -> None:
+        self._problem = problem
+
+    def result(self) -> ProblemDescription:
+        """Load, build and try the problem; raises ProblemError."""
+        prepare_tensorflow()
+        from optselect.trials.describe import describe  # TensorFlow
+        from optselect.trials.problem import load_problem
+
+        return describe(load_problem(self._problem))
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+def train_in_process(database: Database, engine: Engine, study: StoredStudy, tracking: str | None) -> Ending:
+    """Serve a study in this process until nothing is left or a signal says to leave."""
+    log_to_stderr()
+    prepare_tensorflow()
+    departure = Departure()
+    flusher = Flusher(engine, study, lambda: find_tracking(database, study, tracking))
+    with departure.on_signals():
+        from optselect.search.worker import Assignment, work  # TensorFlow
+
+        source = find_source(study, database.home, use_local=False)
+        code = work(Assignment(database, engine, study, source, LEASE_SECONDS), departure)
+    flusher.close(patience_seconds=60.0 if code == 0 else 5.0)
+    return Ending(code, "", flusher.behind)
+
+
+def prepare_tensorflow() -> None:
+    """The settings that a training process gets from its supervisor; they count before TensorFlow's import."""
+    gpus = visible_gpus(os.environ)
+    settings = training_environment(gpus[0] if gpus else "", os.getpid())
+    settings.pop("OPTSELECT_SUPERVISOR")
+    os.environ.update(settings)

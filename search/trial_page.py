@@ -1,0 +1,125 @@
+"""What happened in one trial? Its settings, its curve and one sentence on why it ended."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optselect.search.tables import shown_seconds
+from optselect.storage.curves import EpochRow
+from optselect.storage.overview import TrialRow
+from optselect.storage.studies import StoredStudy
+from optselect.trials.configuration import BASELINE, OptimizerConfig, keras_code
+
+BARS = "▁▂▃▄▅▆▇█"
+WIDEST = 40
+"""Columns of a sparkline; longer curves are thinned."""
+
+
+def trial_page(
+    study: StoredStudy, trial: TrialRow, curve: Sequence[EpochRow], code: str, link: str | None
+) -> str:
+    """The page as lines of at most 80 columns, apart from code and addresses.
+
+    Args:
+        code: the baseline's code, which its trial does not hold.
+        link: of the run in MLflow, where a server is known.
+    """
+    head = f"trial {trial.trial} of {study.name}: {trial.optimizer}, {trial.state}"
+    facts = [f"phase {trial.phase}", f"seed {trial.seed}", f"{trial.epochs} of {study.spec['epochs']} epochs"]
+    facts += [f"{trial.attempts} attempts"] if trial.attempts > 1 else []
+    facts += [shown_seconds(trial.seconds)] if trial.seconds is not None else []
+    lines = [head, ", ".join(facts), "", trial_code(trial, code), ""]
+    lines += [*curve_lines(curve, study), ""] if curve else []
+    lines += [why_it_ended(trial, study), mlflow_line(study, trial, link)]
+    return "\n".join(lines)
+
+
+def trial_code(trial: TrialRow, baseline_code: str) -> str:
+    """The optimizer as code to paste."""
+    if trial.optimizer == BASELINE:
+        return f"{baseline_code}   (your own)"
+    return keras_code(OptimizerConfig(trial.optimizer, trial.params)) if trial.params else "(no settings yet)"
+
+
+def curve_lines(curve: Sequence[EpochRow], study: StoredStudy) -> list[str]:
+    """One sparkline per metric, the objective first; the learning rate only where it moves."""
+    names = sorted(curve[-1].metrics, key=lambda name: (name.removeprefix("val_"), name))
+    names = [name for name in names if name != study.objective]
+    if len({row.metrics.get("learning_rate") for row in curve}) == 1:
+        names = [name for name in names if name != "learning_rate"]
+    shown = [study.objective, *names] if study.objective in curve[-1].metrics else names
+    width = max(len(name) for name in shown)
+    return [
+        curve_line(name.ljust(width), [row.metrics.get(name, math.nan) for row in curve]) for name in shown
+    ]
+
+
+def curve_line(name: str, values: Sequence[float]) -> str:
+    """First value, sparkline, last value.
+
+    >>> curve_line("val_loss", [4.0, 3.0, 2.0, 1.0])
+    'val_loss         4 █▆▃▁ 1'
+    """
+    return f"{name} {values[0]:>9.4g} {sparkline(values)} {values[-1]:.4g}"
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """Bars from the lowest to the highest finite value; a dot where a value is not finite.
+
+    >>> sparkline([0.0, 1.0, float("nan"), 7.0])
+    '▁▂·█'
+    >>> sparkline([2.0, 2.0])
+    '▁▁'
+    """
+    step = max(1, math.ceil(len(values) / WIDEST))
+    thinned = [*values[: -1 if step > 1 else None : step], *(values[-1:] if step > 1 else [])]
+    finite = [value for value in thinned if math.isfinite(value)]
+    low, high = (min(finite), max(finite)) if finite else (0.0, 0.0)
+
+    def bar(value: float) -> str:
+        if not math.isfinite(value):
+            return "·"
+        return BARS[0] if high == low else BARS[round((value - low) / (high - low) * (len(BARS) - 1))]
+
+    return "".join(map(bar, thinned))
+
+
+def why_it_ended(trial: TrialRow, study: StoredStudy) -> str:
+    """One sentence."""
+    epochs = int(study.spec["epochs"])
+    objective = "" if trial.value is None else f" {study.objective} is {trial.value:.5g}."
+    if trial.state == "complete" and trial.epochs < epochs:
+        return f"It was stopped after epoch {trial.epochs} by a callback of the problem's own fit.{objective}"
+    sentences = {
+        "complete": f"It trained all its epochs.{objective}",
+        "diverged": f"It diverged: {trial.message}.",
+        "failed": f"It failed: {trial.message}.",
+        "pruned": f"It was stopped early: {trial.message}.",
+        "running": f"It is running; {trial.epochs} of {epochs} epochs are written.",
+        "waiting": "It waits for a worker.",
+    }
+    return sentences[trial.state]
+
+
+def mlflow_line(study: StoredStudy, trial: TrialRow, link: str | None) -> str:
+    if link is not None:
+        return f"MLflow: {link}"
+    if trial.mlflow_run_id is None:
+        return "MLflow has no run of it yet."
+    return f"MLflow: run {trial.mlflow_run_id}; to see it: optselect ui {study.name}"
+
+
+def trial_page_json(
+    trial: Mapping[str, Any], row: TrialRow, curve: Sequence[EpochRow], why: str
+) -> dict[str, Any]:
+    """The same as data: the trial as `trials --json` shows it, its curve and the sentence; NaN is null."""
+    return {
+        "schema": 1,
+        **trial,
+        "seed": row.seed,
+        "why": why,
+        "curve": [
+            {"epoch": epoch.epoch, **{k: v if math.isfinite(v) else None for k, v in epoch.metrics.items()}}
+            for epoch in curve
+        ],
+    }

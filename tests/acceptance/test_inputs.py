@@ -1,0 +1,256 @@
+"""Whatever a real user brings runs to the end through the command, on the curve of Keras's own fit."""
+
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from optselect.trials.configuration import Configuration, OptimizerConfig
+from optselect.trials.optimizers import build_optimizer, install_optimizer
+from optselect.trials.problem import Problem, load_problem
+from tests.acceptance.commands import Shell
+from tests.trials.fits import fit_by_hand
+
+EPOCHS = 3
+
+START = """
+import numpy as np
+import keras
+import tensorflow as tf
+
+random = np.random.default_rng(0)
+x = random.normal(size=(50, 4)).astype("float32")
+y = x.sum(axis=1, keepdims=True).astype("float32")
+
+def dense(*layers, **compiled):
+    net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5, activation="tanh"), *layers, keras.layers.Dense(1)])
+    net.compile(optimizer="sgd", **{"loss": "mse", "metrics": ["mae"], **compiled})
+    return net
+
+def model():
+    return dense()
+
+def data():
+    return (x[:37], y[:37]), (x[37:], y[37:])
+
+fit = {"batch_size": 8, "epochs": 3}
+"""
+
+
+@dataclass(frozen=True)
+class Brought:
+    """What replaces parts of the plain problem, and how plain Keras would train it."""
+
+    code: str
+    fit: dict[str, Any] = field(default_factory=dict)  # what a person would add to fit
+    arrays: bool = True
+    files: dict[str, str] = field(default_factory=dict)
+
+
+BROUGHT = {
+    "sample weights and three-way data": Brought(
+        """
+def data():
+    weight = np.linspace(0.1, 2.0, 37).astype("float32")
+    return (x[:30], y[:30], weight[:30]), (x[30:40], y[30:40], np.ones(10, "float32")), (x[40:], y[40:])
+"""
+    ),
+    "dictionaries of inputs and outputs": Brought(
+        """
+def model():
+    left, right = keras.Input((2,), name="left"), keras.Input((2,), name="right")
+    both = keras.layers.Dense(5, activation="tanh")(keras.layers.concatenate([left, right]))
+    outputs = {"sum": keras.layers.Dense(1, name="sum")(both), "sign": keras.layers.Dense(1, name="sign")(both)}
+    net = keras.Model({"left": left, "right": right}, outputs)
+    net.compile(optimizer="sgd", loss={"sum": "mse", "sign": "mae"}, loss_weights={"sum": 0.2, "sign": 2.0})
+    return net
+
+def data():
+    def part(rows):
+        return {"left": x[rows, :2], "right": x[rows, 2:]}, {"sum": y[rows], "sign": np.sign(y[rows])}
+    return part(slice(37)), part(slice(37, 50))
+"""
+    ),
+    "tuples of inputs": Brought(
+        """
+def model():
+    left, right = keras.Input((2,)), keras.Input((2,))
+    net = keras.Model((left, right), keras.layers.Dense(1)(keras.layers.concatenate([left, right])))
+    net.compile(optimizer="sgd", loss="mse", metrics=["mae"])
+    return net
+
+def data():
+    return ((x[:37, :2], x[:37, 2:]), y[:37]), ((x[37:, :2], x[37:, 2:]), y[37:])
+"""
+    ),
+    "a tf.data.Dataset": Brought(
+        """
+def data():
+    def part(rows):
+        return tf.data.Dataset.from_tensor_slices((x[rows], y[rows])).batch(8)
+    return part(slice(37)), part(slice(37, 50))
+
+fit = {"epochs": 3}
+""",
+        arrays=False,
+    ),
+    "a PyDataset": Brought(
+        """
+class Rows(keras.utils.PyDataset):
+    def __init__(self, first, last):
+        super().__init__()
+        self.first, self.last = first, last
+    def __len__(self):
+        return -(-(self.last - self.first) // 8)
+    def __getitem__(self, index):
+        rows = slice(self.first + 8 * index, min(self.first + 8 * index + 8, self.last))
+        return x[rows], y[rows]
+
+def data():
+    return Rows(0, 37), Rows(37, 50)
+
+fit = {"epochs": 3, "shuffle": False}
+""",
+        fit={"shuffle": False},
+        arrays=False,
+    ),
+    "class weights and callbacks": Brought(
+        """
+def model():
+    net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation="softmax")])
+    net.compile(optimizer="sgd", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    return net
+
+def data():
+    label = (y[:, 0] > 0).astype("int32")
+    return (x[:37], label[:37]), (x[37:], label[37:])
+
+class Quiet(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        assert "val_loss" in logs
+
+fit = {"batch_size": 8, "epochs": 3, "class_weight": {0: 0.5, 1: 3.0}, "callbacks": [Quiet()]}
+""",
+        fit={"class_weight": {0: 0.5, 1: 3.0}},
+    ),
+    "a subclassed model, not built before its first call, with its own train_step": Brought(
+        """
+class Doubled(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(1)
+    def call(self, x):
+        return self.dense(x)
+    def train_step(self, data):
+        x, y = data
+        with tf.GradientTape() as tape:
+            loss = 2.0 * self.compute_loss(x, y, self(x, training=True))
+        self.optimizer.apply(tape.gradient(loss, self.trainable_variables), self.trainable_variables)
+        self._loss_tracker.update_state(loss)
+        return {"loss": self._loss_tracker.result()}
+
+def model():
+    net = Doubled()
+    net.compile(optimizer="sgd", loss="mse")
+    return net
+"""
+    ),
+    "own loss, metric and layer in a module beside it, mixed precision, dropout": Brought(
+        """
+from parts import Scale, far_off, halved
+
+def model():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        return dense(Scale(), keras.layers.BatchNormalization(), keras.layers.Dropout(0.3), loss=halved, metrics=[far_off])
+    finally:
+        keras.config.set_dtype_policy("float32")
+""",
+        files={
+            "parts.py": """
+import keras
+from keras import ops
+
+class Scale(keras.layers.Layer):
+    def build(self, shape):
+        self.factor = self.add_weight(shape=(shape[-1],), initializer="ones")
+    def call(self, x):
+        return x * self.factor
+
+def halved(y, predicted):
+    return 0.5 * ops.mean(ops.square(y - predicted), axis=-1)
+
+def far_off(y, predicted):
+    return ops.mean(ops.cast(ops.abs(y - predicted) > 0.5, "float32"), axis=-1)
+"""
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("brought", BROUGHT)
+def test_it_runs_to_the_end_on_the_curve_of_fit(brought: str, at_home: Shell) -> None:
+    case = BROUGHT[brought]
+    path = at_home.folder / "net.py"
+    path.write_text(START + textwrap.dedent(case.code))
+    for name, text in case.files.items():
+        (at_home.folder / name).write_text(text)
+    name = f"inputs-{list(BROUGHT).index(brought)}"
+    flags = ("--name", name, "--optimizers", "adam", "--trials", "1", "--in-process")
+    launched = at_home.run("launch", "net.py", *flags)
+    assert launched.returncode == 0, launched.stderr
+
+    trial = at_home.json("show", name, "1")
+    assert [epoch["epoch"] for epoch in trial["curve"]] == [1, 2, 3]
+    arguments = {key.removeprefix("Adam."): value for key, value in trial["params"].items()}
+    by_hand = keras_curve(path, case, OptimizerConfig("Adam", arguments), trial["seed"])
+    for logs, epoch in zip(by_hand, trial["curve"], strict=True):
+        assert {metric: epoch[metric] for metric in logs} == pytest.approx(logs, rel=2e-6, abs=1e-7)
+
+
+def keras_curve(path: Path, case: Brought, config: OptimizerConfig, seed: int) -> list[dict[str, float]]:
+    """The curve of compile and fit on the same initial weights and rows."""
+    before = set(sys.modules), list(sys.path)
+    try:
+        problem = load_problem(path)
+        model = problem.initial_weights.model_of_seed(seed)
+        install_optimizer(model, build_optimizer(Configuration(config).optimizer, model))
+        if case.arrays:
+            return list(fit_by_hand(model, problem, range(1, EPOCHS + 1), seed, **case.fit))
+        return fit_as_it_is(model, problem, case)
+    finally:
+        sys.path[:] = before[1]
+        for name in set(sys.modules) - before[0]:
+            if name == "parts" or name.startswith("optselect_problem_"):
+                del sys.modules[name]
+
+
+def fit_as_it_is(model: Any, problem: Problem, case: Brought) -> list[dict[str, float]]:
+    history = model.fit(
+        problem.data.train, validation_data=problem.data.validation, epochs=EPOCHS, verbose=0, **case.fit
+    )
+    names = history.history
+    return [{name: names[name][epoch] for name in names} for epoch in range(EPOCHS)]
+
+
+def test_the_command_that_ran_them_needed_no_child(at_home: Shell) -> None:
+    """--in-process is for a debugger: a breakpoint in the problem file must be reached in this very process."""
+    (at_home.folder / "net.py").write_text(START + "\nimport os\nprint('loaded by', os.getpid())\n")
+    flags = ("--name", "debugged", "--optimizers", "sgd", "--trials", "1", "--epochs", "1", "--in-process")
+    process = subprocess.Popen(
+        at_home.command(("launch", "net.py", *flags)),
+        cwd=at_home.folder,
+        env=dict(at_home.environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    output, words = process.communicate(timeout=120)
+    assert process.returncode == 0, words
+    assert {line for line in output.splitlines() if line.startswith("loaded by")} == {
+        f"loaded by {process.pid}"
+    }
