@@ -148,7 +148,8 @@ class Connected:
     client: "MlflowClient"
     study: StoredStudy
     experiment_id: str
-    note_due: float = 0.0
+    note: str = ""  # as MLflow has it
+    note_due: float = 0.0  # by time.monotonic()
 
     def flush(self) -> bool:
         """Send one batch, or refresh the experiment's note; tell whether there may be more."""
@@ -160,9 +161,9 @@ class Connected:
     def _refresh_note(self) -> None:
         self.note_due = time.monotonic() + 5.0
         note = experiment_note(self.engine, self.study)
-        if note != getattr(self, "_note", None):
+        if note != self.note:
             self.client.set_experiment_tag(self.experiment_id, "mlflow.note.content", note)
-            self._note = note
+            self.note = note
 
 
 def connect(engine: Engine, study: StoredStudy, tracking: Tracking) -> Connected:

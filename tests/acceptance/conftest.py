@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.commands import Shell, shell
+from tests.acceptance.forked import Forks, forks
 from tests.homes import throw_away_home
 
 
@@ -13,6 +14,12 @@ from tests.homes import throw_away_home
 def acceptance_home() -> Iterator[Path]:
     with throw_away_home() as home:
         yield home
+
+
+@pytest.fixture(scope="session")
+def forked() -> Iterator[Forks]:
+    with forks() as parent:
+        yield parent
 
 
 @pytest.fixture

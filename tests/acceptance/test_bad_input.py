@@ -12,6 +12,7 @@ import pytest
 
 from optselect.storage import embedded
 from tests.acceptance.commands import Shell, query, shell
+from tests.acceptance.forked import Forks
 
 PASSWORD = "s3cret-passw0rd"
 
@@ -51,7 +52,7 @@ class Case:
 
 
 def spoilt(name: str, words: str, source: str) -> Case:
-    return Case(name, "launch bad.py --trials 1 --workers 1", 2, words, {"bad.py": source})
+    return Case(name, "launch bad.py --trials 1 --in-process", 2, words, {"bad.py": source})
 
 
 def flags(name: str, arguments: str, words: str, code: int = 2) -> Case:
@@ -87,6 +88,9 @@ CASES = [
     spoilt("fit holds what data gives", "validation_data", GOOD + "\nfit = {'validation_data': 1}\n"),
     spoilt("fit holds an unknown argument", "epoch", GOOD + "\nfit = {'epoch': 3}\n"),
     spoilt("fit has no epochs to train", "epochs", GOOD + "\nfit = {'epochs': 0}\n"),
+    # the same by way of the child process that describes a problem
+    Case("raising in a child", "launch bad.py", 2, r"no luck \(bad\.py, line 1\)", {"bad.py": "raise ValueError('no luck')\n"}),
+    Case("killing its child", "launch bad.py", 2, "ended with code", {"bad.py": "import os\nos._exit(7)\n"}),
     # flags
     flags("unknown optimizer", "launch good.py --optimizers sgd,adm", 'Did you mean "adam"'),
     flags("no optimizer", "launch good.py --optimizers ,", "at least one optimizer"),
@@ -155,7 +159,7 @@ def here(acceptance_home: Path, tmp_path_factory: pytest.TempPathFactory) -> She
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_bad_input_is_answered_by_one_line_and_leaves_nothing(
-    case: Case, here: Shell, tmp_path: Path
+    case: Case, here: Shell, forked: Forks, tmp_path: Path
 ) -> None:
     typed = Shell(here.home, tmp_path, here.environment)
     for name, text in case.files.items():
@@ -165,9 +169,11 @@ def test_bad_input_is_answered_by_one_line_and_leaves_nothing(
     (tmp_path / "pw").write_text(str(url.password))
     fill = {"server": f"127.0.0.1:{url.port}", "pw": "pw"}
     environment = {name: value.format(**fill) for name, value in case.environment.items()}
+    arguments = case.arguments.format(**fill).split(" ")
     before = left_behind(here), sorted(tmp_path.iterdir())
 
-    done = typed.run(*case.arguments.format(**fill).split(" "), **environment)
+    in_process = "--in-process" in arguments
+    done = forked.run(typed, *arguments) if in_process else typed.run(*arguments, **environment)
 
     assert done.returncode == case.code, done.stderr
     assert re.search(case.words, done.stderr), done.stderr

@@ -13,6 +13,7 @@ from optselect.trials.configuration import Configuration, OptimizerConfig
 from optselect.trials.optimizers import build_optimizer, install_optimizer
 from optselect.trials.problem import Problem, load_problem
 from tests.acceptance.commands import Shell
+from tests.acceptance.forked import Forks
 from tests.trials.fits import fit_by_hand
 
 EPOCHS = 3
@@ -182,10 +183,10 @@ class Scale(keras.layers.Layer):
         return x * self.factor
 
 def halved(y, predicted):
-    return 0.5 * ops.mean(ops.square(y - predicted), axis=-1)
+    return 0.5 * ops.mean(ops.square(y - ops.cast(predicted, y.dtype)), axis=-1)
 
 def far_off(y, predicted):
-    return ops.mean(ops.cast(ops.abs(y - predicted) > 0.5, "float32"), axis=-1)
+    return ops.mean(ops.cast(ops.abs(y - ops.cast(predicted, y.dtype)) > 0.5, "float32"), axis=-1)
 """
         },
     ),
@@ -193,7 +194,7 @@ def far_off(y, predicted):
 
 
 @pytest.mark.parametrize("brought", BROUGHT)
-def test_it_runs_to_the_end_on_the_curve_of_fit(brought: str, at_home: Shell) -> None:
+def test_it_runs_to_the_end_on_the_curve_of_fit(brought: str, at_home: Shell, forked: Forks) -> None:
     case = BROUGHT[brought]
     path = at_home.folder / "net.py"
     path.write_text(START + textwrap.dedent(case.code))
@@ -201,7 +202,7 @@ def test_it_runs_to_the_end_on_the_curve_of_fit(brought: str, at_home: Shell) ->
         (at_home.folder / name).write_text(text)
     name = f"inputs-{list(BROUGHT).index(brought)}"
     flags = ("--name", name, "--optimizers", "adam", "--trials", "1", "--in-process")
-    launched = at_home.run("launch", "net.py", *flags)
+    launched = forked.run(at_home, "launch", "net.py", *flags)
     assert launched.returncode == 0, launched.stderr
 
     trial = at_home.json("show", name, "1")

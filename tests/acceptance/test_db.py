@@ -1,0 +1,50 @@
+"""The database can be seen, saved, restored elsewhere and stopped, and no command shows its password."""
+
+import json
+from pathlib import Path
+
+from tests.acceptance.commands import shell
+from tests.homes import throw_away_home
+
+
+def test_a_database_goes_from_its_first_status_to_a_restored_backup(tmp_path: Path) -> None:
+    with throw_away_home("one") as first, throw_away_home("two") as second:
+        one, two = shell(first, tmp_path), shell(second, tmp_path)
+        before = one.json("db", "status")
+        assert (before["running"], before["embedded"], before["versions"]) == (False, True, {})
+
+        upgraded = one.run("db", "upgrade")
+        assert upgraded.returncode == 0, upgraded.stderr
+        assert {"revision", "optuna", "mlflow"} <= set(upgraded.stdout.split())
+        assert one.json("db", "status")["versions"]["revision"] == "0001"
+
+        stored = one.run("launch", "diabetes", "--trials", "3", "--workers", "0")
+        assert stored.returncode == 0, stored.stderr
+        assert "3 search trials stored" in stored.stdout
+        saved = one.run("db", "backup", "saved.tar")
+        assert saved.returncode == 0, saved.stderr
+        restored = two.run("db", "restore", "saved.tar")
+        assert restored.returncode == 0, restored.stderr
+        assert two.json("status", "diabetes")["trials"]["waiting"] == 3
+        refused = two.run("db", "restore", "saved.tar")
+        assert refused.returncode == 2
+        assert refused.stderr.count("\n") == 1
+
+        shown, masked = one.run("db", "url", "--show-password").stdout, one.run("db", "url").stdout
+        assert "***" in masked and "***" not in shown
+        assert "/mlflow" in one.run("db", "url", "--mlflow").stdout
+        assert "optuna" in one.run("db", "url", "--optuna").stdout
+
+        assert one.run("db", "stop").stdout.startswith("stopped")
+        assert one.json("db", "status")["running"] is False
+        assert one.run("db", "stop").stdout.startswith("no embedded server")
+
+
+def test_the_catalogue_is_printed_for_people_and_for_programs(tmp_path: Path) -> None:
+    here = shell(tmp_path / "home", tmp_path)
+    table = here.run("optimizers").stdout
+    assert "ScheduleFreeAdamW" in table and "(log of 1 - x)" in table
+    entries = json.loads(here.run("optimizers", "--json").stdout)["optimizers"]
+    assert len(entries) == 14
+    assert next(entry["optimizer"] for entry in entries if entry["default"]) == "SGD"
+    assert not (tmp_path / "home").exists()

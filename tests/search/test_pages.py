@@ -1,0 +1,150 @@
+"""What a person reads of a study and of a trial: counts, ranking, curves, and one sentence on every ending."""
+
+import dataclasses
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from optselect.search.launching import next_commands
+from optselect.search.standing import ranked, seconds_left, standing, status_json, trials_json
+from optselect.search.tables import progress_table, summary, trials_table
+from optselect.search.trial_page import sparkline, trial_page, trial_page_json, why_it_ended
+from optselect.storage.curves import EpochRow
+from optselect.storage.overview import TrialRow
+from optselect.storage.studies import StoredStudy
+from tests.search.problems import description
+
+
+def study(direction: str = "minimize") -> StoredStudy:
+    return StoredStudy(
+        id=1, name="net", spec={"optimizers": ["SGD", "Adam"], "epochs": 10}, spec_version=1,
+        problem=description().to_json(), bundle={}, bundle_sha256="", data_hash="", versions={},
+        objective="val_loss", direction=direction, tracking_uri=None, budget=4, state="running",
+        mlflow_experiment_id=None, created_at=datetime.now(UTC), finished_at=None,
+    )  # fmt: skip
+
+
+def trial(
+    number: int | None, optimizer: str, state: str, value: float | None = None, **more: Any
+) -> TrialRow:
+    plain = TrialRow(
+        ticket=number or 99, trial=number, phase="quota", optimizer=optimizer, state=state, value=value, epochs=10,
+        params={"learning_rate": 0.125}, attempts=1, seed=7, mlflow_run_id=None, message=None, seconds=4.0,
+    )  # fmt: skip
+    return dataclasses.replace(plain, **more)
+
+
+TRIALS = [
+    trial(0, "baseline", "complete", 0.9, phase="baseline"),
+    trial(1, "SGD", "complete", 0.5),
+    trial(2, "Adam", "diverged", message="loss is not finite at epoch 2", epochs=2),
+    trial(3, "Adam", "running", epochs=4),
+    trial(None, "SGD", "waiting", epochs=0, seconds=None),
+]
+
+
+def shown(renderable: Any, width: int = 80) -> str:
+    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115  ends with the process
+    console.print(renderable)
+    return console.export_text()
+
+
+def test_search_trials_are_counted_and_evaluation_apart() -> None:
+    now = standing(study(), TRIALS)
+    assert (now.search.ended, now.search.counts["waiting"], now.search.counts["running"]) == (2, 1, 1)
+    assert now.evaluation["baseline"].ended == 1
+    assert now.baseline == TRIALS[0]
+    assert now.search.best == TRIALS[1]
+
+
+def test_more_is_better_where_the_direction_says_so() -> None:
+    rows = [trial(1, "SGD", "complete", 0.5), trial(2, "Adam", "complete", 0.7)]
+    assert standing(study("maximize"), rows).search.best == rows[1]
+    assert [name for name, _ in ranked(standing(study("maximize"), rows).by_optimizer, "maximize")] == [
+        "Adam",
+        "SGD",
+    ]
+
+
+def test_optimizers_without_a_complete_trial_rank_last() -> None:
+    assert [name for name, _ in ranked(standing(study(), TRIALS).by_optimizer, "minimize")] == ["SGD", "Adam"]
+
+
+def test_the_time_left_follows_from_the_trials_that_ended() -> None:
+    assert seconds_left(TRIALS) == 4.0
+    assert seconds_left(TRIALS[-1:]) is None
+
+
+def test_status_and_trials_as_data_have_the_keys_that_scripts_rely_on() -> None:
+    status = status_json(study(), TRIALS, [], "masked", None)
+    assert set(status) >= {
+        "schema",
+        "study",
+        "state",
+        "budget",
+        "trials",
+        "evaluation",
+        "by_optimizer",
+        "best",
+        "workers",
+    }
+    assert status["best"] == {
+        "trial": 1,
+        "optimizer": "SGD",
+        "value": 0.5,
+        "params": {"learning_rate": 0.125},
+    }
+    (first, *_) = trials_json(TRIALS)["trials"]
+    assert first["params"] == {"baseline.learning_rate": 0.125}
+
+
+@pytest.mark.parametrize("table", [progress_table, summary, trials_table])
+def test_every_table_fits_eighty_columns(table: Any) -> None:
+    assert max(len(line.rstrip()) for line in shown(table(study(), TRIALS)).splitlines()) <= 80
+
+
+def test_the_summary_puts_the_users_own_optimizer_beside_the_best() -> None:
+    text = shown(summary(study(), TRIALS))
+    assert "yours: SGD" in text and "0.9" in text and "learning_rate=0.01" in text
+
+
+def test_the_next_commands_name_the_study() -> None:
+    assert next_commands(study(), finished=True).count("net") == 3
+
+
+def test_a_sparkline_is_thinned_and_keeps_its_last_value() -> None:
+    assert len(sparkline([float(n) for n in range(1000)])) <= 42
+    assert sparkline([float(n) for n in range(1000)]).endswith("█")
+    assert sparkline([math.nan]) == "·"
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        (trial(1, "SGD", "complete", 0.5), "It trained all its epochs. val_loss is 0.5."),
+        (trial(1, "SGD", "complete", 0.5, epochs=3), "stopped after epoch 3 by a callback"),
+        (TRIALS[2], "It diverged: loss is not finite at epoch 2."),
+        (trial(1, "SGD", "failed", message="ValueError: no"), "It failed: ValueError: no."),
+        (TRIALS[3], "It is running; 4 of 10 epochs are written."),
+        (TRIALS[4], "It waits for a worker."),
+    ],
+)
+def test_one_sentence_says_why_a_trial_ended(row: TrialRow, sentence: str) -> None:
+    assert sentence in why_it_ended(row, study())
+
+
+def test_a_trial_page_shows_settings_as_code_and_a_curve_per_metric() -> None:
+    curve = [EpochRow(n, n, {"loss": 1 / n, "val_loss": 2 / n, "learning_rate": 0.1}) for n in (1, 2, 3)]
+    page = trial_page(study(), trial(1, "SGD", "complete", 0.5, attempts=2), curve, "", None)
+    assert "keras.optimizers.SGD(learning_rate=0.125)" in page
+    assert "2 attempts" in page
+    assert page.index("val_loss ") < page.index("\nloss ")
+    assert "learning_rate   " not in page  # it never moves
+
+
+def test_a_trial_page_as_data_has_null_for_what_is_not_finite() -> None:
+    page = trial_page_json({"trial": 1}, TRIALS[1], [EpochRow(1, 1, {"loss": math.inf})], "why")
+    assert page["curve"] == [{"epoch": 1, "loss": None}]
