@@ -6,7 +6,7 @@ from pathlib import Path
 from optselect.search.departure import Departure
 from optselect.search.executors.local import training_environment, visible_gpus
 from optselect.search.source import find_source
-from optselect.search.supervising import Ending
+from optselect.search.supervising import PATIENCE_SECONDS, Ending
 from optselect.search.worker_log import log_to_stderr
 from optselect.storage.database import Database, Engine
 from optselect.storage.studies import StoredStudy
@@ -44,7 +44,7 @@ def train_in_process(database: Database, engine: Engine, study: StoredStudy, tra
 
         source = find_source(study, database.home, use_local=False)
         code = work(Assignment(database, engine, study, source, LEASE_SECONDS), departure)
-    flusher.close(patience_seconds=60.0 if code == 0 else 5.0)
+    flusher.close(patience_seconds=PATIENCE_SECONDS if code == 0 else 0.0)
     return Ending(code, "", flusher.behind)
 
 

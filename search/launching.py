@@ -20,7 +20,14 @@ from optselect.search.planning import first_tickets, search_tickets
 from optselect.search.source import bundle_hash, local_hash, read_bundle
 from optselect.search.spec import SPEC_VERSION, Request, StudySpec, differences, resolve, study_name
 from optselect.search.standing import standing, status_json
-from optselect.search.supervising import Ending, default_workers, demand_room, log_folder, supervise
+from optselect.search.supervising import (
+    Ending,
+    default_workers,
+    demand_room,
+    log_folder,
+    send_rest,
+    supervise,
+)
 from optselect.search.tables import NO_VERDICT, next_commands, summary
 from optselect.storage import overview, studies
 from optselect.storage.database import Database, Engine, child_environment, make_engine, open_database
@@ -189,7 +196,8 @@ def serve(
     console = Console(stderr=True, highlight=False)
     count = staff.count()
     if study.state == "finished":
-        return conclude(study, database, engine, place, Ending(0, "", ""))
+        behind = send_rest(database, engine, study, place.tracking)
+        return conclude(study, database, engine, place, Ending(0, "", behind))
     if count == 0 or staff.detach:
         if count:
             detach(study, count, database, place, extra)
@@ -235,7 +243,10 @@ def conclude(
         out.print(f"\n{next_commands(study, finished)}", soft_wrap=True)
     if ending.curves_behind:
         err.print(
-            f"MLflow lacks some curves ({ending.curves_behind}); they are safe in Postgres.", style="yellow"
+            f"MLflow lacks some curves: {ending.curves_behind}. They are safe in Postgres; to send them: "
+            f"optselect resume {study.name}",
+            style="yellow",
+            soft_wrap=True,
         )
     if not finished and ending.code == 130:
         err.print(f"Stopped here. To go on: optselect resume {study.name}", soft_wrap=True)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -132,7 +133,8 @@ def print_optimizers(as_json: bool) -> None:
 
 
 def console() -> Console:
-    return Console(highlight=False)
+    """stdout; a pipe has no width of its own, and folding would break numbers."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 200)
 
 
 # --- MLflow -------------------------------------------------------------------------------------------

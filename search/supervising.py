@@ -22,12 +22,14 @@ from optselect.search.executors.local import (
 )
 from optselect.search.progress import REFRESH_SECONDS, Refresh, progress_view
 from optselect.storage import overview, workers
-from optselect.storage.database import Database, again, child_environment, make_engine
+from optselect.storage.database import Database, Engine, again, child_environment, make_engine
 from optselect.storage.overview import TrialRow
 from optselect.storage.studies import StoredStudy
-from optselect.storage.tracking import Flusher, find_tracking
+from optselect.storage.tracking import Flusher, count_unsent, find_tracking
 
 POLL_SECONDS = 0.1
+PATIENCE_SECONDS = 20.0
+"""How long the end of a command waits for MLflow to take the last curves."""
 MOST_DEFAULT_WORKERS = 8
 BYTES_PER_WORKER = 1_500_000_000
 """What a training process of a small model holds, TensorFlow included, with room to spare."""
@@ -89,10 +91,19 @@ def supervise(
         )
         flusher = Flusher(engine, study, lambda: find_tracking(database, study, tracking))
         interrupted = watch(team, refresh, lambda: again(lambda: overview.list_trials(engine, study.id)))
-        flusher.close(patience_seconds=5.0 if interrupted else 60.0)
+        flusher.close(patience_seconds=0.0 if interrupted else PATIENCE_SECONDS)
     engine.dispose()
     code = 130 if interrupted else team.exit_code()
     return Ending(code, team.last_words() if code not in (0, 75, 130) else "", flusher.behind)
+
+
+def send_rest(database: Database, engine: Engine, study: StoredStudy, tracking: str | None) -> str:
+    """Carry curves to MLflow that an earlier end left behind; returns why some still are, or nothing."""
+    if count_unsent(engine, study.id) == 0:
+        return ""
+    flusher = Flusher(engine, study, lambda: find_tracking(database, study, tracking))
+    flusher.close(patience_seconds=PATIENCE_SECONDS)
+    return flusher.behind
 
 
 def watch(team: Supervisor, refresh: Refresh, read: Callable[[], list[TrialRow]]) -> bool:

@@ -131,19 +131,16 @@ def studies_table(studies: Sequence[StudyRow]) -> Table:
 
 
 def optimizers_table() -> Table:
-    """The catalogue: what is searched, in Keras's own values."""
-    table = plain_table("optimizer", "tier", "argument", "range", "tried", wide="range")
+    """The catalogue: what is searched, in Keras's own values; a star marks what is tried by default."""
+    table = plain_table("optimizer", "tier", "argument", "range", wide="range")
+    table.caption = "* tried unless told otherwise; tier 1 is searched first"
+    table.caption_justify = "left"
     for entry in ENTRIES:
+        name = f"{entry.optimizer} *" if entry.default else entry.optimizer
         for tier, dimensions in ((1, entry.tier_1), (2, entry.tier_2)):
             for dimension in dimensions:
                 first = dimension is entry.tier_1[0]
-                table.add_row(
-                    entry.optimizer if first else "",
-                    str(tier),
-                    dimension.keyword,
-                    dimension.shown_range(),
-                    ("by default" if entry.default else "when named") if first else "",
-                )
+                table.add_row(name if first else "", str(tier), dimension.keyword, dimension.shown_range())
         table.add_section()
     return table
 

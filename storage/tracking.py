@@ -46,6 +46,7 @@ ENVIRONMENT = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the flusher itself tries again; MLflow's default hangs for minutes
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # stdout holds our answer
 }
 
 
@@ -131,13 +132,36 @@ class Flusher:
                     time.sleep(IDLE_SECONDS)
 
     def _note(self, error: Exception) -> None:
-        line = f"{type(error).__name__}: {error}".splitlines()[0]
-        if isinstance(error, SQLAlchemyError):
-            line = f"{type(error).__name__} (database)"  # its text may hold the address
+        line = cause_in_short(error)
         if not self.behind:
             log.warning("MLflow does not take the curves now; they stay in Postgres. %s", line)
         log.debug("flush failed", exc_info=error)
         self.behind = line
+
+
+def cause_in_short(error: Exception) -> str:
+    """Why MLflow took nothing, without addresses (they may hold passwords) and the layers of urllib3.
+
+    >>> cause_in_short(RuntimeError("Max retries exceeded (Caused by X: Failed to establish a new connection)"))
+    'the server does not answer'
+    """
+    words = " ".join(str(error).split())
+    if isinstance(error, SQLAlchemyError):
+        return "its database does not answer"
+    if "Max retries exceeded" in words or "timed out" in words:
+        return "the server does not answer"
+    return f"{type(error).__name__}: {words[:120]}"
+
+
+UNSENT = text("""
+    SELECT count(*) FROM outbox o JOIN ticket t ON t.id = o.ticket_id
+     WHERE t.study_id = :study AND NOT o.finished AND t.trial_number IS NOT NULL""")
+
+
+def count_unsent(engine: Engine, study_id: int) -> int:
+    """How many trials MLflow has not seen to their end."""
+    with engine.begin() as connection:
+        return int(connection.execute(UNSENT, {"study": study_id}).scalar_one())
 
 
 @dataclass

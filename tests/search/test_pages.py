@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from optselect.search.launching import next_commands
 from optselect.search.standing import ranked, seconds_left, standing, status_json, trials_json
-from optselect.search.tables import progress_table, summary, trials_table
+from optselect.search.tables import next_commands, optimizers_table, progress_table, summary, trials_table
 from optselect.search.trial_page import sparkline, trial_page, trial_page_json, why_it_ended
 from optselect.storage.curves import EpochRow
 from optselect.storage.overview import TrialRow
@@ -104,6 +103,10 @@ def test_status_and_trials_as_data_have_the_keys_that_scripts_rely_on() -> None:
 @pytest.mark.parametrize("table", [progress_table, summary, trials_table])
 def test_every_table_fits_eighty_columns(table: Any) -> None:
     assert max(len(line.rstrip()) for line in shown(table(study(), TRIALS)).splitlines()) <= 80
+
+
+def test_the_catalogue_fits_eighty_columns() -> None:
+    assert max(len(line.rstrip()) for line in shown(optimizers_table()).splitlines()) <= 80
 
 
 def test_the_summary_puts_the_users_own_optimizer_beside_the_best() -> None:
