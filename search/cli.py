@@ -153,8 +153,14 @@ UseLocal = Annotated[
 @app.command(rich_help_panel="Run")
 def launch(
     problem: Annotated[
-        str, typer.Argument(help="A problem file, or diabetes, fashion, digits.", show_default=False)
-    ],
+        str | None, typer.Argument(help="A problem file, or diabetes, fashion, digits.", show_default=False)
+    ] = None,
+    spec: Annotated[
+        Path | None,
+        typer.Option(
+            help="A TOML file with these settings and ranges; flags win over it.", show_default=False
+        ),
+    ] = None,
     name: Annotated[
         str | None, typer.Option(help="Name of the study; default: the problem's.", show_default=False)
     ] = None,
@@ -166,18 +172,23 @@ def launch(
         ),
     ] = None,
     tune: Annotated[
-        str, typer.Option(help="What to search of each: auto (by the budget), 1 or all.")
-    ] = "auto",
-    trials: Annotated[int, typer.Option(help="Search trials in all.")] = 24,
+        str | None,
+        typer.Option(help="What to search of each: auto (by the budget), 1 or all.", show_default="auto"),
+    ] = None,
+    trials: Annotated[int | None, typer.Option(help="Search trials in all.", show_default="24")] = None,
     epochs: Annotated[
         int | None,
         typer.Option(help="Epochs of a trial; default: those of the problem's fit.", show_default=False),
     ] = None,
     workers: Workers = None,
-    seed: Annotated[int, typer.Option(help="Seed of the study.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Seed of the study.", show_default="0")] = None,
     objective: Annotated[
-        str, typer.Option(help="A validation metric, with :min or :max where its name does not tell.")
-    ] = "val_loss",
+        str | None,
+        typer.Option(
+            help="A validation metric, with :min or :max where its name does not tell.",
+            show_default="val_loss",
+        ),
+    ] = None,
     storage: Storage = None,
     tracking: Tracking = None,
     detach: Detach = False,
@@ -190,12 +201,15 @@ def launch(
     """Search the optimizer for a Keras model: create a study, or attach to it, and train."""
     from optselect.search.launching import Staff
     from optselect.search.launching import launch as launch_study
-    from optselect.search.spec import Request
+    from optselect.search.requesting import Flags, merged
 
-    request = Request(problem, optimizers, tune, trials, epochs, seed, objective)  # type: ignore[arg-type]
-    return launch_study(
-        request, name, surroundings(storage, tracking, as_json), Staff(workers, detach, in_process)
+    flags = Flags(
+        problem, name, optimizers, tune, trials, epochs, seed, objective, workers, storage, tracking, detach
     )
+    asked = merged(flags, spec)
+    place = surroundings(asked.flags.storage, asked.flags.tracking, as_json)
+    staff = Staff(asked.flags.workers, asked.flags.detach, in_process)
+    return launch_study(asked.request, asked.flags.name, place, staff)
 
 
 @app.command(rich_help_panel="Run")

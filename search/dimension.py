@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-Scale = Literal["log", "linear", "complement", "choice"]
+Scale = Literal["log", "linear", "integer", "integer log", "complement", "choice", "fixed"]
 Choice = bool | int | float | str | None
 
 
@@ -26,6 +26,7 @@ class Dimension(BaseModel):
     """Of 1 - x where the scale is complement."""
     high: float = 0.0
     choices: tuple[Choice, ...] = ()
+    """Of a choice; a fixed dimension has one and is never asked for."""
 
     @property
     def parameter(self) -> str:
@@ -35,9 +36,15 @@ class Dimension(BaseModel):
     def suggest(self, trial: Any, optimizer: str) -> Choice:
         """Ask an Optuna trial for a value, as Keras gets it."""
         name = f"{optimizer}.{self.parameter}"
+        if self.scale == "fixed":
+            return self.choices[0]
         if self.scale == "choice":
             chosen: Choice = trial.suggest_categorical(name, self.choices)
             return chosen
+        if self.scale in ("integer", "integer log"):
+            return int(
+                trial.suggest_int(name, int(self.low), int(self.high), log=self.scale == "integer log")
+            )
         value = float(trial.suggest_float(name, self.low, self.high, log=self.scale != "linear"))
         return 1.0 - value if self.scale == "complement" else value
 
@@ -45,13 +52,19 @@ class Dimension(BaseModel):
         """The range in Keras's own values.
 
         >>> Dimension(keyword="beta_1", scale="complement", low=0.01, high=0.5).shown_range()
-        '0.5 .. 0.99 (log of 1 - x)'
+        '0.5 .. 0.99 (log 1-x)'
         """
-        if self.scale == "choice":
+        if self.choices:
             return " | ".join(str(choice) for choice in self.choices)
+        low, high = self.keras_bounds()
+        return f"{low:.6g} .. {high:.6g} ({'log 1-x' if self.scale == 'complement' else self.scale})"
+
+    def keras_bounds(self) -> tuple[float, float]:
+        """The range in Keras's own values; 1 - x is rounded so that 0.995 is no 0.9950000000000001."""
         if self.scale == "complement":
-            return f"{1 - self.high:.5g} .. {1 - self.low:.5g} (log of 1 - x)"
-        return f"{self.low:g} .. {self.high:g} ({self.scale})"
+            return round(1 - self.high, 12), round(1 - self.low, 12)
+        whole = self.scale in ("integer", "integer log")
+        return (int(self.low), int(self.high)) if whole else (self.low, self.high)
 
 
 def log(keyword: str, low: float, high: float) -> Dimension:

@@ -14,6 +14,7 @@ from optselect.search import tables
 from optselect.search.describing import stored_description
 from optselect.search.launching import Surroundings, study_status, tracking_address
 from optselect.search.spec import StudySpec
+from optselect.search.spec_file import spec_toml
 from optselect.search.standing import standing, trial_json, trials_json
 from optselect.search.trial_page import trial_page, trial_page_json, why_it_ended
 from optselect.storage import overview
@@ -71,8 +72,6 @@ def show_study(name: str, place: Surroundings) -> None:
     """The spec of a study, as TOML that launches it."""
     here = opened(place)
     study = load_study(here.engine, name)
-    from optselect.search.spec_file import spec_toml
-
     spec = StudySpec.model_validate(study.spec)
     if place.as_json:
         print(

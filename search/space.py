@@ -2,6 +2,8 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from optselect.search.catalogue import CATALOGUE, DEFAULT_OPTIMIZERS, Entry
@@ -13,6 +15,15 @@ FULL_TIER_1 = 10
 """Trials an optimizer must get before more than its learning rate is searched."""
 FIRST_OF_TIER_2 = 25
 ALL_OF_TIER_2 = 50
+
+
+@dataclass(frozen=True)
+class Override:
+    """What a person says of one optimizer's space in place of the catalogue."""
+
+    dimensions: tuple[Dimension, ...]
+    place: str
+    """Where it was said: "space.Adam (study.toml, line 4)"."""
 
 
 def choose_optimizers(asked: str | None, baseline_class: str) -> tuple[str, ...]:
@@ -53,10 +64,32 @@ def known() -> str:
 
 
 def study_space(
-    optimizers: Sequence[str], tune: str, trials_per_optimizer: int
+    optimizers: Sequence[str],
+    tune: str,
+    trials_per_optimizer: int,
+    overrides: Mapping[str, Override] = MappingProxyType({}),
 ) -> dict[str, tuple[Dimension, ...]]:
-    """What is searched of each optimizer; fixed for the life of a study."""
-    return {name: tuned_dimensions(CATALOGUE[name], tune, trials_per_optimizer) for name in optimizers}
+    """What is searched of each optimizer; fixed for the life of a study.
+
+    An override replaces the catalogue's dimension of the same keyword, or is added; the others stay.
+
+    Raises:
+        InvalidInput: an override of an optimizer that the study does not try.
+    """
+    for name, override in overrides.items():
+        if name not in optimizers:
+            raise InvalidInput(
+                f"{override.place} must be of an optimizer that the study tries: {', '.join(optimizers)}. "
+                f"Received: {name}."
+            )
+    tuned = {name: tuned_dimensions(CATALOGUE[name], tune, trials_per_optimizer) for name in optimizers}
+    return {name: overridden(dimensions, overrides.get(name)) for name, dimensions in tuned.items()}
+
+
+def overridden(dimensions: Sequence[Dimension], override: Override | None) -> tuple[Dimension, ...]:
+    """The dimensions by keyword, in their order; what is new comes last."""
+    wanted = override.dimensions if override is not None else ()
+    return tuple({dimension.keyword: dimension for dimension in (*dimensions, *wanted)}.values())
 
 
 def tuned_dimensions(entry: Entry, tune: str, trials: int) -> tuple[Dimension, ...]:

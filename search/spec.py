@@ -7,16 +7,16 @@ so launching again can tell "the same study" from "another one".
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 from optselect.search.dimension import Dimension
 from optselect.search.errors import InvalidInput
 from optselect.search.objective import Direction, parse_objective
-from optselect.search.space import choose_optimizers, study_space
+from optselect.search.space import Override, choose_optimizers, study_space
 from optselect.trials.description import ProblemDescription
 
 SPEC_VERSION = 1
@@ -40,6 +40,8 @@ class Request:
     epochs: int | None = None
     seed: int = 0
     objective: str = "val_loss"
+    space: Mapping[str, Override] = field(default_factory=dict)
+    """Ranges of one's own, by optimizer."""
 
     def __post_init__(self) -> None:
         demand("--trials", self.trials, 1, MOST_TRIALS)
@@ -68,6 +70,14 @@ class StudySpec(BaseModel):
     direction: Direction
     space: dict[str, tuple[Dimension, ...]]
 
+    @field_validator("space")
+    @classmethod
+    def in_order(
+        cls, space: dict[str, tuple[Dimension, ...]], info: ValidationInfo
+    ) -> dict[str, tuple[Dimension, ...]]:
+        """In the order of the optimizers, which jsonb does not keep: Optuna's choices must never change."""
+        return {name: space[name] for name in info.data["optimizers"]}
+
 
 def resolve(request: Request, problem: ProblemDescription, bundled: bool, folder: Path) -> StudySpec:
     """What the request comes to for the described model; raises InvalidInput."""
@@ -83,7 +93,7 @@ def resolve(request: Request, problem: ProblemDescription, bundled: bool, folder
         seed=request.seed,
         objective=objective,
         direction=direction,
-        space=study_space(optimizers, request.tune, request.trials // len(optimizers)),
+        space=study_space(optimizers, request.tune, request.trials // len(optimizers), request.space),
     )
 
 
@@ -104,14 +114,21 @@ def differences(stored: Mapping[str, Any], wanted: StudySpec) -> Iterator[str]:
 
 def differing_ranges(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     """Only of optimizers that both have: the list of optimizers is compared by itself."""
-    for optimizer in old.keys() & new.keys():
-        if old[optimizer] != new[optimizer]:
-            before, after = (sorted(d["keyword"] for d in space[optimizer]) for space in (old, new))
-            yield (
-                f"space.{optimizer} {','.join(before)} -> {','.join(after)}"
-                if before != after
-                else f"space.{optimizer}"
-            )
+    for optimizer in new:
+        before, after = (ranges_by_keyword(space.get(optimizer)) for space in (old, new))
+        if before is None or after is None:
+            continue
+        for keyword in dict.fromkeys((*before, *after)):
+            if before.get(keyword) != after.get(keyword):
+                was, becomes = before.get(keyword, "not searched"), after.get(keyword, "not searched")
+                yield f"space.{optimizer}.{keyword} {was} -> {becomes}"
+
+
+def ranges_by_keyword(dimensions: Any) -> dict[str, str] | None:
+    if dimensions is None:
+        return None
+    read = [Dimension.model_validate(dimension) for dimension in dimensions]
+    return {dimension.keyword: dimension.shown_range() for dimension in read}
 
 
 def study_name(name: str | None, problem: Path) -> str:

@@ -41,7 +41,7 @@ def test_the_place_of_launch_makes_no_other_study() -> None:
         ({"epochs": 5}, ["epochs 25 -> 5"]),
         ({"seed": 1}, ["seed 0 -> 1"]),
         ({"objective": "val_mae"}, ["objective val_loss -> val_mae"]),
-        ({"tune": "1"}, ["tune auto -> 1", "space.Adam learning_rate -> beta_1,learning_rate"]),
+        ({"tune": "1"}, ["tune auto -> 1", "space.Adam.beta_1 not searched -> 0.001 .. 0.99 (log 1-x)"]),
         ({"optimizers": "adam"}, ["optimizers SGD,RMSprop,Adam,AdamW,Nadam,Adagrad,Adadelta,Lion -> Adam"]),
     ],
 )

@@ -1,0 +1,64 @@
+"""What was asked, all told? Flags win over the spec file, the spec file over the defaults."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optselect.search.errors import InvalidInput
+from optselect.search.space import choose_optimizers
+from optselect.search.spec import DEFAULT_TRIALS, Request
+from optselect.search.spec_file import ReadSpec, SpecFile, read_spec
+
+
+@dataclass(frozen=True)
+class Flags:
+    """What was typed after `launch`; None: not typed."""
+
+    problem: str | None = None
+    name: str | None = None
+    optimizers: str | None = None
+    tune: str | None = None
+    trials: int | None = None
+    epochs: int | None = None
+    seed: int | None = None
+    objective: str | None = None
+    workers: int | None = None
+    storage: str | None = None
+    tracking: str | None = None
+    detach: bool = False
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Flags and file in one."""
+
+    flags: Flags
+    request: Request
+
+
+DEFAULTS: Mapping[str, Any] = {"tune": "auto", "trials": DEFAULT_TRIALS, "seed": 0, "objective": "val_loss"}
+
+
+def merged(flags: Flags, spec: Path | None) -> Asked:
+    """Read the spec file, if one is named, and fill what the flags leave open; raises InvalidInput."""
+    read = read_spec(spec) if spec is not None else ReadSpec(SpecFile(), {})
+    said = read.file.model_dump(exclude={"space"}, exclude_none=True)
+    if isinstance(said.get("optimizers"), list):
+        said["optimizers"] = ",".join(said["optimizers"])
+    typed = {name: value for name, value in vars(flags).items() if value not in (None, False)}
+    whole = dataclasses.replace(flags, **{**DEFAULTS, **said, **typed})
+    if whole.problem is None:
+        raise InvalidInput(
+            "A problem must be named on the command line or in the spec file. Received: none. "
+            "Try: optselect launch diabetes"
+        )
+    if whole.optimizers is not None:  # a mistyped name is answered before the model is built
+        choose_optimizers(whole.optimizers, "")
+    asked = {
+        field.name: getattr(whole, field.name)
+        for field in dataclasses.fields(Request)
+        if field.name != "space"
+    }
+    return Asked(whole, Request(**asked, space=read.space))
