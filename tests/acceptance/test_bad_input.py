@@ -94,9 +94,9 @@ CASES = [
     # flags
     flags("unknown optimizer", "launch good.py --optimizers sgd,adm", 'Did you mean "adam"'),
     flags("no optimizer", "launch good.py --optimizers ,", "at least one optimizer"),
-    flags("unknown objective", "launch good.py --objective val_los", "Did you mean val_loss"),
-    flags("a training metric as objective", "launch good.py --objective loss", "validation metric"),
-    flags("a strange direction", "launch good.py --objective val_loss:up", ":min"),
+    flags("unknown objective", "launch good.py --in-process --objective val_los", "Did you mean val_loss"),
+    flags("a training metric as objective", "launch good.py --in-process --objective loss", "validation metric"),
+    flags("a strange direction", "launch good.py --in-process --objective val_loss:up", ":min"),
     flags("no trials", "launch good.py --trials 0", "--trials.*Received: 0"),
     flags("negative trials", "launch good.py --trials -5", "--trials.*Received: -5"),
     flags("absurdly many trials", "launch good.py --trials 1000000000000", "--trials"),

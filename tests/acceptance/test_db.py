@@ -1,10 +1,13 @@
 """The database can be seen, saved, restored elsewhere and stopped, and no command shows its password."""
 
 import json
+import os
 from pathlib import Path
 
+from optselect.storage.database import make_engine, open_database
 from tests.acceptance.commands import shell
 from tests.homes import throw_away_home
+from tests.service.studies import store_study
 
 
 def test_a_database_goes_from_its_first_status_to_a_restored_backup(tmp_path: Path) -> None:
@@ -18,14 +21,12 @@ def test_a_database_goes_from_its_first_status_to_a_restored_backup(tmp_path: Pa
         assert {"revision", "optuna", "mlflow"} <= set(upgraded.stdout.split())
         assert one.json("db", "status")["versions"]["revision"] == "0001"
 
-        stored = one.run("launch", "diabetes", "--trials", "3", "--workers", "0")
-        assert stored.returncode == 0, stored.stderr
-        assert "3 search trials stored" in stored.stdout
+        store_study(make_engine(open_database(None, first, os.environ)), name="mine")
         saved = one.run("db", "backup", "saved.tar")
         assert saved.returncode == 0, saved.stderr
         restored = two.run("db", "restore", "saved.tar")
         assert restored.returncode == 0, restored.stderr
-        assert two.json("status", "diabetes")["trials"]["waiting"] == 3
+        assert two.json("status", "mine")["trials"]["waiting"] == 3
         refused = two.run("db", "restore", "saved.tar")
         assert refused.returncode == 2
         assert refused.stderr.count("\n") == 1

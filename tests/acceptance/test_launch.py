@@ -1,6 +1,8 @@
 """The main job from outside: one command, 24 trials in Postgres, their curves in MLflow, a summary."""
 
-from collections.abc import Sequence
+import re
+import signal
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -9,6 +11,7 @@ import optuna
 import pytest
 from mlflow import MlflowClient
 
+from tests.acceptance.browser import curves, needs_chromium, page_of
 from tests.acceptance.commands import Shell, query, shell
 
 TRIALS, EPOCHS = 24, 3
@@ -131,6 +134,30 @@ def test_another_spec_under_the_same_name_is_refused_with_the_difference(
     assert other.returncode == 2
     assert other.stderr.count("\n") == 1
     assert f"trials {TRIALS} -> 30" in other.stderr
+
+
+@pytest.fixture(scope="module")
+def link(here: Shell, launched: CompletedProcess[str]) -> Iterator[str]:
+    server = here.start("ui", "diabetes", "--port", "5123")
+    assert server.stdout is not None
+    yield server.stdout.readline().strip()
+    server.send_signal(signal.SIGINT)
+    server.wait(30)
+    assert not list(here.home.glob("mlflow-server.json"))
+
+
+@needs_chromium
+def test_the_printed_link_shows_every_curve_on_the_chart_of_val_loss(
+    here: Shell, link: str, trials: Sequence[dict[str, Any]]
+) -> None:
+    assert here.json("status", "diabetes")["tracking"] == link
+    page = page_of(link)
+    assert f"{len(trials)} of {len(trials)} runs done" in page
+    assert len(curves(page, "val_loss")) >= len(
+        trials
+    )  # MLflow draws each twice; ten visible runs would be 20
+    for trial in trials:
+        assert re.search(rf"\b{trial['trial']:03d} {trial['optimizer'].lower()}\b", page)
 
 
 def test_resume_with_more_trials_adds_exactly_so_many(here: Shell, launched: CompletedProcess[str]) -> None:
