@@ -40,7 +40,7 @@ def main() -> None:
         screen = last_screen(typed(environment))
         picture_of_terminal(screen, Path(name))
         with served(environment) as link:
-            screenshot(link, PICTURES / "mlflow.png", "1500,950")
+            screenshot(link, PICTURES / "mlflow.png", "1700,1700", "--force-device-scale-factor=0.7")
         subprocess.run([*COMMAND, "db", "stop"], env=environment, check=True)
 
 
@@ -88,10 +88,16 @@ def served(environment: dict[str, str]) -> Iterator[str]:
         server.terminate()
 
 
-def screenshot(address: str, file: Path, size: str) -> None:
+def screenshot(address: str, file: Path, size: str, *more: str) -> None:
     chromium = shutil.which("chromium") or sys.exit("Debian's package chromium is needed.")
     with tempfile.TemporaryDirectory() as profile:
-        command = [str(chromium), *CHROMIUM.split(), f"--user-data-dir={profile}", f"--window-size={size}"]
+        command = [
+            str(chromium),
+            *CHROMIUM.split(),
+            f"--user-data-dir={profile}",
+            f"--window-size={size}",
+            *more,
+        ]
         subprocess.run(
             [*command, f"--screenshot={file}", address], check=True, capture_output=True, timeout=120
         )

@@ -47,7 +47,7 @@ def merged(flags: Flags, spec: Path | None) -> Asked:
     said = read.file.model_dump(exclude={"space"}, exclude_none=True)
     if isinstance(said.get("optimizers"), list):
         said["optimizers"] = ",".join(said["optimizers"])
-    typed = {name: value for name, value in vars(flags).items() if value not in (None, False)}
+    typed = {name: value for name, value in vars(flags).items() if value is not None and value is not False}
     whole = dataclasses.replace(flags, **{**DEFAULTS, **said, **typed})
     if whole.problem is None:
         raise InvalidInput(

@@ -242,7 +242,6 @@ def experiment_tags(study: StoredStudy) -> dict[str, str]:
         "optselect.problem": str(study.problem.get("path", "")),
         "optselect.optimizers": ", ".join(study.spec.get("optimizers", [])),
         f"mlflow.sharedViewState.{VIEW}": shared_view(),
-        "mlflow.experiment.primaryMetric.name": study.objective,  # MLflow's page puts its chart first
     }
 
 

@@ -1,6 +1,6 @@
 """A process that has imported everything and runs nothing: each command is a fork of it, without TensorFlow's import.
 
-Only for commands with --in-process: what starts children of its own gains nothing. A fork is a process like
+For commands that fail early or train with --in-process: what starts children gains nothing. A fork is a process like
 any other, with its own arguments, folder, environment, streams and exit code; TensorFlow allows it as long
 as the parent has run no operation.
 """
@@ -61,6 +61,7 @@ def forks() -> Iterator[Forks]:
 
 def answer_requests() -> None:
     """Fork for each line of stdin and print the child's exit code."""
+
     import optselect.search.cli
     import optselect.search.launching
     import optselect.search.worker

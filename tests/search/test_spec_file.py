@@ -61,6 +61,12 @@ def test_flags_win_over_the_file_and_the_file_over_the_defaults(write: Any) -> N
     assert asked.request.objective == "val_mae"
 
 
+def test_a_zero_on_the_command_line_is_typed_and_not_absent() -> None:
+    assert merged(Flags(problem="diabetes", workers=0), None).flags.workers == 0
+    with pytest.raises(InvalidInput, match="--trials"):
+        merged(Flags(problem="diabetes", trials=0), None)
+
+
 def test_the_problem_is_found_beside_the_file(write: Any, tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text("")
     assert merged(Flags(), write(SPEC)).request.problem == str(tmp_path / "net.py")
