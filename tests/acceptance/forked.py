@@ -5,6 +5,7 @@ any other, with its own arguments, folder, environment, streams and exit code; T
 as the parent has run no operation.
 """
 
+import importlib
 import json
 import os
 import subprocess
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from optselect.search.cli import main
 from tests.acceptance.commands import Shell
 
 
@@ -59,20 +61,25 @@ def forks() -> Iterator[Forks]:
         parent.stdin.close()
 
 
+IMPORTED = (
+    "optselect.search.launching",
+    "optselect.search.worker",  # TensorFlow, Optuna
+    "optselect.trials.describe",
+    "mlflow.tracking",
+    "mlflow.store.tracking.sqlalchemy_store",
+)
+
+
 def answer_requests() -> None:
     """Fork for each line of stdin and print the child's exit code."""
-
-    import optselect.search.cli
-    import optselect.search.launching
-    import optselect.search.worker
-    import optselect.trials.describe
-
+    for module in IMPORTED:
+        importlib.import_module(module)
     answers = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
             become(json.loads(line))
-            optselect.search.cli.main()
+            main()  # never returns: a process that holds TensorFlow exits at once
         _, status = os.waitpid(child, 0)
         print(os.waitstatus_to_exitcode(status), file=answers, flush=True)
 
