@@ -389,7 +389,8 @@ def create_cluster(base: Path, binaries: Path, account: Account | None, *, throw
         done = run(command, base, account)
         if done.returncode != 0:
             raise Unreachable(
-                f"The embedded PostgreSQL cannot be set up in {base}: {cause_of_failure(done.stdout)}."
+                f"The embedded PostgreSQL cannot be set up in {base}: {cause_of_failure(done.stdout)}. Set"
+                " OPTSELECT_HOME to a folder with room that can be written, or give --storage postgresql://…"
             )
         with open(base / aside / "postgresql.conf", "a", encoding="utf-8") as settings:
             settings.write(SETTINGS + (THROW_AWAY_SETTINGS if throw_away else ""))
