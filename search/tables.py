@@ -169,7 +169,9 @@ NUMERIC = ("trials", "done", "running", "pruned", "diverged", "trial", "epochs",
 
 
 def plain_table(*columns: str, wide: str | None = None) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    table = Table(
+        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True, header_style="bold"
+    )
     for column in columns:
         right = column in NUMERIC or column.startswith("best ")
         table.add_column(
