@@ -6,6 +6,7 @@ then bears the name one_minus_x. Persons only ever see x.
 """
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -48,8 +49,8 @@ class Dimension(BaseModel):
         value = float(trial.suggest_float(name, self.low, self.high, log=self.scale != "linear"))
         return 1.0 - value if self.scale == "complement" else value
 
-    def shown_range(self) -> str:
-        """The range in Keras's own values.
+    def shown_range(self, exact: bool = False) -> str:
+        """The range in Keras's own values; six significant digits unless exact.
 
         >>> Dimension(keyword="beta_1", scale="complement", low=0.01, high=0.5).shown_range()
         '0.5 .. 0.99 (log 1-x)'
@@ -57,14 +58,26 @@ class Dimension(BaseModel):
         if self.choices:
             return " | ".join(str(choice) for choice in self.choices)
         low, high = self.keras_bounds()
-        return f"{low:.6g} .. {high:.6g} ({'log 1-x' if self.scale == 'complement' else self.scale})"
+        ends = f"{low!r} .. {high!r}" if exact else f"{low:.6g} .. {high:.6g}"
+        return f"{ends} ({'log 1-x' if self.scale == 'complement' else self.scale})"
 
     def keras_bounds(self) -> tuple[float, float]:
-        """The range in Keras's own values; 1 - x is rounded so that 0.995 is no 0.9950000000000001."""
+        """The range in Keras's own values."""
         if self.scale == "complement":
-            return round(1 - self.high, 12), round(1 - self.low, 12)
+            return one_minus(self.high), one_minus(self.low)
         whole = self.scale in ("integer", "integer log")
         return (int(self.low), int(self.high)) if whole else (self.low, self.high)
+
+
+def one_minus(value: float) -> float:
+    """1 - x of the decimal that is written: binary floats make 0.0050000000000000044 of 0.995.
+
+    What came from a decimal goes back to it, so that a printed range is the stored one to the last bit.
+
+    >>> one_minus(0.995), one_minus(0.005), one_minus(0.9999999999999)
+    (0.005, 0.995, 1e-13)
+    """
+    return float(1 - Decimal(repr(value)))
 
 
 def log(keyword: str, low: float, high: float) -> Dimension:

@@ -59,6 +59,7 @@ def merged(flags: Flags, spec: Path | None) -> Asked:
     asked = {
         field.name: getattr(whole, field.name)
         for field in dataclasses.fields(Request)
-        if field.name != "space"
+        if field.name not in ("space", "objective_place")
     }
-    return Asked(whole, Request(**asked, space=read.space))
+    objective_place = "" if flags.objective else read.objective_place
+    return Asked(whole, Request(**asked, space=read.space, objective_place=objective_place))

@@ -89,7 +89,10 @@ def study_space(
 def overridden(dimensions: Sequence[Dimension], override: Override | None) -> tuple[Dimension, ...]:
     """The dimensions by keyword, in their order; what is new comes last."""
     wanted = override.dimensions if override is not None else ()
-    return tuple({dimension.keyword: dimension for dimension in (*dimensions, *wanted)}.values())
+    own_warmup = any(dimension.keyword == "warmup_steps" for dimension in wanted)
+    # The catalogue's warmup_fraction becomes warmup_steps too: it would overwrite them in every trial.
+    kept = [d for d in dimensions if not (own_warmup and d.keyword == "warmup_fraction")]
+    return tuple({dimension.keyword: dimension for dimension in (*kept, *wanted)}.values())
 
 
 def tuned_dimensions(entry: Entry, tune: str, trials: int) -> tuple[Dimension, ...]:

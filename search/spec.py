@@ -42,6 +42,8 @@ class Request:
     objective: str = "val_loss"
     space: Mapping[str, Override] = field(default_factory=dict)
     """Ranges of one's own, by optimizer."""
+    objective_place: str = ""
+    """Where a spec file names the objective: "study.toml, line 3"; empty where a flag does."""
 
     def __post_init__(self) -> None:
         demand("--trials", self.trials, 1, MOST_TRIALS)
@@ -82,19 +84,46 @@ class StudySpec(BaseModel):
 def resolve(request: Request, problem: ProblemDescription, bundled: bool, folder: Path) -> StudySpec:
     """What the request comes to for the described model; raises InvalidInput."""
     optimizers = choose_optimizers(request.optimizers, problem.baseline.optimizer)
-    objective, direction = parse_objective(request.objective, problem.metrics)
+    objective, direction = placed_objective(request, problem)
+    epochs = request.epochs or problem.epochs
+    check_warmup(request.space, problem.steps_per_epoch, epochs)
     return StudySpec(
         problem=request.problem if bundled else problem.path,
         folder=str(folder),
         optimizers=optimizers,
         tune=request.tune,
         trials=request.trials,
-        epochs=request.epochs or problem.epochs,
+        epochs=epochs,
         seed=request.seed,
         objective=objective,
         direction=direction,
         space=study_space(optimizers, request.tune, request.trials // len(optimizers), request.space),
     )
+
+
+def placed_objective(request: Request, problem: ProblemDescription) -> tuple[str, Direction]:
+    """The objective; a mistake in a spec file is named as a key and with its line."""
+    try:
+        return parse_objective(request.objective, problem.metrics)
+    except InvalidInput as error:
+        if not request.objective_place:
+            raise
+        words = str(error).replace("--objective", "objective", 1)
+        raise InvalidInput(f"{words} ({request.objective_place})") from error
+
+
+def check_warmup(space: Mapping[str, Override], steps_per_epoch: int | None, epochs: int) -> None:
+    """Refuse a warm-up that never ends; where the steps are unknown, so is that."""
+    for override in space.values():
+        for dimension in override.dimensions:
+            if dimension.keyword != "warmup_steps" or steps_per_epoch is None:
+                continue
+            most = max(dimension.choices or dimension.keras_bounds())  # type: ignore[type-var]
+            if most >= (total := steps_per_epoch * epochs):  # type: ignore[operator]
+                raise InvalidInput(
+                    f"{override.place}: warmup_steps must be less than the {total} steps of a training "
+                    f"({steps_per_epoch} an epoch, {epochs} epochs). Received: {most}."
+                )
 
 
 def differences(stored: Mapping[str, Any], wanted: StudySpec) -> Iterator[str]:
@@ -115,20 +144,27 @@ def differences(stored: Mapping[str, Any], wanted: StudySpec) -> Iterator[str]:
 def differing_ranges(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     """Only of optimizers that both have: the list of optimizers is compared by itself."""
     for optimizer in new:
-        before, after = (ranges_by_keyword(space.get(optimizer)) for space in (old, new))
-        if before is None or after is None:
+        if optimizer not in old:
             continue
+        before, after = by_keyword(old[optimizer]), by_keyword(new[optimizer])
         for keyword in dict.fromkeys((*before, *after)):
-            if before.get(keyword) != after.get(keyword):
-                was, becomes = before.get(keyword, "not searched"), after.get(keyword, "not searched")
-                yield f"space.{optimizer}.{keyword} {was} -> {becomes}"
+            was, becomes = before.get(keyword), after.get(keyword)
+            if was != becomes:
+                yield f"space.{optimizer}.{keyword} {change_of_range(was, becomes)}"
 
 
-def ranges_by_keyword(dimensions: Any) -> dict[str, str] | None:
-    if dimensions is None:
-        return None
+def by_keyword(dimensions: Any) -> dict[str, Dimension]:
     read = [Dimension.model_validate(dimension) for dimension in dimensions]
-    return {dimension.keyword: dimension.shown_range() for dimension in read}
+    return {dimension.keyword: dimension for dimension in read}
+
+
+def change_of_range(was: Dimension | None, becomes: Dimension | None) -> str:
+    """Both ranges, with all their digits where fewer would look the same."""
+    for exact in (False, True):
+        old, new = (d.shown_range(exact) if d else "not searched" for d in (was, becomes))
+        if old != new:
+            break
+    return f"{old} -> {new}"
 
 
 def study_name(name: str | None, problem: Path) -> str:

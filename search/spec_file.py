@@ -16,27 +16,44 @@ Ranges are Keras's own values. Each error names the key, the file and the line.
 import difflib
 import json
 import math
+import os
+import re
+import reprlib
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from optselect.search.catalogue import CATALOGUE
-from optselect.search.dimension import Choice, Dimension
+from optselect.search.dimension import Choice, Dimension, keras_arguments, one_minus
 from optselect.search.errors import InvalidInput
 from optselect.search.space import Override, find_optimizer
-from optselect.search.spec import MOST_EPOCHS, MOST_SEED, MOST_TRIALS, StudySpec, Tune
+from optselect.search.spec import MOST_EPOCHS, MOST_SEED, MOST_TRIALS, StudySpec, Tune, study_name
 from optselect.search.toml_lines import line_of
-from optselect.trials.configuration import COMMON, RULES, Rule
+from optselect.trials.configuration import COMMON, RULES, OptimizerConfig, Rule, check_arguments
+from optselect.trials.errors import ConfigurationError
 
 COMPLEMENTS = ("momentum", "rho", "beta_1", "beta_2", "adam_beta_1", "adam_beta_2")
 """Searched as the logarithm of 1 - x, always."""
-DIGITS = 12
-"""1 - x is rounded to so many decimals, so that 0.995 becomes 0.005 and comes back as 0.995."""
-WARMUP = Rule("a number in [0, 1)", lambda value: isinstance(value, (int, float)) and 0 <= value < 1)
+LOGARITHMIC = re.compile(r"learning_rate$|epsilon|weight_decay|_strength$|initial_accumulator_value")
+"""Searched by their logarithm unless the file says otherwise, as in the catalogue; all others linearly."""
+MOST_WHOLE = 2**53
+"""Bounds are stored as floats, which hold no larger whole number exactly; TOML's have no bound here."""
+WARMUP = Rule(
+    "a number in [0, 1)",
+    lambda value: isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1,
+)
+ADDRESSES = ("storage", "tracking")
+"""May hold a password: their values are never shown."""
+WORDS = {
+    "a valid integer": "a whole number",
+    "a valid string": "a string in quotes",
+    "a valid boolean": "true or false",
+    "a valid dictionary": "a table",
+}
+"""What pydantic calls by Python's names, in TOML's."""
 
 
 class SpecFile(BaseModel):
@@ -46,8 +63,11 @@ class SpecFile(BaseModel):
 
     problem: str | None = None
     name: str | None = None
-    optimizers: list[str] | Literal["all"] | None = None
-    tune: Tune | None = None
+    optimizers: Annotated[list[str], Field(min_length=1)] | Literal["all"] | None = None
+    tune: (
+        Annotated[Tune, BeforeValidator(lambda value: "1" if type(value) is int and value == 1 else value)]
+        | None
+    ) = None
     trials: Annotated[int, Field(ge=1, le=MOST_TRIALS)] | None = None
     epochs: Annotated[int, Field(ge=1, le=MOST_EPOCHS)] | None = None
     seed: Annotated[int, Field(ge=0, le=MOST_SEED)] | None = None
@@ -65,6 +85,7 @@ class ReadSpec:
 
     file: SpecFile
     space: Mapping[str, Override]  # by the catalogue's spelling of the optimizer
+    objective_place: str = ""  # only the model knows its metrics, and the mistake is in the file still
 
 
 @dataclass(frozen=True)
@@ -90,23 +111,22 @@ def read_spec(path: Path) -> ReadSpec:
     """Read a spec file; raises InvalidInput with the first mistake."""
     source = Source(path, read_text(path))
     try:
-        values = tomllib.loads(source.text)
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidInput(f"--spec must be a TOML file. Received: {error} ({path.name}).") from error
-    try:
-        file = SpecFile.model_validate(values)
+        file = SpecFile.model_validate(read_toml(source))
     except ValidationError as error:
         raise first_mistake(error, source) from error
     for name in file.optimizers if isinstance(file.optimizers, list) else ():
         checked_optimizer(name, ("optimizers",), source)
-    if file.problem is not None and (path.parent / file.problem).is_file():
-        file = file.model_copy(update={"problem": str((path.parent / file.problem).resolve())})
-    return ReadSpec(file, read_space(file.space, source))
+    if file.name is not None:
+        check_name(file.name, source)
+    if file.problem is not None:
+        file = file.model_copy(update={"problem": problem_beside(file.problem, path.parent)})
+    place = source.place(("objective",)) if file.objective is not None else ""
+    return ReadSpec(file, read_space(file.space, source), place)
 
 
 def read_text(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
+        return path.read_text("utf-8-sig")  # some editors begin a file with a mark, which TOML refuses
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise InvalidInput(
@@ -114,16 +134,31 @@ def read_text(path: Path) -> str:
         ) from error
 
 
+def read_toml(source: Source) -> dict[str, Any]:
+    try:
+        return tomllib.loads(source.text)
+    except tomllib.TOMLDecodeError as error:
+        reason = str(error)
+    except ValueError:  # Python reads no number of more than 4300 digits
+        reason = "a number with thousands of digits"
+    except RecursionError:
+        reason = "brackets nested too deeply"
+    raise InvalidInput(f"--spec must be a TOML file. Received: {reason} ({source.path.name}).")
+
+
 def first_mistake(error: ValidationError, source: Source) -> InvalidInput:
     """Pydantic's first complaint in our words."""
     found = error.errors()[0]
-    key = [str(part) for part in found["loc"] if part not in ("list[str]", "literal['all']")]
+    key = [str(part) for part in found["loc"]]
+    received = f"{key[-1]}={reprlib.repr(found['input'])}"
     if found["type"] == "extra_forbidden":
         return unknown_key(key, SpecFile.model_fields, source)
-    must = f"be {found['msg'].removeprefix('Input should be ').strip()}"
-    if key[0] == "optimizers":
-        must = 'be a list of names, or "all"'
-    return source.wrong(key, must, f"{key[-1]}={found['input']!r}")
+    if key[0] == "optimizers":  # pydantic goes on with the members of its union
+        return source.wrong(key[:1], 'be a list of names, or "all"', reprlib.repr(found["input"]))
+    if key[0] in ADDRESSES:
+        received = f"{key[0]}, but no string"
+    must = found["msg"].removeprefix("Input should be ").strip()
+    return source.wrong(key, f"be {WORDS.get(must, must)}", received)
 
 
 def unknown_key(key: Sequence[str], known: Iterable[str], source: Source) -> InvalidInput:
@@ -141,6 +176,26 @@ def checked_optimizer(name: str, key: Sequence[str], source: Source) -> str:
         raise InvalidInput(f"{'.'.join(key)}: {words} ({source.place(key)})") from error
 
 
+def check_name(name: str, source: Source) -> None:
+    try:
+        study_name(name, Path())
+    except InvalidInput as error:
+        words = str(error).removeprefix("--")
+        raise InvalidInput(f"{words} ({source.place(('name',))})") from error
+
+
+def problem_beside(problem: str, folder: Path) -> str:
+    """The problem's path, relative to the spec file's folder; a bare name may be a bundled problem's.
+
+    A path is not looked for anywhere else: a namesake in the current folder would be another problem.
+    """
+    path = folder / os.path.expanduser(problem)
+    if path.is_file():
+        return str(path.resolve())
+    bare = Path(problem).name == problem and not problem.endswith(".py")
+    return problem if bare else os.path.abspath(path)
+
+
 # --- the space ----------------------------------------------------------------------------------------
 
 
@@ -155,8 +210,22 @@ def read_space(space: Mapping[str, Mapping[str, Any]], source: Source) -> dict[s
         dimensions = tuple(
             read_dimension(optimizer, (*key, name), value, source) for name, value in values.items()
         )
+        check_together(optimizer, dimensions, key, source)
         overrides[optimizer] = Override(dimensions, f"{'.'.join(key)} ({source.place(key)})")
     return overrides
+
+
+def check_together(
+    optimizer: str, dimensions: Sequence[Dimension], key: tuple[str, ...], source: Source
+) -> None:
+    """Refuse arguments that are right by themselves and exclude each other."""
+    first = {d.keyword: d.choices[0] if d.choices else d.keras_bounds()[0] for d in dimensions}
+    if {"warmup_steps", "warmup_fraction"} <= first.keys():
+        raise source.wrong((*key, "warmup_steps"), "stand without warmup_fraction", "both")
+    try:
+        check_arguments(OptimizerConfig(optimizer, keras_arguments(first, total_steps=None)))
+    except ConfigurationError as error:
+        raise InvalidInput(f"{'.'.join(key)}: {error} ({source.place(key)})") from error
 
 
 def read_dimension(optimizer: str, key: tuple[str, ...], value: Any, source: Source) -> Dimension:
@@ -190,6 +259,8 @@ class Argument:
 
     def checked(self, value: Any, key: tuple[str, ...]) -> Choice:
         """The value as Keras wants it: numbers are floats unless the argument is a count."""
+        if isinstance(value, int) and abs(value) > MOST_WHOLE:
+            raise self.source.wrong(key, "be a whole number up to 2**53", f"{key[-1]}={reprlib.repr(value)}")
         if not isinstance(value, (bool, int, float, str)) or not self.rule.holds(value):
             raise self.source.wrong(key, f"be {self.rule.must}", f"{key[-1]}={value!r}")
         return (
@@ -212,55 +283,47 @@ class Argument:
         for name in table:
             if name not in ("low", "high", "log"):
                 raise unknown_key((*self.key, name), ("low", "high", "log"), self.source)
-        low, high = self.end(table, "low"), self.end(table, "high")
+        logarithmic = self.logarithmic(table)
+        low, high = self.end(table, "low", logarithmic), self.end(table, "high", logarithmic)
         if not low < high:
-            raise self.source.wrong((*self.key, "low"), "be less than high", f"low={low:g}, high={high:g}")
+            raise self.source.wrong((*self.key, "low"), "be less than high", f"low={low!r}, high={high!r}")
         if self.keyword in COMPLEMENTS:
-            return self.complement(table, low, high)
-        logarithmic = self.logarithmic(table, low)
+            return self.complement(low, high)
         if self.whole:
             scale: Literal["integer log", "integer"] = "integer log" if logarithmic else "integer"
             return Dimension(keyword=self.keyword, scale=scale, low=low, high=high)
         return Dimension(keyword=self.keyword, scale="log" if logarithmic else "linear", low=low, high=high)
 
-    def end(self, table: Mapping[str, Any], name: str) -> float:
-        key = (*self.key, name)
-        if name not in table:
-            raise self.source.wrong(self.key, f"have a {name}", ", ".join(table) or "an empty table")
-        value = table[name]
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise self.source.wrong(key, "be a number", f"{name}={value!r}")
-        # A log of 0 is the better answer than the argument's own rule.
-        if name == "low" and value <= 0 and table.get("log", self.default_log):
-            raise self.source.wrong(key, "be greater than 0, for its logarithm is searched", f"low={value:g}")
-        self.checked(value, key)
-        return float(value)
-
-    def complement(self, table: Mapping[str, Any], low: float, high: float) -> Dimension:
-        if "log" in table:
+    def logarithmic(self, table: Mapping[str, Any]) -> bool:
+        """Whether the argument itself is searched by its logarithm; never one of which 1 - x is."""
+        if self.keyword in COMPLEMENTS and "log" in table:
             raise self.source.wrong(
                 (*self.key, "log"),
                 f"be left out, for {self.keyword} is always searched as log of 1 - x",
-                "log",
+                f"log={table['log']!r}",
             )
-        return Dimension(
-            keyword=self.keyword, scale="complement", low=round(1 - high, DIGITS), high=round(1 - low, DIGITS)
-        )
-
-    def logarithmic(self, table: Mapping[str, Any], low: float) -> bool:
-        chosen = table.get("log", self.default_log)
+        chosen = table.get("log", LOGARITHMIC.search(self.keyword) is not None)
         if not isinstance(chosen, bool):
             raise self.source.wrong((*self.key, "log"), "be true or false", f"log={chosen!r}")
         return chosen
 
-    @property
-    def default_log(self) -> bool:
-        """As the catalogue searches an argument of this name; rates, strengths and epsilons by their logarithm."""
-        if self.keyword in COMPLEMENTS:
-            return False
-        known = {d.keyword: d.scale for entry in CATALOGUE.values() for d in entry.tier_1 + entry.tier_2}
-        names = ("rate", "strength", "epsilon", "weight_decay", "clip")
-        return known.get(self.keyword) == "log" or any(name in self.keyword for name in names)
+    def end(self, table: Mapping[str, Any], name: str, logarithmic: bool) -> float:
+        key = (*self.key, name)
+        if name not in table:
+            raise self.source.wrong(self.key, f"have a {name}", ", ".join(table) or "an empty table")
+        value = table[name]
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value in (math.inf, -math.inf):
+            raise self.source.wrong(key, "be a number", f"{name}={value!r}")
+        # A log of 0 is the better answer than the argument's own rule.
+        if name == "low" and value <= 0 and logarithmic:
+            received = f"low={reprlib.repr(value)}"
+            raise self.source.wrong(key, "be greater than 0, for its logarithm is searched", received)
+        return float(self.checked(value, key))  # type: ignore[arg-type]
+
+    def complement(self, low: float, high: float) -> Dimension:
+        # What 1 - x comes back to: of 1e-20 it is 0, which some rules refuse.
+        self.checked(1.0 - one_minus(low), (*self.key, "low"))
+        return Dimension(keyword=self.keyword, scale="complement", low=one_minus(high), high=one_minus(low))
 
 
 # --- writing ------------------------------------------------------------------------------------------
@@ -307,4 +370,6 @@ def toml_value(value: Any) -> str:
     """
     if isinstance(value, list):
         return f"[{', '.join(map(toml_value, value))}]"
-    return repr(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, float):
+        return repr(value)
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # TOML refuses a bare DEL

@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 
 from optselect.search.catalogue import CATALOGUE
+from optselect.search.dimension import one_minus
 from optselect.search.errors import InvalidInput
 from optselect.search.requesting import Flags, merged
 from optselect.search.space import suggest_optimizer
@@ -72,6 +74,85 @@ def test_the_problem_is_found_beside_the_file(write: Any, tmp_path: Path) -> Non
     assert merged(Flags(), write(SPEC)).request.problem == str(tmp_path / "net.py")
 
 
+def test_a_namesake_in_the_current_folder_is_not_the_specs_problem(
+    write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "net.py").write_text("")
+    monkeypatch.chdir(elsewhere)
+    assert merged(Flags(), write(SPEC)).request.problem == str(tmp_path / "net.py")
+
+
+def test_a_bundled_problem_keeps_its_bare_name(write: Any) -> None:
+    assert merged(Flags(), write('problem = "diabetes"')).request.problem == "diabetes"
+
+
+def test_tune_may_be_the_number_1_as_on_the_command_line(write: Any) -> None:
+    assert merged(Flags(), write('problem = "diabetes"\ntune = 1')).request.tune == "1"
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(write: Any) -> None:
+    assert merged(Flags(problem="diabetes"), write("\ufefftrials = 3")).request.trials == 3
+
+
+def test_an_objective_of_the_file_is_refused_with_its_line_and_a_typed_one_without(write: Any) -> None:
+    file = write('trials = 3\nobjective = "val_los"')
+    with pytest.raises(
+        InvalidInput, match=r"^objective must.*Did you mean val_loss.*\(study\.toml, line 2\)"
+    ):
+        resolved(file, problem="net.py")
+    with pytest.raises(InvalidInput, match=r"^--objective must(?!.*study\.toml)"):
+        resolved(file, problem="net.py", objective="val_ma")
+
+
+@pytest.mark.parametrize("key", ["storage", "tracking"])
+def test_no_error_shows_the_password_of_an_address(write: Any, key: str) -> None:
+    with pytest.raises(InvalidInput, match=rf"{key} must be a string.*line 1") as caught:
+        read_spec(write(f'{key} = ["postgresql://me:secret@host/db"]'))
+    assert "secret" not in str(caught.value)
+
+
+def test_the_stored_spec_holds_nothing_of_the_launch(write: Any) -> None:
+    launch = 'storage = "postgresql://me:secret@host/db"\ntracking = "http://host"\nworkers = 3\n'
+    stored = resolved(write(launch + SPEC)).model_dump(mode="json")
+    assert not {"storage", "tracking", "workers"} & stored.keys()
+    assert "secret" not in str(stored)
+
+
+def test_own_warmup_steps_replace_the_catalogues_fraction(write: Any) -> None:
+    file = write("[space.ScheduleFreeAdamW]\nwarmup_steps = 5")
+    spec = resolved(file, problem="net.py", optimizers="schedulefreeadamw", tune="all")
+    trial = optuna.trial.FixedTrial(
+        {
+            "optimizer": "ScheduleFreeAdamW",
+            "ScheduleFreeAdamW.learning_rate": 0.01,
+            "ScheduleFreeAdamW.one_minus_beta_1": 0.1,
+        }
+    )
+    assert suggest_optimizer(trial, spec.space, total_steps=275).arguments["warmup_steps"] == 5
+    assert resolved(write(spec_toml(spec, "x"))).space == spec.space
+
+
+@pytest.mark.parametrize("keyword", ["learning_rate_power", "beta"])
+def test_what_the_catalogue_does_not_search_is_linear_unless_it_is_a_rate_or_strength(
+    write: Any, keyword: str
+) -> None:
+    low, high = (-0.9, -0.1) if keyword == "learning_rate_power" else (0.0, 0.5)
+    file = write(f"[space.Ftrl]\n{keyword} = {{low = {low}, high = {high}}}")
+    assert resolved(file, problem="net.py", optimizers="ftrl").space["Ftrl"][-1].scale == "linear"
+
+
+def test_a_range_without_log_gets_the_catalogues_scale(write: Any) -> None:
+    for name, entry in CATALOGUE.items():
+        for dimension in entry.tier_1 + entry.tier_2:
+            if dimension.choices:
+                continue
+            low, high = dimension.keras_bounds()
+            text = f"[space.{name}]\n{dimension.keyword} = {{low = {low!r}, high = {high!r}}}"
+            assert read_spec(write(text)).space[name].dimensions == (dimension,)
+
+
 def test_own_ranges_replace_or_join_those_of_the_catalogue(write: Any) -> None:
     space = resolved(write(SPEC)).space
     adam = {dimension.keyword: dimension for dimension in space["Adam"]}
@@ -116,6 +197,46 @@ def test_own_ranges_survive_being_printed(write: Any) -> None:
     assert resolved(write(spec_toml(spec, "mine"))).space == spec.space
 
 
+def test_1_minus_x_comes_back_to_the_last_bit(write: Any) -> None:
+    drawn = np.random.default_rng(1).uniform(0, 1, 2000)
+    values = [*map(float, drawn), *(float(f"{x:.4g}") for x in drawn), 0.995, 1 - 1e-13, 0.0, 1e-9]
+    for value in values:
+        sampled = one_minus(value)
+        assert one_minus(one_minus(sampled)) == sampled
+        assert one_minus(sampled) == pytest.approx(value, abs=1e-15)
+
+
+def test_a_beta_close_to_1_does_not_become_the_logarithm_of_0(write: Any) -> None:
+    file = write("[space.Adam]\nbeta_1 = {low = 0.5, high = 0.9999999999999}")
+    spec = resolved(file, problem="net.py", optimizers="adam")
+    assert spec.space["Adam"][1].low == 1e-13
+    assert resolved(write(spec_toml(spec, "x"))).space == spec.space
+
+
+def test_ranges_that_differ_in_a_late_digit_are_another_study(write: Any) -> None:
+    stored, wanted = (
+        resolved(write(f"[space.Adam]\nepsilon = {{low = 1e-9, high = {high}}}"), problem="net.py")
+        for high in ("0.01", "0.01000000001")
+    )
+    assert list(differences(stored.model_dump(mode="json"), wanted)) == [
+        "space.Adam.epsilon 1e-09 .. 0.01 (log) -> 1e-09 .. 0.01000000001 (log)"
+    ]
+
+
+def test_a_changed_range_is_named_in_keras_values(write: Any) -> None:
+    stored = resolved(None, problem="net.py", optimizers="sgd,adam", trials=36)
+    wanted = resolved(write(SPEC.replace("val_mae", "val_loss")))
+    changes = list(differences(stored.model_dump(mode="json"), wanted))
+    assert "space.Adam.learning_rate 1e-05 .. 0.1 (log) -> 0.0001 .. 0.01 (log)" in changes
+    assert "space.Adam.beta_1 0.001 .. 0.99 (log 1-x) -> 0.5 .. 0.995 (log 1-x)" in changes
+    assert "space.Adam.amsgrad not searched -> False | True" in changes
+
+
+def test_a_problem_with_a_strange_path_can_be_printed_and_read(write: Any) -> None:
+    spec = resolved(None, problem="net.py").model_copy(update={"problem": '/a "b"\\c\n\x7f/größe 😀.py'})
+    assert merged(Flags(), write(spec_toml(spec, "x"))).request.problem == spec.problem
+
+
 def test_a_stored_space_keeps_its_order_although_jsonb_does_not() -> None:
     spec = resolved(None, problem="net.py", optimizers="rmsprop,sgd,adam")
     shuffled = spec.model_dump(mode="json")
@@ -126,9 +247,9 @@ def test_a_stored_space_keeps_its_order_although_jsonb_does_not() -> None:
 MISTAKES = {
     "trials = = 3": "TOML.*line 1",
     "trails = 3": r'no key trails \(study\.toml, line 1\)\. Did you mean "trials"',
-    'trials = "many"': r"trials must be a valid integer\. Received: trials='many' \(study\.toml, line 1\)",
+    'trials = "many"': r"trials must be a whole number\. Received: trials='many' \(study\.toml, line 1\)",
     "trials = 0": r"trials must be greater than or equal to 1.*line 1",
-    "seed = 1.5": "seed must be a valid integer",
+    "seed = 1.5": "seed must be a whole number",
     'tune = "2"': "tune must be 'auto', '1' or 'all'",
     "optimizers = 3": 'optimizers must be a list of names, or "all"',
     'optimizers = ["adm"]': r'optimizers: there is no optimizer "adm"\. Did you mean "adam".*line 1',
@@ -150,8 +271,32 @@ MISTAKES = {
     "[space.Adam]\namsgrad = [true, 3]": r"space\.Adam\.amsgrad must be True or False",
     "[space.Adam]\nepsilon = 0.0": r"space\.Adam\.epsilon must be a number > 0",
     "[space.Adam]\nrho = 0.9\n[space.adam]\nepsilon = 1e-8": "rho",
-    "[space]\nAdam = 3": r"space\.Adam must be a valid dictionary",
+    "[space]\nAdam = 3": r"space\.Adam must be a table",
     "[space.Muon]\nns_steps = {low = 1.5, high = 3}": r"ns_steps\.low must be an integer",
+    "[space.Muon]\nns_steps = {low = 1, high = 1"
+    + "0" * 30
+    + "}": r"ns_steps\.high must be a whole number up to 2\*\*53",
+    "[space.Adam]\nepsilon = 1" + "0" * 400: r"space\.Adam\.epsilon must be a whole number up to .*line 2",
+    "[space.Adam]\nepsilon = {low = 1e-8, high = 1"
+    + "0" * 400
+    + "}": r"epsilon\.high must be a whole number",
+    "[space.Adam]\nepsilon = {low = 1e-8, high = inf}": r"epsilon\.high must be a number\. Received: high=inf",
+    "[space.Adam]\nepsilon = {low = nan, high = 1.0}": r"epsilon\.low must be a number > 0",
+    "[space.Adam]\nepsilon = 1979-05-27": r"epsilon must be a number > 0",
+    "[space.Adam]\nclipnorm = 1.0\nclipvalue = 0.5": r"space\.Adam: Adam takes only one of clipnorm.*line 1",
+    'optimizers = ["schedulefreeadamw"]\n[space.ScheduleFreeAdamW]\nwarmup_steps = 5\nwarmup_fraction = 0.1': "warmup_steps must stand without warmup_fraction.*line 3",
+    'optimizers = ["schedulefreeadamw"]\n[space.ScheduleFreeAdamW]\nwarmup_steps = 275': "less than the 275 steps of a training",
+    "[space.ScheduleFreeAdamW]\nwarmup_fraction = false": r"warmup_fraction must be a number in \[0, 1\)",
+    "[space.Lion]\nbeta_1 = {low = 1e-20, high = 0.9}": r"beta_1\.low must be a number in \(0, 1\)",
+    "[space.SGD]\nlearning_rate = {low = 0, high = 1, log = 'no'}": "log must be true or false",
+    "trials = 1" + "0" * 5000: r"TOML file\. Received: a number with thousands of digits",
+    "a = " + "[" * 3000: r"TOML file\. Received: brackets nested too deeply",
+    'name = "a/b"': r"^name must begin with a letter.*\(study\.toml, line 1\)",
+    "optimizers = []": r'optimizers must be a list of names, or "all"\. Received: \[\]',
+    "optimizers = [3]": r'^optimizers must be a list of names, or "all"\. Received: 3',
+    "tune = true": "tune must be 'auto', '1' or 'all'",
+    '"list[str]" = 3': r"no key list\[str\] \(study\.toml, line 1\)",
+    "space = 3": "space must be a table",
     "[space.Nadam]\nepsilon = 1e-8": r"space\.Nadam \(study\.toml, line 1\) must be of an optimizer that the study tries",
 }
 
