@@ -1,4 +1,4 @@
-"""What all tests of a run share: a database cluster that is made once, however many processes test."""
+"""What all tests of a run share: their order, and a database cluster made once, however many processes test."""
 
 import os
 from pathlib import Path
@@ -7,6 +7,20 @@ import filelock
 import pytest
 
 from tests.homes import prepare_cluster
+
+
+SLOW_FIRST = ("acceptance/test_launch.py", "acceptance/test_kills.py", "acceptance/", "trials/", "service/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long start first: the last to end decides how long two processes need."""
+    items.sort(key=lambda item: slowness(item.nodeid))
+
+
+def slowness(nodeid: str) -> int:
+    """The place of a file among the slow ones."""
+    places = [place for place, part in enumerate(SLOW_FIRST) if part in nodeid.partition("::")[0]]
+    return min(places, default=len(SLOW_FIRST))
 
 
 @pytest.fixture(scope="session")

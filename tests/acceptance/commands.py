@@ -121,7 +121,7 @@ def await_that(condition: Callable[[], bool], what: str, seconds: float = 90.0) 
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.1)
+        time.sleep(0.25)  # a question costs the server two processes
 
 
 def kill_at_once(process: psutil.Process) -> None:

@@ -22,7 +22,7 @@ import numpy as np
 def model():
     import keras
     net = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
-    net.compile(optimizer="sgd", loss="mse")
+    net.compile(optimizer="sgd", loss="mse", run_eagerly=True)
     return net
 
 def data():
@@ -77,7 +77,7 @@ CASES = [
     spoilt("importing what is not there", "ModuleNotFoundError.*nowhere", "import nowhere\n"),
     spoilt("raising in data", r"KeyError.*bad\.py, line 11", problem("    x = np", "    {}['k']\n    x = np")),
     spoilt("model gives None", "model\\(\\)", problem("    return net", "    return None")),
-    spoilt("model is not compiled", "compile", problem('    net.compile(optimizer="sgd", loss="mse")\n', "")),
+    spoilt("model is not compiled", "compile", problem('    net.compile(optimizer="sgd", loss="mse", run_eagerly=True)\n', "")),
     spoilt("model does not match its data", r"bad\.py", problem("Input((3,))", "Input((7,))")),
     spoilt("empty data", "empty|at least one row|no rows", problem("return (x, x.sum(axis=1)), (x", "return (x[:0], x[:0]), (x")),
     spoilt("NaN in the data", "NaN|finite", problem("    return (x, x", "    x[3, 1] = np.nan\n    return (x, x")),

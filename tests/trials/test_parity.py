@@ -31,7 +31,7 @@ def diabetes() -> Problem:
 def test_curve_and_weights_on_diabetes_equal_those_of_fit(
     diabetes: Problem, optimizer: str, arguments: dict[str, Any]
 ) -> None:
-    assert_equal_to_fit(diabetes, optimizer, arguments, epochs=3, loss="mse", metrics=["mae"])
+    assert_equal_to_fit(diabetes, optimizer, arguments, epochs=2, loss="mse", metrics=["mae"])
 
 
 @needs_fashion

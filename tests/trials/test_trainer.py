@@ -220,62 +220,45 @@ def test_steps_per_epoch_takes_the_first_batches_of_each_order(make_problem: Mak
 
 COMPILED = {"loss": "mse", "metrics": ["mae"]}
 BROUGHT: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
-    "sample weights": (
-        """
-def data():
-    weight = np.linspace(0.0, 2.0, 37).astype("float32")
-    return (x[:37], y[:37], weight), (x[37:], y[37:], np.full(13, 0.5, "float32"))
-def model():
-    net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
-    net.compile("sgd", loss="mse", weighted_metrics=["mae"])
-    return net
-""",
-        {"loss": "mse", "weighted_metrics": ["mae"]},
-        {},
-    ),
-    "class weights": (
-        """
-classes = (y > 0).astype("int32")
-def data():
-    return (x[:37], classes[:37]), (x[37:], classes[37:])
-def model():
-    net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation="softmax")])
-    net.compile("sgd", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    return net
-fit["class_weight"] = {1: 3.0}
-""",
-        {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]},
-        {"class_weight": {1: 3.0}},
-    ),
-    "dicts of inputs and outputs": (
+    "dicts of inputs and outputs, with sample weights": (
         """
 def data():
     def part(rows):
-        return {"left": x[rows, :2], "right": x[rows, 2:].astype("float64")}, {"sum": y[rows], "sign": np.sign(y[rows])}
+        inputs = {"left": x[rows, :2], "right": x[rows, 2:].astype("float64")}
+        weights = {"sum": np.linspace(0.0, 2.0, len(y[rows]), dtype="float32"), "sign": np.full(len(y[rows]), 0.5, "float32")}
+        return inputs, {"sum": y[rows], "sign": np.sign(y[rows])}, weights
     return part(slice(37)), part(slice(37, None))
 def model():
     left, right = keras.Input((2,), name="left"), keras.Input((2,), name="right")
     both = keras.layers.Dense(5, activation="tanh")(keras.layers.concatenate([left, right]))
     outputs = {"sum": keras.layers.Dense(1, name="sum")(both), "sign": keras.layers.Dense(1, name="sign")(both)}
     net = keras.Model([left, right], outputs)
-    net.compile("sgd", loss={"sum": "mse", "sign": "mae"}, loss_weights={"sum": 0.2, "sign": 2.0})
+    losses, weights = {"sum": "mse", "sign": "mae"}, {"sum": 0.2, "sign": 2.0}
+    net.compile("sgd", loss=losses, loss_weights=weights, weighted_metrics={"sum": ["mae"]})
     return net
 """,
-        {"loss": {"sum": "mse", "sign": "mae"}, "loss_weights": {"sum": 0.2, "sign": 2.0}},
+        {
+            "loss": {"sum": "mse", "sign": "mae"},
+            "loss_weights": {"sum": 0.2, "sign": 2.0},
+            "weighted_metrics": {"sum": ["mae"]},
+        },
         {},
     ),
-    "tuples of inputs": (
+    "tuples of inputs, with class weights": (
         """
+classes = (y > 0).astype("int32")
 def data():
-    return ((x[:37, :2], x[:37, 2:]), y[:37]), ((x[37:, :2], x[37:, 2:]), y[37:])
+    return ((x[:37, :2], x[:37, 2:]), classes[:37]), ((x[37:, :2], x[37:, 2:]), classes[37:])
 def model():
     left, right = keras.Input((2,)), keras.Input((2,))
-    net = keras.Model((left, right), keras.layers.Dense(1)(keras.layers.concatenate([left, right])))
-    net.compile("sgd", loss="mse", metrics=["mae"])
+    outputs = keras.layers.Dense(2, activation="softmax")(keras.layers.concatenate([left, right]))
+    net = keras.Model((left, right), outputs)
+    net.compile("sgd", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     return net
+fit["class_weight"] = {1: 3.0}
 """,
-        COMPILED,
-        {},
+        {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]},
+        {"class_weight": {1: 3.0}},
     ),
     "a subclassed model with its own train_step": (
         """
