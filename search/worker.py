@@ -41,6 +41,7 @@ from optselect.storage.tickets import Ending, Lease, Orders, Ticket
 from optselect.trials.configuration import BASELINE, Configuration, OptimizerConfig
 from optselect.trials.outcome import Epoch, Outcome, Stop, TrialResult
 from optselect.trials.problem import Problem, load_problem
+from optselect.trials.programs import Programs
 from optselect.trials.trainer import run_trial
 
 log = logging.getLogger(__name__)
@@ -99,9 +100,7 @@ class Trainer:
     optuna_study: optuna.Study
     departure: Departure
     worker_id: uuid.UUID = field(default_factory=uuid.uuid4)
-    programs: dict[object, object] = field(
-        default_factory=dict
-    )  # of the trainer; it alone knows what they are
+    programs: Programs = field(default_factory=Programs)
 
     @classmethod
     def prepare(cls, assignment: Assignment, departure: Departure) -> "Trainer":
