@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from optselect.storage.database import make_engine, open_database
+from optselect.storage.initialise import REVISION
 from tests.acceptance.commands import shell
 from tests.homes import throw_away_home
 from tests.service.studies import store_study
@@ -19,7 +20,7 @@ def test_a_database_goes_from_its_first_status_to_a_restored_backup(tmp_path: Pa
         upgraded = one.run("db", "upgrade")
         assert upgraded.returncode == 0, upgraded.stderr
         assert {"revision", "optuna", "mlflow"} <= set(upgraded.stdout.split())
-        assert one.json("db", "status")["versions"]["revision"] == "0001"
+        assert one.json("db", "status")["versions"]["revision"] == REVISION
 
         store_study(make_engine(open_database(None, first, os.environ)), name="mine")
         saved = one.run("db", "backup", "saved.tar")
