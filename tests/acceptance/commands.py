@@ -55,9 +55,7 @@ class Shell:
 
     def json(self, *arguments: str) -> Any:
         """What a reading command answers to --json."""
-        done = self.run(*arguments, "--json")
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        return answer(self.run(*arguments, "--json"))
 
     def command(self, arguments: tuple[str, ...]) -> list[str]:
         return [sys.executable, "-m", "optselect", *arguments]
@@ -76,6 +74,12 @@ class Shell:
             return process.environ().get("OPTSELECT_HOME") == str(self.home)
         except psutil.Error:
             return False
+
+
+def answer(done: subprocess.CompletedProcess[str]) -> Any:
+    """What a command that ended well printed as JSON."""
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def shell(home: Path, folder: Path) -> Shell:

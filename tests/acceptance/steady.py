@@ -2,19 +2,20 @@
 
 import os
 import time
+from typing import Any
 
 import keras
 from sklearn.datasets import load_diabetes
 
 
-class Pause(keras.callbacks.Callback):
+class Pause(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """Makes an epoch as long as EPOCH_SECONDS; without a trace in its numbers."""
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         time.sleep(float(os.environ.get("EPOCH_SECONDS", "0")))
 
 
-def model():
+def model() -> keras.Model:
     net = keras.Sequential(
         [
             keras.Input((10,)),
@@ -28,7 +29,7 @@ def model():
     return net
 
 
-def data():
+def data() -> Any:
     x, y = load_diabetes(return_X_y=True)
     y = (y - y.mean()) / y.std()
     return (x[:300], y[:300]), (x[300:], y[300:])

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,7 +108,7 @@ def test_a_full_disk_costs_a_checkpoint_and_a_warning_and_the_older_one_stays(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     save(engine, ticket, 1, LARGE, str(tmp_path))
-    monkeypatch.setattr(checkpoint_files.os, "fsync", full_disk)
+    monkeypatch.setattr(os, "fsync", full_disk)
     save(engine, ticket, 2, LARGE, str(tmp_path))
     assert [epoch for epoch, _ in stored(engine, ticket)] == [1]
     assert [row.epoch for row in curves.read_curve(engine, ticket.id)] == [1, 2]
