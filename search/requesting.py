@@ -27,6 +27,7 @@ class Flags:
     workers: int | None = None
     storage: str | None = None
     tracking: str | None = None
+    checkpoints: str | None = None
     detach: bool = False
 
 

@@ -4,13 +4,12 @@ All state lives in Postgres: the process may die at any line and loses nothing b
 write. Importing this file imports TensorFlow; joining.py has checked everything else by then.
 """
 
+import dataclasses
 import logging
 import math
 import os
-import threading
-import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -18,9 +17,10 @@ from typing import TypeVar
 import optuna
 from optuna.trial import Trial
 
-from optselect.search.departure import Departure, kept_lease
+from optselect.search.departure import Departure, Holding, kept_lease
 from optselect.search.describing import stored_description
 from optselect.search.exit_codes import WorkerExit
+from optselect.search.reporting import Reporter, Writer
 from optselect.search.space import suggest_optimizer
 from optselect.search.spec import StudySpec
 from optselect.search.study import (
@@ -33,14 +33,19 @@ from optselect.search.study import (
     tell_ending,
     tell_orphans,
 )
-from optselect.storage import curves, tickets, workers
+from optselect.storage import checkpoints, curves, tickets, unsent, workers
+from optselect.storage.checkpoints import Checkpoint
+from optselect.storage.curves import EpochRow
 from optselect.storage.database import Database, Engine, again
 from optselect.storage.errors import LeaseLost
 from optselect.storage.studies import StoredStudy, study_state
-from optselect.storage.tickets import Ending, Lease, Orders, Ticket
+from optselect.storage.tickets import Ending, Orders, Ticket
+from optselect.storage.unsent import Unsent
 from optselect.trials.configuration import BASELINE, Configuration, OptimizerConfig
-from optselect.trials.outcome import Epoch, Outcome, Stop, TrialResult
+from optselect.trials.errors import SnapshotError
+from optselect.trials.outcome import Epoch, Outcome, TrialResult
 from optselect.trials.problem import Problem, load_problem
+from optselect.trials.programs import Programs
 from optselect.trials.trainer import run_trial
 
 log = logging.getLogger(__name__)
@@ -99,9 +104,7 @@ class Trainer:
     optuna_study: optuna.Study
     departure: Departure
     worker_id: uuid.UUID = field(default_factory=uuid.uuid4)
-    programs: dict[object, object] = field(
-        default_factory=dict
-    )  # of the trainer; it alone knows what they are
+    programs: Programs = field(default_factory=Programs)
 
     @classmethod
     def prepare(cls, assignment: Assignment, departure: Departure) -> "Trainer":
@@ -161,14 +164,14 @@ class Trainer:
             lambda: tickets.renew_lease(self.engine, ticket.lease, self.assignment.lease_seconds),
             self.assignment.lease_seconds / 6,
         )
-        with beat as lost, self.departure.giving_back(self.engine, ticket.lease):
+        with beat as holding, self.departure.giving_back(self.engine, ticket.lease):
             try:
-                return self.train_claimed(ticket, lost)
+                return self.train_claimed(ticket, holding)
             except LeaseLost as error:
                 log.warning("%s", error)
                 return False
 
-    def train_claimed(self, ticket: Ticket, lost: threading.Event) -> bool:
+    def train_claimed(self, ticket: Ticket, holding: Holding) -> bool:
         trial, ended = self.trial_of(ticket)
         if ended is not None:
             self.finish(ticket, ended, tell=lambda: None)
@@ -177,18 +180,14 @@ class Trainer:
         if ticket.attempts_exhausted:
             return self.give_up(ticket, trial)
         config = self.suggest(ticket, trial)
-        patiently(lambda: tickets.restart_after(self.engine, ticket.lease, 0))
         log.info(
             "trial %d: %s, seed %d, attempt %d", trial.number, shown(config), ticket.seed, ticket.attempt
         )
-        reporter = Reporter(self.engine, ticket.lease, self.assignment.lease_seconds, self.departure, lost)
-        started = time.monotonic()
-        result = self.run(config, ticket, reporter)
-        reporter.reraise()
+        result, seconds = self.train_from_newest(config, ticket, holding)
         if result.outcome is Outcome.STOPPED:
             patiently(lambda: tickets.give_back(self.engine, ticket.lease))
             return False
-        self.conclude(ticket, trial, result, time.monotonic() - started)
+        self.conclude(ticket, trial, result, seconds)
         return True
 
     # --- the trial ---
@@ -208,8 +207,7 @@ class Trainer:
             return trial, None
         told = self.optuna_study._storage.get_trial(ticket.trial_id)
         if told.state.is_finished():
-            curve = patiently(lambda: curves.read_curve(self.engine, ticket.id))
-            return None, ending_already_told(told, len(curve))
+            return None, ending_already_told(told, len(self.curve(ticket)))
         return adopt(self.optuna_study, ticket.trial_id), None
 
     def disown(self, trial: Trial) -> None:
@@ -225,8 +223,48 @@ class Trainer:
         patiently(lambda: tickets.set_params(self.engine, ticket.lease, shown_arguments))
         return config
 
-    def run(self, config: OptimizerConfig, ticket: Ticket, reporter: "Reporter") -> TrialResult:
-        return run_trial(
+    # --- the training ---
+
+    def train_from_newest(
+        self, config: OptimizerConfig, ticket: Ticket, holding: Holding
+    ) -> tuple[TrialResult, float]:
+        """Train from the newest state that can be restored, or from the start; the result has the whole curve."""
+        for start in self.starts(ticket):
+            try:
+                return self.train_from(start, config, ticket, holding)
+            except SnapshotError as error:  # raised before any training
+                log.warning("the checkpoint cannot be restored, trying the one before: %s", error)
+        return self.train_from(None, config, ticket, holding)
+
+    def starts(self, ticket: Ticket) -> Iterator[Checkpoint]:
+        """What an earlier attempt left, newest first."""
+        if ticket.trial_id is None:  # nobody has trained it
+            return
+        kept = unsent.take(self.engine, self.unsent_folder, ticket.id)
+        if kept is not None:
+            self.send(ticket, kept.rows, kept.checkpoint)
+            tickets.forgive_attempt(self.engine, ticket.lease)
+            unsent.forget(self.unsent_folder, ticket.id)
+        yield from checkpoints.whole_checkpoints(self.engine, ticket.id)
+
+    def train_from(
+        self, start: Checkpoint | None, config: OptimizerConfig, ticket: Ticket, holding: Holding
+    ) -> tuple[TrialResult, float]:
+        earlier: Sequence[Epoch] = ()
+        if ticket.trial_id is not None:
+            epoch = start.epoch if start else 0
+            patiently(lambda: tickets.restart_after(self.engine, ticket.lease, epoch))
+            earlier = self.curve(ticket)
+            log.info("it goes on after epoch %d", epoch)
+        reporter = Reporter(
+            Writer(lambda rows, checkpoint: self.send(ticket, rows, checkpoint)),
+            self.spec.epochs,
+            self.departure,
+            holding,
+            keep=lambda state: self.keep(ticket, state),
+            seconds_before=start.seconds if start else 0.0,
+        )
+        result = run_trial(
             self.problem,
             Configuration(config),
             ticket.seed,
@@ -234,14 +272,36 @@ class Trainer:
             programs=self.programs,
             batch_ends=(self.spec.epochs,),
             on_epochs=reporter,
+            start=start.snapshot if start else None,
         )
+        seconds = reporter.seconds
+        reporter.close()
+        return dataclasses.replace(result, curve=(*earlier, *result.curve)), seconds
+
+    def send(self, ticket: Ticket, rows: Sequence[EpochRow], checkpoint: Checkpoint | None) -> Orders:
+        folder = checkpoints.folder_for(self.study, self.assignment.database.home)
+        placed = None if checkpoint is None else checkpoints.place(checkpoint, ticket.lease, folder)
+        lease_seconds = self.assignment.lease_seconds
+        return patiently(lambda: curves.write_epochs(self.engine, ticket.lease, rows, lease_seconds, placed))
+
+    def keep(self, ticket: Ticket, state: Unsent) -> None:
+        file = unsent.keep(self.unsent_folder, ticket.id, state)
+        log.warning("kept on this machine, to go on from: %s", file)
+
+    @property
+    def unsent_folder(self) -> Path:
+        return unsent.folder_of(self.study, self.assignment.database.home)
+
+    def curve(self, ticket: Ticket) -> Sequence[Epoch]:
+        rows = patiently(lambda: curves.read_curve(self.engine, ticket.id))
+        return tuple(Epoch(row.epoch, row.metrics, row.ts_ms) for row in rows)
 
     # --- the end ---
 
     def give_up(self, ticket: Ticket, trial: Trial) -> bool:
-        curve = patiently(lambda: curves.read_curve(self.engine, ticket.id))
-        message = f"its process died {ticket.max_attempts} times (killed, out of memory or crashed); see the worker logs"
-        ending = Ending("failed", len(curve), message=message)
+        cause = ticket.cause or "its worker fell silent (killed, out of memory, or its machine lost)"
+        message = f"lost {ticket.max_attempts} times; the last time: {cause}; see the worker logs"
+        ending = Ending("failed", len(self.curve(ticket)), message=message)
         self.finish(ticket, ending, tell=lambda: tell_ending(trial, ending, None))
         return True
 
@@ -290,43 +350,6 @@ def shown(config: OptimizerConfig) -> str:
         for name, value in config.arguments.items()
     )
     return f"{config.optimizer}({arguments})"
-
-
-# --- epochs -------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Reporter:
-    """What the trainer calls about once a second: writes the epochs and brings back the study's orders.
-
-    Whatever goes wrong here ends the trial as stopped and is raised again afterwards, so that no trainer
-    can take it for a failure of the user's code.
-    """
-
-    engine: Engine
-    lease: Lease
-    lease_seconds: float
-    departure: Departure
-    lost: threading.Event
-    error: Exception | None = None
-
-    def __call__(self, epochs: Sequence[Epoch], snapshot: Callable[[], bytes]) -> Stop | None:
-        rows = [curves.EpochRow(epoch.number, epoch.ended_ms, epoch.metrics) for epoch in epochs]
-        try:
-            orders = self.write(rows)
-        except Exception as error:  # noqa: BLE001  raised again by reraise()
-            self.error = error
-            return Stop("its epochs could not be written")
-        if self.lost.is_set() or orders.leave or self.departure.wanted:
-            return Stop("told to leave")
-        return None
-
-    def write(self, rows: Sequence[curves.EpochRow]) -> Orders:
-        return patiently(lambda: curves.write_epochs(self.engine, self.lease, rows, self.lease_seconds))
-
-    def reraise(self) -> None:
-        if self.error is not None:
-            raise self.error
 
 
 def patiently(call: Callable[[], Answer]) -> Answer:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine, text
 
+from optselect.storage import checkpoints
+from optselect.storage.checkpoints import PlacedCheckpoint
 from optselect.storage.jsonb import numbers, storable
 from optselect.storage.tickets import LEASE_SECONDS, Lease, Orders, demand_row, fence_values
 
@@ -41,14 +43,24 @@ WRITE_EPOCHS = text("""
 
 
 def write_epochs(
-    engine: Engine, lease: Lease, epochs: Sequence[EpochRow], lease_seconds: float = LEASE_SECONDS
+    engine: Engine,
+    lease: Lease,
+    epochs: Sequence[EpochRow],
+    lease_seconds: float = LEASE_SECONDS,
+    checkpoint: PlacedCheckpoint | None = None,
 ) -> Orders:
-    """Store a batch of epochs and renew the lease; the answer says what the study wants. Raises LeaseLost."""
+    """Store a batch of epochs, and the checkpoint at its end if there is one, and renew the lease.
+
+    Both or neither are stored: a checkpoint always has its curve. The answer says what the study wants.
+    Raises LeaseLost.
+    """
     rows = [{"epoch": e.epoch, "ts_ms": e.ts_ms, "metrics": storable(e.metrics)} for e in epochs]
     values = fence_values(lease) | {"rows": json.dumps(rows), "lease_seconds": lease_seconds}
     values["last"] = max((e.epoch for e in epochs), default=0)
     with engine.begin() as connection:
         state, stop = demand_row(connection.execute(WRITE_EPOCHS, values).first(), lease)
+        outdated = [] if checkpoint is None else checkpoints.put(connection, lease, checkpoint)
+    checkpoints.remove_files(outdated)
     return Orders(state, stop)
 
 

@@ -103,6 +103,14 @@ ENDED = """
      WHERE name = %s AND phase = 'quota' AND t.state = 'done'"""
 
 
+def holds(here: Shell, statement: str, *values: object) -> bool:
+    """Whether a statement counts anything; False while there is no server or no table yet."""
+    try:
+        return bool(query(here, statement, *values)[0][0])
+    except (Unreachable, psycopg2.errors.UndefinedTable, psycopg2.errors.InvalidSchemaName):
+        return False
+
+
 def query(here: Shell, statement: str, *values: object) -> list[tuple[Any, ...]]:
     """Ask the home's own server, as psql would; raises Unreachable while it does not run."""
     server = embedded.attach(here.home)

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from optselect.storage.database import make_engine, open_database
+from optselect.storage.initialise import REVISION
 from tests.acceptance.commands import shell
 from tests.acceptance.forked import Forks
 from tests.homes import throw_away_home
@@ -20,7 +21,7 @@ def test_a_database_goes_from_its_first_status_to_a_restored_backup(tmp_path: Pa
         upgraded = one.run("db", "upgrade")
         assert upgraded.returncode == 0, upgraded.stderr
         assert {"revision", "optuna", "mlflow"} <= set(upgraded.stdout.split())
-        assert forked.json(one, "db", "status")["versions"]["revision"] == "0001"
+        assert forked.json(one, "db", "status")["versions"]["revision"] == REVISION
 
         store_study(make_engine(open_database(None, first, os.environ)), name="mine")
         saved = forked.run(one, "db", "backup", "saved.tar")

@@ -32,7 +32,7 @@ def study() -> optuna.Study:
 
 def ticket(number: int = 1, optimizer: str = "Adam", phase: str = "quota") -> Ticket:
     return Ticket(
-        number, number, uuid.uuid4(), 1, 3, phase, optimizer, 7, {"optimizer": optimizer}, None, None
+        number, number, uuid.uuid4(), 1, 3, phase, optimizer, 7, {"optimizer": optimizer}, None, None, None
     )
 
 
