@@ -8,7 +8,6 @@ import pytest
 
 from tests.homes import prepare_cluster
 
-
 SLOW_FIRST = ("acceptance/test_launch.py", "acceptance/test_kills.py", "acceptance/", "trials/", "service/")
 
 
