@@ -180,9 +180,9 @@ def level(seeds: int) -> float:
 
 
 def outcome_of(comparisons: Iterable[Comparison], barred: bool) -> Outcome:
-    """All beaten: a winner. Nothing that more seeds would settle: a tie."""
+    """All beaten, or nobody else left: a winner. Nothing that more seeds would settle: a tie."""
     found = list(comparisons)
-    if barred or not found:
+    if barred:
         return "not_enough_evidence"
     if all(comparison.relation == "beaten" for comparison in found):
         return "winner"

@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +21,8 @@ from optuna.trial import Trial
 from optselect.search.departure import Departure, kept_lease
 from optselect.search.describing import stored_description
 from optselect.search.exit_codes import WorkerExit
+from optselect.search.phases import next_step
+from optselect.search.pruner import FEWEST_TRIALS_TO_CUT, promoted, rungs
 from optselect.search.space import suggest_optimizer
 from optselect.search.spec import StudySpec
 from optselect.search.study import (
@@ -32,10 +34,12 @@ from optselect.search.study import (
     load_optuna_study,
     tell_ending,
     tell_orphans,
+    tell_pruned,
 )
 from optselect.storage import curves, tickets, workers
-from optselect.storage.database import Database, Engine, again
+from optselect.storage.database import Connection, Database, Engine, again
 from optselect.storage.errors import LeaseLost
+from optselect.storage.phases import plan_next
 from optselect.storage.studies import StoredStudy, study_state
 from optselect.storage.tickets import Ending, Lease, Orders, Ticket
 from optselect.trials.configuration import BASELINE, Configuration, OptimizerConfig
@@ -181,14 +185,17 @@ class Trainer:
         log.info(
             "trial %d: %s, seed %d, attempt %d", trial.number, shown(config), ticket.seed, ticket.attempt
         )
+        rungs = self.rungs_of(ticket)
         reporter = Reporter(self.engine, ticket.lease, self.assignment.lease_seconds, self.departure, lost)
+        reporter.cut = lambda epoch: self.why_cut(replace(ticket, optimizer=config.optimizer), epoch, rungs)
         started = time.monotonic()
         result = self.run(config, ticket, reporter)
         reporter.reraise()
-        if result.outcome is Outcome.STOPPED:
+        cut_because = reporter.cut_because if result.outcome is Outcome.STOPPED else ""
+        if result.outcome is Outcome.STOPPED and not cut_because:
             patiently(lambda: tickets.give_back(self.engine, ticket.lease))
             return False
-        self.conclude(ticket, trial, result, time.monotonic() - started)
+        self.conclude(ticket, trial, result, time.monotonic() - started, cut_because)
         return True
 
     # --- the trial ---
@@ -219,10 +226,10 @@ class Trainer:
     def suggest(self, ticket: Ticket, trial: Trial) -> OptimizerConfig:
         problem = stored_description(self.study)
         steps = None if problem.steps_per_epoch is None else problem.steps_per_epoch * self.spec.epochs
-        config = suggest_optimizer(trial, self.spec.space, steps)
+        config = given_or_suggested(ticket, trial, self.spec, steps)
         shown_arguments = problem.baseline.arguments if config.optimizer == BASELINE else config.arguments
         trial.set_user_attr("optimizer_arguments", dict(shown_arguments))
-        patiently(lambda: tickets.set_params(self.engine, ticket.lease, shown_arguments))
+        patiently(lambda: tickets.set_params(self.engine, ticket.lease, config.optimizer, shown_arguments))
         return config
 
     def run(self, config: OptimizerConfig, ticket: Ticket, reporter: "Reporter") -> TrialResult:
@@ -232,9 +239,28 @@ class Trainer:
             ticket.seed,
             epochs=self.spec.epochs,
             programs=self.programs,
-            batch_ends=(self.spec.epochs,),
+            batch_ends=(*self.rungs_of(ticket), self.spec.epochs),
             on_epochs=reporter,
+            test=ticket.phase == "final",
         )
+
+    def rungs_of(self, ticket: Ticket) -> tuple[int, ...]:
+        """Where the trial may be cut: an evaluation never is, nor where each optimizer has a few trials only."""
+        each = self.study.budget // len(self.spec.optimizers)
+        few = each < FEWEST_TRIALS_TO_CUT or ticket.phase not in tickets.SEARCH_PHASES
+        return () if few else rungs(self.spec.epochs)
+
+    def why_cut(self, ticket: Ticket, epoch: Epoch, at: Sequence[int]) -> str:
+        """Why a trial ends at this epoch, or nothing."""
+        if epoch.number not in at:
+            return ""
+        metric = self.spec.objective
+        others = patiently(lambda: curves.values_at(self.engine, ticket, self.study.id, epoch.number, metric))
+        value, sign = epoch.metrics.get(metric, math.nan), 1.0 if self.spec.direction == "minimize" else -1.0
+        if promoted(sign * value, [sign * other for other in others]):
+            return ""
+        trials = f"{len(others) + 1} trials of {ticket.optimizer}"
+        return f"{metric} {value:.4g} at epoch {epoch.number} was not among the best third of {trials} there"
 
     # --- the end ---
 
@@ -245,8 +271,16 @@ class Trainer:
         self.finish(ticket, ending, tell=lambda: tell_ending(trial, ending, None))
         return True
 
-    def conclude(self, ticket: Ticket, trial: Trial, result: TrialResult, seconds: float) -> None:
+    def conclude(
+        self, ticket: Ticket, trial: Trial, result: TrialResult, seconds: float, cut_because: str
+    ) -> None:
         ending = ending_of(result, self.spec.objective, self.spec.direction, seconds)
+        if cut_because:
+            ending = replace(ending, outcome="pruned", message=cut_because)
+            reached = result.curve[-1].metrics.get(self.spec.objective, math.nan)
+            self.finish(ticket, ending, tell=lambda: tell_pruned(trial, ending, reached))
+            log.info("trial %d: pruned, %s", trial.number, cut_because)
+            return
         exploded = None
         if ending.outcome == "diverged":
             objective, direction = self.spec.objective, self.spec.direction
@@ -257,10 +291,25 @@ class Trainer:
 
     def finish(self, ticket: Ticket, ending: Ending, tell: Callable[[], None]) -> None:
         def whole() -> None:
-            with tickets.finishing(self.engine, ticket.lease, ending):
+            with tickets.finishing(self.engine, ticket.lease, ending, self.plan):
                 tell()
 
         patiently(whole)
+
+    def plan(self, connection: Connection, study_id: int) -> None:
+        """Make the next phase's tickets where this was the last one of a phase."""
+        plan_next(connection, study_id, lambda progress: next_step(self.spec, progress))
+
+
+def given_or_suggested(
+    ticket: Ticket, trial: Trial, spec: StudySpec, total_steps: int | None
+) -> OptimizerConfig:
+    """The configuration that the plan gave, else what Optuna suggests."""
+    if ticket.arguments is None:
+        return suggest_optimizer(trial, spec.space, total_steps, jointly=spec.goal == "best-config")
+    if spec.goal == "verdict":  # for whoever reads Optuna's tables; a joint study has no such choice
+        trial.suggest_categorical("optimizer", (*spec.space, BASELINE))
+    return OptimizerConfig(ticket.optimizer, ticket.arguments)
 
 
 def ending_of(result: TrialResult, objective: str, direction: str, seconds: float) -> Ending:
@@ -309,17 +358,21 @@ class Reporter:
     departure: Departure
     lost: threading.Event
     error: Exception | None = None
+    cut: Callable[[Epoch], str] = field(default=lambda _epoch: "")
+    cut_because: str = ""
 
     def __call__(self, epochs: Sequence[Epoch], snapshot: Callable[[], bytes]) -> Stop | None:
         rows = [curves.EpochRow(epoch.number, epoch.ended_ms, epoch.metrics) for epoch in epochs]
         try:
             orders = self.write(rows)
+            self.cut_because = self.cut(epochs[-1]) if epochs else ""
         except Exception as error:  # noqa: BLE001  raised again by reraise()
             self.error = error
             return Stop("its epochs could not be written")
         if self.lost.is_set() or orders.leave or self.departure.wanted:
+            self.cut_because = ""
             return Stop("told to leave")
-        return None
+        return Stop(self.cut_because) if self.cut_because else None
 
     def write(self, rows: Sequence[curves.EpochRow]) -> Orders:
         return patiently(lambda: curves.write_epochs(self.engine, self.lease, rows, self.lease_seconds))

@@ -10,7 +10,7 @@ from sqlalchemy.engine import make_url
 from tests.acceptance.commands import Shell, await_that, ended_trials
 from tests.trials.debian_data import needs_fashion
 
-SMALL = ("--optimizers", "sgd", "--trials", "1", "--epochs", "1", "--workers", "1")
+SMALL = ("--optimizers", "sgd", "--trials", "1", "--epochs", "1", "--workers", "1", "--seeds", "0")
 
 PROBLEM = '''
 """A problem whose own modules bear the names of optselect's folders."""

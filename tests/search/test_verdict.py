@@ -116,3 +116,7 @@ def test_a_new_leader_meets_those_who_were_settled_beside_the_old_one() -> None:
     )
     assert judgement.leader == "B"
     assert (judgement.comparisons["C"].seeds, judgement.comparisons["C"].relation) == (5, "beaten")
+
+
+def test_whoever_is_left_alone_has_won() -> None:
+    assert judge([contender("A", [1.0, 1.1, 1.2, 1.0, 1.1])]).outcome == "winner"
