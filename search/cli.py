@@ -228,6 +228,14 @@ def launch(
     ] = None,
     storage: Storage = None,
     tracking: Tracking = None,
+    checkpoints: Annotated[
+        str | None,
+        typer.Option(
+            help="Where checkpoints above 4 MB go: a folder that all machines share, or an address of fsspec such as "
+            "s3://bucket/folder; default: OPTSELECT_HOME of each machine. Smaller ones are in the database.",
+            show_default=False,
+        ),
+    ] = None,
     detach: Detach = False,
     in_process: Annotated[
         bool,
@@ -256,10 +264,11 @@ def launch(
         workers=workers,
         storage=storage,
         tracking=tracking,
+        checkpoints=checkpoints,
         detach=detach,
     )
     asked = merged(flags, spec)
-    place = surroundings(asked.flags.storage, asked.flags.tracking, as_json)
+    place = surroundings(asked.flags.storage, asked.flags.tracking, as_json, asked.flags.checkpoints)
     staff = Staff(asked.flags.workers, asked.flags.detach, in_process)
     return launch_study(asked.request, asked.flags.name, place, staff)
 
@@ -455,12 +464,14 @@ def db_restore(file: Annotated[Path, typer.Argument(show_default=False)], storag
 # --- shared -------------------------------------------------------------------------------------------
 
 
-def surroundings(storage: str | None, tracking: str | None, as_json: bool) -> "Surroundings":
+def surroundings(
+    storage: str | None, tracking: str | None, as_json: bool, checkpoints: str | None = None
+) -> "Surroundings":
     from optselect.search.launching import Surroundings
     from optselect.storage.database import default_home
 
     own_tracking = tracking or os.environ.get("MLFLOW_TRACKING_URI") or None
-    return Surroundings(storage, default_home(os.environ), own_tracking, as_json)
+    return Surroundings(storage, default_home(os.environ), own_tracking, as_json, checkpoints)
 
 
 @app.callback(invoke_without_command=True)

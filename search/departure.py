@@ -9,12 +9,13 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from types import FrameType
 
 from optselect.search.exit_codes import WorkerExit
 from optselect.storage import tickets
 from optselect.storage.database import Engine, transient
-from optselect.storage.tickets import Lease
+from optselect.storage.tickets import Lease, Orders
 
 log = logging.getLogger(__name__)
 
@@ -22,19 +23,28 @@ DRAIN_SECONDS = 20.0
 """After SIGTERM an epoch may end within this time; then the ticket goes back without it."""
 
 
+@dataclass
+class Holding:
+    """What the beat of a lease learned while a trial runs."""
+
+    lost: bool = False  # the ticket belongs to another worker
+    orders: Orders | None = None  # as of the last beat
+
+
 @contextlib.contextmanager
-def kept_lease(renew: Callable[[], bool], seconds: float) -> Iterator[threading.Event]:
-    """Renew a lease in the background while the block runs; the event tells that it was lost.
+def kept_lease(renew: Callable[[], Orders | None], seconds: float) -> Iterator[Holding]:
+    """Renew a lease in the background while the block runs.
 
     A thread, not a call between epochs: compiling a model can outlast a lease. One failed beat is no loss.
     """
-    ended, lost = threading.Event(), threading.Event()
+    ended, holding = threading.Event(), Holding()
 
     def beat() -> None:
         while not ended.wait(seconds):
             try:
-                if not renew():
-                    lost.set()
+                holding.orders = renew()
+                if holding.orders is None:
+                    holding.lost = True
                     return
             except Exception as error:
                 if not transient(error):
@@ -45,7 +55,7 @@ def kept_lease(renew: Callable[[], bool], seconds: float) -> Iterator[threading.
     thread = threading.Thread(target=beat, name="lease", daemon=True)
     thread.start()
     try:
-        yield lost
+        yield holding
     finally:  # the beat goes on until the trial's last write is done
         ended.set()
         thread.join()

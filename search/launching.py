@@ -29,6 +29,7 @@ from optselect.search.supervising import (
 )
 from optselect.search.tables import NO_VERDICT, next_commands, summary
 from optselect.storage import overview, studies
+from optselect.storage.checkpoint_files import check_place
 from optselect.storage.database import (
     Connection,
     Database,
@@ -54,10 +55,13 @@ class Surroundings:
     home: Path
     tracking: str | None = None
     as_json: bool = False
+    checkpoints: str | None = None
 
     def __post_init__(self) -> None:
         if self.tracking is not None:
             check_tracking(self.tracking)
+        if self.checkpoints is not None:
+            check_place(self.checkpoints)
 
     def open(self) -> Database:
         """The database, ready to use."""
@@ -176,11 +180,11 @@ def find_or_create(
         return stored
     for warning in description.warnings:
         print(f"note: {warning}", file=sys.stderr)
-    return create(new_study(name, spec, description, bundle, place.tracking), spec, database, engine)
+    return create(new_study(name, spec, description, bundle, place), spec, database, engine)
 
 
 def new_study(
-    name: str, spec: StudySpec, problem: ProblemDescription, bundle: dict[str, str], tracking: str | None
+    name: str, spec: StudySpec, problem: ProblemDescription, bundle: dict[str, str], place: Surroundings
 ) -> NewStudy:
     return NewStudy(
         name=name,
@@ -193,7 +197,8 @@ def new_study(
         versions=dict(problem.versions),
         objective=spec.objective,
         direction=spec.direction,
-        tracking_uri=tracking,
+        tracking_uri=place.tracking,
+        checkpoints=None if place.checkpoints is None else check_place(place.checkpoints),
     )
 
 

@@ -5,7 +5,11 @@ epoch_log; Optuna's SuccessiveHalvingPruner, which asks six statements each time
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from optselect.search.reporting import Reporter
+from optselect.trials.outcome import Epoch, Stop
 
 ETA = 3
 """Of three trials that meet at a rung, one goes on."""
@@ -41,3 +45,19 @@ def promoted(cost: float, others: Sequence[float]) -> bool:
     """
     ranked = sorted([*(other for other in others if not math.isnan(other)), cost])
     return not math.isnan(cost) and cost <= ranked[max(len(ranked) // ETA, 1) - 1]
+
+
+@dataclass
+class Halving:
+    """What the trainer calls in place of the reporter: reports, then ends the trial where a rung says so."""
+
+    report: Reporter
+    at: Sequence[int]  # the rungs
+    why_cut: Callable[[Epoch], str]
+    because: str = ""
+
+    def __call__(self, epochs: Sequence[Epoch], snapshot: Callable[[], bytes]) -> Stop | None:
+        stop = self.report(epochs, snapshot)
+        if stop is None and epochs and epochs[-1].number in self.at:
+            self.because = self.why_cut(epochs[-1])
+        return stop or (Stop(self.because) if self.because else None)

@@ -31,6 +31,7 @@ class Flags:
     workers: int | None = None
     storage: str | None = None
     tracking: str | None = None
+    checkpoints: str | None = None
     detach: bool = False
 
 

@@ -90,6 +90,7 @@ class SpecFile(BaseModel):
     workers: Annotated[int, Field(ge=0)] | None = None
     storage: str | None = None
     tracking: str | None = None
+    checkpoints: str | None = None
     detach: bool | None = None
     space: dict[str, dict[str, Any]] = {}
 

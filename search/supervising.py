@@ -16,6 +16,7 @@ import psutil
 from optselect.search.errors import InvalidInput
 from optselect.search.executors.local import (
     Supervisor,
+    cause_of_death,
     visible_gpus,
     worker_command,
     worker_slots,
@@ -87,7 +88,9 @@ def supervise(
             command=worker_command(study.name, extra),
             environment=child_environment(database, os.environ, folder),
             slots=worker_slots(count, visible_gpus(os.environ), log_folder(database, study)),
-            on_death=lambda: workers.bury_dead_neighbours(engine, study.id),
+            on_death=lambda pid, code: workers.bury_dead_neighbours(
+                engine, study.id, {pid: cause_of_death(code)}
+            ),
         )
         flusher = Flusher(engine, study, lambda: find_tracking(database, study, tracking))
         interrupted = watch(team, refresh, lambda: again(lambda: overview.list_trials(engine, study.id)))

@@ -4,25 +4,25 @@ All state lives in Postgres: the process may die at any line and loses nothing b
 write. Importing this file imports TensorFlow; joining.py has checked everything else by then.
 """
 
+import dataclasses
 import logging
 import math
 import os
-import threading
-import time
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 import optuna
 from optuna.trial import Trial
 
-from optselect.search.departure import Departure, kept_lease
+from optselect.search.departure import Departure, Holding, kept_lease
 from optselect.search.describing import stored_description
 from optselect.search.exit_codes import WorkerExit
 from optselect.search.phases import next_step
-from optselect.search.pruner import FEWEST_TRIALS_TO_CUT, promoted, rungs
+from optselect.search.pruner import FEWEST_TRIALS_TO_CUT, Halving, promoted, rungs
+from optselect.search.reporting import Reporter, Writer
 from optselect.search.space import suggest_optimizer
 from optselect.search.spec import StudySpec
 from optselect.search.study import (
@@ -36,15 +36,20 @@ from optselect.search.study import (
     tell_orphans,
     tell_pruned,
 )
-from optselect.storage import curves, tickets, workers
+from optselect.storage import checkpoints, curves, tickets, unsent, workers
+from optselect.storage.checkpoints import Checkpoint
+from optselect.storage.curves import EpochRow
 from optselect.storage.database import Connection, Database, Engine, again
 from optselect.storage.errors import LeaseLost
 from optselect.storage.phases import plan_next
 from optselect.storage.studies import StoredStudy, study_state
-from optselect.storage.tickets import Ending, Lease, Orders, Ticket
+from optselect.storage.tickets import Ending, Orders, Ticket
+from optselect.storage.unsent import Unsent
 from optselect.trials.configuration import BASELINE, Configuration, OptimizerConfig
-from optselect.trials.outcome import Epoch, Outcome, Stop, TrialResult
+from optselect.trials.errors import SnapshotError
+from optselect.trials.outcome import Epoch, Outcome, TrialResult
 from optselect.trials.problem import Problem, load_problem
+from optselect.trials.programs import Programs
 from optselect.trials.trainer import run_trial
 
 log = logging.getLogger(__name__)
@@ -90,6 +95,15 @@ def visible_device() -> str:
     return f"GPU {device}" if device else "CPU"
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What came of one training, over all attempts."""
+
+    result: TrialResult
+    seconds: float
+    cut_because: str  # where its pruner ended it
+
+
 # --- the loop -----------------------------------------------------------------------------------------
 
 
@@ -103,9 +117,7 @@ class Trainer:
     optuna_study: optuna.Study
     departure: Departure
     worker_id: uuid.UUID = field(default_factory=uuid.uuid4)
-    programs: dict[object, object] = field(
-        default_factory=dict
-    )  # of the trainer; it alone knows what they are
+    programs: Programs = field(default_factory=Programs)
 
     @classmethod
     def prepare(cls, assignment: Assignment, departure: Departure) -> "Trainer":
@@ -165,14 +177,14 @@ class Trainer:
             lambda: tickets.renew_lease(self.engine, ticket.lease, self.assignment.lease_seconds),
             self.assignment.lease_seconds / 6,
         )
-        with beat as lost, self.departure.giving_back(self.engine, ticket.lease):
+        with beat as holding, self.departure.giving_back(self.engine, ticket.lease):
             try:
-                return self.train_claimed(ticket, lost)
+                return self.train_claimed(ticket, holding)
             except LeaseLost as error:
                 log.warning("%s", error)
                 return False
 
-    def train_claimed(self, ticket: Ticket, lost: threading.Event) -> bool:
+    def train_claimed(self, ticket: Ticket, holding: Holding) -> bool:
         trial, ended = self.trial_of(ticket)
         if ended is not None:
             self.finish(ticket, ended, tell=lambda: None)
@@ -181,21 +193,14 @@ class Trainer:
         if ticket.attempts_exhausted:
             return self.give_up(ticket, trial)
         config = self.suggest(ticket, trial)
-        patiently(lambda: tickets.restart_after(self.engine, ticket.lease, 0))
         log.info(
             "trial %d: %s, seed %d, attempt %d", trial.number, shown(config), ticket.seed, ticket.attempt
         )
-        rungs = self.rungs_of(ticket)
-        reporter = Reporter(self.engine, ticket.lease, self.assignment.lease_seconds, self.departure, lost)
-        reporter.cut = lambda epoch: self.why_cut(replace(ticket, optimizer=config.optimizer), epoch, rungs)
-        started = time.monotonic()
-        result = self.run(config, ticket, reporter)
-        reporter.reraise()
-        cut_because = reporter.cut_because if result.outcome is Outcome.STOPPED else ""
-        if result.outcome is Outcome.STOPPED and not cut_because:
+        trained = self.train_from_newest(config, ticket, holding)
+        if trained.result.outcome is Outcome.STOPPED and not trained.cut_because:
             patiently(lambda: tickets.give_back(self.engine, ticket.lease))
             return False
-        self.conclude(ticket, trial, result, time.monotonic() - started, cut_because)
+        self.conclude(ticket, trial, trained)
         return True
 
     # --- the trial ---
@@ -215,8 +220,7 @@ class Trainer:
             return trial, None
         told = self.optuna_study._storage.get_trial(ticket.trial_id)
         if told.state.is_finished():
-            curve = patiently(lambda: curves.read_curve(self.engine, ticket.id))
-            return None, ending_already_told(told, len(curve))
+            return None, ending_already_told(told, len(self.curve(ticket)))
         return adopt(self.optuna_study, ticket.trial_id), None
 
     def disown(self, trial: Trial) -> None:
@@ -232,17 +236,81 @@ class Trainer:
         patiently(lambda: tickets.set_params(self.engine, ticket.lease, config.optimizer, shown_arguments))
         return config
 
-    def run(self, config: OptimizerConfig, ticket: Ticket, reporter: "Reporter") -> TrialResult:
-        return run_trial(
+    # --- the training ---
+
+    def train_from_newest(self, config: OptimizerConfig, ticket: Ticket, holding: Holding) -> "Trained":
+        """Train from the newest state that can be restored, or from the start; the result has the whole curve."""
+        for start in self.starts(ticket):
+            try:
+                return self.train_from(start, config, ticket, holding)
+            except SnapshotError as error:  # raised before any training
+                log.warning("the checkpoint cannot be restored, trying the one before: %s", error)
+        return self.train_from(None, config, ticket, holding)
+
+    def starts(self, ticket: Ticket) -> Iterator[Checkpoint]:
+        """What an earlier attempt left, newest first."""
+        if ticket.trial_id is None:  # nobody has trained it
+            return
+        kept = unsent.take(self.engine, self.unsent_folder, ticket.id)
+        if kept is not None:
+            self.send(ticket, kept.rows, kept.checkpoint)
+            tickets.forgive_attempt(self.engine, ticket.lease)
+            unsent.forget(self.unsent_folder, ticket.id)
+        yield from checkpoints.whole_checkpoints(self.engine, ticket.id)
+
+    def train_from(
+        self, start: Checkpoint | None, config: OptimizerConfig, ticket: Ticket, holding: Holding
+    ) -> "Trained":
+        earlier: Sequence[Epoch] = ()
+        if ticket.trial_id is not None:
+            epoch = start.epoch if start else 0
+            patiently(lambda: tickets.restart_after(self.engine, ticket.lease, epoch))
+            earlier = self.curve(ticket)
+            log.info("it goes on after epoch %d", epoch)
+        reporter = Reporter(
+            Writer(lambda rows, checkpoint: self.send(ticket, rows, checkpoint)),
+            self.spec.epochs,
+            self.departure,
+            holding,
+            keep=lambda state: self.keep(ticket, state),
+            seconds_before=start.seconds if start else 0.0,
+        )
+        at = self.rungs_of(ticket)
+        halving = Halving(reporter, at, lambda epoch: self.why_cut(ticket, config.optimizer, epoch))
+        result = run_trial(
             self.problem,
             Configuration(config),
             ticket.seed,
             epochs=self.spec.epochs,
             programs=self.programs,
-            batch_ends=(*self.rungs_of(ticket), self.spec.epochs),
-            on_epochs=reporter,
+            batch_ends=(*at, self.spec.epochs),
+            on_epochs=halving,
+            start=start.snapshot if start else None,
             test=ticket.phase == "final",
         )
+        seconds = reporter.seconds
+        reporter.close()
+        whole = dataclasses.replace(result, curve=(*earlier, *result.curve))
+        # A training that exploded at its rung is no cut one: that is the better answer.
+        return Trained(whole, seconds, halving.because if result.outcome is Outcome.STOPPED else "")
+
+    def send(self, ticket: Ticket, rows: Sequence[EpochRow], checkpoint: Checkpoint | None) -> Orders:
+        folder = checkpoints.folder_for(self.study, self.assignment.database.home)
+        placed = None if checkpoint is None else checkpoints.place(checkpoint, ticket.lease, folder)
+        lease_seconds = self.assignment.lease_seconds
+        return patiently(lambda: curves.write_epochs(self.engine, ticket.lease, rows, lease_seconds, placed))
+
+    def keep(self, ticket: Ticket, state: Unsent) -> None:
+        file = unsent.keep(self.unsent_folder, ticket.id, state)
+        log.warning("kept on this machine, to go on from: %s", file)
+
+    @property
+    def unsent_folder(self) -> Path:
+        return unsent.folder_of(self.study, self.assignment.database.home)
+
+    def curve(self, ticket: Ticket) -> Sequence[Epoch]:
+        rows = patiently(lambda: curves.read_curve(self.engine, ticket.id))
+        return tuple(Epoch(row.epoch, row.metrics, row.ts_ms) for row in rows)
 
     def rungs_of(self, ticket: Ticket) -> tuple[int, ...]:
         """Where the trial may be cut: an evaluation never is, nor where each optimizer has a few trials only."""
@@ -250,36 +318,35 @@ class Trainer:
         few = each < FEWEST_TRIALS_TO_CUT or ticket.phase not in tickets.SEARCH_PHASES
         return () if few else rungs(self.spec.epochs)
 
-    def why_cut(self, ticket: Ticket, epoch: Epoch, at: Sequence[int]) -> str:
+    def why_cut(self, ticket: Ticket, optimizer: str, epoch: Epoch) -> str:
         """Why a trial ends at this epoch, or nothing."""
-        if epoch.number not in at:
-            return ""
-        metric = self.spec.objective
-        others = patiently(lambda: curves.values_at(self.engine, ticket, self.study.id, epoch.number, metric))
+        metric, number = self.spec.objective, epoch.number
+        others = patiently(
+            lambda: curves.values_at(self.engine, self.study.id, ticket.id, optimizer, number, metric)
+        )
         value, sign = epoch.metrics.get(metric, math.nan), 1.0 if self.spec.direction == "minimize" else -1.0
         if promoted(sign * value, [sign * other for other in others]):
             return ""
-        trials = f"{len(others) + 1} trials of {ticket.optimizer}"
-        return f"{metric} {value:.4g} at epoch {epoch.number} was not among the best third of {trials} there"
+        trials = f"the {len(others) + 1} trials of {optimizer}"
+        return f"{metric} {value:.4g} at epoch {number} was not in the best third of {trials} there"
 
     # --- the end ---
 
     def give_up(self, ticket: Ticket, trial: Trial) -> bool:
-        curve = patiently(lambda: curves.read_curve(self.engine, ticket.id))
-        message = f"its process died {ticket.max_attempts} times (killed, out of memory or crashed); see the worker logs"
-        ending = Ending("failed", len(curve), message=message)
+        cause = ticket.cause or "its worker fell silent (killed, out of memory, or its machine lost)"
+        message = f"lost {ticket.max_attempts} times; the last time: {cause}; see the worker logs"
+        ending = Ending("failed", len(self.curve(ticket)), message=message)
         self.finish(ticket, ending, tell=lambda: tell_ending(trial, ending, None))
         return True
 
-    def conclude(
-        self, ticket: Ticket, trial: Trial, result: TrialResult, seconds: float, cut_because: str
-    ) -> None:
-        ending = ending_of(result, self.spec.objective, self.spec.direction, seconds)
-        if cut_because:
-            ending = replace(ending, outcome="pruned", message=cut_because)
+    def conclude(self, ticket: Ticket, trial: Trial, trained: "Trained") -> None:
+        result = trained.result
+        ending = ending_of(result, self.spec.objective, self.spec.direction, trained.seconds)
+        if trained.cut_because:
+            cut = dataclasses.replace(ending, outcome="pruned", message=trained.cut_because)
             reached = result.curve[-1].metrics.get(self.spec.objective, math.nan)
-            self.finish(ticket, ending, tell=lambda: tell_pruned(trial, ending, reached))
-            log.info("trial %d: pruned, %s", trial.number, cut_because)
+            self.finish(ticket, cut, tell=lambda: tell_pruned(trial, cut, reached))
+            log.info("trial %d: pruned, %s", trial.number, cut.message)
             return
         exploded = None
         if ending.outcome == "diverged":
@@ -339,47 +406,6 @@ def shown(config: OptimizerConfig) -> str:
         for name, value in config.arguments.items()
     )
     return f"{config.optimizer}({arguments})"
-
-
-# --- epochs -------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Reporter:
-    """What the trainer calls about once a second: writes the epochs and brings back the study's orders.
-
-    Whatever goes wrong here ends the trial as stopped and is raised again afterwards, so that no trainer
-    can take it for a failure of the user's code.
-    """
-
-    engine: Engine
-    lease: Lease
-    lease_seconds: float
-    departure: Departure
-    lost: threading.Event
-    error: Exception | None = None
-    cut: Callable[[Epoch], str] = field(default=lambda _epoch: "")
-    cut_because: str = ""
-
-    def __call__(self, epochs: Sequence[Epoch], snapshot: Callable[[], bytes]) -> Stop | None:
-        rows = [curves.EpochRow(epoch.number, epoch.ended_ms, epoch.metrics) for epoch in epochs]
-        try:
-            orders = self.write(rows)
-            self.cut_because = self.cut(epochs[-1]) if epochs else ""
-        except Exception as error:  # noqa: BLE001  raised again by reraise()
-            self.error = error
-            return Stop("its epochs could not be written")
-        if self.lost.is_set() or orders.leave or self.departure.wanted:
-            self.cut_because = ""
-            return Stop("told to leave")
-        return Stop(self.cut_because) if self.cut_because else None
-
-    def write(self, rows: Sequence[curves.EpochRow]) -> Orders:
-        return patiently(lambda: curves.write_epochs(self.engine, self.lease, rows, self.lease_seconds))
-
-    def reraise(self) -> None:
-        if self.error is not None:
-            raise self.error
 
 
 def patiently(call: Callable[[], Answer]) -> Answer:

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine, text
 
+from optselect.storage import checkpoints
+from optselect.storage.checkpoints import PlacedCheckpoint
 from optselect.storage.jsonb import numbers, storable
 from optselect.storage.tickets import (
     LEASE_SECONDS,
     SEARCH_PHASES,
     Lease,
     Orders,
-    Ticket,
     demand_row,
     fence_values,
 )
@@ -49,14 +50,24 @@ WRITE_EPOCHS = text("""
 
 
 def write_epochs(
-    engine: Engine, lease: Lease, epochs: Sequence[EpochRow], lease_seconds: float = LEASE_SECONDS
+    engine: Engine,
+    lease: Lease,
+    epochs: Sequence[EpochRow],
+    lease_seconds: float = LEASE_SECONDS,
+    checkpoint: PlacedCheckpoint | None = None,
 ) -> Orders:
-    """Store a batch of epochs and renew the lease; the answer says what the study wants. Raises LeaseLost."""
+    """Store a batch of epochs, and the checkpoint at its end if there is one, and renew the lease.
+
+    Both or neither are stored: a checkpoint always has its curve. The answer says what the study wants.
+    Raises LeaseLost.
+    """
     rows = [{"epoch": e.epoch, "ts_ms": e.ts_ms, "metrics": storable(e.metrics)} for e in epochs]
     values = fence_values(lease) | {"rows": json.dumps(rows), "lease_seconds": lease_seconds}
     values["last"] = max((e.epoch for e in epochs), default=0)
     with engine.begin() as connection:
         state, stop = demand_row(connection.execute(WRITE_EPOCHS, values).first(), lease)
+        outdated = [] if checkpoint is None else checkpoints.put(connection, lease, checkpoint)
+    checkpoints.remove_files(outdated)
     return Orders(state, stop)
 
 
@@ -76,9 +87,17 @@ AT_EPOCH = text("""
        AND t.id <> :ticket AND e.metrics ? :metric""")
 
 
-def values_at(engine: Engine, ticket: Ticket, study_id: int, epoch: int, metric: str) -> list[float]:
-    """What the other search trials of a ticket's optimizer had at an epoch."""
-    values = {"study": study_id, "optimizer": ticket.optimizer, "phases": list(SEARCH_PHASES), "epoch": epoch}
+def values_at(
+    engine: Engine, study_id: int, ticket_id: int, optimizer: str, epoch: int, metric: str
+) -> list[float]:
+    """What the other search trials of an optimizer had at an epoch."""
+    values = {
+        "study": study_id,
+        "ticket": ticket_id,
+        "optimizer": optimizer,
+        "epoch": epoch,
+        "metric": metric,
+    }
     with engine.begin() as connection:
-        found = connection.execute(AT_EPOCH, {**values, "ticket": ticket.id, "metric": metric}).scalars()
+        found = connection.execute(AT_EPOCH, {**values, "phases": list(SEARCH_PHASES)}).scalars()
         return list(numbers({str(place): value for place, value in enumerate(found)}).values())

@@ -29,6 +29,7 @@ class NewStudy:
     objective: str
     direction: str  # minimize or maximize
     tracking_uri: str | None  # None: MLflow's tables beside ours
+    checkpoints: str | None = None  # where large ones go; None: the home folder of each machine
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class StoredStudy:
     objective: str
     direction: str
     tracking_uri: str | None
+    checkpoints: str | None
     budget: int
     state: str
     decisions: Sequence[Mapping[str, Any]]  # made between phases, in order
@@ -67,13 +69,14 @@ def creating(engine: Engine) -> Iterator[Connection]:
 
 
 COLUMNS = """id, name, spec, spec_version, problem, bundle, bundle_sha256, data_hash, versions, objective,
-    direction, tracking_uri, budget, state, decisions, mlflow_experiment_id, created_at, finished_at"""
+    direction, tracking_uri, checkpoints, budget, state, decisions, mlflow_experiment_id, created_at, finished_at"""
 
 INSERT_STUDY = text(f"""
     INSERT INTO study(name, optuna_study_name, spec, spec_version, problem, bundle, bundle_sha256, data_hash,
-                      versions, objective, direction, tracking_uri, budget)
+                      versions, objective, direction, tracking_uri, checkpoints, budget)
     VALUES (:name, :name, CAST(:spec AS jsonb), :spec_version, CAST(:problem AS jsonb), CAST(:bundle AS jsonb),
-            :bundle_sha256, :data_hash, CAST(:versions AS jsonb), :objective, :direction, :tracking_uri, :budget)
+            :bundle_sha256, :data_hash, CAST(:versions AS jsonb), :objective, :direction, :tracking_uri, :checkpoints,
+            :budget)
     RETURNING {COLUMNS}""")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
+from optselect.storage.checkpoint_files import remove_folders
 from optselect.storage.errors import LeaseLost
 from optselect.storage.jsonb import storable
 
@@ -61,6 +62,7 @@ class Ticket:
     arguments: Mapping[str, Any] | None  # Keras's, where no sampler chooses
     trial_id: int | None  # set once Optuna was asked; a later claimer continues this trial
     trial_number: int | None
+    cause: str | None  # why the attempt before was lost, as far as anybody could tell
 
     @property
     def lease(self) -> Lease:
@@ -117,7 +119,7 @@ CLAIM = text("""
                   ORDER BY state = 'leased' DESC, trial_id IS NULL, ord
                   LIMIT 1 FOR UPDATE SKIP LOCKED)
     RETURNING id, ord, token, attempt, max_attempts, phase, optimizer, seed, fixed_params,
-              role, arguments, trial_id, trial_number""")
+              role, arguments, trial_id, trial_number, cause""")
 
 
 def claim_ticket(
@@ -161,17 +163,19 @@ def read_holdings(engine: Engine, study_id: int) -> Holdings:
 RENEW = text("""
     WITH fence AS (
       UPDATE ticket SET lease_until = clock_timestamp() + make_interval(secs => :lease_seconds)
-       WHERE id = :ticket AND token = :token AND state = 'leased' RETURNING worker_id),
+       WHERE id = :ticket AND token = :token AND state = 'leased' RETURNING worker_id, study_id),
     beat AS (
       UPDATE worker SET heartbeat_at = clock_timestamp() FROM fence WHERE worker.id = fence.worker_id)
-    SELECT 1 FROM fence""")
+    SELECT study.state, coalesce((SELECT stop_requested FROM worker WHERE id = fence.worker_id), false)
+      FROM fence JOIN study ON study.id = fence.study_id""")
 
 
-def renew_lease(engine: Engine, lease: Lease, lease_seconds: float = LEASE_SECONDS) -> bool:
-    """Tell whether the ticket is still ours, and keep it for another lease."""
+def renew_lease(engine: Engine, lease: Lease, lease_seconds: float = LEASE_SECONDS) -> Orders | None:
+    """Keep the ticket for another lease and hear what the study wants; None where the ticket is ours no more."""
     with engine.begin() as connection:
         values = fence_values(lease) | {"lease_seconds": lease_seconds}
-        return connection.execute(RENEW, values).first() is not None
+        row = connection.execute(RENEW, values).first()
+        return None if row is None else Orders(*row)
 
 
 BIND_TRIAL = text("""
@@ -205,8 +209,9 @@ def set_params(engine: Engine, lease: Lease, optimizer: str, params: Mapping[str
 FORGET_EPOCHS = text("""
     WITH fence AS (
       SELECT id FROM ticket WHERE id = :ticket AND token = :token AND state = 'leased' FOR UPDATE),
-    gone AS (DELETE FROM epoch_log USING fence WHERE ticket_id = fence.id AND epoch > :keep)
-    SELECT id FROM fence""")
+    gone AS (DELETE FROM epoch_log USING fence WHERE ticket_id = fence.id AND epoch > :keep),
+    later AS (DELETE FROM checkpoint USING fence WHERE ticket_id = fence.id AND epoch > :keep)
+    UPDATE ticket SET epochs = :keep FROM fence WHERE ticket.id = fence.id RETURNING ticket.id""")
 
 # MLflow cannot take points back: where it has seen any, the curve starts again in a run of its own.
 LEAVE_RUN = text("""
@@ -220,7 +225,7 @@ LEAVE_RUN = text("""
 
 
 def restart_after(engine: Engine, lease: Lease, epoch: int) -> None:
-    """Drop what an earlier attempt logged beyond the epoch from which this attempt goes on; raises LeaseLost."""
+    """Drop what an earlier attempt left beyond the epoch from which this attempt goes on; raises LeaseLost."""
     values = fence_values(lease) | {"keep": epoch}
     with engine.begin() as connection:
         demand_row(connection.execute(FORGET_EPOCHS, values).first(), lease)
@@ -238,15 +243,37 @@ def give_back(engine: Engine, lease: Lease) -> bool:
         return connection.execute(GIVE_BACK, fence_values(lease)).first() is not None
 
 
+UNCOUNT = text("""
+    UPDATE ticket SET attempt = attempt - 1
+     WHERE id = :ticket AND token = :token AND state = 'leased' AND attempt > 1 RETURNING id""")
+
+
+def forgive_attempt(engine: Engine, lease: Lease) -> None:
+    """Count this attempt as the one before: the database was away, nothing was wrong with the trial."""
+    with engine.begin() as connection:
+        connection.execute(UNCOUNT, fence_values(lease))
+
+
+EXPIRE = text("""
+    UPDATE ticket SET lease_until = clock_timestamp() - interval '1 second', cause = :cause
+     WHERE id = :ticket AND token = :token AND state = 'leased'""")
+
+
+def expire_lease(engine: Engine, lease: Lease, cause: str) -> None:
+    """Let the next worker claim the ticket at once; the attempt counts as lost, for this cause."""
+    with engine.begin() as connection:
+        connection.execute(EXPIRE, fence_values(lease) | {"cause": cause})
+
+
 EXPIRE_OF_WORKER = text("""
-    UPDATE ticket SET lease_until = clock_timestamp() - interval '1 second'
+    UPDATE ticket SET lease_until = clock_timestamp() - interval '1 second', cause = :cause
      WHERE worker_id = :worker AND state = 'leased'""")
 
 
-def expire_leases(engine: Engine, worker_id: uuid.UUID) -> int:
+def expire_leases(engine: Engine, worker_id: uuid.UUID, cause: str) -> int:
     """Free the tickets of a worker that is known to be dead, so that nobody waits for its lease."""
     with engine.begin() as connection:
-        return connection.execute(EXPIRE_OF_WORKER, {"worker": worker_id}).rowcount
+        return connection.execute(EXPIRE_OF_WORKER, {"worker": worker_id, "cause": cause}).rowcount
 
 
 # --- finishing ----------------------------------------------------------------------------------------
@@ -259,6 +286,8 @@ MARK_DONE = text("""
     UPDATE ticket SET state = 'done', outcome = :outcome, error = :message, trial_value = :value, epochs = :epochs,
            result = CAST(:result AS jsonb), finished_at = clock_timestamp()
      WHERE id = :ticket""")
+
+DROP_CHECKPOINTS = text("DELETE FROM checkpoint WHERE ticket_id = :ticket RETURNING uri")
 
 LOCK_STUDY = text("SELECT id FROM study WHERE id = :study FOR NO KEY UPDATE")
 
@@ -296,6 +325,9 @@ def finishing(
         connection.execute(LOCK_STUDY, {"study": study_id})
         connection.execute(MARK_DONE, fence_values(lease) | ending_values(ending))
         plan(connection, study_id)
+        dropped = connection.execute(DROP_CHECKPOINTS, {"ticket": lease.ticket_id}).scalars()
+        # Before the commit: after a crash in between the rows are there again and name what is to be removed.
+        remove_folders(uri for uri in dropped if uri is not None)
         connection.execute(FINISH_STUDY, {"study": study_id})
 
 

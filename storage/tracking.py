@@ -298,22 +298,26 @@ def experiment_note(engine: Engine, study: StoredStudy) -> str:
 
 # --- one batch of one run -----------------------------------------------------------------------------
 
-# A ticket that was never asked for (no trial_number) has nothing to show yet.
+# A ticket that was never asked for (no trial_number) has nothing to show yet. Of a running trial only the epochs up
+# to its last checkpoint are sent: those behind it may be trained again, and MLflow cannot take points back.
 NEXT = text("""
     SELECT o.ticket_id, o.mlflow_epoch, o.superseded, t.trial_number, t.restarts, t.mlflow_run_id, t.state, t.outcome,
            t.phase, t.optimizer, t.seed, t.attempt, t.worker_id, t.params, t.error, t.epochs, t.trial_value, t.result,
            (extract(epoch FROM t.started_at) * 1000)::bigint AS started_ms,
-           (extract(epoch FROM t.finished_at) * 1000)::bigint AS finished_ms
+           (extract(epoch FROM t.finished_at) * 1000)::bigint AS finished_ms, sure.upto
       FROM outbox o JOIN ticket t ON t.id = o.ticket_id
+     CROSS JOIN LATERAL (SELECT CASE WHEN t.state = 'done' THEN 2147483647 ELSE
+           coalesce((SELECT max(epoch) FROM checkpoint c WHERE c.ticket_id = t.id), 0) END AS upto) AS sure
      WHERE t.study_id = :study AND NOT o.finished AND o.next_try <= clock_timestamp()
        AND t.trial_number IS NOT NULL AND (t.params IS NOT NULL OR t.state = 'done')
        AND (t.state = 'done' OR t.mlflow_run_id IS NULL OR jsonb_array_length(o.superseded) > 0
-            OR EXISTS (SELECT 1 FROM epoch_log e WHERE e.ticket_id = t.id AND e.epoch > o.mlflow_epoch))
+            OR EXISTS (SELECT 1 FROM epoch_log e WHERE e.ticket_id = t.id AND e.epoch > o.mlflow_epoch
+                          AND e.epoch <= sure.upto))
      ORDER BY o.next_try, t.ord LIMIT 1 FOR UPDATE OF o SKIP LOCKED""")
 
 ROWS = text("""
     SELECT epoch, ts_ms, metrics FROM epoch_log
-     WHERE ticket_id = :ticket_id AND epoch > :mlflow_epoch ORDER BY epoch LIMIT 200""")
+     WHERE ticket_id = :ticket_id AND epoch > :mlflow_epoch AND epoch <= :upto ORDER BY epoch LIMIT 200""")
 
 SENT = text(
     "UPDATE outbox SET mlflow_epoch = :epoch, next_try = clock_timestamp() WHERE ticket_id = :ticket_id"

@@ -3,6 +3,7 @@
 import os
 import socket
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,8 +72,10 @@ NEIGHBOURS = text("""
      WHERE host = :host AND boot_id = :boot_id AND state <> 'gone' AND (study_id = :study)""")
 
 
-def bury_dead_neighbours(engine: Engine, study_id: int) -> int:
+def bury_dead_neighbours(engine: Engine, study_id: int, causes: Mapping[int, str] | None = None) -> int:
     """Free the tickets of this machine's workers whose process is gone; the rest wait for their leases.
+
+    `causes` says how processes ended, by pid, where their parent saw it.
 
     Only processes of this boot and pid namespace are judged. A process that bears a dead worker's pid but
     is none of ours counts as dead; a mistake would cost one attempt, never a result: the fence holds.
@@ -82,7 +85,8 @@ def bury_dead_neighbours(engine: Engine, study_id: int) -> int:
         rows = connection.execute(NEIGHBOURS, {**vars(place), "study": study_id}).all()
     for worker_id, pid in rows:
         if not is_worker(pid):
-            freed += tickets.expire_leases(engine, worker_id)
+            cause = (causes or {}).get(pid, "its process is gone")
+            freed += tickets.expire_leases(engine, worker_id, cause)
             sign_off(engine, worker_id)
     return freed
 

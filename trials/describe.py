@@ -29,8 +29,7 @@ from optselect.trials.errors import ProblemError
 from optselect.trials.fingerprint import FIRST_BATCH, hash_data, hash_modules
 from optselect.trials.initial_weights import build_model
 from optselect.trials.optimizers import innermost, output_layers
-from optselect.trials.problem import KERAS_BATCH_SIZE, Problem, load_problem
-from optselect.trials.trainer import validation_batch_size
+from optselect.trials.problem import Problem, load_problem
 from optselect.trials.user_code import explain
 
 
@@ -130,7 +129,7 @@ def _build(model: Any, problem: Problem) -> None:
 def _train_one_batch(model: Any, problem: Problem) -> list[str]:
     """Let fit itself name the metrics of an epoch."""
     train, validation = problem.data.train, problem.data.validation
-    size = validation_batch_size(problem) or KERAS_BATCH_SIZE
+    size = problem.validation_batch_size
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Keras minds that one step does not use the data up

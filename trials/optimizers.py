@@ -38,13 +38,21 @@ def install_optimizer(model: Any, optimizer: Any) -> None:
     may have been built already.
     """
     if optimizer is not model.optimizer:
-        model.optimizer = _scaled_like(model.optimizer, optimizer)
+        model.optimizer = scaled_like(model.optimizer, optimizer)
         _note_in_compile_config(model, optimizer)
     if not model.optimizer.built:
         # Now and not in the traced step: there ScheduleFreeAdamW would copy the weights anew at every step.
         model.optimizer.build(model.trainable_variables)
     if model.train_function is not None:  # it was traced with the optimizer of before
         model.make_train_function(force=True)
+
+
+def scaled_like(old: Any, new: Any) -> Any:
+    """Wrap the new optimizer if the old one was: compile() alone knows whether losses are scaled."""
+    scaling = keras.optimizers.LossScaleOptimizer
+    if not isinstance(old, scaling) or isinstance(new, scaling):
+        return new
+    return scaling(new, initial_scale=old.initial_scale, dynamic_growth_steps=old.dynamic_growth_steps)
 
 
 def learning_rate_of(model: Any) -> float:
@@ -104,14 +112,6 @@ def _as_keras_wants(optimizer_class: Any, name: str, value: Any) -> Any:
     if name in counts or (isinstance(default, int) and name in ("ns_steps", "warmup_steps")):
         return int(value)
     return float(value)  # numpy's float32 is no float to Keras
-
-
-def _scaled_like(old: Any, new: Any) -> Any:
-    """Wrap the new optimizer if the old one was: compile() alone knows whether losses are scaled."""
-    scaling = keras.optimizers.LossScaleOptimizer
-    if not isinstance(old, scaling) or isinstance(new, scaling):
-        return new
-    return scaling(new, initial_scale=old.initial_scale, dynamic_growth_steps=old.dynamic_growth_steps)
 
 
 def _note_in_compile_config(model: Any, optimizer: Any) -> None:

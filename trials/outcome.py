@@ -2,8 +2,11 @@
 
 import enum
 import math
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from optselect.trials.step import Step
 
 
 class Outcome(enum.Enum):
@@ -40,6 +43,7 @@ class TrialResult:
     reason: str = ""  # one sentence for the user: "loss is not finite at epoch 3"
     initial: Mapping[str, float] = field(default_factory=dict)  # the untrained model: {"val_loss": 2.3, ...}
     test: Mapping[str, float] | None = None  # {"loss": ...}, only if asked for and the trial is complete
+    step: Step | None = None  # of the ladder; None where none was reached
 
 
 ABOUT_ZERO = 1e-6  # an initial loss below this says nothing about what is large
@@ -67,3 +71,20 @@ def diverged(validation_loss: float, initial_loss: float, epoch: int, rise: floa
     if epoch < 2 or not math.isfinite(initial_loss) or abs(initial_loss) < ABOUT_ZERO:
         return False
     return validation_loss > initial_loss + rise * abs(initial_loss)
+
+
+MOST_RISE_OF_A_BATCH = 1000.0
+
+
+def batch_limit(initial_loss: float) -> float:
+    """Give the mean loss of an epoch's first batches at which a training ends at once, in float32.
+
+    The emergency brake: far beyond what diverged() allows at an epoch's end, because early batches may jump.
+
+    >>> batch_limit(2.0), batch_limit(float("nan")), batch_limit(0.0)
+    (2002.0, inf, inf)
+    """
+    if not math.isfinite(initial_loss) or abs(initial_loss) < ABOUT_ZERO:
+        return math.inf
+    limit = initial_loss + MOST_RISE_OF_A_BATCH * abs(initial_loss)
+    return struct.unpack("f", struct.pack("f", limit))[0]  # type: ignore[no-any-return]

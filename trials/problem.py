@@ -76,6 +76,13 @@ class Problem:
         return None
 
     @property
+    def is_weighted(self) -> bool:
+        """Whether training samples have weights, which give the training loss a scale of its own."""
+        train = self.data.train
+        own = not isinstance(train, Arrays) or train.sample_weight is not None
+        return own or self.fit.get("class_weight") is not None
+
+    @property
     def steps_per_epoch(self) -> int | None:
         """Batches of an epoch, None where unknown."""
         if isinstance(self.data.train, Arrays):
@@ -95,14 +102,22 @@ class Problem:
             steps=self.fit.get("steps_per_epoch"),
         )
 
-    def one_batch(self) -> Any:
-        """Give the inputs of one small batch, to build a model on."""
+    @property
+    def validation_batch_size(self) -> int:
+        """Rows of a batch of validation and test arrays, as fit would choose it."""
+        size = self.fit.get("validation_batch_size") or self.batch_size or self.fit.get("batch_size")
+        return int(size or KERAS_BATCH_SIZE)
+
+    def first_batch(self) -> Any:
+        """Give one batch of the training data as a train_step gets it."""
         train = self.data.train
         if isinstance(train, Arrays):
-            batch = next(iter(self.training_rows.batches(seed=0, first_epoch=1, last_epoch=1)))
-        else:
-            batch = next(iter(train)) if isinstance(train, tf.data.Dataset) else train[0]
-        return keras.utils.unpack_x_y_sample_weight(batch)[0]
+            return next(iter(self.training_rows.batches(seed=0, first_epoch=1, last_epoch=1)))
+        return next(iter(train)) if isinstance(train, tf.data.Dataset) else train[0]
+
+    def one_batch(self) -> Any:
+        """Give the inputs of one small batch, to build a model on."""
+        return keras.utils.unpack_x_y_sample_weight(self.first_batch())[0]
 
 
 def load_problem(path: Path, epochs: int | None = None) -> Problem:
@@ -145,6 +160,7 @@ class ModelMaker:
                 "call model.compile(optimizer=..., loss=...) before returning it"
             )
         self._check_new(model)
+        model.jit_compile = False  # XLA rounds otherwise, and is decided for a whole study
         return model
 
     def _check_new(self, model: Any) -> None:

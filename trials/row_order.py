@@ -25,20 +25,25 @@ def order_of_rows(seed: int, epoch: int, rows: int, shuffle: bool) -> np.ndarray
     return np.random.default_rng((seed, epoch)).permutation(rows).astype(np.int64)
 
 
+def read_arrays(arrays: Arrays, batch_size: int, class_weight: Any = None) -> Any:
+    """Give what fit would read: (x, y) or (x, y, sample_weight), trees of tensors, or of Keras's sparse wrappers."""
+    adapter = ArrayDataAdapter(
+        arrays.x, arrays.y, arrays.sample_weight, batch_size=batch_size, class_weight=class_weight
+    )
+    sliceable = array_slicing.convert_to_sliceable(adapter._inputs, target_backend="tensorflow")
+    return keras.tree.map_structure(_as_tensor, keras.tree.lists_to_tuples(sliceable))
+
+
 class TrainingRows:
     """The training arrays as Keras reads them, read once, and their batches epoch by epoch."""
 
     def __init__(
         self, arrays: Arrays, batch_size: int, class_weight: Any, shuffle: bool, steps: int | None
     ) -> None:
-        adapter = ArrayDataAdapter(
-            arrays.x, arrays.y, arrays.sample_weight, batch_size=batch_size, class_weight=class_weight
-        )
         self._rows, self._batch_size, self._shuffle = arrays.rows, batch_size, shuffle
         # A steps_per_epoch of the user's takes the first batches of each epoch's order.
         self.steps = min(steps or math.inf, math.ceil(arrays.rows / batch_size))
-        sliceable = array_slicing.convert_to_sliceable(adapter._inputs, target_backend="tensorflow")
-        self._tensors = keras.tree.map_structure(_as_tensor, keras.tree.lists_to_tuples(sliceable))
+        self.tensors = read_arrays(arrays, batch_size, class_weight)
 
     def batches(self, seed: int, first_epoch: int, last_epoch: int) -> Any:
         """Give one tf.data.Dataset of all batches of these epochs, self.steps for each."""
@@ -66,7 +71,7 @@ class TrainingRows:
                 return None  # tells traverse to go on into the structure
             return tensor if tensor is None else tf.gather(tensor, rows, axis=0)
 
-        return keras.tree.traverse(gather, self._tensors)
+        return keras.tree.traverse(gather, self.tensors)
 
 
 def _as_tensor(value: Any) -> Any:

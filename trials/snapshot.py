@@ -59,32 +59,38 @@ def restore_snapshot(model: Any, snapshot: bytes) -> None:
 
 
 def state_variables(model: Any) -> Iterator[Any]:
-    """Yield every variable that training reads: the model's, then those of its optimizer, each once."""
+    """Yield every variable that training reads: the model's, then those of its optimizers, each once."""
     seen: set[int] = set()  # by identity: `in` would compare Keras's variables element by element
-    for variable in [*model.variables, *_optimizer_variables(model.optimizer)]:
+    optimizers = [model.optimizer, *other_optimizers(model)]
+    for variable in [*model.variables, *variables_in(optimizers)]:
         if id(variable) not in seen:
             seen.add(id(variable))
             yield variable
 
 
-def _optimizer_variables(optimizer: Any) -> Iterator[Any]:
-    """Yield the tracked variables and those that Keras itself forgets: Nadam's _u_product, Adafactor's dummies."""
-    yield from optimizer.variables
-    for value in vars(optimizer).values():
-        yield from _variables_in(value)
+def other_optimizers(model: Any) -> list[Any]:
+    """Find the optimizers that a model with a train_step of its own holds beside the one it was compiled with."""
+    held = vars(model).values()
+    return [one for one in held if isinstance(one, keras.optimizers.Optimizer) and one is not model.optimizer]
 
 
-def _variables_in(value: Any) -> Iterator[Any]:
+def variables_in(value: Any) -> Iterator[Any]:
+    """Yield the variables in a value, those of an optimizer with the ones that Keras itself forgets.
+
+    Nadam's _u_product and Adafactor's dummies are not in optimizer.variables.
+    """
     if isinstance(value, keras.Variable):
         yield value
     elif isinstance(value, keras.optimizers.Optimizer):
-        yield from _optimizer_variables(value)
+        yield from value.variables
+        for held in vars(value).values():
+            yield from variables_in(held)
     elif isinstance(value, dict):
         for item in value.values():
-            yield from _variables_in(item)
+            yield from variables_in(item)
     elif isinstance(value, (list, tuple)):
         for item in value:
-            yield from _variables_in(item)
+            yield from variables_in(item)
 
 
 def _values(model: Any) -> Iterator[np.ndarray[Any, Any]]:

@@ -4,21 +4,36 @@ import math
 import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn, Protocol
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from optselect.trials.callbacks import give_back_memory, memory_of
-from optselect.trials.configuration import Configuration
-from optselect.trials.optimizers import build_optimizer, innermost, install_optimizer, learning_rate_of
-from optselect.trials.outcome import Epoch, Outcome, Stop, diverged
+from optselect.trials.configuration import Configuration, OptimizerConfig
+from optselect.trials.errors import SnapshotError
+from optselect.trials.optimizers import learning_rate_of
+from optselect.trials.outcome import Epoch, Outcome, Stop, batch_limit, diverged
 from optselect.trials.snapshot import Position, write_snapshot
 
 REPORT_SECONDS = 1.0
+ASK_SECONDS = 5.0
+"""In a long epoch on_epochs is asked so often, with no epochs, whether to go on."""
 
 OnEpochs = Callable[[Sequence[Epoch], Callable[[], bytes]], Stop | None]
+
+
+class PlacesOptimizers(Protocol):
+    """What trains: of it a watch needs the model and the change of the optimizer."""
+
+    model: Any
+
+    def place(self, config: OptimizerConfig) -> None:
+        """Put an optimizer in place, with fresh slots; the weights stay."""
+
+    def leave(self) -> None:
+        """Let the optimizer finish, as at the end of a training."""
 
 
 class RateBeforeCallbacks(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
@@ -64,22 +79,28 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
         self.curve: list[Epoch] = []
         self.outcome, self.reason = Outcome.COMPLETE, ""
         self.initial: Mapping[str, float] = {}
+        self.limit = math.inf  # of an epoch's mean loss at each batch
+        self.weights_are_finite: bool | None = None  # of the epoch that ends; None: look yourself
+        self.runner: PlacesOptimizers | None = None
         self.caller_error: BaseException | None = None  # what on_epochs raised: not the user's failure
         self.rate = RateBeforeCallbacks()
         self.users_callbacks: Sequence[Any] = ()
         self._configuration, self._epochs = configuration, epochs
         self._batch_ends, self._on_epochs = batch_ends, on_epochs
         self._position = Position(epoch=0, phase=1)
-        self._reported, self._reported_at = 0, time.monotonic()
+        self._reported = 0
+        self._reported_at = self._asked_at = time.monotonic()
+        self._is_abandoned = False  # stopped in mid-epoch
 
     @property
     def epoch(self) -> int:
         """The last trained epoch, 0 before the first."""
         return self._position.epoch
 
-    def place(self, position: Position) -> None:
-        """Begin in mid-training, or at its very start."""
-        self._position = position
+    def begin(self, position: Position, initial: Mapping[str, float], weighted: bool) -> None:
+        """Begin in mid-training, or at its very start; the losses of weighted samples have a scale of their own."""
+        self._position, self.initial = position, initial
+        self.limit = math.inf if weighted else batch_limit(initial.get("val_loss", math.nan))
         self._switch_if_due()
 
     def end(self, outcome: Outcome, reason: str) -> None:
@@ -87,6 +108,23 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
         self.outcome, self.reason = outcome, reason
         if self.model is not None:
             self.model.stop_training = True
+
+    def end_unhealthy(self, loss: float) -> None:
+        """End the trial at a batch whose loss, the mean of the epoch so far, is not finite or beyond the limit."""
+        if not math.isfinite(loss):
+            self.end(Outcome.DIVERGED, f"loss is not finite at epoch {self._position.epoch + 1}")
+        else:
+            number, untrained = self._position.epoch + 1, self.initial.get("val_loss", math.nan)
+            self.end(Outcome.DIVERGED, f"loss {loss:.4g} at epoch {number}, untrained it was {untrained:.4g}")
+
+    def is_told_to_stop(self) -> bool:
+        """Ask in the middle of a long epoch whether to go on; asks nobody more often than every five seconds."""
+        if time.monotonic() - self._asked_at < ASK_SECONDS:
+            return False
+        if (stop := self._ask((), _no_snapshot)) is not None:
+            self._is_abandoned = True
+            self.end(Outcome.STOPPED, stop.reason)
+        return self._is_abandoned
 
     def report_rest(self) -> None:
         """Report what was not reported yet; the outcome stands, so the answer is not asked for."""
@@ -98,20 +136,27 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Called by fit, after the user's callbacks have forgotten everything."""
         give_back_memory(self.users_callbacks, self._position.callbacks)
-        self._reported_at = time.monotonic()
+        self._reported_at = self._asked_at = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Called by fit; the loss is the running mean of the epoch, which stays NaN once a batch was."""
-        loss = (logs or {}).get("loss", 0.0)
-        if self.outcome is Outcome.COMPLETE and not np.isfinite(loss).all():
-            self.end(Outcome.DIVERGED, f"loss is not finite at epoch {self._position.epoch + 1}")
+        if self.outcome is not Outcome.COMPLETE:
+            return
+        loss = float(np.max((logs or {}).get("loss", 0.0)))
+        if not loss < self.limit:
+            self.end_unhealthy(loss)
+        else:
+            self.is_told_to_stop()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Called by fit, after validation."""
+        if self._is_abandoned:
+            return
         self._position = Position(epoch + 1, self._position.phase)
         self.curve.append(Epoch(epoch + 1, self._metrics(logs or {}), int(time.time() * 1000)))
         if self.outcome is Outcome.COMPLETE and (reason := self._why_diverged(self.curve[-1])):
             self.end(Outcome.DIVERGED, reason)
+        self.weights_are_finite = None
         if self.outcome is Outcome.COMPLETE and self._is_report_due() and (stop := self._report()):
             self.end(Outcome.STOPPED, stop.reason)
         if self.outcome is Outcome.COMPLETE and epoch + 1 < self._epochs:
@@ -121,6 +166,8 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
 
     def _metrics(self, logs: Mapping[str, Any]) -> dict[str, float]:
         metrics = {name: float(value) for name, value in logs.items() if np.size(value) == 1}
+        if self.outcome is not Outcome.COMPLETE:  # validation saw a training that was cut off, or nothing
+            metrics |= {name: math.nan for name in metrics if name.startswith("val_")}
         metrics["learning_rate"] = self.rate.learning_rate
         if self._configuration.switch is not None:
             metrics["optimizer_phase"] = float(self._position.phase)
@@ -134,7 +181,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
         loss, initial = epoch.metrics.get("val_loss"), self.initial.get("val_loss")
         if loss is not None and initial is not None and diverged(loss, initial, epoch.number):
             return f"val_loss {loss:.4g} at epoch {epoch.number}, untrained it was {initial:.4g}"
-        for variable in self.model.trainable_variables:
+        for variable in () if self.weights_are_finite else self.model.trainable_variables:
             if variable.dtype.startswith(("float", "bfloat")) and not _is_finite(variable):
                 return f"{variable.path} is not finite at epoch {epoch.number}"
         return ""
@@ -145,13 +192,17 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
         return is_last or number in self._batch_ends or time.monotonic() - self._reported_at >= REPORT_SECONDS
 
     def _report(self) -> Stop | None:
-        epochs = tuple(self.curve[self._reported :])
+        answer = self._ask(tuple(self.curve[self._reported :]), self._snapshot)
+        self._reported, self._reported_at = len(self.curve), self._asked_at
+        return answer
+
+    def _ask(self, epochs: Sequence[Epoch], snapshot: Callable[[], bytes]) -> Stop | None:
         try:
-            answer = self._on_epochs(epochs, self._snapshot)
+            answer = self._on_epochs(epochs, snapshot)
         except BaseException as error:
             self.caller_error = error
             raise
-        self._reported, self._reported_at = len(self.curve), time.monotonic()
+        self._asked_at = time.monotonic()
         return answer
 
     def _snapshot(self) -> bytes:
@@ -159,17 +210,19 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
         return write_snapshot(self.model, Position(self._position.epoch, self._position.phase, memory))
 
     def _switch_if_due(self) -> None:
-        """Put the second optimizer in place, in the middle of the one fit, so that callbacks live on."""
+        """Put the second optimizer in place, in the middle of the one training, so that callbacks live on."""
         switch = self._configuration.switch
         if switch is None or self._position.phase == 2 or self._position.epoch < switch.epoch:
             return
-        first = innermost(self.model.optimizer)
-        first.finalize_variable_values(
-            self.model.trainable_variables
-        )  # as the end of a fit does: averaged weights
-        install_optimizer(self.model, build_optimizer(switch.optimizer, self.model))
+        assert self.runner is not None, "set before the training begins"
+        self.runner.leave()
+        self.runner.place(switch.optimizer)
         self._position = Position(self._position.epoch, 2, self._position.callbacks)
 
 
 def _is_finite(variable: Any) -> bool:
     return bool(tf.reduce_all(tf.math.is_finite(variable.value)))
+
+
+def _no_snapshot() -> NoReturn:
+    raise SnapshotError("A snapshot can be taken at the end of an epoch only. Received: a call in mid-epoch")

@@ -90,8 +90,8 @@ class Supervisor:
     command: Sequence[str]
     environment: Mapping[str, str]
     slots: list[Slot]
-    on_death: Callable[[], object]
-    """Called after a child was killed or crashed, so that its ticket waits for no lease."""
+    on_death: Callable[[int, int], object]
+    """Called with pid and code after a child was killed or crashed, so that its ticket waits for no lease."""
     stopping: bool = False
     _kill_at: float = field(default=0.0, repr=False)
 
@@ -164,14 +164,14 @@ class Supervisor:
         code = slot.process.poll()
         if code is None:
             return
-        slot.process, slot.last_code = None, code
+        pid, slot.process, slot.last_code = slot.process.pid, None, code
         lived = time.monotonic() - slot.started
         step = after_exit(code, lived, slot.fast_crashes)
         slot.fast_crashes = slot.fast_crashes + 1 if lived < FAST_SECONDS else 0
         slot.closed = step.verdict is not Verdict.RESTART
         slot.start_at = time.monotonic() + step.pause_seconds
         if code not in (WorkerExit.DONE, WorkerExit.MISCONFIGURED, WorkerExit.RETRY, WorkerExit.INTERRUPTED):
-            self.on_death()
+            self.on_death(pid, code)
 
     def _signal(self, number: int) -> None:
         for slot in self.slots:
@@ -216,6 +216,19 @@ def visible_gpus(environment: Mapping[str, str], proc: Path = Path("/proc/driver
     if named is not None:
         return [device.strip() for device in named.split(",") if device.strip() not in ("", "-1")]
     return [str(number) for number, _ in enumerate(sorted(proc.iterdir()))] if proc.is_dir() else []
+
+
+def cause_of_death(code: int) -> str:
+    """What a process's return code says of its end, for the person who looks for the reason.
+
+    >>> cause_of_death(-9), cause_of_death(3)
+    ('its process was killed (SIGKILL: by somebody, or for memory)', 'its process ended with code 3')
+    """
+    if code == -signal.SIGKILL:
+        return "its process was killed (SIGKILL: by somebody, or for memory)"
+    if code < 0:
+        return f"its process was killed ({signal.Signals(-code).name})"
+    return f"its process ended with code {code}"
 
 
 def as_exit_code(code: int) -> int:

@@ -55,9 +55,7 @@ class Shell:
 
     def json(self, *arguments: str) -> Any:
         """What a reading command answers to --json."""
-        done = self.run(*arguments, "--json")
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        return answer(self.run(*arguments, "--json"))
 
     def command(self, arguments: tuple[str, ...]) -> list[str]:
         return [sys.executable, "-m", "optselect", *arguments]
@@ -76,6 +74,12 @@ class Shell:
             return process.environ().get("OPTSELECT_HOME") == str(self.home)
         except psutil.Error:
             return False
+
+
+def answer(done: subprocess.CompletedProcess[str]) -> Any:
+    """What a command that ended well printed as JSON."""
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def shell(home: Path, folder: Path) -> Shell:
@@ -97,6 +101,14 @@ def ended_trials(here: Shell, study: str) -> int:
 ENDED = """
     SELECT count(*) FROM optselect.ticket t JOIN optselect.study s ON s.id = study_id
      WHERE name = %s AND role = 'search' AND t.state = 'done'"""
+
+
+def holds(here: Shell, statement: str, *values: object) -> bool:
+    """Whether a statement counts anything; False while there is no server or no table yet."""
+    try:
+        return bool(query(here, statement, *values)[0][0])
+    except (Unreachable, psycopg2.errors.UndefinedTable, psycopg2.errors.InvalidSchemaName):
+        return False
 
 
 def query(here: Shell, statement: str, *values: object) -> list[tuple[Any, ...]]:

@@ -11,8 +11,8 @@ from tests.homes import throw_away_home
 
 
 @pytest.fixture(scope="session")
-def acceptance_home() -> Iterator[Path]:
-    with throw_away_home() as home:
+def acceptance_home(prepared_cluster: Path) -> Iterator[Path]:
+    with throw_away_home(prepared=prepared_cluster) as home:
         yield home
 
 

@@ -1,8 +1,8 @@
 """A process that has imported everything and runs nothing: each command is a fork of it, without TensorFlow's import.
 
-For commands that fail early or train with --in-process: what starts children gains nothing. A fork is a process like
-any other, with its own arguments, folder, environment, streams and exit code; TensorFlow allows it as long
-as the parent has run no operation.
+For commands that read, fail early, or train in their own process (launch --in-process, worker): what starts children
+gains nothing. A fork is a process like any other, with its own arguments, folder, environment, streams and exit code;
+TensorFlow allows it as long as the parent has run no operation.
 """
 
 import importlib
@@ -18,16 +18,24 @@ from pathlib import Path
 from typing import Any
 
 from optselect.search.cli import main
-from tests.acceptance.commands import Shell
+from tests.acceptance.commands import Shell, answer
+
+
+class Ended(subprocess.CompletedProcess[str]):
+    """A command that ran, and which process it was."""
+
+    def __init__(self, arguments: list[str], code: int, output: str, words: str, pid: int) -> None:
+        super().__init__(arguments, code, output, words)
+        self.pid = pid
 
 
 @dataclass(frozen=True)
 class Forks:
-    """The parent, which answers each line of JSON with an exit code."""
+    """The parent, which answers each line of JSON with the child's process id and exit code."""
 
     parent: subprocess.Popen[str]
 
-    def run(self, shell: Shell, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, shell: Shell, *arguments: str, **environment: str) -> Ended:
         """Like Shell.run."""
         assert self.parent.stdin is not None and self.parent.stdout is not None
         with tempfile.TemporaryDirectory() as name:
@@ -35,12 +43,16 @@ class Forks:
             request = {
                 "arguments": arguments,
                 "folder": str(shell.folder),
-                "environment": dict(shell.environment),
+                "environment": {**shell.environment, **environment},
             }
             print(json.dumps({**request, "streams": streams}), file=self.parent.stdin, flush=True)
-            code = int(self.parent.stdout.readline())
+            pid, code = map(int, self.parent.stdout.readline().split())
             output, words = (Path(stream).read_text() for stream in streams)
-        return subprocess.CompletedProcess(list(arguments), code, output, words)
+        return Ended(list(arguments), code, output, words, pid)
+
+    def json(self, shell: Shell, *arguments: str) -> Any:
+        """Like Shell.json."""
+        return answer(self.run(shell, *arguments, "--json"))
 
 
 @contextmanager
@@ -81,7 +93,7 @@ def answer_requests() -> None:
             become(json.loads(line))
             main()  # never returns: a process that holds TensorFlow exits at once
         _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), file=answers, flush=True)
+        print(child, os.waitstatus_to_exitcode(status), file=answers, flush=True)
 
 
 def become(request: dict[str, Any]) -> None:

@@ -172,7 +172,7 @@ def test_bad_input_is_answered_by_one_line_and_leaves_nothing(
     arguments = case.arguments.format(**fill).split(" ")
     before = left_behind(here), sorted(tmp_path.iterdir())
 
-    done = typed.run(*arguments, **environment) if environment else forked.run(typed, *arguments)
+    done = forked.run(typed, *arguments, **environment)
 
     assert done.returncode == case.code, done.stderr
     assert re.search(case.words, done.stderr), done.stderr

@@ -5,47 +5,52 @@ import os
 from pathlib import Path
 
 from optselect.storage.database import make_engine, open_database
+from optselect.storage.initialise import REVISION
 from tests.acceptance.commands import shell
+from tests.acceptance.forked import Forks
 from tests.homes import throw_away_home
 from tests.service.studies import store_study
 
 
-def test_a_database_goes_from_its_first_status_to_a_restored_backup(tmp_path: Path) -> None:
+def test_a_database_goes_from_its_first_status_to_a_restored_backup(tmp_path: Path, forked: Forks) -> None:
     with throw_away_home("one") as first, throw_away_home("two") as second:
         one, two = shell(first, tmp_path), shell(second, tmp_path)
-        before = one.json("db", "status")
+        before = forked.json(one, "db", "status")
         assert (before["running"], before["embedded"], before["versions"]) == (False, True, {})
 
         upgraded = one.run("db", "upgrade")
         assert upgraded.returncode == 0, upgraded.stderr
         assert {"revision", "optuna", "mlflow"} <= set(upgraded.stdout.split())
-        assert one.json("db", "status")["versions"]["revision"] == "0003"
+        assert forked.json(one, "db", "status")["versions"]["revision"] == REVISION
 
         store_study(make_engine(open_database(None, first, os.environ)), name="mine")
-        saved = one.run("db", "backup", "saved.tar")
+        saved = forked.run(one, "db", "backup", "saved.tar")
         assert saved.returncode == 0, saved.stderr
-        restored = two.run("db", "restore", "saved.tar")
+        restored = forked.run(two, "db", "restore", "saved.tar")
         assert restored.returncode == 0, restored.stderr
-        assert two.json("status", "mine")["trials"]["waiting"] == 3
-        refused = two.run("db", "restore", "saved.tar")
+        assert forked.json(two, "status", "mine")["trials"]["waiting"] == 3
+        refused = forked.run(two, "db", "restore", "saved.tar")
         assert refused.returncode == 2
         assert refused.stderr.count("\n") == 1
 
-        shown, masked = one.run("db", "url", "--show-password").stdout, one.run("db", "url").stdout
+        shown, masked = (
+            forked.run(one, "db", "url", "--show-password").stdout,
+            forked.run(one, "db", "url").stdout,
+        )
         assert "***" in masked and "***" not in shown
-        assert "/mlflow" in one.run("db", "url", "--mlflow").stdout
-        assert "optuna" in one.run("db", "url", "--optuna").stdout
+        assert "/mlflow" in forked.run(one, "db", "url", "--mlflow").stdout
+        assert "optuna" in forked.run(one, "db", "url", "--optuna").stdout
 
-        assert one.run("db", "stop").stdout.startswith("stopped")
-        assert one.json("db", "status")["running"] is False
-        assert one.run("db", "stop").stdout.startswith("no embedded server")
+        assert forked.run(one, "db", "stop").stdout.startswith("stopped")
+        assert forked.json(one, "db", "status")["running"] is False
+        assert forked.run(one, "db", "stop").stdout.startswith("no embedded server")
 
 
-def test_the_catalogue_is_printed_for_people_and_for_programs(tmp_path: Path) -> None:
+def test_the_catalogue_is_printed_for_people_and_for_programs(tmp_path: Path, forked: Forks) -> None:
     here = shell(tmp_path / "home", tmp_path)
-    table = here.run("optimizers").stdout
+    table = forked.run(here, "optimizers").stdout
     assert "ScheduleFreeAdamW" in table and "0.001 .. 0.99" in table
-    entries = json.loads(here.run("optimizers", "--json").stdout)["optimizers"]
+    entries = json.loads(forked.run(here, "optimizers", "--json").stdout)["optimizers"]
     assert len(entries) == 14
     assert next(entry["optimizer"] for entry in entries if entry["default"]) == "SGD"
     assert not (tmp_path / "home").exists()

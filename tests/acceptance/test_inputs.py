@@ -1,6 +1,5 @@
 """Whatever a real user brings runs to the end through the command, on the curve of Keras's own fit."""
 
-import subprocess
 import sys
 import textwrap
 from dataclasses import dataclass, field
@@ -53,14 +52,7 @@ class Brought:
 
 
 BROUGHT = {
-    "sample weights and three-way data": Brought(
-        """
-def data():
-    weight = np.linspace(0.1, 2.0, 37).astype("float32")
-    return (x[:30], y[:30], weight[:30]), (x[30:40], y[30:40], np.ones(10, "float32")), (x[40:], y[40:])
-"""
-    ),
-    "dictionaries of inputs and outputs": Brought(
+    "dictionaries of inputs and outputs, three-way data with sample weights": Brought(
         """
 def model():
     left, right = keras.Input((2,), name="left"), keras.Input((2,), name="right")
@@ -70,65 +62,43 @@ def model():
     net.compile(optimizer="sgd", loss={"sum": "mse", "sign": "mae"}, loss_weights={"sum": 0.2, "sign": 2.0})
     return net
 
-def data():
-    def part(rows):
-        return {"left": x[rows, :2], "right": x[rows, 2:]}, {"sum": y[rows], "sign": np.sign(y[rows])}
-    return part(slice(37)), part(slice(37, 50))
-"""
-    ),
-    "tuples of inputs": Brought(
-        """
-def model():
-    left, right = keras.Input((2,)), keras.Input((2,))
-    net = keras.Model((left, right), keras.layers.Dense(1)(keras.layers.concatenate([left, right])))
-    net.compile(optimizer="sgd", loss="mse", metrics=["mae"])
-    return net
+weight = np.linspace(0.1, 2.0, 50).astype("float32")
 
 def data():
-    return ((x[:37, :2], x[:37, 2:]), y[:37]), ((x[37:, :2], x[37:, 2:]), y[37:])
+    def part(rows):
+        inputs, outputs = {"left": x[rows, :2], "right": x[rows, 2:]}, {"sum": y[rows], "sign": np.sign(y[rows])}
+        return inputs, outputs, {"sum": weight[rows], "sign": weight[rows] ** 2}
+    return part(slice(37)), part(slice(37, 45)), part(slice(45, 50))
 """
     ),
-    "a tf.data.Dataset": Brought(
+    "a tf.data.Dataset, validated on a PyDataset": Brought(
         """
+class Rows(keras.utils.PyDataset):
+    def __len__(self):
+        return 2
+    def __getitem__(self, index):
+        rows = slice(37 + 8 * index, min(45 + 8 * index, 50))
+        return x[rows], y[rows]
+
 def data():
-    def part(rows):
-        return tf.data.Dataset.from_tensor_slices((x[rows], y[rows])).batch(8)
-    return part(slice(37)), part(slice(37, 50))
+    return tf.data.Dataset.from_tensor_slices((x[:37], y[:37])).batch(8), Rows()
 
 fit = {"epochs": 3}
 """,
         arrays=False,
     ),
-    "a PyDataset": Brought(
-        """
-class Rows(keras.utils.PyDataset):
-    def __init__(self, first, last):
-        super().__init__()
-        self.first, self.last = first, last
-    def __len__(self):
-        return -(-(self.last - self.first) // 8)
-    def __getitem__(self, index):
-        rows = slice(self.first + 8 * index, min(self.first + 8 * index + 8, self.last))
-        return x[rows], y[rows]
-
-def data():
-    return Rows(0, 37), Rows(37, 50)
-
-fit = {"epochs": 3, "shuffle": False}
-""",
-        fit={"shuffle": False},
-        arrays=False,
-    ),
-    "class weights and callbacks": Brought(
+    "tuples of inputs, class weights and callbacks": Brought(
         """
 def model():
-    net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation="softmax")])
+    left, right = keras.Input((2,)), keras.Input((2,))
+    outputs = keras.layers.Dense(2, activation="softmax")(keras.layers.concatenate([left, right]))
+    net = keras.Model((left, right), outputs)
     net.compile(optimizer="sgd", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     return net
 
 def data():
     label = (y[:, 0] > 0).astype("int32")
-    return (x[:37], label[:37]), (x[37:], label[37:])
+    return ((x[:37, :2], x[:37, 2:]), label[:37]), ((x[37:, :2], x[37:, 2:]), label[37:])
 
 class Quiet(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
@@ -205,7 +175,7 @@ def test_it_runs_to_the_end_on_the_curve_of_fit(brought: str, at_home: Shell, fo
     launched = forked.run(at_home, "launch", "net.py", *flags)
     assert launched.returncode == 0, launched.stderr
 
-    trial = at_home.json("show", name, "1")
+    trial = forked.json(at_home, "show", name, "1")
     assert [epoch["epoch"] for epoch in trial["curve"]] == [1, 2, 3]
     arguments = {key.removeprefix("Adam."): value for key, value in trial["params"].items()}
     by_hand = keras_curve(path, case, OptimizerConfig("Adam", arguments), trial["seed"])
@@ -238,21 +208,12 @@ def fit_as_it_is(model: Any, problem: Problem, case: Brought) -> list[dict[str, 
     return [{name: names[name][epoch] for name in names} for epoch in range(EPOCHS)]
 
 
-def test_the_command_that_ran_them_needed_no_child(at_home: Shell) -> None:
+def test_the_command_that_ran_them_needed_no_child(at_home: Shell, forked: Forks) -> None:
     """--in-process is for a debugger: a breakpoint in the problem file must be reached in this very process."""
     (at_home.folder / "net.py").write_text(START + "\nimport os\nprint('loaded by', os.getpid())\n")
     small = ("--optimizers", "sgd", "--trials", "1", "--seeds", "0", "--epochs", "1")
     flags = ("--name", "debugged", *small, "--in-process")
-    process = subprocess.Popen(
-        at_home.command(("launch", "net.py", *flags)),
-        cwd=at_home.folder,
-        env=dict(at_home.environment),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    output, words = process.communicate(timeout=120)
-    assert process.returncode == 0, words
-    assert {line for line in output.splitlines() if line.startswith("loaded by")} == {
-        f"loaded by {process.pid}"
-    }
+    done = forked.run(at_home, "launch", "net.py", *flags)
+    assert done.returncode == 0, done.stderr
+    loaded = {line for line in done.stdout.splitlines() if line.startswith("loaded by")}
+    assert loaded == {f"loaded by {done.pid}"}

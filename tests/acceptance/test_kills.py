@@ -1,46 +1,97 @@
-"""Whatever is killed, the study ends with exactly its budget, each trial under its own number."""
+"""Whatever is killed, the study ends with exactly its budget, and each trial with the curve it would have had."""
 
+import re
+import shutil
 import signal
+from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from mlflow import MlflowClient
 
-from tests.acceptance.commands import Shell, await_that, ended_trials, kill_at_once
+from tests.acceptance.commands import Shell, await_that, holds, kill_at_once, query
+from tests.acceptance.forked import Forks
 
-TRIALS, EPOCHS = 4, 15
+TRIALS, EPOCHS = 3, 40
 
 
 @pytest.mark.timeout(300)
-def test_kill_a_trainer_then_its_supervisor_interrupt_a_resume_and_the_budget_is_exact(
-    at_home: Shell,
+def test_worker_kill_9_a_trainer_its_supervisor_and_an_interrupt_cost_no_epoch_of_any_trial(
+    at_home: Shell, forked: Forks
 ) -> None:
-    flags = ["--name", "killed", "--optimizers", "sgd,adam", "--seeds", "0"]
-    flags += ["--trials", str(TRIALS), "--epochs", str(EPOCHS)]
-    launch = at_home.start("launch", "diabetes", *flags, "--workers", "1")
-    await_that(lambda: ended_trials(at_home, "killed") >= 1, "a first trial is done")
+    shutil.copy(Path(__file__).with_name("steady.py"), at_home.folder)
+    flags = ("--optimizers", "sgd,adam", "--trials", str(TRIALS), "--seeds", "0")
+    launch = at_home.start(
+        "launch", "steady.py", "--name", "killed", *flags, "--workers", "1", EPOCH_SECONDS="0.08"
+    )
+    await_that(lambda: checkpointed(at_home), "a trial has a checkpoint")
     first = at_home.training_processes("killed")
     kill_at_once(first[0])
     await_that(lambda: restarted(at_home, first[0]), "the trainer is restarted")
+    await_that(lambda: checkpointed(at_home), "a trial has a checkpoint again")
     kill_at_once(psutil.Process(launch.pid))
     await_that(lambda: not at_home.training_processes("killed"), "its trainer leaves by itself")
 
-    resume = at_home.start("resume", "killed", "--workers", "1")
-    before = ended_trials(at_home, "killed")
-    await_that(lambda: ended_trials(at_home, "killed") > before, "the resumed search goes on")
+    resume = at_home.start("resume", "killed", "--workers", "1", EPOCH_SECONDS="0.08")
+    await_that(lambda: checkpointed(at_home), "the resumed search goes on")
     resume.send_signal(signal.SIGINT)
     _, words = resume.communicate(timeout=60)
     assert resume.returncode == 130, words
     assert "optselect resume killed" in words
     assert at_home.training_processes("killed") == []
-    assert at_home.json("status", "killed")["trials"]["running"] == 0
+    assert forked.json(at_home, "status", "killed")["trials"]["running"] == 0
 
-    last = at_home.run("resume", "killed", "--workers", "1")
+    joined = forked.run(at_home, "worker", "killed")  # the rest is trained by a worker that anybody may start
+    assert joined.returncode == 0, joined.stderr
+    last = forked.run(at_home, "resume", "killed")
     assert last.returncode == 0, last.stderr
-    status, trials = at_home.json("status", "killed"), at_home.json("trials", "killed")["trials"]
-    assert (status["state"], status["trials"]["complete"]) == ("finished", TRIALS)
-    assert sorted(trial["trial"] for trial in trials) == list(range(TRIALS + 1))
-    assert {trial["epochs"] for trial in trials} == {EPOCHS}
+    log = (at_home.home / "logs" / "killed" / "worker-0.log").read_text() + joined.stderr
+    assert len(re.findall("it goes on after epoch [1-9]", log)) == 3, log
+    whole = forked.run(at_home, "launch", "steady.py", "--name", "whole", *flags, "--in-process")
+    assert whole.returncode == 0, whole.stderr
+    assert trials_of(at_home, "killed") == trials_of(at_home, "whole")
+    address = forked.run(at_home, "db", "url", "--show-password", "--mlflow").stdout.strip()
+    client = MlflowClient(tracking_uri=address)
+    assert points_of(client, "killed") == points_of(client, "whole")
+
+
+def checkpointed(here: Shell) -> bool:
+    return holds(here, CHECKPOINTED, "killed")
 
 
 def restarted(here: Shell, killed: psutil.Process) -> bool:
     return any(process.pid != killed.pid for process in here.training_processes("killed"))
+
+
+def trials_of(here: Shell, study: str) -> dict[int, Any]:
+    """Every trial's settings, outcome and curve, by its number."""
+    rows = query(here, CURVES, study)
+    assert sorted(row[0] for row in rows) == list(range(TRIALS + 1))
+    assert all(len(row[-1]) == EPOCHS for row in rows)
+    return {row[0]: row[1:] for row in rows}
+
+
+def points_of(client: MlflowClient, study: str) -> dict[str, list[tuple[int, float]]]:
+    """What MLflow shows: one run per trial, with its points of val_loss."""
+    experiment = client.get_experiment_by_name(f"optselect/{study}")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    assert len(runs) == TRIALS + 1
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    return {
+        run.data.tags["optselect.trial"]: [
+            (point.step, point.value) for point in client.get_metric_history(run.info.run_id, "val_loss")
+        ]
+        for run in runs
+    }
+
+
+CHECKPOINTED = """
+    SELECT count(*) FROM optselect.ticket t JOIN optselect.study s ON s.id = study_id
+     WHERE name = %s AND t.state = 'leased' AND lease_until > clock_timestamp()
+       AND EXISTS (SELECT FROM optselect.checkpoint WHERE ticket_id = t.id AND created_at > clock_timestamp() - interval '2 s')"""
+CURVES = """
+    SELECT trial_number, t.params, t.outcome, t.trial_value,
+           (SELECT array_agg(metrics ORDER BY epoch) FROM optselect.epoch_log WHERE ticket_id = t.id)
+      FROM optselect.ticket t JOIN optselect.study s ON s.id = study_id WHERE name = %s"""

@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 
 from tests.acceptance.browser import curves, needs_chromium, page_of
 from tests.acceptance.commands import Shell, query, shell
+from tests.acceptance.forked import Forks
 
 TRIALS, EPOCHS = 24, 3
 
@@ -163,10 +164,14 @@ def test_the_printed_link_shows_every_curve_on_the_chart_of_val_loss(
         assert re.search(rf"\b{trial['trial']:03d} {trial['optimizer'].lower()}\b", page)
 
 
-def test_resume_with_more_trials_adds_exactly_so_many(here: Shell, launched: CompletedProcess[str]) -> None:
-    resumed = here.run("resume", "diabetes", "--trials", "+2", "--workers", "1", "--json")
-    assert resumed.returncode == 0, resumed.stderr
-    status = here.json("status", "diabetes")
+def test_resume_with_more_trials_adds_exactly_so_many(
+    here: Shell, forked: Forks, launched: CompletedProcess[str]
+) -> None:
+    stored = forked.json(here, "resume", "diabetes", "--trials", "+2", "--workers", "0")
+    assert (stored["budget"], stored["trials"]["waiting"], stored["state"]) == (TRIALS + 2, 2, "running")
+    joined = forked.run(here, "worker", "diabetes")
+    assert joined.returncode == 0, joined.stderr
+    status = forked.json(here, "status", "diabetes")
     assert status["budget"] == sum(status["trials"].values()) == TRIALS + 2
     assert status["state"] == "finished"
 

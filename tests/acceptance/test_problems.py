@@ -1,16 +1,22 @@
 """Problems of all kinds come through the same door: bundled ones, and a user's own with modules of its own."""
 
-import os
+import dataclasses
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
-from sqlalchemy.engine import make_url
+import pytest
+from sqlalchemy.engine import URL
 
-from tests.acceptance.commands import Shell, await_that, ended_trials
+from optselect.storage import embedded
+from tests.acceptance.commands import Shell, await_that, shell
+from tests.acceptance.forked import Forks
+from tests.homes import THROW_AWAY, throw_away_home
+from tests.service.conftest import copy_database
 from tests.trials.debian_data import needs_fashion
 
-SMALL = ("--optimizers", "sgd", "--trials", "1", "--epochs", "1", "--workers", "1", "--seeds", "0")
+SMALL = ("--optimizers", "sgd", "--trials", "1", "--epochs", "1", "--seeds", "0")
 
 PROBLEM = '''
 """A problem whose own modules bear the names of optselect's folders."""
@@ -41,67 +47,70 @@ def write_problem(folder: Path) -> Path:
     return folder / "own net.py"
 
 
-def test_modules_beside_the_problem_win_and_travel_with_the_study(at_home: Shell) -> None:
-    problem = write_problem(at_home.folder / "my code")
-    launched = at_home.run("launch", str(problem), *SMALL)
-    assert launched.returncode == 0, launched.stderr
-    assert "yours: Adam" in launched.stdout
-    (at_home.folder / "my code").rename(at_home.folder / "moved away")
-    resumed = at_home.run("resume", "own-net", "--trials", "+1", "--workers", "1")
-    assert resumed.returncode == 0, resumed.stderr
-    assert at_home.json("status", "own-net")["trials"]["complete"] == 2
+# --- a study of one's own modules, on a server, stored first and trained later in the background ----------------------
 
 
-def test_a_server_is_used_by_its_address_and_its_password_stays_in_files(at_home: Shell) -> None:
-    shown = at_home.run("db", "url", "--show-password").stdout.strip()
-    url = make_url(shown)
-    at_home.folder.joinpath("password").write_text(f"{url.password}\n")
-    created = psycopg_create(shown)
-    address = f"postgresql://{url.username}@{url.host}:{url.port}/{created}"
-    launch = at_home.start(
-        "launch", "diabetes", "--name", "remote", *SMALL, "--trials", "3", "--epochs", "30", "--storage", address,
-        OPTSELECT_STORAGE_PASSWORD_FILE="password",
-    )  # fmt: skip
-    await_that(lambda: bool(at_home.training_processes("remote")), "a trainer runs")
-    for process in [psutil.Process(launch.pid), *at_home.training_processes("remote")]:
-        assert str(url.password) not in " ".join(process.cmdline()) + str(process.environ())
-    output, words = launch.communicate(timeout=120)
-    assert launch.returncode == 0, words
-    assert str(url.password) not in output + words
-    listed = at_home.run("studies", "--storage", address, OPTSELECT_STORAGE_PASSWORD_FILE="password")
-    assert "remote" in listed.stdout
-    assert "remote" not in at_home.run("studies").stdout
+@pytest.fixture(scope="module")
+def server(prepared_cluster: Path) -> Iterator[URL]:
+    """A database with a password on a server that is not the home's own."""
+    with throw_away_home(prepared=prepared_cluster) as elsewhere:
+        server = embedded.ensure_running(elsewhere, THROW_AWAY)
+        copy_database(server, "optselect", "studies")
+        copy_database(server, "mlflow", "studies_mlflow")
+        yield server.set(database="studies")
 
 
-def psycopg_create(address: str) -> str:
-    """A new database on the server of an address."""
-    from optselect.storage.database import create_database
+@pytest.fixture(scope="module")
+def here(server: URL, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """A shell whose address names that server and whose password lies in a file."""
+    top = tmp_path_factory.mktemp("own modules")
+    (top / "password").write_text(f"{server.password}\n")
+    plain = shell(top / "home", write_problem(top / "my code").parent)
+    settings = {
+        "OPTSELECT_STORAGE": f"postgresql://{server.username}@{server.host}:{server.port}/{server.database}",
+        "OPTSELECT_STORAGE_PASSWORD_FILE": str(top / "password"),
+    }
+    return dataclasses.replace(plain, environment={**plain.environment, **settings})
 
-    name = f"server_{os.getpid()}"
-    create_database(make_url(address), name)
-    return name
 
-
-def test_a_study_can_be_stored_now_and_trained_later_in_the_background(at_home: Shell) -> None:
-    stored = at_home.run(
-        "launch", "digits", "--optimizers", "adam", "--trials", "1", "--epochs", "1", "--workers", "0"
-    )
+def test_modules_beside_the_problem_win_though_they_bear_the_names_of_our_folders(here: Shell) -> None:
+    stored = here.run("launch", "own net.py", *SMALL, "--epochs", "20", "--workers", "0")
     assert stored.returncode == 0, stored.stderr
-    assert at_home.json("status", "digits")["trials"]["waiting"] == 1
+    assert here.json("status", "own-net")["trials"]["waiting"] == 1
+
+
+def test_a_stored_study_trains_in_the_background_without_its_folder_and_shows_no_password(
+    here: Shell, server: URL, forked: Forks
+) -> None:
+    moved = here.folder.rename(here.folder.with_name("moved away"))
+    here = dataclasses.replace(here, folder=moved.parent)
     started = time.monotonic()
-    detached = at_home.run("resume", "digits", "--workers", "1", "--detach")
+    detached = here.run("resume", "own-net", "--workers", "1", "--detach")
     assert detached.returncode == 0, detached.stderr
     assert time.monotonic() - started < 60
-    await_that(lambda: ended_trials(at_home, "digits") == 1, "the study ends in the background")
-    assert at_home.json("status", "digits")["best"]["optimizer"] == "Adam"
+    await_that(lambda: bool(here.training_processes("own-net")), "a trainer runs")
+    (trainer,) = here.training_processes("own-net")
+    for process in (trainer, psutil.Process(trainer.ppid())):
+        assert str(server.password) not in " ".join(process.cmdline()) + str(process.environ())
+
+    await_that(lambda: not trainer.is_running(), "the study ends in the background")
+    status = forked.json(here, "status", "own-net")
+    assert (status["state"], status["best"]["optimizer"]) == ("finished", "SGD")
+    assert str(server.password) not in detached.stdout + detached.stderr + str(status)
+    assert "yours: Adam" in forked.run(here, "resume", "own-net").stdout
+    assert embedded.attach(here.home) is None, "the server was used by its address"
 
 
-@needs_fashion
-def test_fashion_runs_on_debians_package(at_home: Shell) -> None:
+# --- the bundled problems ---------------------------------------------------------------------------------------------
 
-    launched = at_home.run("launch", "fashion", *SMALL, "--objective", "val_accuracy")
+
+@pytest.mark.parametrize(
+    ("problem", "baseline"), [("digits", "Adam"), pytest.param("fashion", "RMSprop", marks=needs_fashion)]
+)
+def test_bundled_problems_train(at_home: Shell, forked: Forks, problem: str, baseline: str) -> None:
+    launched = forked.run(at_home, "launch", problem, *SMALL, "--objective", "val_accuracy", "--in-process")
     assert launched.returncode == 0, launched.stderr
-    assert "yours: RMSprop" in launched.stdout
-    status = at_home.json("status", "fashion")
+    assert f"yours: {baseline}" in launched.stdout
+    status = forked.json(at_home, "status", problem)
     assert status["direction"] == "maximize"
     assert 0 < status["best"]["value"] <= 1

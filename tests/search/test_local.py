@@ -39,7 +39,7 @@ def team(tmp_path: Path, script: str, count: int = 1) -> Supervisor:
         command=[sys.executable, "-c", script],
         environment=dict(os.environ),
         slots=worker_slots(count, [], tmp_path),
-        on_death=lambda: (tmp_path / "deaths").open("a").write("x"),
+        on_death=lambda pid, code: (tmp_path / "deaths").open("a").write("x"),
     )
 
 

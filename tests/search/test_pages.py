@@ -21,7 +21,8 @@ def study(direction: str = "minimize") -> StoredStudy:
     return StoredStudy(
         id=1, name="net", spec={"optimizers": ["SGD", "Adam"], "epochs": 10}, spec_version=1,
         problem=description().to_json(), bundle={}, bundle_sha256="", data_hash="", versions={},
-        objective="val_loss", direction=direction, tracking_uri=None, budget=4, state="running", decisions=[],
+        objective="val_loss", direction=direction, tracking_uri=None, checkpoints=None, budget=4, state="running",
+        decisions=[],
         mlflow_experiment_id=None, created_at=datetime.now(UTC), finished_at=None,
     )  # fmt: skip
 

@@ -33,7 +33,7 @@ def ticket(number: int = 1, optimizer: str = "Adam", phase: str = "quota") -> Ti
     return Ticket(
         id=number, ord=number, token=uuid.uuid4(), attempt=1, max_attempts=3, phase=phase, optimizer=optimizer,
         seed=7, fixed_params={"optimizer": optimizer}, role="search", arguments=None, trial_id=None,
-        trial_number=None,
+        trial_number=None, cause=None,
     )  # fmt: skip
 
 

@@ -5,7 +5,6 @@ from templates, so they cost little).
 `restartable_home` is another server, which a test may stop, kill and start as it likes.
 """
 
-import os
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -15,23 +14,24 @@ import pytest
 from sqlalchemy.engine import URL
 
 from optselect.storage import embedded
-from optselect.storage.database import Database, connect, create_database
-from optselect.storage.initialise import ensure_mlflow, initialise, mlflow_database
-from tests.homes import throw_away_home
+from optselect.storage.database import EMBEDDED_DATABASE, Database, connect
+from optselect.storage.initialise import mlflow_database
+from tests.homes import THROW_AWAY, throw_away_home
 
 TEMPLATE = "template_optselect"
 TRACKED_TEMPLATE = "template_tracked"
 
 
 @pytest.fixture(scope="session")
-def home() -> Iterator[Path]:
-    with throw_away_home() as home:
+def home(prepared_cluster: Path) -> Iterator[Path]:
+    with throw_away_home(prepared=prepared_cluster) as home:
         yield home
 
 
 @pytest.fixture(scope="session")
 def server(home: Path) -> URL:
-    return embedded.ensure_running(home, {**os.environ, "OPTSELECT_PG_FSYNC": "off"})
+    """Its database `optselect` and MLflow's are as the first launch leaves them; copies of them are the templates."""
+    return embedded.ensure_running(home, THROW_AWAY)
 
 
 @pytest.fixture
@@ -50,44 +50,46 @@ def initialised_database(server: URL, home: Path, template: str) -> Iterator[Dat
 def tracked_database(server: URL, home: Path, tracked_template: Database) -> Iterator[Database]:
     """An initialised database with MLflow's tables beside it."""
     with fresh_database(server, home, str(tracked_template.url.database)) as database:
-        execute(
-            server,
-            f"CREATE DATABASE {mlflow_database(database)} TEMPLATE {mlflow_database(tracked_template)}",
-        )
+        copy_database(server, mlflow_database(tracked_template), mlflow_database(database))
         yield database
 
 
 @pytest.fixture(scope="session")
-def tracked_template(server: URL, home: Path, template: str) -> Database:
-    execute(server, f"CREATE DATABASE {TRACKED_TEMPLATE} TEMPLATE {template}")
-    database = Database(server.set(database=TRACKED_TEMPLATE), home, embedded=False)
-    ensure_mlflow(database)
-    return database
+def tracked_template(server: URL, home: Path) -> Database:
+    original = Database(server.set(database=EMBEDDED_DATABASE), home, embedded=True)
+    template = Database(server.set(database=TRACKED_TEMPLATE), home, embedded=False)
+    copy_database(server, EMBEDDED_DATABASE, TRACKED_TEMPLATE)
+    copy_database(server, mlflow_database(original), mlflow_database(template))
+    return template
 
 
 @pytest.fixture(scope="session")
-def template(server: URL, home: Path) -> str:
-    create_database(server, TEMPLATE)
-    initialise(Database(server.set(database=TEMPLATE), home, embedded=False))
+def template(server: URL, tracked_template: Database) -> str:
+    copy_database(server, TRACKED_TEMPLATE, TEMPLATE)
+    execute(server.set(database=TEMPLATE), "DELETE FROM optselect.meta WHERE key LIKE 'mlflow%'")
     return TEMPLATE
 
 
 @pytest.fixture(scope="module")
-def restartable_home() -> Iterator[Path]:
-    with throw_away_home() as home:
-        embedded.ensure_running(home, {**os.environ, "OPTSELECT_PG_FSYNC": "off"})
+def restartable_home(prepared_cluster: Path) -> Iterator[Path]:
+    with throw_away_home(prepared=prepared_cluster) as home:
+        embedded.ensure_running(home, THROW_AWAY)
         yield home
 
 
 @contextmanager
 def fresh_database(server: URL, home: Path, template: str = "template0") -> Iterator[Database]:
     database = Database(server.set(database=f"test_{uuid.uuid4().hex}"), home, embedded=False)
-    execute(server, f"CREATE DATABASE {database.url.database} TEMPLATE {template}")
+    copy_database(server, template, str(database.url.database))
     try:
         yield database
     finally:
         for name in (database.url.database, mlflow_database(database)):
             execute(server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def copy_database(server: URL, source: str, target: str) -> None:
+    execute(server, f"CREATE DATABASE {target} TEMPLATE {source}")
 
 
 def execute(url: URL, statement: str) -> list[tuple[object, ...]]:

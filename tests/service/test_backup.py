@@ -10,7 +10,7 @@ from sqlalchemy.engine import URL
 from optselect.storage.backup import backup, restore
 from optselect.storage.database import Database
 from optselect.storage.errors import InvalidAddress, Unreachable
-from optselect.storage.initialise import ensure_mlflow, mlflow_url
+from optselect.storage.initialise import mlflow_url
 from tests.service.conftest import execute, fresh_database
 
 STUDY = """
@@ -24,15 +24,15 @@ VALUES ('optselect/kept', '/tmp', 'active', 0, 0, 'default')"""
 
 
 def test_a_backup_moves_studies_and_curves_to_an_empty_database(
-    initialised_database: Database, server: URL, template: str, tmp_path: Path
+    tracked_database: Database, server: URL, template: str, tmp_path: Path
 ) -> None:
-    execute(initialised_database.url, STUDY)
-    execute(initialised_database.url, OPTUNA_STUDY)
-    execute(ensure_mlflow(initialised_database), EXPERIMENT)
-    backup(initialised_database, tmp_path / "a backup.tar")
+    execute(tracked_database.url, STUDY)
+    execute(tracked_database.url, OPTUNA_STUDY)
+    execute(mlflow_url(tracked_database), EXPERIMENT)
+    backup(tracked_database, tmp_path / "a backup.tar")
     assert [path.name for path in tmp_path.iterdir()] == ["a backup.tar"]
 
-    with fresh_database(server, initialised_database.home, template) as target:
+    with fresh_database(server, tracked_database.home, template) as target:
         restore(target, tmp_path / "a backup.tar")
         assert execute(target.url, "SELECT name FROM optselect.study") == [("kept",)]
         assert execute(target.url, "SELECT study_name FROM optuna.studies") == [("kept",)]

@@ -26,11 +26,10 @@ from optselect.storage.embedded import (
     stop,
 )
 from optselect.storage.errors import Unreachable
-from tests.homes import throw_away_home
+from tests.homes import THROW_AWAY, throw_away_home
 from tests.service.conftest import execute
 
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
-THROW_AWAY = {**os.environ, "OPTSELECT_PG_FSYNC": "off"}
 START = textwrap.dedent(
     """
     import os, sys, time

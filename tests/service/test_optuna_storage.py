@@ -20,14 +20,12 @@ from optuna.trial import TrialState
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from optselect.storage.database import Database, make_engine
+from optselect.storage.database import EMBEDDED_DATABASE, Database, make_engine
 from optselect.storage.embedded import ensure_running, stop
 from optselect.storage.errors import SchemaMismatch, Unreachable
-from optselect.storage.initialise import initialise
 from optselect.storage.optuna_storage import PatientStorage, optuna_storage
+from tests.homes import THROW_AWAY
 from tests.service.conftest import execute, fresh_database
-
-THROW_AWAY = {**os.environ, "OPTSELECT_PG_FSYNC": "off"}
 
 
 @pytest.fixture
@@ -41,8 +39,8 @@ def storage(initialised_database: Database) -> Iterator[PatientStorage]:
 @pytest.fixture
 def restartable(restartable_home: Path) -> Iterator[Database]:
     """A database whose server the test may stop."""
-    with fresh_database(ensure_running(restartable_home, THROW_AWAY), restartable_home) as database:
-        initialise(database)
+    server = ensure_running(restartable_home, THROW_AWAY)
+    with fresh_database(server, restartable_home, template=EMBEDDED_DATABASE) as database:
         yield database
         ensure_running(restartable_home, THROW_AWAY)
 

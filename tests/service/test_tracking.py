@@ -8,7 +8,8 @@ import pytest
 from mlflow import MlflowClient
 from sqlalchemy import Engine, text
 
-from optselect.storage import curves, tickets, tracking
+from optselect.storage import checkpoints, curves, tickets, tracking
+from optselect.storage.checkpoints import Checkpoint
 from optselect.storage.curves import EpochRow
 from optselect.storage.database import Database, make_engine
 from optselect.storage.studies import StoredStudy
@@ -42,7 +43,8 @@ def train(engine: Engine, study: StoredStudy, number: int, *losses: float) -> Ti
         engine, ticket.lease, ticket.optimizer, {"learning_rate": 0.00123456, "momentum": None}
     )
     rows = [EpochRow(epoch, 5000 + epoch, {"val_loss": loss}) for epoch, loss in enumerate(losses, 1)]
-    curves.write_epochs(engine, ticket.lease, rows)
+    state = checkpoints.place(Checkpoint(len(losses), 1.0, b"state"), ticket.lease, "nowhere")
+    curves.write_epochs(engine, ticket.lease, rows, checkpoint=state)
     return ticket
 
 
@@ -70,6 +72,23 @@ def test_a_running_trial_has_a_run_with_its_epochs_so_far(
     assert run.data.params == {"optimizer": "baseline", "learning_rate": "0.001235", "seed": "0"}
     assert run.data.tags["optselect.phase"] == "baseline"
     assert points(connected.client, run, "val_loss") == [(1, 0.5), (2, 0.25)]
+
+
+def test_epochs_behind_the_last_checkpoint_wait_for_they_may_be_trained_again(
+    engine: Engine, study: StoredStudy, connected: tracking.Connected
+) -> None:
+    ticket = train(engine, study, 0, 0.5, 0.25)
+    curves.write_epochs(engine, ticket.lease, [EpochRow(3, 5003, {"val_loss": 0.125})])
+    flush(connected)
+    (run,) = runs(connected)
+    assert points(connected.client, run, "val_loss") == [(1, 0.5), (2, 0.25)]
+    tickets.restart_after(engine, ticket.lease, 2)  # as another worker does after this one's death
+    curves.write_epochs(engine, ticket.lease, [EpochRow(3, 7003, {"val_loss": 0.125})])
+    with tickets.finishing(engine, ticket.lease, Ending("complete", 3, 0.125)):
+        pass
+    flush(connected)
+    (run,) = runs(connected)
+    assert points(connected.client, run, "val_loss") == [(1, 0.5), (2, 0.25), (3, 0.125)]
 
 
 def test_a_finished_trial_ends_its_run_with_its_single_numbers(
@@ -109,6 +128,8 @@ def test_a_restarted_trial_gets_a_new_run_and_the_old_one_is_marked(
     assert new is not None
     tickets.restart_after(engine, new.lease, 0)
     curves.write_epochs(engine, new.lease, [EpochRow(1, 9000, {"val_loss": 0.5})])
+    with tickets.finishing(engine, new.lease, Ending("complete", 1, 0.5)):
+        pass
     flush(connected)
     superseded = [run for run in runs(connected) if run.data.tags.get("optselect.state") == "SUPERSEDED"]
     (current,) = [run for run in runs(connected) if run.data.tags["optselect.restart"] == "1"]

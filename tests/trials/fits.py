@@ -10,6 +10,7 @@ import numpy as np
 from optselect.trials.configuration import Configuration, OptimizerConfig
 from optselect.trials.outcome import Epoch, Stop, TrialResult
 from optselect.trials.problem import Problem
+from optselect.trials.programs import Programs
 from optselect.trials.row_order import order_of_rows
 from optselect.trials.trainer import run_trial
 
@@ -42,7 +43,7 @@ def train(
     configuration = given.pop("configuration", None) or Configuration(OptimizerConfig(optimizer, arguments))
     defaults = {
         "epochs": problem.epochs,
-        "programs": None,
+        "programs": Programs(),
         "batch_ends": (),
         "on_epochs": recorder or Recorder(),
     }

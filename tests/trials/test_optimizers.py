@@ -29,7 +29,7 @@ def test_optimizer_trains_an_epoch(make_problem: MakeProblem, optimizer: str) ->
         arguments={"learning_rate": 1, "weight_decay": 0.001},
         epochs=1,
     )
-    assert result.outcome is Outcome.COMPLETE or "finite" in result.reason, result.reason
+    assert result.outcome in (Outcome.COMPLETE, Outcome.DIVERGED), result.reason
     assert result.curve[0].metrics["learning_rate"] == 1.0
     assert math.isfinite(result.initial["val_loss"])
 

@@ -1,0 +1,38 @@
+"""A problem whose trials last as long as a test wants, and whose every number depends on seeds: dropout, order, weights."""
+
+import os
+import time
+from typing import Any
+
+import keras
+from sklearn.datasets import load_diabetes
+
+
+class Pause(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+    """Makes an epoch as long as EPOCH_SECONDS; without a trace in its numbers."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        time.sleep(float(os.environ.get("EPOCH_SECONDS", "0")))
+
+
+def model() -> keras.Model:
+    net = keras.Sequential(
+        [
+            keras.Input((10,)),
+            keras.layers.Dense(16, activation="relu"),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dropout(0.3),
+            keras.layers.Dense(1),
+        ]
+    )
+    net.compile(optimizer="sgd", loss="mse", metrics=["mae"])
+    return net
+
+
+def data() -> Any:
+    x, y = load_diabetes(return_X_y=True)
+    y = (y - y.mean()) / y.std()
+    return (x[:300], y[:300]), (x[300:], y[300:])
+
+
+fit = {"batch_size": 32, "epochs": 40, "callbacks": [Pause()]}

@@ -1,0 +1,185 @@
+"""A trial goes on from its newest whole checkpoint, wherever the bytes lie and whatever happened to them."""
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+from optselect.storage import checkpoint_files, checkpoints, curves, tickets, unsent
+from optselect.storage.checkpoints import MOST_BYTES_IN_TABLE, Checkpoint
+from optselect.storage.curves import EpochRow
+from optselect.storage.database import Database, make_engine
+from optselect.storage.errors import InvalidAddress, LeaseLost
+from optselect.storage.studies import StoredStudy
+from optselect.storage.tickets import Ending, Ticket
+from optselect.storage.unsent import Unsent
+from tests.service.studies import store_study
+from tests.service.test_tickets import claim, epochs, finish
+
+SMALL, LARGE = b"small state", b"x" * (MOST_BYTES_IN_TABLE + 1)
+
+
+@pytest.fixture
+def engine(initialised_database: Database) -> Iterator[Engine]:
+    engine = make_engine(initialised_database)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def study(engine: Engine) -> StoredStudy:
+    return store_study(engine)
+
+
+@pytest.fixture
+def ticket(engine: Engine, study: StoredStudy) -> Ticket:
+    return claim(engine, study)
+
+
+def save(engine: Engine, ticket: Ticket, epoch: int, snapshot: bytes, folder: str = "nowhere") -> None:
+    placed = checkpoints.place(Checkpoint(epoch, epoch / 2, snapshot), ticket.lease, folder)
+    curves.write_epochs(engine, ticket.lease, epochs(epoch), checkpoint=placed)
+
+
+def stored(engine: Engine, ticket: Ticket) -> list[tuple[int, bytes]]:
+    return [(found.epoch, found.snapshot) for found in checkpoints.whole_checkpoints(engine, ticket.id)]
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.is_file())
+
+
+@pytest.mark.parametrize("snapshot", [SMALL, LARGE], ids=["in the table", "in files"])
+@pytest.mark.parametrize("scheme", ["", "local://"])
+def test_two_checkpoints_are_kept_and_none_after_the_trials_end(
+    engine: Engine, ticket: Ticket, tmp_path: Path, snapshot: bytes, scheme: str
+) -> None:
+    for epoch in (1, 2, 3):
+        save(engine, ticket, epoch, snapshot, f"{scheme}{tmp_path}")
+    assert stored(engine, ticket) == [(3, snapshot), (2, snapshot)]
+    assert len(files(tmp_path)) == (2 if snapshot == LARGE else 0)
+    finish(engine, ticket, Ending("complete", 3, 0.5))
+    assert stored(engine, ticket) == []
+    assert files(tmp_path) == []
+
+
+def test_a_holder_of_the_past_stores_no_checkpoint(engine: Engine, study: StoredStudy) -> None:
+    old = claim(engine, study, lease_seconds=-1.0)
+    new = claim(engine, study)
+    save(engine, new, 1, SMALL)
+    with pytest.raises(LeaseLost):
+        save(engine, old, 2, b"of the past")
+    assert stored(engine, new) == [(1, SMALL)]
+
+
+@pytest.mark.parametrize("snapshot", [SMALL, LARGE], ids=["in the table", "in files"])
+def test_a_corrupt_checkpoint_falls_back_to_the_one_before_with_a_warning(
+    engine: Engine, ticket: Ticket, tmp_path: Path, snapshot: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    for epoch in (1, 2):
+        save(engine, ticket, epoch, snapshot, str(tmp_path))
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE checkpoint SET body = 'torn' WHERE epoch = 2 AND uri IS NULL"))
+    for file in tmp_path.rglob("epoch-2-*"):
+        file.write_bytes(snapshot[:100])
+    assert stored(engine, ticket) == [(1, snapshot)]
+    assert "the checkpoint of epoch 2 cannot be used" in caplog.text
+
+
+def test_a_checkpoint_that_is_gone_falls_back_to_the_start_with_a_warning(
+    engine: Engine, ticket: Ticket, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    save(engine, ticket, 1, LARGE, str(tmp_path))
+    for file in files(tmp_path):
+        file.unlink()
+    assert stored(engine, ticket) == []
+    assert "No such file" in caplog.text
+
+
+def test_a_full_disk_costs_a_checkpoint_and_a_warning_and_the_older_one_stays(
+    engine: Engine,
+    ticket: Ticket,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    save(engine, ticket, 1, LARGE, str(tmp_path))
+    monkeypatch.setattr(os, "fsync", full_disk)
+    save(engine, ticket, 2, LARGE, str(tmp_path))
+    assert [epoch for epoch, _ in stored(engine, ticket)] == [1]
+    assert [row.epoch for row in curves.read_curve(engine, ticket.id)] == [1, 2]
+    assert "no checkpoint at epoch 2, the one before stays" in caplog.text
+    assert len(files(tmp_path)) == 1
+
+
+def full_disk(_file: int) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_going_on_from_a_checkpoint_forgets_what_lies_behind_it(engine: Engine, ticket: Ticket) -> None:
+    for epoch in (1, 2):
+        save(engine, ticket, epoch, SMALL)
+    tickets.restart_after(engine, ticket.lease, 1)
+    assert [row.epoch for row in curves.read_curve(engine, ticket.id)] == [1]
+    assert stored(engine, ticket) == [(1, SMALL)]
+
+
+def test_a_place_for_checkpoints_that_cannot_be_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for place, word in (
+        (str(tmp_path / "file" / "folder"), "folder that can be written"),
+        ("s3://key:secret@bucket/folder", "no credentials"),
+        ("nosuchscheme://bucket", "address that fsspec knows"),
+    ):
+        with pytest.raises(InvalidAddress, match=word):
+            checkpoint_files.check_place(place)
+
+
+# --- what a machine kept while the database was away --------------------------------------------------
+
+
+def kept(*stamps: int, first: int = 1) -> Unsent:
+    rows = [EpochRow(epoch, stamp, {"loss": float("nan")}) for epoch, stamp in enumerate(stamps, first)]
+    return Unsent(Checkpoint(rows[-1].epoch, 2.5, SMALL), rows)
+
+
+def test_what_a_machine_kept_comes_back_whole(
+    engine: Engine, study: StoredStudy, ticket: Ticket, tmp_path: Path
+) -> None:
+    folder = unsent.folder_of(study, tmp_path)
+    assert unsent.take(engine, folder, ticket.id) is None
+    unsent.keep(folder, ticket.id, kept(10, 20))
+    found = unsent.take(engine, folder, ticket.id)
+    assert found is not None
+    assert found.checkpoint == Checkpoint(2, 2.5, SMALL)
+    assert [(row.epoch, row.ts_ms, str(row.metrics["loss"])) for row in found.rows] == [
+        (1, 10, "nan"),
+        (2, 20, "nan"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "damage", ["another worker went on", "the file was torn"], ids=lambda words: words.replace(" ", "-")
+)
+def test_what_a_machine_kept_is_dropped_when_it_is_of_no_use_any_more(
+    engine: Engine, study: StoredStudy, ticket: Ticket, tmp_path: Path, damage: str
+) -> None:
+    folder = unsent.folder_of(study, tmp_path)
+    file = unsent.keep(folder, ticket.id, kept(10, 20))
+    if damage == "the file was torn":
+        file.write_bytes(file.read_bytes()[:-50])
+    else:
+        curves.write_epochs(engine, ticket.lease, [EpochRow(1, 11, {"loss": 0.5})])
+    assert unsent.take(engine, folder, ticket.id) is None
+    assert not file.exists()
+
+
+def test_hash_and_size_of_a_checkpoint_are_stored_with_it(engine: Engine, ticket: Ticket) -> None:
+    save(engine, ticket, 1, SMALL)
+    with engine.begin() as connection:
+        row = connection.execute(text("SELECT bytes, sha256, uri, seconds FROM checkpoint")).one()
+    assert tuple(row) == (len(SMALL), hashlib.sha256(SMALL).hexdigest(), None, 0.5)

@@ -1,0 +1,111 @@
+"""What do all programs of a training process share? One model, the data as tensors, the weights of each seed."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import tensorflow as tf
+
+from optselect.trials.data import Arrays
+from optselect.trials.epoch_graph import NO_BATCHES, EpochGraph
+from optselect.trials.initial_weights import build_model
+from optselect.trials.problem import Problem
+from optselect.trials.resident import Resident, resident_arrays, resident_dataset
+from optselect.trials.row_order import order_of_rows, read_arrays
+from optselect.trials.snapshot import other_optimizers, variables_in
+from optselect.trials.structure import NoProgram
+
+MOST_WEIGHT_BYTES = 256 * 2**20
+"""Of the initial weights that stay in memory; those of one seed stay in any case."""
+
+
+class Bench:
+    """Everything that one problem's programs stand on."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.model = problem.make_model()
+        build_model(self.model, problem.one_batch)
+        # As fit does before it traces: losses and metrics make their variables on symbolic inputs.
+        self.model._symbolic_build(data_batch=problem.first_batch())
+        self.baseline = self.model.optimizer
+        self.initial_metrics: dict[int, Mapping[str, float]] = {}
+        self._refusal: NoProgram | None = None
+        self._weights: OrderedDict[int, list[Any]] = OrderedDict()
+        self._others = [*variables_in(other_optimizers(self.model))]
+        self._others_first = [tf.identity(variable.value) for variable in self._others]
+
+    @cached_property
+    def train(self) -> Resident:
+        """The training rows; raises NoProgram where they cannot be resident."""
+        problem = self.problem
+        steps = problem.fit.get("steps_per_epoch")
+        if isinstance(problem.data.train, Arrays):
+            rows, tensors = problem.data.train.rows, problem.training_rows.tensors
+            assert problem.batch_size is not None, "arrays have one"
+            return resident_arrays(tensors, rows, problem.batch_size, steps)
+        return self._dataset(problem.data.train, problem.fit.get("class_weight"), steps)
+
+    @cached_property
+    def validation(self) -> Resident:
+        """The validation rows; raises NoProgram where they cannot be resident."""
+        problem = self.problem
+        steps = problem.fit.get("validation_steps")
+        if isinstance(problem.data.validation, Arrays):
+            arrays, size = problem.data.validation, problem.validation_batch_size
+            return resident_arrays(read_arrays(arrays, size), arrays.rows, size, steps)
+        return self._dataset(problem.data.validation, None, steps)
+
+    def demand_resident(self) -> None:
+        """Raise NoProgram, with the same reason each time, where the data cannot be resident."""
+        if self._refusal is not None:
+            raise self._refusal
+        try:
+            assert self.train.batches and self.validation.batches, "checked when the problem was loaded"
+        except NoProgram as refusal:
+            self._refusal = refusal
+            raise
+
+    def order(self, seed: int, epoch: int) -> Any:
+        """Give the rows of an epoch in the order of training; a Dataset keeps its own."""
+        is_shuffled = isinstance(self.problem.data.train, Arrays) and bool(
+            self.problem.fit.get("shuffle", True)
+        )
+        return tf.constant(order_of_rows(seed, epoch, self.train.rows, is_shuffled))
+
+    def place_weights(self, seed: int) -> None:
+        """Assign a seed's initial weights to the model."""
+        for variable, value in zip(self.model.variables, self._weights_of(seed), strict=True):
+            variable.value.assign(value, read_value=False)
+        for variable, value in zip(self._others, self._others_first, strict=True):
+            variable.value.assign(value, read_value=False)
+
+    def graph(self) -> EpochGraph:
+        """Make an epoch around the model and the optimizer that it holds now; traced at its first run."""
+        return EpochGraph(self.model, self.train, self.validation)
+
+    def initial(self, seed: int, graph: EpochGraph) -> Mapping[str, float]:
+        """Score the model, which holds the seed's initial weights now, once for each seed."""
+        if seed not in self.initial_metrics:
+            part = graph.run(self.order(seed, 1), NO_BATCHES, range(self.validation.batches), float("inf"))
+            self.initial_metrics[seed] = {f"val_{name}": value for name, value in part.validation.items()}
+            self.place_weights(seed)  # a test_step of the user's may have changed variables
+        return self.initial_metrics[seed]
+
+    def _dataset(self, dataset: Any, class_weight: Any, steps: int | None) -> Resident:
+        if not isinstance(dataset, tf.data.Dataset):
+            raise NoProgram("a PyDataset makes its batches anew in each epoch", step=3)
+        return resident_dataset(dataset, class_weight, steps)
+
+    def _weights_of(self, seed: int) -> list[Any]:
+        if seed not in self._weights:
+            self._weights[seed] = [tf.constant(value) for value in self.problem.initial_weights.of_seed(seed)]
+            self._forget_old()
+        self._weights.move_to_end(seed)
+        return self._weights[seed]
+
+    def _forget_old(self) -> None:
+        sizes = [tensor.dtype.size * int(tf.size(tensor)) for tensor in next(iter(self._weights.values()))]
+        while len(self._weights) > max(1, MOST_WEIGHT_BYTES // max(1, sum(sizes))):
+            self._weights.popitem(last=False)

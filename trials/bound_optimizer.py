@@ -1,0 +1,92 @@
+"""How does one optimizer object serve many trials? Its numbers are bound, its slots begin anew each time."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from optselect.trials.configuration import OptimizerConfig
+from optselect.trials.hyperparameter import sign_of
+from optselect.trials.optimizers import innermost
+from optselect.trials.snapshot import variables_in
+from optselect.trials.structure import BUILD_ONLY, bind, take_apart, values_of
+
+MakeOptimizer = Callable[[], Any]
+
+
+class BoundOptimizer:
+    """An optimizer whose numbers are read from variables, built on a model's weights."""
+
+    def __init__(self, optimizer: Any, model: Any, make: MakeOptimizer, structural: frozenset[str]) -> None:
+        """Take a fresh optimizer apart and build it; `make` gives further ones like it.
+
+        Raises NoProgram for an optimizer that cannot be bound.
+        """
+        self.optimizer, self._model = optimizer, model
+        structure = take_apart(optimizer, structural)
+        self.defaults = structure.values
+        self.asked: set[str] = set()
+        self._numbers = bind(optimizer, structure.values, self.asked)
+        self._prefix = "inner_optimizer." * (optimizer is not innermost(optimizer))
+        self._build_only = {name: getattr(innermost(optimizer), name, None) for name in BUILD_ONLY}
+        if not optimizer.built:
+            # Now and not in the traced step: there ScheduleFreeAdamW would copy the weights anew at every step.
+            optimizer.build(model.trainable_variables)
+        self.slots = list(_slots(optimizer))
+        self._first_values = [tf.identity(slot.value) for slot in self.slots]
+        self._follows_weights = self._first_values_follow_weights(make)
+
+    def serves(self, config: OptimizerConfig) -> bool:
+        """Tell whether the signs that Python asked for are those of this configuration."""
+        values = self._values(config)
+        asked = {self._prefix + name for name in self.asked} & values.keys()
+        return all(sign_of(values[name]) == sign_of(self.defaults[name]) for name in asked)
+
+    def place(self, config: OptimizerConfig, make: MakeOptimizer) -> None:
+        """Begin anew with the numbers of a configuration, on the weights that the model holds now."""
+        for name, value in self._values(config).items():
+            self._numbers[name].assign(value)
+        for slot, value in zip(self.slots, self._first_values, strict=True):
+            slot.value.assign(value, read_value=False)
+        if self._follows_weights or self._has_other_build(config):
+            self._copy_slots(make())
+        if (rate := config.arguments.get("learning_rate")) is not None:
+            self.optimizer.learning_rate = float(rate)
+
+    def _values(self, config: OptimizerConfig) -> dict[str, float]:
+        given = {self._prefix + name: value for name, value in values_of(config).items()}
+        return {name: given.get(name, value) for name, value in self.defaults.items()}
+
+    def _has_other_build(self, config: OptimizerConfig) -> bool:
+        return any(
+            config.arguments.get(name, value) != value for name, value in self._build_only.items() if value
+        )
+
+    def _copy_slots(self, fresh: Any) -> None:
+        fresh.build(self._model.trainable_variables)
+        for slot, source in zip(self.slots, _slots(fresh), strict=True):
+            slot.assign(source)
+
+    def _first_values_follow_weights(self, make: MakeOptimizer) -> bool:
+        """Tell whether an optimizer built on other weights starts with other slots, as ScheduleFreeAdamW does."""
+        weights = [variable.value for variable in self._model.trainable_variables]
+        kept = [tf.identity(weight) for weight in weights]
+        for weight in weights:
+            weight.assign(weight + tf.ones_like(weight))
+        fresh = make()
+        fresh.build(self._model.trainable_variables)
+        for weight, value in zip(weights, kept, strict=True):
+            weight.assign(value)
+        others = [slot.numpy() for slot in _slots(fresh)]
+        return any(
+            not np.array_equal(first.numpy(), other)
+            for first, other in zip(self._first_values, others, strict=True)
+        )
+
+
+def _slots(optimizer: Any) -> list[Any]:
+    """All variables of an optimizer, each once, in an order that follows from its class."""
+    found = {id(variable): variable for variable in variables_in(optimizer)}
+    known = {id(variable) for variable in innermost(optimizer)._trainable_variables}
+    return [variable for key, variable in found.items() if key not in known]

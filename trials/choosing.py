@@ -1,0 +1,83 @@
+"""Which runner trains a configuration? Goes down the ladder until one can."""
+
+import logging
+from collections.abc import Mapping
+from functools import partial
+from typing import Protocol
+
+from optselect.trials import self_check
+from optselect.trials.callbacks import fresh_callbacks
+from optselect.trials.configuration import Configuration, OptimizerConfig
+from optselect.trials.errors import TrialsError
+from optselect.trials.fit_runner import BoundFitRunner, FitRunner
+from optselect.trials.ladder import PROGRAM, first_step
+from optselect.trials.problem import Problem
+from optselect.trials.program_runner import ProgramRunner
+from optselect.trials.programs import Program, Programs
+from optselect.trials.step import Step
+from optselect.trials.structure import NoProgram
+from optselect.trials.user_code import explain
+from optselect.trials.watch import PlacesOptimizers, Watch
+
+log = logging.getLogger(__name__)
+
+
+class Runner(PlacesOptimizers, Protocol):
+    """One way to train a model."""
+
+    def initial(self) -> Mapping[str, float]:
+        """Score the untrained model; an optimizer is in place."""
+
+    def train(self, watch: Watch, epochs: int) -> None:
+        """Train the epochs that are left."""
+
+
+def choose_runner(
+    problem: Problem, configuration: Configuration, seed: int, programs: Programs
+) -> tuple[Runner, Step]:
+    """Give the fastest runner that serves all optimizers of a configuration, on the seed's weights."""
+    configs = [configuration.optimizer]
+    if configuration.switch is not None:
+        configs.append(configuration.switch.optimizer)
+    step = PROGRAM
+    while step.number < 4:
+        try:
+            return _runner_of_step(step, problem, configs, seed, programs)
+        except NoProgram as refusal:
+            step = Step(refusal.step if refusal.step > step.number else 4, str(refusal))
+        except TrialsError:
+            raise
+        except Exception as error:  # whatever user code raises when it is traced: fit will tell
+            log.debug("no program", exc_info=True)
+            step = Step(4, f"it cannot be compiled as a whole: {explain(error, problem.path.parent)}")
+    log.info("trained by step %d of 4: %s", step.number, step.reason)
+    return FitRunner(problem, seed), step
+
+
+def _runner_of_step(
+    step: Step, problem: Problem, configs: list[OptimizerConfig], seed: int, programs: Programs
+) -> tuple[Runner, Step]:
+    bench = programs.bench(problem)
+    if step.number == 1:
+        first = first_step(bench.model, problem.data, fresh_callbacks(problem.fit.get("callbacks")))
+        if first.number > 1:
+            raise NoProgram(first.reason, first.number)
+        bench.demand_resident()
+    epochs = step.number == 1
+
+    def find(config: OptimizerConfig) -> Program:
+        check = partial(
+            self_check.check, bench=bench, config=config, make=programs.maker(problem, config), seed=seed
+        )
+        return programs.program(problem, config, epochs, check)
+
+    for config in configs:
+        find(config)
+    structural = sorted(set().union(*(programs.structural(config) for config in configs)))
+    maker = partial(programs.maker, problem)
+    if not epochs:
+        return BoundFitRunner(bench, seed, find, maker), step
+    if structural:
+        reason = f"the optimizer's Python code decides by {', '.join(structural)}"
+        return ProgramRunner(bench, seed, find, maker), Step(2, reason)
+    return ProgramRunner(bench, seed, find, maker), step

@@ -1,0 +1,146 @@
+"""How does a whole epoch, validation included, run as one call of a compiled function?
+
+Around the model's own train_step and test_step, so that the user's, Keras's losses, metrics, dropout and clipping
+are what they are in fit. A batch is cut out of the resident rows inside the graph. Its size stays open there, as
+it does in fit: train_step is traced once for whole and partial batches.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from optselect.trials.resident import Resident
+from optselect.trials.structure import NoProgram
+
+INDEX = tf.int64
+NO_BATCHES = range(-1, -1)
+"""Trains or validates nothing, and leaves the metrics as they are."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one call trained: an epoch, or a stretch of a long one."""
+
+    step: int  # the next batch; the batch that went wrong is the one before
+    healthy: bool  # no loss so far was beyond the limit or not finite
+    finite: bool  # all trainable weights are finite
+    training: Mapping[str, float]  # as fit names them
+    validation: Mapping[str, float]
+
+
+class EpochGraph:
+    """One compiled function around a model; the model's optimizer of the first call stays in it."""
+
+    def __init__(self, model: Any, train: Resident, validation: Resident) -> None:
+        self._model, self._train, self._validation = model, train, validation
+        self._training_names: tuple[str, ...] = ()
+        self._validation_names: tuple[str, ...] = ()
+        scalar, limit = tf.TensorSpec([], INDEX), tf.TensorSpec([], tf.float32)
+        signature = [tf.TensorSpec([train.rows], INDEX), scalar, scalar, scalar, scalar, limit]
+        self._run = tf.function(self._epoch, autograph=False, input_signature=signature)
+        # Many programs are many traces of one method, which TensorFlow would warn of.
+        self._run._omit_frequent_tracing_warning = True
+
+    def run(self, order: Any, batches: range, validation_batches: range, limit: float) -> Part:
+        """Train some batches of an epoch, then validate on some; metrics start anew with each batch 0.
+
+        `order` are the rows of the epoch in their order, int64; the training ends early where the epoch's mean
+        loss reaches the limit or is not finite, and validation is left out then.
+        """
+        bounds = (batches.start, batches.stop, validation_batches.start, validation_batches.stop)
+        numbers = self._run(order, *(tf.constant(bound, INDEX) for bound in bounds), limit).numpy().tolist()
+        step, healthy, finite, *metrics = numbers
+        trained = len(self._training_names)
+        return Part(
+            step=int(step),
+            healthy=bool(healthy),
+            finite=bool(finite),
+            training=dict(zip(self._training_names, metrics[:trained], strict=True)),
+            validation=dict(zip(self._validation_names, metrics[trained:], strict=True)),
+        )
+
+    # --- traced ---
+
+    def _epoch(self, order: Any, first: Any, last: Any, first_check: Any, last_check: Any, limit: Any) -> Any:
+        """One vector of float64, which holds float32 exactly: a single value to bring back."""
+        self._reset_metrics_at(first)
+        step, healthy = self._train_batches(order, first, last, limit)
+        training = self._metrics()
+        self._reset_metrics_at(first_check)
+        self._validate_batches(first_check, last_check, healthy)
+        validation = self._metrics()
+        self._training_names, self._validation_names = tuple(training), tuple(validation)
+        numbers = [step, healthy, self._weights_are_finite(), *training.values(), *validation.values()]
+        return tf.stack([tf.cast(number, tf.float64) for number in numbers])
+
+    def _train_batches(self, order: Any, first: Any, last: Any, limit: Any) -> tuple[Any, Any]:
+        bounds = tf.constant(self._train.bounds, INDEX)
+
+        def train(step: Any, healthy: Any) -> tuple[Any, Any]:
+            rows = order[bounds[step] : bounds[step + 1]]
+            logs = self._model.train_step(_gathered(self._train.tensors, rows))
+            self._demand_metrics(logs)
+            loss = tf.cast(logs.get("loss", 0.0), tf.float32)
+            return step + 1, tf.math.is_finite(loss) & (loss < limit)
+
+        return tf.while_loop(lambda step, healthy: (step < last) & healthy, train, (first, tf.constant(True)))  # type: ignore[no-any-return]
+
+    def _validate_batches(self, first: Any, last: Any, healthy: Any) -> None:
+        bounds = tf.constant(self._validation.bounds, INDEX)
+
+        def validate(step: Any) -> tuple[Any]:
+            batch = _cut(self._validation.tensors, bounds[step], bounds[step + 1])
+            self._demand_metrics(self._model.test_step(batch))
+            return (step + 1,)
+
+        tf.while_loop(lambda step: (step < last) & healthy, validate, (first,))
+
+    def _reset_metrics_at(self, batch: Any) -> None:
+        tf.cond(batch == 0, lambda: _nothing(self._model.reset_metrics), lambda: tf.constant(0))
+
+    def _demand_metrics(self, logs: Any) -> None:
+        """Refuse a step of the user's that returns something else than the model's metrics.
+
+        fit shows such logs as the last batch left them.
+        """
+        if not isinstance(logs, dict) or set(logs) != set(self._model.get_metrics_result()):
+            raise NoProgram("train_step or test_step returns other values than the model's metrics", step=3)
+
+    def _metrics(self) -> dict[str, Any]:
+        return dict(_scalars(self._model.get_metrics_result()))
+
+    def _weights_are_finite(self) -> Any:
+        weights = [variable.value for variable in self._model.trainable_variables]
+        floats = [weight for weight in weights if weight.dtype.is_floating]
+        return tf.reduce_all([tf.reduce_all(tf.math.is_finite(weight)) for weight in floats])
+
+
+def _scalars(logs: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the metrics that are one number, as fit flattens them."""
+    for name, value in logs.items():
+        if isinstance(value, dict):
+            yield from _scalars(value)
+        elif np.prod(np.shape(value)) == 1:
+            yield name, tf.reshape(tf.convert_to_tensor(value), [])
+
+
+def _gathered(tree: Any, rows: Any) -> Any:
+    return _for_tensors(lambda tensor: tf.gather(tensor, rows), tree)
+
+
+def _cut(tree: Any, begin: Any, end: Any) -> Any:
+    return _for_tensors(lambda tensor: tensor[begin:end], tree)
+
+
+def _for_tensors(function: Callable[[Any], Any], tree: Any) -> Any:
+    return keras.tree.map_structure(lambda leaf: None if leaf is None else function(leaf), tree)
+
+
+def _nothing(function: Callable[[], object]) -> Any:
+    """Call for the side effect; a branch of tf.cond must give something."""
+    function()
+    return tf.constant(0)

@@ -1,0 +1,103 @@
+"""How does Keras's own fit train a trial? On our order of rows, watched epoch by epoch."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from optselect.trials.bench import Bench
+from optselect.trials.callbacks import fresh_callbacks
+from optselect.trials.configuration import OptimizerConfig
+from optselect.trials.data import Arrays
+from optselect.trials.initial_weights import assign_values
+from optselect.trials.optimizers import build_optimizer, innermost, install_optimizer
+from optselect.trials.problem import Problem
+from optselect.trials.programs import FindProgram, MakerOf
+from optselect.trials.watch import SeededPython, Watch
+
+
+class FitRunner:
+    """Trains a fresh model by fit."""
+
+    def __init__(self, problem: Problem, seed: int) -> None:
+        self.problem, self._seed = problem, seed
+        self.model = problem.initial_weights.model_of_seed(seed)
+
+    def initial(self) -> Mapping[str, float]:
+        """Score the untrained model, once for each seed."""
+        problem, seed = self.problem, self._seed
+        if seed not in problem.initial_metrics:
+            scores = evaluate(
+                self.model, problem, problem.data.validation, problem.fit.get("validation_steps")
+            )
+            problem.initial_metrics[seed] = {f"val_{name}": value for name, value in scores.items()}
+            # A test_step of the user's may have changed variables.
+            assign_values(self.model.variables, problem.initial_weights.of_seed(seed))
+        return problem.initial_metrics[seed]
+
+    def place(self, config: OptimizerConfig) -> None:
+        """Put an optimizer in place, with fresh slots; the weights stay."""
+        install_optimizer(self.model, build_optimizer(config, self.model))
+
+    def leave(self) -> None:
+        """Let the optimizer finish as at the end of a fit: averaged weights."""
+        innermost(self.model.optimizer).finalize_variable_values(self.model.trainable_variables)
+
+    def train(self, watch: Watch, epochs: int) -> None:
+        """Train the epochs that are left, in one call of fit."""
+        problem = self.problem
+        watch.users_callbacks = fresh_callbacks(problem.fit.get("callbacks"))
+        callbacks = [watch.rate, *watch.users_callbacks, watch]
+        if isinstance(problem.data.train, keras.utils.PyDataset):
+            callbacks.insert(0, SeededPython(self._seed))
+        validation = problem.data.validation
+        self.model.fit(
+            validation_data=validation.packed() if isinstance(validation, Arrays) else validation,
+            **training_arguments(problem, self._seed, watch.epoch + 1, epochs),
+            **{name: problem.fit[name] for name in ("validation_steps",) if name in problem.fit},
+            validation_batch_size=problem.validation_batch_size,
+            initial_epoch=watch.epoch,
+            epochs=epochs,
+            callbacks=callbacks,
+            verbose=0,
+        )
+
+
+class BoundFitRunner(FitRunner):
+    """Trains the one model of a bench by fit, with the compiled step of each configuration."""
+
+    def __init__(self, bench: Bench, seed: int, find: FindProgram, maker: MakerOf) -> None:
+        self.problem, self._seed = bench.problem, seed
+        self.model, self._find, self._maker = bench.model, find, maker
+        bench.place_weights(seed)
+
+    def place(self, config: OptimizerConfig) -> None:
+        """Put the program of a configuration in place, with fresh slots; the weights stay."""
+        program = self._find(config)
+        self.model.optimizer, self.model.train_function = program.bound.optimizer, program.train_function
+        program.bound.place(config, self._maker(config))
+
+
+def training_arguments(problem: Problem, seed: int, first_epoch: int, last_epoch: int) -> dict[str, Any]:
+    """Give the training data to fit: arrays as one pipeline in our order of rows, all else as it is."""
+    train, fit = problem.data.train, problem.fit
+    if isinstance(train, Arrays):
+        rows = problem.training_rows
+        batches = rows.batches(seed, first_epoch, last_epoch)
+        return {"x": batches, "steps_per_epoch": rows.steps, "shuffle": False}
+    kept = {name: fit[name] for name in ("steps_per_epoch", "class_weight", "shuffle") if name in fit}
+    if isinstance(train, tf.data.Dataset):
+        kept["shuffle"] = False  # it brings its own order; True only makes Keras warn
+    return {"x": train, **kept}
+
+
+def evaluate(model: Any, problem: Problem, split: Any, steps: int | None = None) -> dict[str, float]:
+    """Score a split, under Keras's own names."""
+    arguments: dict[str, Any] = {"x": split}
+    if isinstance(split, Arrays):
+        parts = zip(("x", "y", "sample_weight"), split.packed(), strict=False)
+        arguments = {**dict(parts), "batch_size": problem.validation_batch_size}
+    logs = model.evaluate(**arguments, steps=steps, verbose=0, return_dict=True)
+    return {name: float(value) for name, value in logs.items() if np.size(value) == 1}

@@ -1,0 +1,159 @@
+"""How can one compiled program serve every value of an optimizer's numbers?
+
+Each number becomes a Hyperparameter: it calculates like the Python float it stands for, in double precision, and
+takes the type of the tensor it meets only there. A float32 variable in its place would turn 1 - 0.9995 into
+something else than Keras computes. Whatever would let Python decide by the value is refused, except the
+comparison with zero: its answer is part of the program's structure.
+"""
+
+import operator
+from collections.abc import Callable, MutableSet
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+Operation = Callable[[Any, Any], Any]
+
+
+class StructuralUse(TypeError):
+    """Python would decide by the value of a hyperparameter: its value then belongs to the structure."""
+
+    def __init__(self, name: str, use: str) -> None:
+        super().__init__(f"the optimizer's Python code decides by {name} ({use})")
+        self.name = name
+
+
+class Hyperparameter:
+    """A number that a program reads when it runs, weakly typed like a Python float.
+
+    `read` gives a scalar float64 tensor; `sign` is -1, 0 or 1, None for the result of a calculation. Whoever
+    compares with zero is answered by the sign, and the name is noted in `asked`: only then it is structure.
+    """
+
+    # numpy leaves the operation to us.
+    __array_priority__ = 1e6
+    __hash__ = object.__hash__
+
+    def __init__(
+        self,
+        name: str,
+        read: Callable[[], Any],
+        sign: int | None = None,
+        asked: MutableSet[str] | None = None,
+    ) -> None:
+        self.name, self.sign = name, sign
+        self._read, self._asked = read, asked if asked is not None else set()
+
+    def tensor(self, dtype: Any = None) -> Any:
+        """Give the value as a tensor, of Keras's float type where none is asked for."""
+        return tf.cast(self._read(), tf.as_dtype(dtype or keras.config.floatx()))
+
+    def __tf_tensor__(self, dtype: Any = None, name: str | None = None) -> Any:
+        """Called by TensorFlow wherever it takes a value for a tensor."""
+        return self.tensor(dtype)
+
+    # --- arithmetic ---
+
+    def __add__(self, other: Any) -> Any:
+        return self._combine(other, tf.add)
+
+    def __radd__(self, other: Any) -> Any:
+        return self._combine(other, tf.add, reflected=True)
+
+    def __sub__(self, other: Any) -> Any:
+        return self._combine(other, tf.subtract)
+
+    def __rsub__(self, other: Any) -> Any:
+        return self._combine(other, tf.subtract, reflected=True)
+
+    def __mul__(self, other: Any) -> Any:
+        return self._combine(other, tf.multiply)
+
+    def __rmul__(self, other: Any) -> Any:
+        return self._combine(other, tf.multiply, reflected=True)
+
+    def __truediv__(self, other: Any) -> Any:
+        return self._combine(other, tf.divide)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return self._combine(other, tf.divide, reflected=True)
+
+    def __pow__(self, other: Any) -> Any:
+        return self._combine(other, tf.pow)
+
+    def __rpow__(self, other: Any) -> Any:
+        return self._combine(other, tf.pow, reflected=True)
+
+    def __neg__(self) -> "Hyperparameter":
+        return Hyperparameter(self.name, lambda: -self._read())
+
+    def _combine(self, other: Any, operation: Operation, reflected: bool = False) -> Any:
+        if isinstance(other, Hyperparameter):
+            return Hyperparameter(self.name, lambda: operation(self._read(), other._read()))
+        if isinstance(other, (int, float)):
+            constant = float(other)
+            return Hyperparameter(self.name, lambda: _ordered(operation, self._read(), constant, reflected))
+        tensor = tf.convert_to_tensor(other.value if isinstance(other, keras.Variable) else other)
+        return _ordered(operation, self.tensor(tensor.dtype), tensor, reflected)
+
+    # --- what Python would decide by ---
+
+    def __eq__(self, other: object) -> bool:
+        return other is not None and self._compare(other, operator.eq)
+
+    def __ne__(self, other: object) -> bool:
+        return other is None or self._compare(other, operator.ne)
+
+    def __lt__(self, other: Any) -> bool:
+        return self._compare(other, operator.lt)
+
+    def __le__(self, other: Any) -> bool:
+        return self._compare(other, operator.le)
+
+    def __gt__(self, other: Any) -> bool:
+        return self._compare(other, operator.gt)
+
+    def __ge__(self, other: Any) -> bool:
+        return self._compare(other, operator.ge)
+
+    def __bool__(self) -> bool:
+        return self._compare(0, operator.ne)
+
+    def __float__(self) -> float:
+        raise StructuralUse(self.name, "float")
+
+    def __int__(self) -> int:
+        raise StructuralUse(self.name, "int")
+
+    def __index__(self) -> int:
+        raise StructuralUse(self.name, "index")
+
+    def _compare(self, other: object, comparison: Operation) -> bool:
+        if self.sign is not None and isinstance(other, (int, float)) and other == 0:
+            self._asked.add(self.name)
+            return bool(comparison(self.sign, 0))
+        raise StructuralUse(self.name, "comparison")
+
+
+def sign_of(value: float) -> int:
+    """Tell -1, 0 or 1.
+
+    >>> sign_of(0.9), sign_of(0.0), sign_of(-2.0)
+    (1, 0, -1)
+    """
+    return (value > 0) - (value < 0)
+
+
+def teach_tensorflow() -> None:
+    """Let TensorFlow's own functions take a Hyperparameter; once in a process, repeating does no harm."""
+    tf.register_tensor_conversion_function(Hyperparameter, _convert)
+
+
+def _convert(value: Hyperparameter, dtype: Any = None, name: str | None = None, as_ref: bool = False) -> Any:
+    return value.tensor(dtype)
+
+
+def _ordered(operation: Operation, own: Any, other: Any, reflected: bool) -> Any:
+    other = tf.constant(other, own.dtype) if isinstance(other, float) else other
+    return operation(other, own) if reflected else operation(own, other)

@@ -1,0 +1,128 @@
+"""How does a compiled program train a trial? Epoch by epoch, with the callbacks that fit would call."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from optselect.trials.bench import Bench
+from optselect.trials.callbacks import fresh_callbacks
+from optselect.trials.configuration import OptimizerConfig
+from optselect.trials.epoch_graph import NO_BATCHES, EpochGraph, Part
+from optselect.trials.programs import FindProgram, MakerOf, Program
+from optselect.trials.watch import Watch
+
+LONGEST_CALL_SECONDS = 5.0
+"""A longer epoch runs in several calls, so that an order to stop is seen in between."""
+BATCHES_TO_MEASURE = 8
+
+
+class ProgramRunner:
+    """Trains the one model of a bench by the program of each configuration."""
+
+    def __init__(self, bench: Bench, seed: int, find: FindProgram, maker: MakerOf) -> None:
+        self.model = bench.model
+        self._bench, self._seed, self._find, self._maker = bench, seed, find, maker
+        self._program: Program | None = None
+        bench.place_weights(seed)
+
+    @property
+    def program(self) -> Program:
+        """The program in place."""
+        assert self._program is not None, "place() comes first"
+        return self._program
+
+    @property
+    def _graph(self) -> EpochGraph:
+        assert self.program.graph is not None, "asked for whole epochs"
+        return self.program.graph
+
+    def initial(self) -> Mapping[str, float]:
+        """Score the untrained model, once for each seed."""
+        return self._bench.initial(self._seed, self._graph)
+
+    def place(self, config: OptimizerConfig) -> None:
+        """Put the program of a configuration in place, with fresh slots; the weights stay."""
+        self._program = self._find(config)
+        self.model.optimizer = self._program.bound.optimizer
+        self._program.bound.place(config, self._maker(config))
+
+    def leave(self) -> None:
+        """Let the optimizer finish as at the end of a fit: averaged weights."""
+        self.program.bound.optimizer.finalize_variable_values(self.model.trainable_variables)
+
+    def train(self, watch: Watch, epochs: int) -> None:
+        """Train the epochs that are left."""
+        watch.users_callbacks = fresh_callbacks(self._bench.problem.fit.get("callbacks"))
+        callbacks = keras.callbacks.CallbackList(
+            [watch.rate, *watch.users_callbacks, watch],
+            add_history=True,
+            epochs=epochs,
+            steps=self._bench.train.batches,
+            verbose=0,
+            model=self.model,
+        )
+        self.model.stop_training = False
+        callbacks.on_train_begin()
+        logs: dict[str, float] = {}
+        for epoch in range(watch.epoch, epochs):
+            callbacks.on_epoch_begin(epoch)
+            logs = self._train_epoch(epoch, watch)
+            callbacks.on_epoch_end(epoch, logs)
+            if self.model.stop_training:
+                break
+        self.leave()
+        callbacks.on_train_end(logs)
+
+    # --- one epoch ---
+
+    def _train_epoch(self, epoch: int, watch: Watch) -> dict[str, float]:
+        order = self._bench.order(self._seed, epoch + 1)
+        batches, checks = self._bench.train.batches, self._bench.validation.batches
+        if self._fits_one_call(batches + checks):
+            part = self._timed(order, range(batches), range(checks), watch.limit)
+            return self._ended(part, part.training, watch)
+        done, training = 0, {}
+        while done < batches:
+            stretch = range(done, min(batches, done + self._batches_of_one_call()))
+            part = self._timed(order, stretch, NO_BATCHES, watch.limit)
+            done, training = part.step, dict(part.training)
+            if not part.healthy or watch.is_told_to_stop():
+                return self._ended(part, training, watch)
+        return self._validate(order, training, watch)
+
+    def _validate(self, order: Any, training: Mapping[str, float], watch: Watch) -> dict[str, float]:
+        done, checks = 0, self._bench.validation.batches
+        while True:
+            stretch = range(done, min(checks, done + self._batches_of_one_call()))
+            part = self._timed(order, NO_BATCHES, stretch, watch.limit)
+            done = stretch.stop
+            if done >= checks or watch.is_told_to_stop():
+                return self._ended(part, training, watch)
+
+    def _ended(self, part: Part, training: Mapping[str, float], watch: Watch) -> dict[str, float]:
+        watch.weights_are_finite = part.finite
+        if not part.healthy:
+            watch.end_unhealthy(training.get("loss", 0.0))
+        return {**training, **{f"val_{name}": value for name, value in sorted(part.validation.items())}}
+
+    # --- how much in one call ---
+
+    def _timed(self, order: Any, batches: range, checks: range, limit: float) -> Part:
+        started = time.monotonic()
+        part = self._graph.run(order, batches, checks, limit)
+        if (ran := len(batches) + len(checks)) and part.healthy:
+            self.program.seconds_per_batch = (time.monotonic() - started) / ran
+        return part
+
+    def _fits_one_call(self, batches: int) -> bool:
+        return batches <= BATCHES_TO_MEASURE or 0.0 < self._seconds(batches) <= LONGEST_CALL_SECONDS
+
+    def _batches_of_one_call(self) -> int:
+        if not self.program.seconds_per_batch:
+            return BATCHES_TO_MEASURE
+        return max(1, int(LONGEST_CALL_SECONDS / self.program.seconds_per_batch))
+
+    def _seconds(self, batches: int) -> float:
+        return batches * self.program.seconds_per_batch

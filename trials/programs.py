@@ -1,0 +1,129 @@
+"""Which compiled programs does a training process hold, and which one serves a configuration?"""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from optselect.trials.bench import Bench
+from optselect.trials.bound_optimizer import BoundOptimizer
+from optselect.trials.configuration import BASELINE, OptimizerConfig
+from optselect.trials.epoch_graph import EpochGraph
+from optselect.trials.hyperparameter import StructuralUse, teach_tensorflow
+from optselect.trials.optimizers import build_optimizer, scaled_like
+from optselect.trials.problem import Problem
+from optselect.trials.structure import NoProgram, outline, with_other_numbers
+
+log = logging.getLogger(__name__)
+
+Check = Callable[["Program"], None]
+FindProgram = Callable[[OptimizerConfig], "Program"]
+MakerOf = Callable[[OptimizerConfig], Callable[[], Any]]
+Key = tuple[Any, ...]
+
+MOST_PROGRAMS = 24
+"""The least recently used is dropped beyond; each holds 10 to 20 MB."""
+
+
+@dataclass
+class Program:
+    """One structure, compiled: an optimizer whose numbers are bound, and what trains the model with it."""
+
+    bound: BoundOptimizer
+    graph: EpochGraph | None  # whole epochs, or
+    train_function: Any = None  # Keras's own, of one batch
+    seconds_per_batch: float = 0.0  # measured; 0 before the first epoch
+
+
+@dataclass
+class Programs:
+    """The cache that a training process keeps from trial to trial; least recently used programs go first."""
+
+    built: int = 0  # programs made so far, also those dropped since
+    _bench: Bench | None = field(default=None, repr=False)
+    _held: OrderedDict[Key, list[Program]] = field(default_factory=OrderedDict, repr=False)
+    _structural: dict[str, set[str]] = field(default_factory=dict, repr=False)  # by optimizer
+    _refused: dict[Key, NoProgram] = field(default_factory=dict, repr=False)
+
+    def bench(self, problem: Problem) -> Bench:
+        """Give what the programs of this problem share; another problem starts with an empty cache."""
+        if self._bench is None or self._bench.problem is not problem:
+            teach_tensorflow()
+            for cache in (self._held, self._structural, self._refused):
+                cache.clear()
+            self._bench = Bench(problem)
+        return self._bench
+
+    @property
+    def optimizers(self) -> tuple[str, ...]:
+        """The optimizers that a held program can train at once."""
+        return tuple(dict.fromkeys(key[1] for key in self._held))
+
+    def structural(self, config: OptimizerConfig) -> frozenset[str]:
+        """The attributes of this optimizer that Python decides by."""
+        return frozenset(self._structural.get(config.optimizer, ()))
+
+    def program(self, problem: Problem, config: OptimizerConfig, epochs: bool, check: Check) -> Program:
+        """Give the program that serves a configuration; makes and checks it where none is held.
+
+        `epochs` asks for whole epochs in one call. Raises NoProgram, and what the user's code raises while traced.
+        """
+        key = self._key(config, epochs)
+        if key in self._refused:
+            raise self._refused[key]
+        for program in self._held.get(key, ()):
+            if program.bound.serves(config):
+                self._held.move_to_end(key)
+                return program
+        try:
+            return self._built(problem, config, epochs, check)
+        except NoProgram as refusal:
+            self._refused[key] = refusal
+            raise
+
+    def _key(self, config: OptimizerConfig, epochs: bool) -> Key:
+        return (epochs, *outline(config, self.structural(config)))
+
+    def _built(self, problem: Problem, config: OptimizerConfig, epochs: bool, check: Check) -> Program:
+        while True:
+            try:
+                program = self._build(problem, config, epochs)
+                check(program)
+                break
+            except StructuralUse as use:
+                if use.name in self.structural(config):
+                    raise NoProgram(str(use)) from use
+                log.info("%s: %s", config.optimizer, use)
+                self._structural.setdefault(config.optimizer, set()).add(use.name)
+        self._held.setdefault(self._key(config, epochs), []).append(program)
+        self._drop_old()
+        return program
+
+    def maker(self, problem: Problem, config: OptimizerConfig) -> Callable[[], Any]:
+        """Give a function that makes fresh optimizers of a configuration, as a compiled model would hold them."""
+        bench = self.bench(problem)
+        if config.optimizer == BASELINE:
+            return lambda: problem.make_model().optimizer
+        return lambda: scaled_like(bench.baseline, build_optimizer(config, bench.model))
+
+    def _build(self, problem: Problem, config: OptimizerConfig, epochs: bool) -> Program:
+        """Make a program with other numbers than it will train with: one that is kept elsewhere then shows."""
+        bench, make = (
+            self.bench(problem),
+            self.maker(problem, with_other_numbers(config, self.structural(config))),
+        )
+        bound = BoundOptimizer(make(), bench.model, make, self.structural(config))
+        bench.model.optimizer = bound.optimizer
+        self.built += 1
+        if epochs:
+            return Program(bound, bench.graph())
+        bench.model.make_train_function(force=True)
+        return Program(bound, None, bench.model.train_function)
+
+    def _drop_old(self) -> None:
+        while sum(len(programs) for programs in self._held.values()) > MOST_PROGRAMS:
+            key = next(iter(self._held))
+            self._held[key].pop(0)
+            if not self._held[key]:
+                del self._held[key]

@@ -1,0 +1,136 @@
+"""Does a new program train as Keras does? A few batches by both, compared to the last bit.
+
+What the program would get wrong silently, a number kept under another name, a state that is not reset, Python that
+decides by something the structure does not hold, shows here, before a trial counts on it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from optselect.trials.bench import Bench
+from optselect.trials.configuration import OptimizerConfig
+from optselect.trials.data import Arrays
+from optselect.trials.epoch_graph import NO_BATCHES
+from optselect.trials.optimizers import build_optimizer, innermost, install_optimizer
+from optselect.trials.problem import Problem
+from optselect.trials.programs import Program
+from optselect.trials.snapshot import state_variables
+from optselect.trials.structure import NoProgram
+
+MOST_BATCHES = 3
+ROUNDING_ULPS = 8
+"""Of a variable's largest value, after these batches: where a number that fit's graph holds as a constant lets
+TensorFlow calculate in another order (v - g^2 + epsilon, a division as a multiplication)."""
+GPU_TOLERANCE = 1e-3
+"""Relative; a GPU adds up in another order each time."""
+
+State = tuple[Mapping[str, float], list[np.ndarray[Any, Any]]]
+
+
+def check(
+    program: Program, bench: Bench, config: OptimizerConfig, make: Callable[[], Any], seed: int
+) -> None:
+    """Train a few batches by the program, twice, and by a fresh fit; raises NoProgram where they differ."""
+    data = _FewBatches(bench.problem, seed, resident=program.graph is not None)
+    expected = _by_fit(bench, config, seed, data)
+    for again in ("", " when it is used again"):
+        model = bench.model
+        model.optimizer = program.bound.optimizer
+        bench.place_weights(seed)
+        program.bound.place(config, make)
+        logs = _by_epochs(program, bench, data, seed) if program.graph else _by_batches(program, bench, data)
+        came = logs, [variable.numpy() for variable in state_variables(model)]
+        if (difference := _difference(expected, came, _ulps(program))) is not None:
+            raise NoProgram(f"the program differs from fit{again}: {difference}")
+
+
+class _FewBatches:
+    """The first batches of a training, the same each time they are asked for."""
+
+    def __init__(self, problem: Problem, seed: int, resident: bool) -> None:
+        self._problem, self._seed = problem, seed
+        self.count = min(MOST_BATCHES, problem.steps_per_epoch or MOST_BATCHES)
+        train = problem.data.train
+        is_kept = not resident and not isinstance(train, Arrays)
+        self._kept = list(islice(_batches(train), self.count)) if is_kept else None
+
+    def for_fit(self) -> dict[str, Any]:
+        """Give them as arguments of fit, fresh for each call."""
+        train, fit = self._problem.data.train, self._problem.fit
+        if self._kept is not None:
+            return {"x": iter(self._kept), "steps_per_epoch": len(self._kept)}
+        if isinstance(train, Arrays):
+            return {"x": self._problem.training_rows.batches(self._seed, 1, 1), "steps_per_epoch": self.count}
+        return {"x": train, "steps_per_epoch": self.count, "class_weight": fit.get("class_weight")}
+
+
+def _batches(split: Any) -> Iterator[Any]:
+    if isinstance(split, tf.data.Dataset):
+        return iter(split)
+    return (split[index] for index in range(MOST_BATCHES))
+
+
+def _by_epochs(program: Program, bench: Bench, data: _FewBatches, seed: int) -> Mapping[str, float]:
+    assert program.graph is not None, "asked before"
+    part = program.graph.run(bench.order(seed, 1), range(data.count), NO_BATCHES, float("inf"))
+    program.bound.optimizer.finalize_variable_values(bench.model.trainable_variables)
+    return part.training
+
+
+def _by_batches(program: Program, bench: Bench, data: _FewBatches) -> Mapping[str, float]:
+    bench.model.train_function = program.train_function
+    return _fitted(bench.model, data)
+
+
+def _by_fit(bench: Bench, config: OptimizerConfig, seed: int, data: _FewBatches) -> State:
+    model = bench.problem.initial_weights.model_of_seed(seed)
+    install_optimizer(model, build_optimizer(config, model))
+    logs = _fitted(model, data)
+    return logs, [variable.numpy() for variable in state_variables(model)]
+
+
+def _fitted(model: Any, data: _FewBatches) -> Mapping[str, float]:
+    history = model.fit(**data.for_fit(), shuffle=False, epochs=1, verbose=0)
+    return {name: values[-1] for name, values in history.history.items()}
+
+
+def _difference(expected: State, came: State, ulps: int) -> str | None:
+    logs, states = expected
+    own_logs, own_states = came
+    for name, value in own_logs.items():
+        if not _agree(np.float32(value), np.float32(logs.get(name, np.nan)), ulps):
+            return f"{name} {value:.9g} in place of {logs.get(name, np.nan):.9g} after a few batches"
+    if len(states) != len(own_states):
+        return f"{len(own_states)} variables in place of {len(states)}"
+    unlike = sum(not _agree(own, other, ulps) for own, other in zip(own_states, states, strict=True))
+    return f"{unlike} of {len(states)} variables after a few batches" if unlike else None
+
+
+def _agree(own: Any, other: Any, ulps: int) -> bool:
+    if np.shape(own) != np.shape(other):
+        return False
+    if np.array_equal(own, other, equal_nan=np.asarray(own).dtype.kind in "fc"):
+        return True
+    if np.asarray(own).dtype.kind != "f" or not (np.isfinite(own).all() and np.isfinite(other).all()):
+        return False
+    largest = np.max(np.abs(other), initial=0)
+    tolerance = GPU_TOLERANCE * largest if _on_gpu() else ulps * np.spacing(largest)
+    return bool(np.max(np.abs(own - other), initial=0) <= tolerance)
+
+
+def _ulps(program: Program) -> int:
+    """Give the rounding that is allowed: none but for the few whose arithmetic TensorFlow reorders in fit."""
+    optimizer = innermost(program.bound.optimizer)
+    reordered = isinstance(optimizer, (keras.optimizers.Adafactor, keras.optimizers.ScheduleFreeAdamW))
+    centered = isinstance(optimizer, keras.optimizers.RMSprop) and optimizer.centered
+    has_schedule = isinstance(optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule)
+    return ROUNDING_ULPS if reordered or centered or has_schedule else 0
+
+
+def _on_gpu() -> bool:
+    return bool(tf.config.list_logical_devices("GPU"))

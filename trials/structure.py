@@ -1,0 +1,162 @@
+"""Which part of an optimizer is structure, decided while Python traces, and which part are values?
+
+Structure makes a new program, values only fill one. Everything is read from the optimizer itself: get_config() of
+a user's class may leave things out.
+"""
+
+from collections.abc import Mapping, MutableSet
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from optselect.trials.configuration import OptimizerConfig
+from optselect.trials.hyperparameter import Hyperparameter, sign_of
+
+# Numbers that Python itself looks at: repeats, counts, and "is there a factor at all".
+STRUCTURAL = frozenset(
+    {
+        "gradient_accumulation_steps",
+        "ema_overwrite_frequency",
+        "loss_scale_factor",
+        "initial_scale",
+        "ns_steps",
+        "warmup_steps",
+        "learning_rate_power",  # a constant -0.5 becomes a square root when TensorFlow optimizes fit's graph
+    }
+)
+BUILD_ONLY = frozenset({"initial_accumulator_value"})
+"""Numbers that only build() reads, for the slots' first values."""
+VALUE = "a value"
+PLAIN = (bool, int, str, bytes, float, type(None))
+Values = Mapping[str, float]
+
+
+class NoProgram(Exception):
+    """No program can stand for this training; the message says why, for the user.
+
+    `step` is the step of the ladder that may serve in its place.
+    """
+
+    def __init__(self, reason: str, step: int = 4) -> None:
+        super().__init__(reason)
+        self.step = step
+
+
+@dataclass(frozen=True)
+class Structure:
+    """A fresh optimizer, taken apart."""
+
+    key: tuple[Any, ...]
+    values: Values  # by attribute; of a wrapped optimizer as "inner_optimizer.beta_1"
+
+
+def take_apart(optimizer: Any, structural: frozenset[str] = frozenset()) -> Structure:
+    """Split an optimizer that is not built into structure and values; `structural` are further attributes by value.
+
+    Raises NoProgram for what is neither: a callable learning rate, numbers of other types.
+    """
+    key: list[Any] = [type(optimizer)]  # the class itself: two of the user's may share a name
+    values: dict[str, float] = {}
+    for name, value in sorted(vars(optimizer).items()):
+        if name in ("name", "built") or name in BUILD_ONLY or _is_own_state(name, value):
+            continue
+        if isinstance(value, keras.optimizers.Optimizer):
+            inner = take_apart(value, structural)
+            key.append((name, inner.key))
+            values |= {f"{name}.{inner_name}": number for inner_name, number in inner.values.items()}
+        elif is_value(name, value) and name not in structural and not name.startswith("_"):
+            values[name] = float(value)
+            key.append((name, VALUE))
+        elif is_plain(value):
+            key.append((name, repr(value)))
+        elif not name.startswith("_") or name == "_learning_rate":
+            raise NoProgram(f"{type(optimizer).__name__}.{name} is {_describe(value)}")
+    return Structure(tuple(key), values)
+
+
+def is_value(name: str, value: object) -> bool:
+    """Tell whether an attribute or argument is a number that a program can be given."""
+    return isinstance(value, float) and name not in STRUCTURAL
+
+
+def is_plain(value: object) -> bool:
+    """Tell whether a value's repr says all of it."""
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return all(is_plain(item) for item in value)
+    if isinstance(value, dict):
+        return all(is_plain(key) and is_plain(item) for key, item in value.items())
+    return isinstance(value, PLAIN)
+
+
+def bind(optimizer: Any, values: Values, asked: MutableSet[str]) -> dict[str, Any]:
+    """Put a Hyperparameter in the place of each value; returns the float64 variables behind them by name.
+
+    `asked` collects the names of those whose sign Python asks for.
+    """
+    variables = {}
+    for name, value in values.items():
+        *path, attribute = name.split(".")
+        holder = optimizer
+        for step in path:
+            holder = getattr(holder, step)
+        variable = tf.Variable(value, dtype=tf.float64, trainable=False)
+        bound = Hyperparameter(attribute, variable.read_value, sign_of(value), asked)
+        # Past the trackers of Keras and TensorFlow: the optimizer's variables stay what they are.
+        object.__setattr__(holder, attribute, bound)
+        variables[name] = variable
+    return variables
+
+
+def outline(config: OptimizerConfig, structural: frozenset[str] = frozenset()) -> tuple[Any, ...]:
+    """Tell the structure by the arguments alone, which spares making the optimizer.
+
+    Holds for Keras's own classes, whose attributes are their arguments, and for the baseline, which has none.
+
+    >>> outline(OptimizerConfig("Adam", {"learning_rate": 0.1, "beta_1": 0.8, "amsgrad": True}))
+    ('Adam', ('amsgrad', 'True'), ('beta_1', 'a value'), ('learning_rate', 'a value'))
+    """
+    parts = [
+        (name, VALUE if _is_free(name, value) and name not in structural else repr(value))
+        for name, value in config.arguments.items()
+        if name not in BUILD_ONLY and name != "name"
+    ]
+    return (config.optimizer, *sorted(parts))
+
+
+def values_of(config: OptimizerConfig) -> dict[str, float]:
+    """Give the arguments that are values, by the attribute that holds them."""
+    return {
+        name: float(value)  # type: ignore[arg-type]
+        for name, value in config.arguments.items()
+        if _is_free(name, value) and name not in BUILD_ONLY
+    }
+
+
+def with_other_numbers(config: OptimizerConfig, structural: frozenset[str] = frozenset()) -> OptimizerConfig:
+    """Halve every argument that is a value: the same structure, other numbers."""
+    halved = {name: value / 2 for name, value in values_of(config).items() if name not in structural}
+    return OptimizerConfig(config.optimizer, {**config.arguments, **halved})
+
+
+def _is_free(name: str, value: object) -> bool:
+    """As is_value, for arguments: build_optimizer makes floats of whole numbers."""
+    is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    return is_number and name not in STRUCTURAL
+
+
+def _is_own_state(name: str, value: object) -> bool:
+    """Tell what the optimizer keeps for itself: variables, trackers, the schedule that stays in the program."""
+    if name.startswith("_self_") or name in ("_lock", "_trainable_variables", "_trainable_variables_indices"):
+        return True
+    if isinstance(value, (keras.Variable, keras.optimizers.schedules.LearningRateSchedule)):
+        return True
+    return isinstance(value, (list, tuple)) and any(isinstance(item, keras.Variable) for item in value)
+
+
+def _describe(value: object) -> str:
+    if callable(value):
+        return "a function, which may give another value at each step"
+    return f"of type {type(value).__name__}"
