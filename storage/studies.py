@@ -80,9 +80,16 @@ INSERT_STUDY = text(f"""
     RETURNING {COLUMNS}""")
 
 
-def insert_study(connection: Connection, study: NewStudy, tickets: Sequence[NewTicket]) -> StoredStudy:
-    """Store a new study with its first tickets, inside `creating`."""
-    values = dict(vars(study)) | {"budget": sum(t.phase in SEARCH_PHASES for t in tickets)}
+def insert_study(
+    connection: Connection, study: NewStudy, tickets: Sequence[NewTicket], budget: int | None = None
+) -> StoredStudy:
+    """Store a new study with its first tickets, inside `creating`.
+
+    Args:
+        budget: search trials in all, of which a later phase gets the rest; default: those of `tickets`.
+    """
+    searched = sum(ticket.phase in SEARCH_PHASES for ticket in tickets)
+    values = dict(vars(study)) | {"budget": searched if budget is None else budget}
     for name in ("spec", "problem", "bundle", "versions"):
         values[name] = json.dumps(values[name])
     row = connection.execute(INSERT_STUDY, values).mappings().one()
