@@ -187,6 +187,32 @@ def launch(
         typer.Option(help="What to search of each: auto (by the budget), 1 or all.", show_default="auto"),
     ] = None,
     trials: Annotated[int | None, typer.Option(help="Search trials in all.", show_default="24")] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead of --trials: small, medium or large, 3, 12 or 36 trials for each optimizer.",
+            show_default=False,
+        ),
+    ] = None,
+    minutes: Annotated[
+        int | None,
+        typer.Option(
+            help="Instead of --trials: as much as fits, at the pace of the first runs.", show_default=False
+        ),
+    ] = None,
+    goal: Annotated[
+        str | None,
+        typer.Option(
+            help="verdict compares optimizers fairly; best-config only looks for a good configuration.",
+            show_default="verdict",
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            help="Fresh seeds on which the finalists are compared first; 0: no comparison.", show_default="5"
+        ),
+    ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(help="Epochs of a trial; default: those of the problem's fit.", show_default=False),
@@ -223,9 +249,24 @@ def launch(
     from optselect.search.requesting import Flags, merged
 
     flags = Flags(
-        problem, name, optimizers, tune, trials, epochs, seed, objective, workers, storage, tracking, checkpoints,
-        detach,
-    )  # fmt: skip
+        problem=problem,
+        name=name,
+        optimizers=optimizers,
+        tune=tune,
+        trials=trials,
+        epochs=epochs,
+        seed=seed,
+        objective=objective,
+        goal=goal,
+        budget=budget,
+        minutes=minutes,
+        seeds=seeds,
+        workers=workers,
+        storage=storage,
+        tracking=tracking,
+        checkpoints=checkpoints,
+        detach=detach,
+    )
     asked = merged(flags, spec)
     place = surroundings(asked.flags.storage, asked.flags.tracking, as_json, asked.flags.checkpoints)
     staff = Staff(asked.flags.workers, asked.flags.detach, in_process)
@@ -238,6 +279,10 @@ def resume(
     trials: Annotated[
         str | None, typer.Option(help="+N: search N further trials.", metavar="+N", show_default=False)
     ] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(help="+N: compare the finalists on N more seeds.", metavar="+N", show_default=False),
+    ] = None,
     workers: Workers = None,
     storage: Storage = None,
     tracking: Tracking = None,
@@ -246,25 +291,26 @@ def resume(
     as_json: Json = False,
 ) -> int:
     """Go on with a study, by name alone, on any machine."""
-    from optselect.search.launching import Staff
+    from optselect.search.launching import More, Staff
     from optselect.search.launching import resume as resume_study
 
     place = surroundings(storage, tracking, as_json)
-    return resume_study(study, further_trials(trials), place, Staff(workers, detach), use_local)
+    more = More(further("--trials", trials, 1_000_000, 24), further("--seeds", seeds, 200, 5))
+    return resume_study(study, more, place, Staff(workers, detach), use_local)
 
 
-def further_trials(text: str | None) -> int:
+def further(flag: str, text: str | None, most: int, example: int) -> int:
+    """What stands behind a plus."""
     from optselect.search.errors import InvalidInput
 
     if text is None:
         return 0
-    if not (
-        text.startswith("+") and text[1:].isascii() and text[1:].isdigit() and 0 < int(text[1:]) <= 1_000_000
-    ):
+    digits = text[1:]
+    if not (text.startswith("+") and digits.isascii() and digits.isdigit() and 0 < int(digits) <= most):
         raise InvalidInput(
-            f'--trials must say how many more, from +1 to +1000000. Received: "{text}". Write --trials +24.'
+            f'{flag} must say how many more, from +1 to +{most}. Received: "{text}". Write {flag} +{example}.'
         )
-    return int(text[1:])
+    return int(digits)
 
 
 @app.command(rich_help_panel="Run")

@@ -5,6 +5,7 @@ as the logarithm of 1 - x, because 0.9, 0.99 and 0.999 are equally far apart for
 then bears the name one_minus_x. Persons only ever see x.
 """
 
+import math
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Literal
@@ -48,6 +49,33 @@ class Dimension(BaseModel):
             )
         value = float(trial.suggest_float(name, self.low, self.high, log=self.scale != "linear"))
         return 1.0 - value if self.scale == "complement" else value
+
+    def at(self, coordinate: float) -> Choice:
+        """The sampled value at a place from 0 to 1 of the range, as the parameter of that name bears it.
+
+        >>> Dimension(keyword="beta_1", scale="complement", low=0.01, high=1.0).at(0.5)
+        0.1
+        """
+        if self.scale in ("choice", "fixed"):
+            return self.choices[min(int(coordinate * len(self.choices)), len(self.choices) - 1)]
+        low, high = self.low, self.high + (1 if self.scale.startswith("integer") else 0)
+        if self.scale in ("linear", "integer"):
+            value = low + coordinate * (high - low)
+        else:
+            value = math.exp(math.log(low) + coordinate * (math.log(high) - math.log(low)))
+        value = min(max(value, self.low), self.high)  # the logarithm may step over the bound by one bit
+        return int(value) if self.scale.startswith("integer") else value
+
+    def place(self, argument: float) -> float:
+        """Where Keras's argument stands in the range, from 0 to 1 on the scale of the search.
+
+        >>> round(Dimension(keyword="beta_1", scale="complement", low=0.01, high=1.0).place(0.9), 3)
+        0.5
+        """
+        value = one_minus(argument) if self.scale == "complement" else argument
+        if self.scale in ("linear", "integer"):
+            return (value - self.low) / (self.high - self.low)
+        return (math.log(value) - math.log(self.low)) / (math.log(self.high) - math.log(self.low))
 
     def shown_range(self, exact: bool = False) -> str:
         """The range in Keras's own values; six significant digits unless exact.

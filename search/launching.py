@@ -16,7 +16,6 @@ from optselect.search.errors import InvalidInput
 from optselect.search.executors.local import worker_command
 from optselect.search.exit_codes import UserExit
 from optselect.search.in_process import InProcessDescriber, train_in_process
-from optselect.search.planning import first_tickets, search_tickets
 from optselect.search.source import bundle_hash, local_hash, read_bundle
 from optselect.search.spec import SPEC_VERSION, Request, StudySpec, differences, resolve, study_name
 from optselect.search.standing import standing, status_json
@@ -31,8 +30,16 @@ from optselect.search.supervising import (
 from optselect.search.tables import NO_VERDICT, next_commands, summary
 from optselect.storage import overview, studies
 from optselect.storage.checkpoint_files import check_place
-from optselect.storage.database import Database, Engine, child_environment, make_engine, open_database
+from optselect.storage.database import (
+    Connection,
+    Database,
+    Engine,
+    child_environment,
+    make_engine,
+    open_database,
+)
 from optselect.storage.initialise import initialise
+from optselect.storage.phases import Progress, Step, plan_next
 from optselect.storage.studies import NewStudy, StoredStudy
 from optselect.storage.tracking import check_tracking, experiment_link
 from optselect.storage.tracking_server import running_server
@@ -79,6 +86,29 @@ class Staff:
         return default_workers(os.environ) if self.workers is None else self.workers
 
 
+@dataclass(frozen=True)
+class More:
+    """What a resumed study gets on top."""
+
+    trials: int = 0
+    seeds: int = 0
+
+    def demand_possible(self, study: StoredStudy, spec: StudySpec) -> None:
+        """Refuse what the study is not ready for; raises InvalidInput."""
+        if self.trials and not study.budget:
+            raise InvalidInput(
+                f"--trials adds to a budget, which --minutes {spec.minutes} of study {study.name} has not decided "
+                f"yet. Received: +{self.trials}. Try again after its first runs."
+            )
+        if not self.seeds:
+            return
+        if self.trials or spec.goal != "verdict" or not spec.seeds or study.state != "finished":
+            raise InvalidInput(
+                "--seeds adds to the finals of a finished study that has some, and without --trials, which brings "
+                f"finals of its own. Received: +{self.seeds} for study {study.name}, which is {study.state}."
+            )
+
+
 def launch(request: Request, name: str | None, place: Surroundings, staff: Staff) -> int:
     """Create a study, or attach to the one of the same spec, and serve it; returns the exit code."""
     problem = resolve_problem(request.problem)
@@ -93,19 +123,30 @@ def launch(request: Request, name: str | None, place: Surroundings, staff: Staff
     return serve(study, database, engine, place, staff)
 
 
-def resume(name: str, more: int, place: Surroundings, staff: Staff, use_local: bool) -> int:
-    """Go on with a stored study, with `more` further search trials; returns the exit code."""
+def resume(name: str, more: More, place: Surroundings, staff: Staff, use_local: bool) -> int:
+    """Go on with a stored study, with further search trials or seeds; returns the exit code."""
     database = place.open()
     engine = make_engine(database)
     study = studies.load_study(engine, name)
-    tickets = []
-    if more:
-        counts = standing(study, overview.list_trials(engine, study.id)).by_optimizer
-        already = {optimizer: sum(tally.counts.values()) for optimizer, tally in counts.items()}
-        tickets = search_tickets(study.spec["optimizers"], already, more, study.spec["seed"])
-    studies.reopen_study(engine, study.id, tickets)
+    spec = StudySpec.model_validate(study.spec)
+    more.demand_possible(study, spec)
+
+    def plan(connection: Connection, study_id: int) -> None:
+        plan_next(connection, study_id, lambda progress: with_more_seeds(spec, progress, more.seeds))
+
+    studies.reopen_study(engine, study.id, more.trials, plan)
     study = studies.load_study(engine, name)
     return serve(study, database, engine, place, staff, ("--use-local",) if use_local else ())
+
+
+def with_more_seeds(spec: StudySpec, progress: Progress, seeds: int) -> Step:
+    """The next step, or first of all the seeds that were asked for."""
+    from optselect.search.phases import further_seeds, next_step  # SciPy costs half a second
+
+    step = next_step(spec, progress)
+    if not seeds or step.tickets or step.decision:
+        return step
+    return Step(further_seeds(spec, progress, seeds))
 
 
 def describer_of(problem: Path, in_process: bool) -> Describer | InProcessDescriber:
@@ -163,14 +204,15 @@ def new_study(
 
 def create(study: NewStudy, spec: StudySpec, database: Database, engine: Engine) -> StoredStudy:
     """Store the study and all its tickets; where another launcher was faster, its study must be the same."""
-    from optselect.search.study import create_optuna_study  # Optuna costs 0.3 s: only where it is needed
+    # Optuna and SciPy cost a second: only where they are needed.
+    from optselect.search.planning import first_tickets
+    from optselect.search.study import create_optuna_study
 
     with studies.creating(engine) as connection:
         stored = studies.find_study(connection, study.name)
         if stored is None:
             create_optuna_study(database, study.name, spec.direction)
-            tickets = first_tickets(spec.optimizers, spec.trials, spec.seed)
-            return studies.insert_study(connection, study, tickets)
+            return studies.insert_study(connection, study, first_tickets(spec), spec.trials)
     refuse_another(stored, spec, study.bundle_sha256)
     return stored
 

@@ -1,6 +1,7 @@
 """Which metric decides, and is less of it better or more?"""
 
 import difflib
+import math
 import re
 from collections.abc import Sequence
 from typing import Literal
@@ -54,3 +55,13 @@ def direction_of(name: str, suffix: str) -> Direction:
         f"--objective {name} must say its direction, which its name does not tell. "
         f"Received: no suffix. Write {name}:min or {name}:max."
     )
+
+
+def stand_in(direction: str, untrained: float) -> float:
+    """A finite value for a training that exploded: L0 + 10 |L0| of a loss, the untrained model's of a score.
+
+    >>> stand_in("minimize", 2.0), stand_in("maximize", 0.1), stand_in("minimize", float("nan"))
+    (22.0, 0.1, 0.0)
+    """
+    known = untrained if math.isfinite(untrained) else 0.0
+    return known + 10 * abs(known) if direction == "minimize" else known

@@ -8,7 +8,7 @@ from typing import Any
 
 from optselect.search.errors import InvalidInput
 from optselect.search.space import choose_optimizers
-from optselect.search.spec import DEFAULT_TRIALS, Request
+from optselect.search.spec import FINAL_SEEDS, Request
 from optselect.search.spec_file import ReadSpec, SpecFile, read_spec
 
 
@@ -24,6 +24,10 @@ class Flags:
     epochs: int | None = None
     seed: int | None = None
     objective: str | None = None
+    goal: str | None = None
+    budget: str | None = None
+    minutes: int | None = None
+    seeds: int | None = None
     workers: int | None = None
     storage: str | None = None
     tracking: str | None = None
@@ -39,7 +43,15 @@ class Asked:
     request: Request
 
 
-DEFAULTS: Mapping[str, Any] = {"tune": "auto", "trials": DEFAULT_TRIALS, "seed": 0, "objective": "val_loss"}
+DEFAULTS: Mapping[str, Any] = {
+    "tune": "auto",
+    "seed": 0,
+    "objective": "val_loss",
+    "goal": "verdict",
+    "seeds": FINAL_SEEDS,
+}
+BUDGETS = ("trials", "budget", "minutes")
+"""Each says how much is searched: a flag of one puts aside what the file says of another."""
 
 
 def merged(flags: Flags, spec: Path | None) -> Asked:
@@ -49,6 +61,8 @@ def merged(flags: Flags, spec: Path | None) -> Asked:
     if isinstance(said.get("optimizers"), list):
         said["optimizers"] = ",".join(said["optimizers"])
     typed = {name: value for name, value in vars(flags).items() if value is not None and value is not False}
+    if any(name in typed for name in BUDGETS):
+        said = {name: value for name, value in said.items() if name not in BUDGETS}
     whole = dataclasses.replace(flags, **{**DEFAULTS, **said, **typed})
     if whole.problem is None:
         raise InvalidInput(

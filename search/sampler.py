@@ -58,6 +58,11 @@ def search_trials_of(optimizer: str) -> View:
     return lambda study: viewed(study, keep)
 
 
+def all_search_trials(study: Study) -> Study:
+    """A view for a sampler that chooses the optimizer too."""
+    return viewed(study, lambda trial: trial.user_attrs.get("phase") in SEARCH_PHASES)
+
+
 def viewed(study: Study, keep: Callable[[FrozenTrial], bool]) -> Study:
     """The study as if it held some of its trials only.
 

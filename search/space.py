@@ -115,13 +115,15 @@ def tuned_dimensions(entry: Entry, tune: str, trials: int) -> tuple[Dimension, .
 
 
 def suggest_optimizer(
-    trial: Any, space: Mapping[str, Sequence[Dimension]], total_steps: int | None
+    trial: Any, space: Mapping[str, Sequence[Dimension]], total_steps: int | None, jointly: bool = False
 ) -> OptimizerConfig:
     """Ask an Optuna trial for the optimizer and its arguments; the order of the questions never changes.
 
-    The choices of `optimizer` are all classes of the study and the baseline, which has no parameters.
+    The choices of `optimizer` are all classes of the study and the baseline, which has no parameters; a
+    sampler that chooses the optimizer itself (jointly) must not waste trials on the latter.
     """
-    optimizer = str(trial.suggest_categorical("optimizer", (*space, BASELINE)))
+    choices = tuple(space) if jointly else (*space, BASELINE)
+    optimizer = str(trial.suggest_categorical("optimizer", choices))
     sampled: dict[str, Choice] = {
         dimension.keyword: dimension.suggest(trial, optimizer) for dimension in space.get(optimizer, ())
     }

@@ -6,7 +6,7 @@ so launching again can tell "the same study" from "another one".
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +26,14 @@ MOST_EPOCHS = 1_000_000
 MOST_SEED = 4_000_000  # 1000 * seed + k must stay below 2**32
 
 Tune = Literal["auto", "1", "all"]
+Goal = Literal["verdict", "best-config"]
+Budget = Literal["small", "medium", "large"]
+
+TRIALS_EACH: Mapping[str, int] = {"small": 3, "medium": 12, "large": 36}
+"""Trials of each optimizer that a budget stands for: a first look, the whole quota, and twice that of TPE on top."""
+FINAL_SEEDS = 5
+MOST_SEEDS_ASKED = 200
+MOST_MINUTES = 100_000
 
 
 @dataclass(frozen=True)
@@ -36,22 +44,36 @@ class Request:
     """A path, or the bare name of a bundled problem."""
     optimizers: str | None = None
     tune: Tune = "auto"
-    trials: int = DEFAULT_TRIALS
+    trials: int | None = None
     epochs: int | None = None
     seed: int = 0
     objective: str = "val_loss"
+    goal: Goal = "verdict"
+    budget: Budget | None = None
+    """In place of trials."""
+    minutes: int | None = None
+    """In place of trials: as many as fit, at the pace of the first runs."""
+    seeds: int = FINAL_SEEDS
+    """Fresh seeds of the finals' first look; 0: no finals and no verdict."""
     space: Mapping[str, Override] = field(default_factory=dict)
     """Ranges of one's own, by optimizer."""
     objective_place: str = ""
     """Where a spec file names the objective: "study.toml, line 3"; empty where a flag does."""
 
     def __post_init__(self) -> None:
-        demand("--trials", self.trials, 1, MOST_TRIALS)
+        if self.trials is not None:
+            demand("--trials", self.trials, 1, MOST_TRIALS)
         demand("--seed", self.seed, 0, MOST_SEED)
         if self.epochs is not None:
             demand("--epochs", self.epochs, 1, MOST_EPOCHS)
-        if self.tune not in ("auto", "1", "all"):
-            raise InvalidInput(f'--tune must be auto, 1 or all. Received: "{self.tune}".')
+        if self.minutes is not None:
+            demand("--minutes", self.minutes, 1, MOST_MINUTES)
+        if self.seeds:
+            demand("--seeds", self.seeds, FINAL_SEEDS, MOST_SEEDS_ASKED, "0, or ")
+        demand_one_of("--tune", self.tune, ("auto", "1", "all"))
+        demand_one_of("--goal", self.goal, ("verdict", "best-config"))
+        if self.budget is not None:
+            demand_one_of("--budget", self.budget, tuple(TRIALS_EACH))
 
 
 class StudySpec(BaseModel):
@@ -70,6 +92,10 @@ class StudySpec(BaseModel):
     seed: int
     objective: str
     direction: Direction
+    goal: Goal = "verdict"
+    minutes: int | None = None
+    """Decides the trials after the baseline runs; trials is 0 then."""
+    seeds: int = FINAL_SEEDS
     space: dict[str, tuple[Dimension, ...]]
 
     @field_validator("space")
@@ -87,18 +113,39 @@ def resolve(request: Request, problem: ProblemDescription, bundled: bool, folder
     objective, direction = placed_objective(request, problem)
     epochs = request.epochs or problem.epochs
     check_warmup(request.space, problem.steps_per_epoch, epochs)
+    trials = asked_trials(request, len(optimizers))
+    each = trials // len(optimizers) if trials else TRIALS_EACH["medium"]
     return StudySpec(
         problem=request.problem if bundled else problem.path,
         folder=str(folder),
         optimizers=optimizers,
         tune=request.tune,
-        trials=request.trials,
+        trials=trials,
         epochs=epochs,
         seed=request.seed,
         objective=objective,
         direction=direction,
-        space=study_space(optimizers, request.tune, request.trials // len(optimizers), request.space),
+        goal=request.goal,
+        minutes=request.minutes,
+        seeds=request.seeds,
+        space=study_space(optimizers, request.tune, each, request.space),
     )
+
+
+def asked_trials(request: Request, optimizers: int) -> int:
+    """Search trials in all; 0 where minutes decide them later."""
+    said = {"--trials": request.trials, "--budget": request.budget, "--minutes": request.minutes}
+    given = [flag for flag, value in said.items() if value is not None]
+    if len(given) > 1:
+        raise InvalidInput(
+            "Only one of --trials, --budget and --minutes may say how much is searched. "
+            f"Received: {' and '.join(given)}."
+        )
+    if request.minutes is not None:
+        return 0
+    if request.budget is not None:
+        return TRIALS_EACH[request.budget] * optimizers
+    return DEFAULT_TRIALS if request.trials is None else request.trials
 
 
 def placed_objective(request: Request, problem: ProblemDescription) -> tuple[str, Direction]:
@@ -129,8 +176,11 @@ def check_warmup(space: Mapping[str, Override], steps_per_epoch: int | None, epo
 def differences(stored: Mapping[str, Any], wanted: StudySpec) -> Iterator[str]:
     """What differs between a stored spec and a new one, a few words each; the place of launch does not count."""
     new = wanted.model_dump(mode="json")
+    before = StudySpec.model_validate(stored).model_dump(
+        mode="json"
+    )  # with the defaults of keys that came later
     for key, value in new.items():
-        old = stored.get(key)
+        old = before.get(key)
         if key in ("folder", "direction") or old == value:
             continue
         if key == "space":
@@ -183,6 +233,14 @@ def study_name(name: str | None, problem: Path) -> str:
     return name
 
 
-def demand(flag: str, value: int, low: int, high: int) -> None:
+def demand(flag: str, value: int, low: int, high: int, otherwise: str = "") -> None:
     if not low <= value <= high:
-        raise InvalidInput(f"{flag} must be a whole number from {low} to {high}. Received: {value}.")
+        raise InvalidInput(
+            f"{flag} must be {otherwise}a whole number from {low} to {high}. Received: {value}."
+        )
+
+
+def demand_one_of(flag: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        listed = f"{', '.join(known[:-1])} or {known[-1]}"
+        raise InvalidInput(f'{flag} must be {listed}. Received: "{value}".')

@@ -30,7 +30,18 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from optselect.search.dimension import Choice, Dimension, keras_arguments, one_minus
 from optselect.search.errors import InvalidInput
 from optselect.search.space import Override, find_optimizer
-from optselect.search.spec import MOST_EPOCHS, MOST_SEED, MOST_TRIALS, StudySpec, Tune, study_name
+from optselect.search.spec import (
+    MOST_EPOCHS,
+    MOST_MINUTES,
+    MOST_SEED,
+    MOST_SEEDS_ASKED,
+    MOST_TRIALS,
+    Budget,
+    Goal,
+    StudySpec,
+    Tune,
+    study_name,
+)
 from optselect.search.toml_lines import line_of
 from optselect.trials.configuration import COMMON, RULES, OptimizerConfig, Rule, check_arguments
 from optselect.trials.errors import ConfigurationError
@@ -72,6 +83,10 @@ class SpecFile(BaseModel):
     epochs: Annotated[int, Field(ge=1, le=MOST_EPOCHS)] | None = None
     seed: Annotated[int, Field(ge=0, le=MOST_SEED)] | None = None
     objective: str | None = None
+    goal: Goal | None = None
+    budget: Budget | None = None
+    minutes: Annotated[int, Field(ge=1, le=MOST_MINUTES)] | None = None
+    seeds: Annotated[int, Field(ge=0, le=MOST_SEEDS_ASKED)] | None = None
     workers: Annotated[int, Field(ge=0)] | None = None
     storage: str | None = None
     tracking: str | None = None
@@ -337,10 +352,12 @@ def spec_toml(spec: StudySpec, name: str) -> str:
         "name": name,
         "optimizers": list(spec.optimizers),
         "tune": spec.tune,
-        "trials": spec.trials,
+        **({"minutes": spec.minutes} if spec.minutes else {"trials": spec.trials}),
         "epochs": spec.epochs,
         "seed": spec.seed,
         "objective": f"{spec.objective}:{spec.direction.removesuffix('imize')}",
+        "goal": spec.goal,
+        "seeds": spec.seeds,
     }
     lines = [f"{key} = {toml_value(value)}" for key, value in head.items()]
     for optimizer, dimensions in spec.space.items():

@@ -56,7 +56,9 @@ def standing(study: StoredStudy, trials: Sequence[TrialRow]) -> Standing:
             by_optimizer.setdefault(trial.optimizer, Tally()).add(trial, study.direction)
         else:
             evaluation.setdefault(trial.phase, Tally()).add(trial, study.direction)
-    baseline = next((t for t in trials if t.phase == "baseline" and t.state in ENDED), None)
+    baseline = next(
+        (t for t in trials if t.phase == "baseline" and t.role == "own" and t.state in ENDED), None
+    )
     return Standing(search, by_optimizer, evaluation, baseline, seconds_left(trials))
 
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from optselect.search.objective import Direction
-from optselect.search.sampler import ViewedTPE, search_trials_of
+from optselect.search.objective import Direction, stand_in
+from optselect.search.sampler import ViewedTPE, all_search_trials, search_trials_of
 from optselect.search.spec import StudySpec
 from optselect.storage.database import Database
 from optselect.storage.optuna_storage import optuna_storage
-from optselect.storage.tickets import SEARCH_PHASES, Ending, Holdings, Ticket
+from optselect.storage.tickets import Ending, Holdings, Ticket
 
 
 def create_optuna_study(database: Database, name: str, direction: Direction) -> None:
@@ -73,11 +73,14 @@ def adopt(study: optuna.Study, trial_id: int) -> Trial:
 
 def install_sampler(study: optuna.Study, ticket: Ticket, spec: StudySpec) -> None:
     """Give the study the sampler that may propose for this ticket; to be called before ask or adopt."""
-    if ticket.phase in SEARCH_PHASES:
-        seed = spec.seed * 1_000_003 + ticket.ord
-        study.sampler = ViewedTPE(search_trials_of(ticket.optimizer), seed)
+    seed = spec.seed * 1_000_003 + ticket.ord
+    if ticket.phase == "survivors":
+        quota = spec.trials // len(spec.optimizers)
+        study.sampler = ViewedTPE(search_trials_of(ticket.optimizer), seed, startup=max(1, min(10, quota)))
+    elif ticket.phase == "joint":
+        study.sampler = ViewedTPE(all_search_trials, seed)
     else:
-        study.sampler = optuna.samplers.RandomSampler()  # fixed parameters win anyway
+        study.sampler = optuna.samplers.RandomSampler(seed)  # fixed parameters win anyway
 
 
 # --- tell ---------------------------------------------------------------------------------------------
@@ -101,10 +104,7 @@ def explosion(
     objective: str, direction: str, initial: Mapping[str, float], epoch: int, epochs: int
 ) -> Explosion:
     """Losses are capped at L0 + 10 |L0|, scores at the untrained model's value."""
-    untrained = initial.get(objective, math.nan)
-    if not math.isfinite(untrained):
-        untrained = 0.0
-    cap = untrained + 10 * abs(untrained) if direction == "minimize" else untrained
+    cap = stand_in(direction, initial.get(objective, math.nan))
     return Explosion(epoch=max(1, epoch), epochs=epochs, cap=cap)
 
 
@@ -127,6 +127,13 @@ def tell_ending(trial: Trial, ending: Ending, exploded: Explosion | None) -> Non
             trial.set_constraint("diverged", exploded.violation)
             trial.set_user_attr("diverged_epoch", exploded.epoch)
         study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+
+
+def tell_pruned(trial: Trial, ending: Ending, reached: float) -> None:
+    """Tell Optuna of a trial that was cut at a rung; samplers rank it by how far it came, then by its value."""
+    if not math.isnan(reached):
+        trial.report(reached, step=ending.epochs)
+    tell_ending(trial, ending, None)
 
 
 def tell_orphans(study: optuna.Study, read_holdings: Callable[[], Holdings]) -> int:

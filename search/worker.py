@@ -20,6 +20,8 @@ from optuna.trial import Trial
 from optselect.search.departure import Departure, Holding, kept_lease
 from optselect.search.describing import stored_description
 from optselect.search.exit_codes import WorkerExit
+from optselect.search.phases import next_step
+from optselect.search.pruner import FEWEST_TRIALS_TO_CUT, Halving, promoted, rungs
 from optselect.search.reporting import Reporter, Writer
 from optselect.search.space import suggest_optimizer
 from optselect.search.spec import StudySpec
@@ -32,12 +34,14 @@ from optselect.search.study import (
     load_optuna_study,
     tell_ending,
     tell_orphans,
+    tell_pruned,
 )
 from optselect.storage import checkpoints, curves, tickets, unsent, workers
 from optselect.storage.checkpoints import Checkpoint
 from optselect.storage.curves import EpochRow
-from optselect.storage.database import Database, Engine, again
+from optselect.storage.database import Connection, Database, Engine, again
 from optselect.storage.errors import LeaseLost
+from optselect.storage.phases import plan_next
 from optselect.storage.studies import StoredStudy, study_state
 from optselect.storage.tickets import Ending, Orders, Ticket
 from optselect.storage.unsent import Unsent
@@ -89,6 +93,15 @@ def work(assignment: Assignment, departure: Departure) -> int:
 def visible_device() -> str:
     device = os.environ.get("CUDA_VISIBLE_DEVICES")
     return f"GPU {device}" if device else "CPU"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of one training, over all attempts."""
+
+    result: TrialResult
+    seconds: float
+    cut_because: str  # where its pruner ended it
 
 
 # --- the loop -----------------------------------------------------------------------------------------
@@ -183,11 +196,11 @@ class Trainer:
         log.info(
             "trial %d: %s, seed %d, attempt %d", trial.number, shown(config), ticket.seed, ticket.attempt
         )
-        result, seconds = self.train_from_newest(config, ticket, holding)
-        if result.outcome is Outcome.STOPPED:
+        trained = self.train_from_newest(config, ticket, holding)
+        if trained.result.outcome is Outcome.STOPPED and not trained.cut_because:
             patiently(lambda: tickets.give_back(self.engine, ticket.lease))
             return False
-        self.conclude(ticket, trial, result, seconds)
+        self.conclude(ticket, trial, trained)
         return True
 
     # --- the trial ---
@@ -217,17 +230,15 @@ class Trainer:
     def suggest(self, ticket: Ticket, trial: Trial) -> OptimizerConfig:
         problem = stored_description(self.study)
         steps = None if problem.steps_per_epoch is None else problem.steps_per_epoch * self.spec.epochs
-        config = suggest_optimizer(trial, self.spec.space, steps)
+        config = given_or_suggested(ticket, trial, self.spec, steps)
         shown_arguments = problem.baseline.arguments if config.optimizer == BASELINE else config.arguments
         trial.set_user_attr("optimizer_arguments", dict(shown_arguments))
-        patiently(lambda: tickets.set_params(self.engine, ticket.lease, shown_arguments))
+        patiently(lambda: tickets.set_params(self.engine, ticket.lease, config.optimizer, shown_arguments))
         return config
 
     # --- the training ---
 
-    def train_from_newest(
-        self, config: OptimizerConfig, ticket: Ticket, holding: Holding
-    ) -> tuple[TrialResult, float]:
+    def train_from_newest(self, config: OptimizerConfig, ticket: Ticket, holding: Holding) -> "Trained":
         """Train from the newest state that can be restored, or from the start; the result has the whole curve."""
         for start in self.starts(ticket):
             try:
@@ -249,7 +260,7 @@ class Trainer:
 
     def train_from(
         self, start: Checkpoint | None, config: OptimizerConfig, ticket: Ticket, holding: Holding
-    ) -> tuple[TrialResult, float]:
+    ) -> "Trained":
         earlier: Sequence[Epoch] = ()
         if ticket.trial_id is not None:
             epoch = start.epoch if start else 0
@@ -264,19 +275,24 @@ class Trainer:
             keep=lambda state: self.keep(ticket, state),
             seconds_before=start.seconds if start else 0.0,
         )
+        at = self.rungs_of(ticket)
+        halving = Halving(reporter, at, lambda epoch: self.why_cut(ticket, config.optimizer, epoch))
         result = run_trial(
             self.problem,
             Configuration(config),
             ticket.seed,
             epochs=self.spec.epochs,
             programs=self.programs,
-            batch_ends=(self.spec.epochs,),
-            on_epochs=reporter,
+            batch_ends=(*at, self.spec.epochs),
+            on_epochs=halving,
             start=start.snapshot if start else None,
+            test=ticket.phase == "final",
         )
         seconds = reporter.seconds
         reporter.close()
-        return dataclasses.replace(result, curve=(*earlier, *result.curve)), seconds
+        whole = dataclasses.replace(result, curve=(*earlier, *result.curve))
+        # A training that exploded at its rung is no cut one: that is the better answer.
+        return Trained(whole, seconds, halving.because if result.outcome is Outcome.STOPPED else "")
 
     def send(self, ticket: Ticket, rows: Sequence[EpochRow], checkpoint: Checkpoint | None) -> Orders:
         folder = checkpoints.folder_for(self.study, self.assignment.database.home)
@@ -296,6 +312,24 @@ class Trainer:
         rows = patiently(lambda: curves.read_curve(self.engine, ticket.id))
         return tuple(Epoch(row.epoch, row.metrics, row.ts_ms) for row in rows)
 
+    def rungs_of(self, ticket: Ticket) -> tuple[int, ...]:
+        """Where the trial may be cut: an evaluation never is, nor where each optimizer has a few trials only."""
+        each = self.study.budget // len(self.spec.optimizers)
+        few = each < FEWEST_TRIALS_TO_CUT or ticket.phase not in tickets.SEARCH_PHASES
+        return () if few else rungs(self.spec.epochs)
+
+    def why_cut(self, ticket: Ticket, optimizer: str, epoch: Epoch) -> str:
+        """Why a trial ends at this epoch, or nothing."""
+        metric, number = self.spec.objective, epoch.number
+        others = patiently(
+            lambda: curves.values_at(self.engine, self.study.id, ticket.id, optimizer, number, metric)
+        )
+        value, sign = epoch.metrics.get(metric, math.nan), 1.0 if self.spec.direction == "minimize" else -1.0
+        if promoted(sign * value, [sign * other for other in others]):
+            return ""
+        trials = f"the {len(others) + 1} trials of {optimizer}"
+        return f"{metric} {value:.4g} at epoch {number} was not in the best third of {trials} there"
+
     # --- the end ---
 
     def give_up(self, ticket: Ticket, trial: Trial) -> bool:
@@ -305,8 +339,15 @@ class Trainer:
         self.finish(ticket, ending, tell=lambda: tell_ending(trial, ending, None))
         return True
 
-    def conclude(self, ticket: Ticket, trial: Trial, result: TrialResult, seconds: float) -> None:
-        ending = ending_of(result, self.spec.objective, self.spec.direction, seconds)
+    def conclude(self, ticket: Ticket, trial: Trial, trained: "Trained") -> None:
+        result = trained.result
+        ending = ending_of(result, self.spec.objective, self.spec.direction, trained.seconds)
+        if trained.cut_because:
+            cut = dataclasses.replace(ending, outcome="pruned", message=trained.cut_because)
+            reached = result.curve[-1].metrics.get(self.spec.objective, math.nan)
+            self.finish(ticket, cut, tell=lambda: tell_pruned(trial, cut, reached))
+            log.info("trial %d: pruned, %s", trial.number, cut.message)
+            return
         exploded = None
         if ending.outcome == "diverged":
             objective, direction = self.spec.objective, self.spec.direction
@@ -317,10 +358,25 @@ class Trainer:
 
     def finish(self, ticket: Ticket, ending: Ending, tell: Callable[[], None]) -> None:
         def whole() -> None:
-            with tickets.finishing(self.engine, ticket.lease, ending):
+            with tickets.finishing(self.engine, ticket.lease, ending, self.plan):
                 tell()
 
         patiently(whole)
+
+    def plan(self, connection: Connection, study_id: int) -> None:
+        """Make the next phase's tickets where this was the last one of a phase."""
+        plan_next(connection, study_id, lambda progress: next_step(self.spec, progress))
+
+
+def given_or_suggested(
+    ticket: Ticket, trial: Trial, spec: StudySpec, total_steps: int | None
+) -> OptimizerConfig:
+    """The configuration that the plan gave, else what Optuna suggests."""
+    if ticket.arguments is None:
+        return suggest_optimizer(trial, spec.space, total_steps, jointly=spec.goal == "best-config")
+    if spec.goal == "verdict":  # for whoever reads Optuna's tables; a joint study has no such choice
+        trial.suggest_categorical("optimizer", (*spec.space, BASELINE))
+    return OptimizerConfig(ticket.optimizer, ticket.arguments)
 
 
 def ending_of(result: TrialResult, objective: str, direction: str, seconds: float) -> Ending:

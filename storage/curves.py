@@ -13,7 +13,14 @@ from sqlalchemy import Engine, text
 from optselect.storage import checkpoints
 from optselect.storage.checkpoints import PlacedCheckpoint
 from optselect.storage.jsonb import numbers, storable
-from optselect.storage.tickets import LEASE_SECONDS, Lease, Orders, demand_row, fence_values
+from optselect.storage.tickets import (
+    LEASE_SECONDS,
+    SEARCH_PHASES,
+    Lease,
+    Orders,
+    demand_row,
+    fence_values,
+)
 
 
 @dataclass(frozen=True)
@@ -72,3 +79,25 @@ def read_curve(engine: Engine, ticket_id: int) -> list[EpochRow]:
     with engine.begin() as connection:
         rows = connection.execute(READ_CURVE, {"ticket": ticket_id}).all()
     return [EpochRow(epoch, ts_ms, numbers(metrics)) for epoch, ts_ms, metrics in rows]
+
+
+AT_EPOCH = text("""
+    SELECT e.metrics -> :metric AS value FROM epoch_log e JOIN ticket t ON t.id = e.ticket_id
+     WHERE t.study_id = :study AND t.optimizer = :optimizer AND t.phase = ANY(:phases) AND e.epoch = :epoch
+       AND t.id <> :ticket AND e.metrics ? :metric""")
+
+
+def values_at(
+    engine: Engine, study_id: int, ticket_id: int, optimizer: str, epoch: int, metric: str
+) -> list[float]:
+    """What the other search trials of an optimizer had at an epoch."""
+    values = {
+        "study": study_id,
+        "ticket": ticket_id,
+        "optimizer": optimizer,
+        "epoch": epoch,
+        "metric": metric,
+    }
+    with engine.begin() as connection:
+        found = connection.execute(AT_EPOCH, {**values, "phases": list(SEARCH_PHASES)}).scalars()
+        return list(numbers({str(place): value for place, value in enumerate(found)}).values())

@@ -18,7 +18,7 @@ import platformdirs
 import psycopg2
 import psycopg2.errorcodes
 import sqlalchemy
-from sqlalchemy import Connection, NullPool, create_engine, event
+from sqlalchemy import NullPool, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
@@ -31,6 +31,7 @@ PATIENCE_SECONDS = 600.0
 RETRY_SECONDS = 0.5
 
 Engine = sqlalchemy.Engine  # search/ hands engines on and imports no SQLAlchemy itself
+Connection = sqlalchemy.Connection
 
 Answer = TypeVar("Answer")
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
+from optselect.storage.jsonb import numbers
 from optselect.storage.tickets import SEARCH_PHASES
 
 STATES = ("waiting", "running", "complete", "pruned", "diverged", "failed")
@@ -19,6 +20,7 @@ class TrialRow:
     """One ticket as a person sees it."""
 
     ticket: int
+    ord: int  # in the order in which they were made
     trial: int | None  # Optuna's number; None while it waits
     phase: str
     optimizer: str
@@ -31,6 +33,10 @@ class TrialRow:
     mlflow_run_id: str | None
     message: str | None
     seconds: float | None  # from the first claim to the end, or to now
+    role: str  # search, tuned, defaults or own
+    result: Mapping[str, Any]  # single numbers: the untrained model's, the test split's, seconds
+    started: float | None  # seconds since 1970, by the server's clock
+    finished: float | None
 
     @property
     def searched(self) -> bool:
@@ -64,20 +70,24 @@ class StudyRow:
 
 # A lease that ran out belongs to a dead worker: its trial waits for the next one.
 TRIALS = text("""
-    SELECT id AS ticket, trial_number AS trial, phase, optimizer,
+    SELECT id AS ticket, ord, trial_number AS trial, phase, optimizer,
            CASE WHEN state = 'done' THEN outcome
                 WHEN state = 'leased' AND lease_until >= clock_timestamp() THEN 'running' ELSE 'waiting' END AS state,
            trial_value AS value, epochs, coalesce(params, '{}'::jsonb) AS params, attempt AS attempts, seed,
            mlflow_run_id, error AS message,
-           extract(epoch FROM coalesce(finished_at, clock_timestamp()) - started_at)::float8 AS seconds
+           extract(epoch FROM coalesce(finished_at, clock_timestamp()) - started_at)::float8 AS seconds,
+           role, coalesce(result, '{}'::jsonb) AS result,
+           extract(epoch FROM started_at)::float8 AS started, extract(epoch FROM finished_at)::float8 AS finished
       FROM ticket WHERE study_id = :study ORDER BY trial_number NULLS LAST, ord""")
 
 
-def list_trials(engine: Engine, study_id: int) -> list[TrialRow]:
+def list_trials(source: Engine | Connection, study_id: int) -> list[TrialRow]:
     """Every ticket of a study, asked trials first, by number."""
-    with engine.begin() as connection:
-        rows = connection.execute(TRIALS, {"study": study_id}).mappings().all()
-    return [TrialRow(**row) for row in rows]
+    if isinstance(source, Engine):
+        with source.begin() as connection:
+            return list_trials(connection, study_id)
+    rows = source.execute(TRIALS, {"study": study_id}).mappings().all()
+    return [TrialRow(**{**row, "result": numbers(row["result"])}) for row in rows]
 
 
 WORKERS = text("""

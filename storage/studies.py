@@ -3,7 +3,7 @@
 import contextlib
 import difflib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 
 from optselect.storage.errors import NotFound
-from optselect.storage.tickets import SEARCH_PHASES, NewTicket, insert_tickets
+from optselect.storage.tickets import SEARCH_PHASES, NewTicket, insert_tickets, plan_nothing
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class StoredStudy:
     checkpoints: str | None
     budget: int
     state: str
+    decisions: Sequence[Mapping[str, Any]]  # made between phases, in order
     mlflow_experiment_id: str | None
     created_at: datetime
     finished_at: datetime | None
@@ -68,7 +69,7 @@ def creating(engine: Engine) -> Iterator[Connection]:
 
 
 COLUMNS = """id, name, spec, spec_version, problem, bundle, bundle_sha256, data_hash, versions, objective,
-    direction, tracking_uri, checkpoints, budget, state, mlflow_experiment_id, created_at, finished_at"""
+    direction, tracking_uri, checkpoints, budget, state, decisions, mlflow_experiment_id, created_at, finished_at"""
 
 INSERT_STUDY = text(f"""
     INSERT INTO study(name, optuna_study_name, spec, spec_version, problem, bundle, bundle_sha256, data_hash,
@@ -79,9 +80,16 @@ INSERT_STUDY = text(f"""
     RETURNING {COLUMNS}""")
 
 
-def insert_study(connection: Connection, study: NewStudy, tickets: Sequence[NewTicket]) -> StoredStudy:
-    """Store a new study with its first tickets, inside `creating`."""
-    values = dict(vars(study)) | {"budget": sum(t.phase in SEARCH_PHASES for t in tickets)}
+def insert_study(
+    connection: Connection, study: NewStudy, tickets: Sequence[NewTicket], budget: int | None = None
+) -> StoredStudy:
+    """Store a new study with its first tickets, inside `creating`.
+
+    Args:
+        budget: search trials in all, of which a later phase gets the rest; default: those of `tickets`.
+    """
+    searched = sum(ticket.phase in SEARCH_PHASES for ticket in tickets)
+    values = dict(vars(study)) | {"budget": searched if budget is None else budget}
     for name in ("spec", "problem", "bundle", "versions"):
         values[name] = json.dumps(values[name])
     row = connection.execute(INSERT_STUDY, values).mappings().one()
@@ -147,23 +155,26 @@ def study_state(engine: Engine, study_id: int) -> str:
         return str(connection.execute(STATE, {"study": study_id}).scalar_one())
 
 
+LOCK_STUDY = text("SELECT id FROM study WHERE id = :study FOR UPDATE")
+RAISE_BUDGET = text("UPDATE study SET budget = budget + :more WHERE id = :study")
 REOPEN = text("""
-    UPDATE study SET budget = budget + :more,
+    UPDATE study SET
            state = CASE WHEN EXISTS (SELECT 1 FROM ticket WHERE study_id = :study AND state <> 'done')
                         THEN 'running' ELSE 'finished' END,
            finished_at = CASE WHEN EXISTS (SELECT 1 FROM ticket WHERE study_id = :study AND state <> 'done')
                               THEN NULL ELSE finished_at END
      WHERE id = :study""")
 
-LOCK_STUDY = text("SELECT id FROM study WHERE id = :study FOR UPDATE")
 
-
-def reopen_study(engine: Engine, study_id: int, tickets: Sequence[NewTicket] = ()) -> None:
-    """Let a study run again, with more search tickets where given."""
+def reopen_study(
+    engine: Engine, study_id: int, more: int, plan: Callable[[Connection, int], None] = plan_nothing
+) -> None:
+    """Let a study run again, with a budget of `more` search trials beyond its own; `plan` makes their tickets."""
     with engine.begin() as connection:
         connection.execute(LOCK_STUDY, {"study": study_id})
-        insert_tickets(connection, study_id, tickets)
-        connection.execute(REOPEN, {"study": study_id, "more": len(tickets)})
+        connection.execute(RAISE_BUDGET, {"study": study_id, "more": more})
+        plan(connection, study_id)
+        connection.execute(REOPEN, {"study": study_id})
 
 
 SET_TRACKING = text("UPDATE study SET tracking_uri = :uri WHERE id = :study")

@@ -8,7 +8,7 @@ are the server's: clocks of machines may differ.
 import contextlib
 import json
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from optselect.storage.jsonb import storable
 LEASE_SECONDS = 60.0
 """How long a silent worker keeps its ticket."""
 
-SEARCH_PHASES = ("quota", "survivors")
+SEARCH_PHASES = ("quota", "survivors", "joint")
 """The phases that --trials counts; every other phase is an evaluation on top."""
 
 
@@ -33,6 +33,8 @@ class NewTicket:
     optimizer: str
     seed: int
     fixed_params: Mapping[str, Any]  # the sampler fills the rest
+    role: str = "search"  # search, tuned, defaults or own
+    arguments: Mapping[str, Any] | None = None  # Keras's, where no sampler chooses
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class Ticket:
     optimizer: str
     seed: int
     fixed_params: Mapping[str, Any]
+    role: str
+    arguments: Mapping[str, Any] | None  # Keras's, where no sampler chooses
     trial_id: int | None  # set once Optuna was asked; a later claimer continues this trial
     trial_number: int | None
     cause: str | None  # why the attempt before was lost, as far as anybody could tell
@@ -115,7 +119,7 @@ CLAIM = text("""
                   ORDER BY state = 'leased' DESC, trial_id IS NULL, ord
                   LIMIT 1 FOR UPDATE SKIP LOCKED)
     RETURNING id, ord, token, attempt, max_attempts, phase, optimizer, seed, fixed_params,
-              trial_id, trial_number, cause""")
+              role, arguments, trial_id, trial_number, cause""")
 
 
 def claim_ticket(
@@ -191,14 +195,14 @@ def bind_trial(engine: Engine, lease: Lease, trial_id: int, trial_number: int) -
 
 
 SET_PARAMS = text("""
-    UPDATE ticket SET params = CAST(:params AS jsonb)
+    UPDATE ticket SET params = CAST(:params AS jsonb), optimizer = :optimizer
      WHERE id = :ticket AND token = :token AND state = 'leased' RETURNING id""")
 
 
-def set_params(engine: Engine, lease: Lease, params: Mapping[str, Any]) -> None:
-    """Store the optimizer's arguments as Keras gets them; raises LeaseLost."""
+def set_params(engine: Engine, lease: Lease, optimizer: str, params: Mapping[str, Any]) -> None:
+    """Store the optimizer, which the sampler may have chosen, and its arguments as Keras gets them; raises LeaseLost."""
+    values = fence_values(lease) | {"optimizer": optimizer, "params": json.dumps(storable(params))}
     with engine.begin() as connection:
-        values = fence_values(lease) | {"params": json.dumps(storable(params))}
         demand_row(connection.execute(SET_PARAMS, values).first(), lease)
 
 
@@ -293,9 +297,22 @@ FINISH_STUDY = text("""
        AND NOT EXISTS (SELECT 1 FROM ticket WHERE study_id = :study AND state <> 'done')""")
 
 
+def plan_nothing(_connection: Connection, _study_id: int) -> None:
+    """For a study whose tickets are all made."""
+
+
 @contextlib.contextmanager
-def finishing(engine: Engine, lease: Lease, ending: Ending) -> Iterator[None]:
+def finishing(
+    engine: Engine,
+    lease: Lease,
+    ending: Ending,
+    plan: Callable[[Connection, int], None] = plan_nothing,
+) -> Iterator[None]:
     """Hold the ticket's row while the block tells Optuna, then mark the ticket done; raises LeaseLost.
+
+    Args:
+        plan: makes the tickets of the next phase where this was the last one of a phase; it runs under the
+            study's lock, before the study counts as finished.
 
     The block uses connections of its own and must be safe to run again: a crash inside it leaves the
     ticket leased, and the next claimer finds the trial already told.
@@ -307,6 +324,7 @@ def finishing(engine: Engine, lease: Lease, ending: Ending) -> Iterator[None]:
         # finish the last two tickets at once the second must see the first one's mark.
         connection.execute(LOCK_STUDY, {"study": study_id})
         connection.execute(MARK_DONE, fence_values(lease) | ending_values(ending))
+        plan(connection, study_id)
         dropped = connection.execute(DROP_CHECKPOINTS, {"ticket": lease.ticket_id}).scalars()
         # Before the commit: after a crash in between the rows are there again and name what is to be removed.
         remove_folders(uri for uri in dropped if uri is not None)
@@ -327,10 +345,10 @@ def ending_values(ending: Ending) -> dict[str, Any]:
 
 INSERT_TICKETS = text("""
     WITH made AS (
-      INSERT INTO ticket(study_id, ord, phase, optimizer, seed, fixed_params)
-      SELECT :study, r.ord, r.phase, r.optimizer, r.seed, r.fixed_params
+      INSERT INTO ticket(study_id, ord, phase, optimizer, seed, fixed_params, role, arguments)
+      SELECT :study, r.ord, r.phase, r.optimizer, r.seed, r.fixed_params, r.role, r.arguments
         FROM jsonb_to_recordset(CAST(:rows AS jsonb))
-             AS r(ord int, phase text, optimizer text, seed bigint, fixed_params jsonb)
+             AS r(ord int, phase text, optimizer text, seed bigint, fixed_params jsonb, role text, arguments jsonb)
       RETURNING id)
     INSERT INTO outbox(ticket_id) SELECT id FROM made""")
 
@@ -340,10 +358,7 @@ NEXT_ORD = text("SELECT coalesce(max(ord) + 1, 0) FROM ticket WHERE study_id = :
 def insert_tickets(connection: Connection, study_id: int, tickets: Sequence[NewTicket]) -> None:
     """Append tickets, each with its outbox row; the caller holds the study's row or its creation lock."""
     first = int(connection.execute(NEXT_ORD, {"study": study_id}).scalar_one())
-    rows = [
-        {"ord": first + place, **vars(ticket), "fixed_params": dict(ticket.fixed_params)}
-        for place, ticket in enumerate(tickets)
-    ]
+    rows = [{"ord": first + place, **vars(ticket)} for place, ticket in enumerate(tickets)]
     connection.execute(INSERT_TICKETS, {"study": study_id, "rows": json.dumps(rows)})
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import tensorflow as tf
 
 from optselect.trials.data import Arrays
-from optselect.trials.epoch_graph import NO_BATCHES, EpochGraph
+from optselect.trials.epoch_graph import NO_BATCHES, EpochGraph, Feeds
 from optselect.trials.initial_weights import build_model
 from optselect.trials.problem import Problem
-from optselect.trials.resident import Resident, resident_arrays, resident_dataset
 from optselect.trials.row_order import order_of_rows, read_arrays
 from optselect.trials.snapshot import other_optimizers, variables_in
+from optselect.trials.sources import Resident, Source, array_source, dataset_source
 from optselect.trials.structure import NoProgram
 
 MOST_WEIGHT_BYTES = 256 * 2**20
@@ -32,33 +32,36 @@ class Bench:
         self.baseline = self.model.optimizer
         self.initial_metrics: dict[int, Mapping[str, float]] = {}
         self._refusal: NoProgram | None = None
+        self._validation_order: Any = None
         self._weights: OrderedDict[int, list[Any]] = OrderedDict()
-        self._others = [*variables_in(other_optimizers(self.model))]
+        known = {id(variable) for variable in self.model.variables}
+        others = variables_in(other_optimizers(self.model))
+        self._others = [variable for variable in others if id(variable) not in known]
         self._others_first = [tf.identity(variable.value) for variable in self._others]
 
     @cached_property
-    def train(self) -> Resident:
-        """The training rows; raises NoProgram where they cannot be resident."""
+    def train(self) -> Source:
+        """Where training batches come from; raises NoProgram where only fit can read them."""
         problem = self.problem
         steps = problem.fit.get("steps_per_epoch")
         if isinstance(problem.data.train, Arrays):
             rows, tensors = problem.data.train.rows, problem.training_rows.tensors
             assert problem.batch_size is not None, "arrays have one"
-            return resident_arrays(tensors, rows, problem.batch_size, steps)
+            return array_source(tensors, rows, problem.batch_size, steps)
         return self._dataset(problem.data.train, problem.fit.get("class_weight"), steps)
 
     @cached_property
-    def validation(self) -> Resident:
-        """The validation rows; raises NoProgram where they cannot be resident."""
+    def validation(self) -> Source:
+        """Where validation batches come from; raises NoProgram where only fit can read them."""
         problem = self.problem
         steps = problem.fit.get("validation_steps")
         if isinstance(problem.data.validation, Arrays):
             arrays, size = problem.data.validation, problem.validation_batch_size
-            return resident_arrays(read_arrays(arrays, size), arrays.rows, size, steps)
+            return array_source(read_arrays(arrays, size), arrays.rows, size, steps)
         return self._dataset(problem.data.validation, None, steps)
 
-    def demand_resident(self) -> None:
-        """Raise NoProgram, with the same reason each time, where the data cannot be resident."""
+    def demand_sources(self) -> None:
+        """Raise NoProgram, with the same reason each time, where only fit can read the data."""
         if self._refusal is not None:
             raise self._refusal
         try:
@@ -67,12 +70,24 @@ class Bench:
             self._refusal = refusal
             raise
 
-    def order(self, seed: int, epoch: int) -> Any:
-        """Give the rows of an epoch in the order of training; a Dataset keeps its own."""
-        is_shuffled = isinstance(self.problem.data.train, Arrays) and bool(
-            self.problem.fit.get("shuffle", True)
-        )
-        return tf.constant(order_of_rows(seed, epoch, self.train.rows, is_shuffled))
+    def feeds(self, seed: int, epoch: int, before: Feeds | None = None) -> Feeds:
+        """Give what an epoch runs on, after the feeds of the epoch before."""
+        return self._training_feed(seed, epoch, before), self._validation_feed()
+
+    def _training_feed(self, seed: int, epoch: int, before: Feeds | None) -> Any:
+        source, is_shuffled = self.train, bool(self.problem.fit.get("shuffle", True))
+        if isinstance(source, Resident) and isinstance(self.problem.data.train, Arrays):
+            return tf.constant(order_of_rows(seed, epoch, source.rows, is_shuffled))
+        if not isinstance(source, Resident) and source.goes_on and before is not None:
+            return before[0]
+        return source.as_they_lie()
+
+    def _validation_feed(self) -> Any:
+        if not isinstance(self.validation, Resident):
+            return self.validation.as_they_lie()
+        if self._validation_order is None:
+            self._validation_order = self.validation.as_they_lie()
+        return self._validation_order
 
     def place_weights(self, seed: int) -> None:
         """Assign a seed's initial weights to the model."""
@@ -88,15 +103,15 @@ class Bench:
     def initial(self, seed: int, graph: EpochGraph) -> Mapping[str, float]:
         """Score the model, which holds the seed's initial weights now, once for each seed."""
         if seed not in self.initial_metrics:
-            part = graph.run(self.order(seed, 1), NO_BATCHES, range(self.validation.batches), float("inf"))
+            part = graph.run(self.feeds(seed, 1), NO_BATCHES, range(self.validation.batches), float("inf"))
             self.initial_metrics[seed] = {f"val_{name}": value for name, value in part.validation.items()}
             self.place_weights(seed)  # a test_step of the user's may have changed variables
         return self.initial_metrics[seed]
 
-    def _dataset(self, dataset: Any, class_weight: Any, steps: int | None) -> Resident:
+    def _dataset(self, dataset: Any, class_weight: Any, steps: int | None) -> Source:
         if not isinstance(dataset, tf.data.Dataset):
             raise NoProgram("a PyDataset makes its batches anew in each epoch", step=3)
-        return resident_dataset(dataset, class_weight, steps)
+        return dataset_source(dataset, class_weight, steps)
 
     def _weights_of(self, seed: int) -> list[Any]:
         if seed not in self._weights:

@@ -10,7 +10,7 @@ from optselect.trials.callbacks import fresh_callbacks
 from optselect.trials.configuration import Configuration, OptimizerConfig
 from optselect.trials.errors import TrialsError
 from optselect.trials.fit_runner import BoundFitRunner, FitRunner
-from optselect.trials.ladder import PROGRAM, first_step
+from optselect.trials.ladder import first_step
 from optselect.trials.problem import Problem
 from optselect.trials.program_runner import ProgramRunner
 from optselect.trials.programs import Program, Programs
@@ -39,7 +39,7 @@ def choose_runner(
     configs = [configuration.optimizer]
     if configuration.switch is not None:
         configs.append(configuration.switch.optimizer)
-    step = PROGRAM
+    step = Step(programs.first_step)
     while step.number < 4:
         try:
             return _runner_of_step(step, problem, configs, seed, programs)
@@ -62,7 +62,7 @@ def _runner_of_step(
         first = first_step(bench.model, problem.data, fresh_callbacks(problem.fit.get("callbacks")))
         if first.number > 1:
             raise NoProgram(first.reason, first.number)
-        bench.demand_resident()
+        bench.demand_sources()
     epochs = step.number == 1
 
     def find(config: OptimizerConfig) -> Program:

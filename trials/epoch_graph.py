@@ -1,7 +1,7 @@
 """How does a whole epoch, validation included, run as one call of a compiled function?
 
 Around the model's own train_step and test_step, so that the user's, Keras's losses, metrics, dropout and clipping
-are what they are in fit. A batch is cut out of the resident rows inside the graph. Its size stays open there, as
+are what they are in fit. Batches come out of the feeds inside the graph (sources.py); their size stays open there, as
 it does in fit: train_step is traced once for whole and partial batches.
 """
 
@@ -9,16 +9,18 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from optselect.trials.resident import Resident
+from optselect.trials.sources import INDEX, Source
 from optselect.trials.structure import NoProgram
 
-INDEX = tf.int64
 NO_BATCHES = range(-1, -1)
 """Trains or validates nothing, and leaves the metrics as they are."""
+
+
+Feeds = tuple[Any, Any]
+"""Of the training and of the validation: the order of rows, or an iterator."""
 
 
 @dataclass(frozen=True)
@@ -35,24 +37,24 @@ class Part:
 class EpochGraph:
     """One compiled function around a model; the model's optimizer of the first call stays in it."""
 
-    def __init__(self, model: Any, train: Resident, validation: Resident) -> None:
+    def __init__(self, model: Any, train: Source, validation: Source) -> None:
         self._model, self._train, self._validation = model, train, validation
         self._training_names: tuple[str, ...] = ()
         self._validation_names: tuple[str, ...] = ()
         scalar, limit = tf.TensorSpec([], INDEX), tf.TensorSpec([], tf.float32)
-        signature = [tf.TensorSpec([train.rows], INDEX), scalar, scalar, scalar, scalar, limit]
+        signature = [train.feed_spec, validation.feed_spec, scalar, scalar, scalar, scalar, limit]
         self._run = tf.function(self._epoch, autograph=False, input_signature=signature)
         # Many programs are many traces of one method, which TensorFlow would warn of.
         self._run._omit_frequent_tracing_warning = True
 
-    def run(self, order: Any, batches: range, validation_batches: range, limit: float) -> Part:
+    def run(self, feeds: Feeds, batches: range, validation_batches: range, limit: float) -> Part:
         """Train some batches of an epoch, then validate on some; metrics start anew with each batch 0.
 
-        `order` are the rows of the epoch in their order, int64; the training ends early where the epoch's mean
-        loss reaches the limit or is not finite, and validation is left out then.
+        The training ends early where the epoch's mean loss reaches the limit or is not finite; validation is left
+        out then.
         """
         bounds = (batches.start, batches.stop, validation_batches.start, validation_batches.stop)
-        numbers = self._run(order, *(tf.constant(bound, INDEX) for bound in bounds), limit).numpy().tolist()
+        numbers = self._run(*feeds, *(tf.constant(bound, INDEX) for bound in bounds), limit).numpy().tolist()
         step, healthy, finite, *metrics = numbers
         trained = len(self._training_names)
         return Part(
@@ -65,36 +67,32 @@ class EpochGraph:
 
     # --- traced ---
 
-    def _epoch(self, order: Any, first: Any, last: Any, first_check: Any, last_check: Any, limit: Any) -> Any:
+    def _epoch(
+        self, feed: Any, check_feed: Any, first: Any, last: Any, first_check: Any, last_check: Any, limit: Any
+    ) -> Any:
         """One vector of float64, which holds float32 exactly: a single value to bring back."""
         self._reset_metrics_at(first)
-        step, healthy = self._train_batches(order, first, last, limit)
+        step, healthy = self._train_batches(feed, first, last, limit)
         training = self._metrics()
         self._reset_metrics_at(first_check)
-        self._validate_batches(first_check, last_check, healthy)
+        self._validate_batches(check_feed, first_check, last_check, healthy)
         validation = self._metrics()
         self._training_names, self._validation_names = tuple(training), tuple(validation)
         numbers = [step, healthy, self._weights_are_finite(), *training.values(), *validation.values()]
         return tf.stack([tf.cast(number, tf.float64) for number in numbers])
 
-    def _train_batches(self, order: Any, first: Any, last: Any, limit: Any) -> tuple[Any, Any]:
-        bounds = tf.constant(self._train.bounds, INDEX)
-
+    def _train_batches(self, feed: Any, first: Any, last: Any, limit: Any) -> tuple[Any, Any]:
         def train(step: Any, healthy: Any) -> tuple[Any, Any]:
-            rows = order[bounds[step] : bounds[step + 1]]
-            logs = self._model.train_step(_gathered(self._train.tensors, rows))
+            logs = self._model.train_step(self._train.batch(feed, step))
             self._demand_metrics(logs)
             loss = tf.cast(logs.get("loss", 0.0), tf.float32)
             return step + 1, tf.math.is_finite(loss) & (loss < limit)
 
         return tf.while_loop(lambda step, healthy: (step < last) & healthy, train, (first, tf.constant(True)))  # type: ignore[no-any-return]
 
-    def _validate_batches(self, first: Any, last: Any, healthy: Any) -> None:
-        bounds = tf.constant(self._validation.bounds, INDEX)
-
+    def _validate_batches(self, feed: Any, first: Any, last: Any, healthy: Any) -> None:
         def validate(step: Any) -> tuple[Any]:
-            batch = _cut(self._validation.tensors, bounds[step], bounds[step + 1])
-            self._demand_metrics(self._model.test_step(batch))
+            self._demand_metrics(self._model.test_step(self._validation.batch(feed, step)))
             return (step + 1,)
 
         tf.while_loop(lambda step: (step < last) & healthy, validate, (first,))
@@ -107,7 +105,7 @@ class EpochGraph:
 
         fit shows such logs as the last batch left them.
         """
-        if not isinstance(logs, dict) or set(logs) != set(self._model.get_metrics_result()):
+        if not isinstance(logs, dict) or set(dict(_scalars(logs))) != set(self._metrics()):
             raise NoProgram("train_step or test_step returns other values than the model's metrics", step=3)
 
     def _metrics(self) -> dict[str, Any]:
@@ -126,18 +124,6 @@ def _scalars(logs: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield from _scalars(value)
         elif np.prod(np.shape(value)) == 1:
             yield name, tf.reshape(tf.convert_to_tensor(value), [])
-
-
-def _gathered(tree: Any, rows: Any) -> Any:
-    return _for_tensors(lambda tensor: tf.gather(tensor, rows), tree)
-
-
-def _cut(tree: Any, begin: Any, end: Any) -> Any:
-    return _for_tensors(lambda tensor: tensor[begin:end], tree)
-
-
-def _for_tensors(function: Callable[[Any], Any], tree: Any) -> Any:
-    return keras.tree.map_structure(lambda leaf: None if leaf is None else function(leaf), tree)
 
 
 def _nothing(function: Callable[[], object]) -> Any:

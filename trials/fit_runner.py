@@ -11,7 +11,6 @@ from optselect.trials.bench import Bench
 from optselect.trials.callbacks import fresh_callbacks
 from optselect.trials.configuration import OptimizerConfig
 from optselect.trials.data import Arrays
-from optselect.trials.initial_weights import assign_values
 from optselect.trials.optimizers import build_optimizer, innermost, install_optimizer
 from optselect.trials.problem import Problem
 from optselect.trials.programs import FindProgram, MakerOf
@@ -29,12 +28,11 @@ class FitRunner:
         """Score the untrained model, once for each seed."""
         problem, seed = self.problem, self._seed
         if seed not in problem.initial_metrics:
-            scores = evaluate(
-                self.model, problem, problem.data.validation, problem.fit.get("validation_steps")
-            )
+            # A model of its own: a test_step of the user's may change state that no one else knows of.
+            model = problem.initial_weights.model_of_seed(seed)
+            steps = problem.fit.get("validation_steps")
+            scores = evaluate(model, problem, problem.data.validation, steps)
             problem.initial_metrics[seed] = {f"val_{name}": value for name, value in scores.items()}
-            # A test_step of the user's may have changed variables.
-            assign_values(self.model.variables, problem.initial_weights.of_seed(seed))
         return problem.initial_metrics[seed]
 
     def place(self, config: OptimizerConfig) -> None:

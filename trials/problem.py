@@ -5,6 +5,7 @@ def data():    (train, validation) or (train, validation, test)
 fit = {...}    optional: keyword arguments of Model.fit
 """
 
+import collections
 import importlib
 import importlib.util
 import inspect
@@ -21,6 +22,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras.src.backend.common import global_state
 
 from optselect.trials.data import Arrays, Data, batch_count, read_data
 from optselect.trials.errors import ProblemError
@@ -146,8 +148,11 @@ class ModelMaker:
     def __init__(self, model: Callable[[], Any], path: Path) -> None:
         self._model, self._path = model, path
         self._last: tuple[Callable[[], Any], ...] = ()
+        self._counts = dict(global_state.get_global_attribute("object_name_uids") or {})
 
     def __call__(self) -> Any:
+        # Keras counts the names it gives: without this the second model's AUC would be auc_1.
+        global_state.set_global_attribute("object_name_uids", collections.defaultdict(int, self._counts))
         model = call_user(self._model, self._path)
         if not isinstance(model, keras.Model):
             raise ProblemError(

@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any
 
 import keras
 
 from optselect.trials.bench import Bench
 from optselect.trials.callbacks import fresh_callbacks
 from optselect.trials.configuration import OptimizerConfig
-from optselect.trials.epoch_graph import NO_BATCHES, EpochGraph, Part
+from optselect.trials.epoch_graph import NO_BATCHES, EpochGraph, Feeds, Part
 from optselect.trials.programs import FindProgram, MakerOf, Program
 from optselect.trials.watch import Watch
 
@@ -25,6 +24,7 @@ class ProgramRunner:
         self.model = bench.model
         self._bench, self._seed, self._find, self._maker = bench, seed, find, maker
         self._program: Program | None = None
+        self._feeds: Feeds | None = None
         bench.place_weights(seed)
 
     @property
@@ -78,25 +78,25 @@ class ProgramRunner:
     # --- one epoch ---
 
     def _train_epoch(self, epoch: int, watch: Watch) -> dict[str, float]:
-        order = self._bench.order(self._seed, epoch + 1)
+        self._feeds = feeds = self._bench.feeds(self._seed, epoch + 1, self._feeds)
         batches, checks = self._bench.train.batches, self._bench.validation.batches
         if self._fits_one_call(batches + checks):
-            part = self._timed(order, range(batches), range(checks), watch.limit)
+            part = self._timed(feeds, range(batches), range(checks), watch.limit)
             return self._ended(part, part.training, watch)
         done, training = 0, {}
         while done < batches:
             stretch = range(done, min(batches, done + self._batches_of_one_call()))
-            part = self._timed(order, stretch, NO_BATCHES, watch.limit)
+            part = self._timed(feeds, stretch, NO_BATCHES, watch.limit)
             done, training = part.step, dict(part.training)
             if not part.healthy or watch.is_told_to_stop():
                 return self._ended(part, training, watch)
-        return self._validate(order, training, watch)
+        return self._validate(feeds, training, watch)
 
-    def _validate(self, order: Any, training: Mapping[str, float], watch: Watch) -> dict[str, float]:
+    def _validate(self, feeds: Feeds, training: Mapping[str, float], watch: Watch) -> dict[str, float]:
         done, checks = 0, self._bench.validation.batches
         while True:
             stretch = range(done, min(checks, done + self._batches_of_one_call()))
-            part = self._timed(order, NO_BATCHES, stretch, watch.limit)
+            part = self._timed(feeds, NO_BATCHES, stretch, watch.limit)
             done = stretch.stop
             if done >= checks or watch.is_told_to_stop():
                 return self._ended(part, training, watch)
@@ -109,9 +109,9 @@ class ProgramRunner:
 
     # --- how much in one call ---
 
-    def _timed(self, order: Any, batches: range, checks: range, limit: float) -> Part:
+    def _timed(self, feeds: Feeds, batches: range, checks: range, limit: float) -> Part:
         started = time.monotonic()
-        part = self._graph.run(order, batches, checks, limit)
+        part = self._graph.run(feeds, batches, checks, limit)
         if (ran := len(batches) + len(checks)) and part.healthy:
             self.program.seconds_per_batch = (time.monotonic() - started) / ran
         return part

@@ -40,6 +40,7 @@ class Program:
 class Programs:
     """The cache that a training process keeps from trial to trial; least recently used programs go first."""
 
+    first_step: int = 1  # of the ladder; 4 trains every trial by a fresh fit
     built: int = 0  # programs made so far, also those dropped since
     _bench: Bench | None = field(default=None, repr=False)
     _held: OrderedDict[Key, list[Program]] = field(default_factory=OrderedDict, repr=False)

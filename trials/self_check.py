@@ -4,22 +4,22 @@ What the program would get wrong silently, a number kept under another name, a s
 decides by something the structure does not hold, shows here, before a trial counts on it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.src.trainers.data_adapters.tf_dataset_adapter import TFDatasetAdapter
 
 from optselect.trials.bench import Bench
 from optselect.trials.configuration import OptimizerConfig
-from optselect.trials.data import Arrays
-from optselect.trials.epoch_graph import NO_BATCHES
+from optselect.trials.epoch_graph import NO_BATCHES, Feeds
 from optselect.trials.optimizers import build_optimizer, innermost, install_optimizer
-from optselect.trials.problem import Problem
 from optselect.trials.programs import Program
 from optselect.trials.snapshot import state_variables
+from optselect.trials.sources import Resident
 from optselect.trials.structure import NoProgram
 
 MOST_BATCHES = 3
@@ -36,50 +36,65 @@ def check(
     program: Program, bench: Bench, config: OptimizerConfig, make: Callable[[], Any], seed: int
 ) -> None:
     """Train a few batches by the program, twice, and by a fresh fit; raises NoProgram where they differ."""
-    data = _FewBatches(bench.problem, seed, resident=program.graph is not None)
+    data = _FewBatches(bench, seed)
     expected = _by_fit(bench, config, seed, data)
     for again in ("", " when it is used again"):
         model = bench.model
         model.optimizer = program.bound.optimizer
         bench.place_weights(seed)
         program.bound.place(config, make)
-        logs = _by_epochs(program, bench, data, seed) if program.graph else _by_batches(program, bench, data)
+        logs = _by_epochs(program, bench, data) if program.graph else _by_batches(program, bench, data)
         came = logs, [variable.numpy() for variable in state_variables(model)]
         if (difference := _difference(expected, came, _ulps(program))) is not None:
             raise NoProgram(f"the program differs from fit{again}: {difference}")
+        _validate(program, data)
 
 
 class _FewBatches:
     """The first batches of a training, the same each time they are asked for."""
 
-    def __init__(self, problem: Problem, seed: int, resident: bool) -> None:
-        self._problem, self._seed = problem, seed
+    def __init__(self, bench: Bench, seed: int) -> None:
+        problem = bench.problem
+        self._bench, self._seed = bench, seed
         self.count = min(MOST_BATCHES, problem.steps_per_epoch or MOST_BATCHES)
         train = problem.data.train
-        is_kept = not resident and not isinstance(train, Arrays)
-        self._kept = list(islice(_batches(train), self.count)) if is_kept else None
+        self._kept: list[Any] | None = None
+        if isinstance(train, keras.utils.PyDataset):
+            self._kept = [train[index] for index in range(self.count)]
+        elif isinstance(train, tf.data.Dataset):
+            adapter = TFDatasetAdapter(train, class_weight=problem.fit.get("class_weight"))
+            self._dataset = adapter.get_tf_dataset()
+            self._kept = list(islice(self._dataset, self.count))
+            self.count = len(self._kept)
 
     def for_fit(self) -> dict[str, Any]:
         """Give them as arguments of fit, fresh for each call."""
-        train, fit = self._problem.data.train, self._problem.fit
-        if self._kept is not None:
-            return {"x": iter(self._kept), "steps_per_epoch": len(self._kept)}
-        if isinstance(train, Arrays):
-            return {"x": self._problem.training_rows.batches(self._seed, 1, 1), "steps_per_epoch": self.count}
-        return {"x": train, "steps_per_epoch": self.count, "class_weight": fit.get("class_weight")}
+        if self._kept is None:
+            batches = self._bench.problem.training_rows.batches(self._seed, 1, 1)
+            return {"x": batches, "steps_per_epoch": self.count}
+        return {"x": (batch for batch in self._kept), "steps_per_epoch": self.count}
+
+    def feeds(self) -> Feeds:
+        """Give them as a program's feeds."""
+        training, validation = self._bench.feeds(self._seed, 1)
+        if isinstance(self._bench.train, Resident):
+            return training, validation
+        spec = self._dataset.element_spec
+        again = tf.data.Dataset.from_generator(lambda: iter(self._kept or ()), output_signature=spec)
+        return iter(again), validation
 
 
-def _batches(split: Any) -> Iterator[Any]:
-    if isinstance(split, tf.data.Dataset):
-        return iter(split)
-    return (split[index] for index in range(MOST_BATCHES))
-
-
-def _by_epochs(program: Program, bench: Bench, data: _FewBatches, seed: int) -> Mapping[str, float]:
+def _by_epochs(program: Program, bench: Bench, data: _FewBatches) -> Mapping[str, float]:
     assert program.graph is not None, "asked before"
-    part = program.graph.run(bench.order(seed, 1), range(data.count), NO_BATCHES, float("inf"))
+    part = program.graph.run(data.feeds(), range(data.count), NO_BATCHES, float("inf"))
     program.bound.optimizer.finalize_variable_values(bench.model.trainable_variables)
     return part.training
+
+
+def _validate(program: Program, data: _FewBatches) -> None:
+    """Let validation leave its traces, if it leaves any that a reset does not reach."""
+    if program.graph is not None:
+        program.graph.run(data.feeds(), NO_BATCHES, range(1), float("inf"))
 
 
 def _by_batches(program: Program, bench: Bench, data: _FewBatches) -> Mapping[str, float]:

@@ -100,7 +100,7 @@ def ended_trials(here: Shell, study: str) -> int:
 
 ENDED = """
     SELECT count(*) FROM optselect.ticket t JOIN optselect.study s ON s.id = study_id
-     WHERE name = %s AND phase = 'quota' AND t.state = 'done'"""
+     WHERE name = %s AND role = 'search' AND t.state = 'done'"""
 
 
 def holds(here: Shell, statement: str, *values: object) -> bool:

@@ -171,7 +171,7 @@ def test_it_runs_to_the_end_on_the_curve_of_fit(brought: str, at_home: Shell, fo
     for name, text in case.files.items():
         (at_home.folder / name).write_text(text)
     name = f"inputs-{list(BROUGHT).index(brought)}"
-    flags = ("--name", name, "--optimizers", "adam", "--trials", "1", "--in-process")
+    flags = ("--name", name, "--optimizers", "adam", "--trials", "1", "--seeds", "0", "--in-process")
     launched = forked.run(at_home, "launch", "net.py", *flags)
     assert launched.returncode == 0, launched.stderr
 
@@ -211,7 +211,8 @@ def fit_as_it_is(model: Any, problem: Problem, case: Brought) -> list[dict[str, 
 def test_the_command_that_ran_them_needed_no_child(at_home: Shell, forked: Forks) -> None:
     """--in-process is for a debugger: a breakpoint in the problem file must be reached in this very process."""
     (at_home.folder / "net.py").write_text(START + "\nimport os\nprint('loaded by', os.getpid())\n")
-    flags = ("--name", "debugged", "--optimizers", "sgd", "--trials", "1", "--epochs", "1", "--in-process")
+    small = ("--optimizers", "sgd", "--trials", "1", "--seeds", "0", "--epochs", "1")
+    flags = ("--name", "debugged", *small, "--in-process")
     done = forked.run(at_home, "launch", "net.py", *flags)
     assert done.returncode == 0, done.stderr
     loaded = {line for line in done.stdout.splitlines() if line.startswith("loaded by")}

@@ -21,7 +21,7 @@ def test_worker_kill_9_a_trainer_its_supervisor_and_an_interrupt_cost_no_epoch_o
     at_home: Shell, forked: Forks
 ) -> None:
     shutil.copy(Path(__file__).with_name("steady.py"), at_home.folder)
-    flags = ("--optimizers", "sgd,adam", "--trials", str(TRIALS))
+    flags = ("--optimizers", "sgd,adam", "--trials", str(TRIALS), "--seeds", "0")
     launch = at_home.start(
         "launch", "steady.py", "--name", "killed", *flags, "--workers", "1", EPOCH_SECONDS="0.08"
     )

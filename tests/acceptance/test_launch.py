@@ -58,7 +58,10 @@ def test_status_counts_search_tickets_only_and_evaluation_apart(
     counts = status["trials"]
     assert sum(counts.values()) == TRIALS
     assert counts["waiting"] == counts["running"] == counts["failed"] == 0
-    assert status["evaluation"]["baseline"]["complete"] == 1
+    assert (
+        sum(status["evaluation"]["baseline"].values()) == 1 + 8
+    )  # the user's own, each class at its defaults
+    assert sum(status["evaluation"]["final"].values()) == 5 * (1 + 3)  # five seeds for it and the best three
     assert (
         sum(sum(v for k, v in row.items() if k != "best") for row in status["by_optimizer"].values())
         == TRIALS
@@ -113,10 +116,10 @@ def test_mlflow_holds_each_trial_as_a_run_with_a_point_per_epoch_and_metric(
 
 
 def test_trials_show_keras_arguments_behind_the_optimizers_name(trials: Sequence[dict[str, Any]]) -> None:
-    assert len(trials) == TRIALS + 1
+    assert len(trials) == TRIALS + 9 + 20
     for trial in trials:
         assert all(name.startswith(f"{trial['optimizer']}.") for name in trial["params"])
-        assert 0 < trial["params"][f"{trial['optimizer']}.learning_rate"] <= 10
+        assert not trial["params"] or 0 < trial["params"][f"{trial['optimizer']}.learning_rate"] <= 10
         assert trial["attempts"] == 1
 
 

@@ -16,7 +16,7 @@ from tests.homes import THROW_AWAY, throw_away_home
 from tests.service.conftest import copy_database
 from tests.trials.debian_data import needs_fashion
 
-SMALL = ("--optimizers", "sgd", "--trials", "1", "--epochs", "1")
+SMALL = ("--optimizers", "sgd", "--trials", "1", "--epochs", "1", "--seeds", "0")
 
 PROBLEM = '''
 """A problem whose own modules bear the names of optselect's folders."""

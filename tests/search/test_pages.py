@@ -22,6 +22,7 @@ def study(direction: str = "minimize") -> StoredStudy:
         id=1, name="net", spec={"optimizers": ["SGD", "Adam"], "epochs": 10}, spec_version=1,
         problem=description().to_json(), bundle={}, bundle_sha256="", data_hash="", versions={},
         objective="val_loss", direction=direction, tracking_uri=None, checkpoints=None, budget=4, state="running",
+        decisions=[],
         mlflow_experiment_id=None, created_at=datetime.now(UTC), finished_at=None,
     )  # fmt: skip
 
@@ -30,14 +31,15 @@ def trial(
     number: int | None, optimizer: str, state: str, value: float | None = None, **more: Any
 ) -> TrialRow:
     plain = TrialRow(
-        ticket=number or 99, trial=number, phase="quota", optimizer=optimizer, state=state, value=value, epochs=10,
+        ticket=number or 99, ord=number or 99, trial=number, phase="quota", optimizer=optimizer, state=state, value=value, epochs=10,
         params={"learning_rate": 0.125}, attempts=1, seed=7, mlflow_run_id=None, message=None, seconds=4.0,
+        role="search", result={}, started=None, finished=None,
     )  # fmt: skip
     return dataclasses.replace(plain, **more)
 
 
 TRIALS = [
-    trial(0, "baseline", "complete", 0.9, phase="baseline"),
+    trial(0, "baseline", "complete", 0.9, phase="baseline", role="own"),
     trial(1, "SGD", "complete", 0.5),
     trial(2, "Adam", "diverged", message="loss is not finite at epoch 2", epochs=2),
     trial(3, "Adam", "running", epochs=4),

@@ -7,7 +7,6 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from optselect.search.planning import first_tickets
 from optselect.search.sampler import ViewedTPE, search_trials_of, viewed
 from optselect.search.space import study_space, suggest_optimizer
 from optselect.search.study import (
@@ -32,8 +31,10 @@ def study() -> optuna.Study:
 
 def ticket(number: int = 1, optimizer: str = "Adam", phase: str = "quota") -> Ticket:
     return Ticket(
-        number, number, uuid.uuid4(), 1, 3, phase, optimizer, 7, {"optimizer": optimizer}, None, None, None
-    )
+        id=number, ord=number, token=uuid.uuid4(), attempt=1, max_attempts=3, phase=phase, optimizer=optimizer,
+        seed=7, fixed_params={"optimizer": optimizer}, role="search", arguments=None, trial_id=None,
+        trial_number=None, cause=None,
+    )  # fmt: skip
 
 
 def test_a_trial_is_born_with_the_marks_of_its_ticket(study: optuna.Study) -> None:
@@ -151,11 +152,3 @@ def test_two_tickets_of_the_same_seed_get_different_points(study: optuna.Study) 
         return suggest_optimizer(ask_for(study, ticket()), SPACE, 100).arguments
 
     assert propose(1) != propose(2)
-
-
-def test_the_first_tickets_fix_their_optimizer(study: optuna.Study) -> None:
-    assert {t.fixed_params["optimizer"] for t in first_tickets(["SGD", "Adam"], 4, 0)} == {
-        "SGD",
-        "Adam",
-        "baseline",
-    }

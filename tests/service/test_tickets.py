@@ -12,7 +12,7 @@ from optselect.storage.curves import EpochRow
 from optselect.storage.database import Database, make_engine
 from optselect.storage.errors import LeaseLost
 from optselect.storage.studies import StoredStudy
-from optselect.storage.tickets import Ending, NewTicket, Ticket
+from optselect.storage.tickets import Ending, NewTicket, Ticket, insert_tickets
 from tests.service.studies import store_study
 
 NOBODY = uuid.UUID(int=7)
@@ -93,7 +93,7 @@ def test_a_holder_of_the_past_can_write_nothing(engine: Engine, study: StoredStu
     with pytest.raises(LeaseLost):
         tickets.bind_trial(engine, old.lease, 5, 5)
     with pytest.raises(LeaseLost):
-        tickets.set_params(engine, old.lease, {"learning_rate": 1.0})
+        tickets.set_params(engine, old.lease, "Adam", {"learning_rate": 1.0})
     with pytest.raises(LeaseLost):
         finish(engine, old)
     assert not tickets.renew_lease(engine, old.lease)
@@ -157,7 +157,9 @@ def test_more_tickets_reopen_a_finished_study_and_raise_its_budget(engine: Engin
     for _ in range(2):
         finish(engine, claim(engine, study))
     more = [NewTicket("quota", "Adam", 1, {"optimizer": "Adam"})] * 2
-    studies.reopen_study(engine, study.id, more)
+    studies.reopen_study(
+        engine, study.id, 2, lambda connection, study_id: insert_tickets(connection, study_id, more)
+    )
     reopened = studies.load_study(engine, "short")
     assert (reopened.state, reopened.budget) == ("running", 3)
     assert claim(engine, study).ord == 2
@@ -167,7 +169,7 @@ def test_reopening_a_finished_study_without_more_tickets_leaves_it_finished(engi
     study = store_study(engine, trials=1, name="short")
     for _ in range(2):
         finish(engine, claim(engine, study))
-    studies.reopen_study(engine, study.id)
+    studies.reopen_study(engine, study.id, 0)
     assert studies.study_state(engine, study.id) == "finished"
 
 

@@ -39,7 +39,9 @@ def train(engine: Engine, study: StoredStudy, number: int, *losses: float) -> Ti
     """A claimed ticket whose trial has logged the losses."""
     ticket = claim(engine, study)
     tickets.bind_trial(engine, ticket.lease, 1000 + number, number)
-    tickets.set_params(engine, ticket.lease, {"learning_rate": 0.00123456, "momentum": None})
+    tickets.set_params(
+        engine, ticket.lease, ticket.optimizer, {"learning_rate": 0.00123456, "momentum": None}
+    )
     rows = [EpochRow(epoch, 5000 + epoch, {"val_loss": loss}) for epoch, loss in enumerate(losses, 1)]
     state = checkpoints.place(Checkpoint(len(losses), 1.0, b"state"), ticket.lease, "nowhere")
     curves.write_epochs(engine, ticket.lease, rows, checkpoint=state)

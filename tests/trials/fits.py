@@ -26,6 +26,8 @@ class Recorder:
         self._stop_at = stop_at
 
     def __call__(self, epochs: Sequence[Epoch], snapshot: Callable[[], bytes]) -> Stop | None:
+        if not epochs:  # asked in mid-epoch
+            return None
         self.calls.append([epoch.number for epoch in epochs])
         self.snapshots[epochs[-1].number] = snapshot()
         return Stop("enough") if self._stop_at == epochs[-1].number else None
@@ -81,6 +83,13 @@ def weights_in(snapshot: bytes, model: Any) -> list[np.ndarray[Any, Any]]:
     """Read the model's variables out of a snapshot, where they come first."""
     with np.load(io.BytesIO(snapshot)) as stored:
         return [stored[f"variable_{index}"] for index in range(len(model.variables))]
+
+
+def state_in(snapshot: bytes) -> list[np.ndarray[Any, Any]]:
+    """Read all variables out of a snapshot, the optimizer's too."""
+    with np.load(io.BytesIO(snapshot)) as stored:
+        names = [name for name in stored.files if name.startswith("variable_")]
+        return [stored[f"variable_{index}"] for index in range(len(names))]
 
 
 def largest_difference(curve: Sequence[Mapping[str, float]], epochs: Sequence[Epoch]) -> float:

@@ -1,0 +1,125 @@
+"""What do the stored trials say of an optimizer? Its best configurations, and the costs of its repeats.
+
+Cost is the objective turned so that less is better. A score that never exceeds 1, such as accuracy, becomes
+1 - score: one per cent of 0.98 would swallow every difference that matters.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from optselect.search.objective import stand_in
+from optselect.search.verdict import Contender
+from optselect.storage.overview import ENDED, TrialRow
+from optselect.trials.configuration import BASELINE
+
+DEFAULTS = "defaults"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How an objective's values become costs, the same way for a whole study."""
+
+    objective: str
+    direction: str
+    whole: float = 0.0
+    """What a score is taken from: 1 where no value exceeds it."""
+
+    def cost(self, value: float) -> float:
+        return value if self.direction == "minimize" else self.whole - value
+
+    value = cost  # its own inverse: whole - (whole - value)
+
+    def cost_of(self, trial: TrialRow) -> float | None:
+        """The validation cost; a run that exploded has a finite stand-in, one that failed has none."""
+        if trial.state == "diverged":
+            return self.cost(
+                stand_in(self.direction, trial.result.get(f"initial_{self.objective}", math.nan))
+            )
+        return None if trial.value is None else self.cost(trial.value)
+
+    def test_cost_of(self, trial: TrialRow) -> float | None:
+        """The cost on data that no choice has seen; None where there is no test split."""
+        if trial.state == "diverged":
+            return self.cost_of(trial)
+        value = trial.result.get(f"test_{self.objective.removeprefix('val_')}")
+        return None if value is None or not math.isfinite(value) else self.cost(value)
+
+
+def scale_of(objective: str, direction: str, trials: Iterable[TrialRow]) -> Scale:
+    """The scale of a study."""
+    values = [trial.value for trial in trials if trial.value is not None]
+    return Scale(
+        objective, direction, 1.0 if direction == "maximize" and max(values, default=2.0) <= 1.0 else 0.0
+    )
+
+
+# --- the search ---------------------------------------------------------------------------------------
+
+
+def search_trials(trials: Iterable[TrialRow], optimizer: str) -> list[TrialRow]:
+    return [trial for trial in trials if trial.searched and trial.optimizer == optimizer]
+
+
+def candidates(trials: Sequence[TrialRow], optimizer: str, scale: Scale) -> list[TrialRow]:
+    """The finished search trials of an optimizer, best first; those that exploded on a fresh seed last."""
+    exploded = {
+        key_of(trial) for trial in trials if trial.phase == "elimination" and trial.state == "diverged"
+    }
+    finished = [t for t in search_trials(trials, optimizer) if t.state == "complete" and t.value is not None]
+    return sorted(finished, key=lambda t: (key_of(t) in exploded, scale.cost(t.value or 0.0)))
+
+
+def key_of(trial: TrialRow) -> tuple[str, str]:
+    """What makes two runs the same configuration."""
+    return trial.optimizer, json.dumps(trial.params, sort_keys=True)
+
+
+# --- the finals ---------------------------------------------------------------------------------------
+
+
+def current_finals(trials: Sequence[TrialRow]) -> list[TrialRow]:
+    """The runs of the finals that followed the last search trial: a search that goes on makes older ones stale."""
+    last = max((trial.ord for trial in trials if trial.searched), default=-1)
+    return [trial for trial in trials if trial.phase == "final" and trial.ord > last]
+
+
+def final_name(trial: TrialRow) -> str:
+    """How a finalist is called.
+
+    A class at Keras's defaults is another finalist than the tuned one.
+    """
+    return f"{trial.optimizer} {DEFAULTS}" if trial.role == DEFAULTS else trial.optimizer
+
+
+def contenders(finals: Iterable[TrialRow], scale: Scale) -> dict[str, Contender]:
+    """The finalists by name, each with its costs by seed.
+
+    Test costs judge where every finished run has one.
+    """
+    ended = [trial for trial in finals if trial.state in ENDED and scale.cost_of(trial) is not None]
+    tested = bool(ended) and all(scale.test_cost_of(trial) is not None for trial in ended)
+    grouped: dict[str, list[TrialRow]] = {}
+    for trial in ended:
+        grouped.setdefault(final_name(trial), []).append(trial)
+    return {name: contender(name, runs, scale, tested) for name, runs in grouped.items()}
+
+
+def contender(name: str, runs: Iterable[TrialRow], scale: Scale, tested: bool) -> Contender:
+    chosen, judged = {}, {}
+    for run in runs:
+        chosen[run.seed] = scale.cost_of(run) or 0.0
+        judged[run.seed] = (scale.test_cost_of(run) if tested else scale.cost_of(run)) or 0.0
+    return Contender(name, chosen, judged, frozenset(run.seed for run in runs if run.state == "diverged"))
+
+
+def is_tuned(name: str) -> bool:
+    """Whether a finalist is an optimizer's own best configuration."""
+    return name != BASELINE and not name.endswith(f" {DEFAULTS}")
+
+
+def dropped(decisions: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """The optimizers that were given up on the way, each with its reason."""
+    return {name: reason for decision in decisions for name, reason in decision.get("dropped", {}).items()}

@@ -1,0 +1,248 @@
+"""What comes next in a study whose tickets are all done? A pure function of what is stored.
+
+    baselines, quota                    made with the study (planning.py)
+    elimination                         each optimizer's best again on 3 seeds; clear losers are dropped
+    survivors                           the rest of the budget, to TPE within each optimizer that is left
+    final                               the best of each on common fresh seeds, more of them where undecided
+
+A study that gets more trials goes through survivors and finals again, on new seeds.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from optselect.search.comparing import mean_interval
+from optselect.search.evidence import (
+    DEFAULTS,
+    Scale,
+    candidates,
+    contenders,
+    current_finals,
+    dropped,
+    final_name,
+    is_tuned,
+    key_of,
+    scale_of,
+)
+from optselect.search.planning import (
+    elimination_seed,
+    evaluation,
+    final_seed,
+    joint_tickets,
+    search_tickets,
+    survivor_tickets,
+)
+from optselect.search.spec import StudySpec
+from optselect.search.verdict import judge, next_look
+from optselect.storage.overview import TrialRow
+from optselect.storage.phases import Progress, Step
+from optselect.storage.tickets import NewTicket
+from optselect.trials.configuration import BASELINE
+
+FEWEST_TRIALS = 4
+"""Trials of each optimizer below which nobody was tuned well enough to lose."""
+THIN_FINALISTS = 3
+"""So many meet in the finals of a study with fewer trials: enough for a first look."""
+ELIMINATION_SEEDS = 3
+CLEARLY_WORSE = 0.05
+"""Share of the leader's cost by which a loser must be behind on the elimination's seeds."""
+
+
+def next_step(spec: StudySpec, progress: Progress) -> Step:
+    """Decide what a study does next; an empty step ends it."""
+    searched = [trial for trial in progress.trials if trial.searched]
+    if not progress.budget:
+        return planned_search(spec, progress.trials)
+    missing = progress.budget - len(searched)
+    if spec.goal == "best-config":
+        return Step(joint_tickets(spec, len(searched), missing))
+    if spec.seeds and not is_thin(spec, progress.budget) and not was_eliminated(progress):
+        return eliminate(spec, progress.trials)
+    if missing > 0:
+        already = Counter(trial.optimizer for trial in searched)
+        return Step(survivor_tickets(spec, survivors(spec, progress), already, missing))
+    return Step(final_tickets(spec, progress)) if spec.seeds else Step()
+
+
+def is_thin(spec: StudySpec, budget: int) -> bool:
+    """Whether the optimizers had too few trials for a verdict."""
+    return budget // len(spec.optimizers) < FEWEST_TRIALS
+
+
+def survivors(spec: StudySpec, progress: Progress) -> list[str]:
+    """Who is left; all of them where none ever reached its last epoch, for the budget is searched in any case."""
+    gone = dropped(progress.decisions)
+    return [name for name in spec.optimizers if name not in gone] or list(spec.optimizers)
+
+
+# --- the budget ---------------------------------------------------------------------------------------
+
+
+def planned_search(spec: StudySpec, baselines: Sequence[TrialRow]) -> Step:
+    """The search that fits into the minutes, at the pace of the baseline runs that have just ended."""
+    begun = [trial.started for trial in baselines if trial.started is not None]
+    ended = [trial.finished for trial in baselines if trial.finished is not None]
+    seconds = max(ended) - min(begun)
+    runs = int((60 * (spec.minutes or 0) - seconds) * len(baselines) / max(seconds, 1e-3))
+    budget = fitting_budget(spec, runs)
+    return Step(search_tickets(spec, budget), budget=budget)
+
+
+def fitting_budget(spec: StudySpec, runs: int) -> int:
+    """The most search trials that leave room for the evaluation that follows them; at least one per optimizer."""
+    least = len(spec.optimizers)
+    return max(
+        least, next((n for n in range(runs, least, -1) if n + evaluation_runs(spec, n) <= runs), least)
+    )
+
+
+def evaluation_runs(spec: StudySpec, budget: int) -> int:
+    """About how many runs come after the search: those of the first look, where none is dropped."""
+    if spec.goal == "best-config" or not spec.seeds:
+        return 0
+    if is_thin(spec, budget):
+        return spec.seeds * (1 + min(THIN_FINALISTS, len(spec.optimizers)))
+    eliminating = ELIMINATION_SEEDS * len(spec.optimizers) if len(spec.optimizers) > 2 else 0
+    return eliminating + spec.seeds * (1 + 2 * len(spec.optimizers))
+
+
+# --- elimination --------------------------------------------------------------------------------------
+
+
+def was_eliminated(progress: Progress) -> bool:
+    return any(decision.get("phase") == "elimination" for decision in progress.decisions)
+
+
+def eliminate(spec: StudySpec, trials: Sequence[TrialRow]) -> Step:
+    """Runs of each optimizer's best on common seeds, and once they are there, who is dropped and why."""
+    scale = scale_of(spec.objective, spec.direction, trials)
+    best = {name: candidates(trials, name, scale) for name in spec.optimizers}
+    hopeless = {name: no_result(trials, name) for name, found in best.items() if not found}
+    runs = [trial for trial in trials if trial.phase == "elimination"]
+    tickets = [
+        ticket
+        for name, found in best.items()
+        if found and len(spec.optimizers) > 2
+        for ticket in elimination_tickets(spec, name, found[0], runs)
+    ]
+    if tickets:
+        return Step(tickets)
+    losers = clear_losers(runs, scale)
+    return Step(decision={"phase": "elimination", "dropped": {**hopeless, **losers}}, and_then=True)
+
+
+def no_result(trials: Sequence[TrialRow], optimizer: str) -> str:
+    ends = Counter(trial.state for trial in trials if trial.searched and trial.optimizer == optimizer)
+    return "no trial reached its last epoch: " + ", ".join(
+        f"{count} {state}" for state, count in ends.items()
+    )
+
+
+def elimination_tickets(
+    spec: StudySpec, optimizer: str, best: TrialRow, runs: Sequence[TrialRow]
+) -> Iterator[NewTicket]:
+    """The best configuration on each seed; where it explodes on one, the next best once more."""
+    tried = {key_of(run) for run in runs if run.optimizer == optimizer}
+    if key_of(best) in tried or len(tried) > 1:
+        return
+    for place in range(ELIMINATION_SEEDS):
+        seed = elimination_seed(spec.seed, place)
+        yield evaluation("elimination", optimizer, seed, "tuned", best.params)
+
+
+def clear_losers(runs: Sequence[TrialRow], scale: Scale) -> dict[str, str]:
+    """Who is clearly worse than the leader of the elimination, or explodes; two always stay."""
+    costs: dict[str, dict[int, float]] = {}
+    for run in sorted(runs, key=lambda run: run.ord):
+        cost = scale.cost_of(run)
+        if cost is not None:  # of a second configuration the later runs count
+            costs.setdefault(run.optimizer, {})[run.seed] = cost
+    unstable = {run.optimizer: run.state for run in runs if run.state == "diverged"}
+    ranked = sorted(costs, key=lambda name: sum(costs[name].values()) / len(costs[name]))
+    return {
+        name: reason
+        for name in ranked[2:]
+        if (reason := why_dropped(costs[name], costs[ranked[0]], name in unstable, ranked[0]))
+    }
+
+
+def why_dropped(costs: Mapping[int, float], leading: Mapping[int, float], unstable: bool, leader: str) -> str:
+    """The reason in a sentence; empty where it stays."""
+    common = sorted(costs.keys() & leading)
+    if len(common) < 2:
+        return ""
+    difference = mean_interval([costs[seed] - leading[seed] for seed in common])
+    reference = abs(sum(leading.values()) / len(leading))
+    if difference.mean <= CLEARLY_WORSE * reference or difference.low <= 0:
+        return ""
+    behind = f"{difference.mean / reference:.0%}" if reference else f"{difference.mean:.3g}"
+    exploded = ", and exploded on some" if unstable else ""
+    return f"{behind} worse than {leader} on {len(common)} fresh seeds{exploded}"
+
+
+# --- finals -------------------------------------------------------------------------------------------
+
+
+def final_tickets(spec: StudySpec, progress: Progress) -> list[NewTicket]:
+    """The finals' first runs, or more seeds for whoever is not settled yet."""
+    runs = current_finals(progress.trials)
+    if not runs:
+        return list(first_finals(spec, progress))
+    found = contenders(runs, scale_of(spec.objective, spec.direction, progress.trials))
+    tuned = [contender for name, contender in found.items() if is_tuned(name)]
+    if is_thin(spec, progress.budget) or not tuned:
+        return []
+    wanted = next_look(judge(tuned), tuned)
+    if wanted:
+        wanted[BASELINE] = max(wanted.values())
+    return list(more_finals(spec, progress.trials, runs, wanted))
+
+
+def first_finals(spec: StudySpec, progress: Progress) -> Iterator[NewTicket]:
+    """Every finalist on the first seeds, seed by seed."""
+    scale = scale_of(spec.objective, spec.direction, progress.trials)
+    best = [c[0] for name in survivors(spec, progress) if (c := candidates(progress.trials, name, scale))]
+    if is_thin(spec, progress.budget):
+        best = sorted(best, key=lambda trial: scale.cost(trial.value or 0.0))[:THIN_FINALISTS]
+    first = len({trial.seed for trial in progress.trials if trial.phase == "final"})
+    for seed in (final_seed(spec.seed, first + place) for place in range(spec.seeds if best else 0)):
+        yield evaluation("final", BASELINE, seed, "own", {})
+        for trial in best:
+            yield evaluation("final", trial.optimizer, seed, "tuned", trial.params)
+            if not is_thin(spec, progress.budget):
+                yield evaluation("final", trial.optimizer, seed, DEFAULTS, {})
+
+
+def more_finals(
+    spec: StudySpec, trials: Sequence[TrialRow], runs: Sequence[TrialRow], wanted: Mapping[str, int]
+) -> Iterator[NewTicket]:
+    """Further seeds, the same for all, for the finalists that want them.
+
+    Args:
+        runs: of the present finals.
+        wanted: how many seeds a finalist shall have had, by name.
+    """
+    seeds = sorted({run.seed for run in runs})
+    past = len({trial.seed for trial in trials if trial.phase == "final"})
+    seeds += [
+        final_seed(spec.seed, past + place) for place in range(max(wanted.values(), default=0) - len(seeds))
+    ]
+    examples = {final_name(run): run for run in runs}
+    for place, seed in enumerate(seeds):
+        for name, count in wanted.items():
+            run = examples.get(name)
+            if run is not None and place < count and not had(runs, name, seed):
+                arguments = run.params if run.role == "tuned" else {}
+                yield evaluation("final", run.optimizer, seed, run.role, arguments)
+
+
+def had(runs: Sequence[TrialRow], name: str, seed: int) -> bool:
+    return any(final_name(run) == name and run.seed == seed for run in runs)
+
+
+def further_seeds(spec: StudySpec, progress: Progress, more: int) -> list[NewTicket]:
+    """So many more seeds for every tuned finalist and the user's own optimizer; none before the finals."""
+    runs = current_finals(progress.trials)
+    names = {final_name(run) for run in runs if run.role != DEFAULTS}
+    seeds = len({run.seed for run in runs})
+    return list(more_finals(spec, progress.trials, runs, dict.fromkeys(sorted(names), seeds + more)))

@@ -1,0 +1,159 @@
+"""Each phase follows the one before it, on seeds of its own, and every choice is on record."""
+
+import random
+from collections import Counter
+
+import pytest
+
+from optselect.search.evidence import contenders, current_finals, is_tuned, scale_of
+from optselect.search.phases import evaluation_runs, fitting_budget, further_seeds, next_step
+from optselect.search.verdict import MOST_SEEDS, Judgement, judge
+from optselect.storage.tickets import NewTicket
+from tests.search.simulated import Simulated, spec_of
+
+TRUTH = {"SGD": 1.0, "Adam": 1.5, "Lion": 3.0, "Nadam": 1.52, "baseline": 2.0}
+
+
+def noisy(ticket: NewTicket, noise: random.Random) -> float:
+    """Better with every trial number; defaults are worse than anything tuned."""
+    handicap = {"defaults": 1.0}.get(ticket.role, 0.0)
+    return TRUTH[ticket.optimizer] + handicap + noise.gauss(0.0, 0.02) + ticket.seed % 7 * 0.01
+
+
+def study(**asked: object) -> Simulated:
+    return Simulated(spec_of(**{"optimizers": "sgd,adam,lion,nadam", "trials": 60, **asked}), noisy)
+
+
+def verdict_of(done: Simulated) -> Judgement:
+    found = contenders(current_finals(done.rows), scale_of("val_loss", "minimize", done.rows))
+    return judge([contender for name, contender in found.items() if is_tuned(name)])
+
+
+def test_a_study_goes_through_all_its_phases_and_searches_exactly_its_budget() -> None:
+    done = study().run()
+    phases = list(dict.fromkeys(row.phase for row in done.rows))
+    assert phases == ["baseline", "quota", "elimination", "survivors", "final"]
+    counts = Counter(row.phase for row in done.rows)
+    assert (counts["baseline"], counts["quota"], counts["survivors"], counts["elimination"]) == (
+        5,
+        48,
+        12,
+        12,
+    )
+    assert verdict_of(done).outcome == "winner"
+    assert verdict_of(done).leader == "SGD"
+
+
+def test_a_clear_loser_is_dropped_with_its_reason_and_gets_no_further_trial() -> None:
+    done = study().run()
+    (decision,) = done.decisions
+    assert set(decision["dropped"]) == {"Adam", "Lion", "Nadam"} - {"Adam"}  # two always stay
+    assert "worse than SGD on 3 fresh seeds" in decision["dropped"]["Lion"]
+    later = {row.optimizer for row in done.rows if row.phase in ("survivors", "final")}
+    assert later == {"SGD", "Adam", "baseline"}
+
+
+def test_no_phase_meets_a_seed_of_another_one_and_finalists_share_theirs() -> None:
+    done = study().run()
+    seeds = {phase: {row.seed for row in done.of(phase)} for phase in ("quota", "elimination", "final")}
+    assert not seeds["quota"] & seeds["elimination"] and not seeds["final"] & seeds["elimination"]
+    assert not seeds["quota"] & seeds["final"]
+    by_finalist = {(row.optimizer, row.role): set() for row in done.of("final")}  # type: ignore[var-annotated]
+    for row in done.of("final"):
+        by_finalist[row.optimizer, row.role].add(row.seed)
+    assert len({frozenset(found) for found in by_finalist.values()}) == 1
+
+
+def test_equals_get_more_seeds_until_a_tie_and_the_users_own_gets_them_too() -> None:
+    def alike(ticket: NewTicket, noise: random.Random) -> float:
+        return 1.0 + noise.gauss(0.0, 0.012)
+
+    done = Simulated(spec_of(optimizers="sgd,adam", trials=24), alike).run()
+    assert verdict_of(done).outcome == "tie"
+    seeds = Counter((row.optimizer, row.role) for row in done.of("final"))
+    assert seeds["baseline", "own"] == seeds["SGD", "tuned"] == seeds["Adam", "tuned"] > 5
+    assert seeds["SGD", "defaults"] == 5
+    assert max(seeds.values()) <= MOST_SEEDS
+
+
+def test_a_few_trials_are_a_first_look_without_elimination() -> None:
+    done = study(trials=12).run()
+    assert Counter(row.phase for row in done.rows) == {"baseline": 5, "quota": 12, "final": 20}
+    assert done.decisions == []
+
+
+def test_an_optimizer_that_always_explodes_is_dropped_and_the_others_go_on() -> None:
+    def explosive(ticket: NewTicket, noise: random.Random) -> float | None:
+        return None if ticket.optimizer == "Lion" else noisy(ticket, noise)
+
+    done = Simulated(spec_of(optimizers="sgd,adam,lion", trials=45), explosive).run()
+    assert done.decisions[0]["dropped"]["Lion"] == "no trial reached its last epoch: 12 diverged"
+    assert sum(row.searched for row in done.rows) == 45
+
+
+def test_a_configuration_that_explodes_on_a_fresh_seed_gives_way_to_the_next_best() -> None:
+    def shaky(ticket: NewTicket, noise: random.Random) -> float | None:
+        first = ticket.phase == "elimination" and (ticket.arguments or {}).get("number") == best
+        return None if first and ticket.optimizer == "SGD" and ticket.seed == 101 else noisy(ticket, noise)
+
+    best: int | None = None
+    probe = study().run()
+    best = min(
+        (row for row in probe.of("quota") if row.optimizer == "SGD"), key=lambda row: row.value or 0
+    ).trial
+    done = Simulated(probe.spec, shaky).run()
+    tried = {row.params["number"] for row in done.of("elimination") if row.optimizer == "SGD"}
+    assert len(tried) == 2
+    assert {
+        row.params["number"] for row in done.of("final") if row.role == "tuned" and row.optimizer == "SGD"
+    } != {best}
+
+
+def test_a_study_in_which_everything_explodes_ends() -> None:
+    done = Simulated(spec_of(optimizers="sgd,adam", trials=30), lambda ticket, noise: None).run()
+    assert sum(row.searched for row in done.rows) == 30
+    assert done.of("final") == []
+
+
+def test_more_trials_reopen_the_survivors_and_bring_new_finals_on_new_seeds() -> None:
+    done = study().run()
+    before = {row.seed for row in done.of("final")}
+    done.budget += 10
+    done.run()
+    assert sum(row.searched for row in done.rows) == 70
+    assert {row.optimizer for row in done.of("survivors")[12:]} == {"SGD", "Adam"}
+    assert not before & {row.seed for row in current_finals(done.rows)}
+    assert verdict_of(done).leader == "SGD"
+
+
+def test_more_seeds_are_added_to_the_present_finals() -> None:
+    done = study().run()
+    before = Counter((row.optimizer, row.role) for row in done.of("final"))
+    done.train(further_seeds(done.spec, done.progress, 3))
+    after = Counter((row.optimizer, row.role) for row in done.of("final"))
+    assert after - before == {("SGD", "tuned"): 3, ("Adam", "tuned"): 3, ("baseline", "own"): 3}
+    assert next_step(done.spec, done.progress).tickets == []
+
+
+def test_the_best_configuration_alone_needs_no_comparison() -> None:
+    def any_of(ticket: NewTicket, noise: random.Random) -> float:
+        return 1.0
+
+    done = Simulated(spec_of(optimizers="sgd,adam", trials=15, goal="best-config"), any_of).run()
+    assert Counter(row.phase for row in done.rows) == {"baseline": 1, "joint": 15}
+    done.budget += 5
+    assert len(done.run().of("joint")) == 20
+
+
+@pytest.mark.parametrize("minutes", [1, 5, 20, 60])
+def test_minutes_become_a_budget_at_the_pace_of_the_baseline_runs(minutes: int) -> None:
+    done = study(trials=None, minutes=minutes).run()
+    searched = sum(row.searched for row in done.rows)
+    assert searched == done.budget >= 4
+    first_look = 5 + searched + evaluation_runs(done.spec, searched)
+    assert first_look * 2.0 <= max(60 * minutes, (5 + 4 + 20) * 2.0)
+    assert minutes < 5 or first_look * 2.0 > 0.8 * 60 * minutes
+
+
+def test_a_budget_that_fits_nothing_still_tries_each_optimizer_once() -> None:
+    assert fitting_budget(spec_of(optimizers="sgd,adam,lion"), runs=-5) == 3

@@ -1,0 +1,122 @@
+"""A winner is named where there is one, a tie where there is none, and never by looking until it fits."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from optselect.search.verdict import LOOKS, MOST_SEEDS, Contender, Judgement, judge, next_look
+
+
+def contender(name: str, costs: object, test: object = None, diverged: tuple[int, ...] = ()) -> Contender:
+    chosen = dict(enumerate(np.asarray(costs, dtype=float).tolist()))
+    judged = chosen if test is None else dict(enumerate(np.asarray(test, dtype=float).tolist()))
+    return Contender(name, chosen, judged, frozenset(diverged))
+
+
+def finals(costs: dict[str, np.ndarray]) -> tuple[Judgement, dict[str, int]]:
+    """The whole sequence of looks over costs that are known for the most seeds; the seeds that each one took."""
+    seeds = dict.fromkeys(costs, min(LOOKS))
+    while True:
+        contenders = [contender(name, costs[name][:count]) for name, count in seeds.items()]
+        judgement = judge(contenders)
+        more = next_look(judgement, contenders)
+        if not more:
+            return judgement, seeds
+        seeds |= more
+
+
+def simulated(random: np.random.Generator, means: dict[str, float], noise: float) -> dict[str, np.ndarray]:
+    """Costs with an effect of the seed that all share, which pairing removes."""
+    seeds = random.normal(0.0, 0.1, MOST_SEEDS)
+    return {name: mean + seeds + random.normal(0.0, noise, MOST_SEEDS) for name, mean in means.items()}
+
+
+@pytest.mark.parametrize(("optimizers", "repeats"), [(2, 200), (8, 60)])
+def test_among_equals_a_winner_is_named_in_at_most_one_of_twenty_studies(
+    optimizers: int, repeats: int
+) -> None:
+    random = np.random.default_rng(optimizers)
+    means = {f"optimizer {number}": 1.0 for number in range(optimizers)}
+    outcomes = Counter(finals(simulated(random, means, 0.03))[0].outcome for _ in range(repeats))
+    assert outcomes["winner"] <= 0.05 * repeats
+    assert outcomes["not_enough_evidence"] == 0
+
+
+def test_a_clear_winner_is_found_at_the_first_look_and_by_name() -> None:
+    random = np.random.default_rng(1)
+    means = {"Adam": 1.3, "SGD": 1.0, "Lion": 1.5}
+    for _ in range(20):
+        judgement, seeds = finals(simulated(random, means, 0.02))
+        assert (judgement.outcome, judgement.leader) == ("winner", "SGD")
+        assert set(seeds.values()) == {5}
+
+
+def test_a_small_but_real_difference_gets_more_seeds_and_only_where_it_is_open() -> None:
+    random = np.random.default_rng(4)
+    found = [finals(simulated(random, {"A": 1.0, "B": 1.03, "C": 2.0}, 0.03)) for _ in range(60)]
+    right = sum(judgement.outcome == "winner" and judgement.leader == "A" for judgement, _ in found)
+    assert right >= 30
+    assert not any(judgement.outcome == "winner" and judgement.leader != "A" for judgement, _ in found)
+    assert all(seeds["C"] == 5 for _, seeds in found)
+    assert max(seeds["B"] for _, seeds in found) == MOST_SEEDS
+
+
+def test_equal_within_the_margin_is_a_tie_without_further_seeds() -> None:
+    base = np.array([1.0, 1.1, 0.9, 1.05, 0.95])
+    contenders = [contender("A", base), contender("B", base + np.array([0.001, -0.001, 0.002, 0.0, 0.001]))]
+    judgement = judge(contenders)
+    assert (judgement.outcome, judgement.tie) == ("tie", ("A", "B"))
+    assert next_look(judgement, contenders) == {}
+
+
+def test_fewer_seeds_than_the_first_look_prove_nothing() -> None:
+    contenders = [contender("A", [1.0, 1.0, 1.0]), contender("B", [3.0, 3.1, 3.2])]
+    judgement = judge(contenders)
+    assert judgement.outcome == "not_enough_evidence"
+    assert next_look(judgement, contenders) == {"A": 5, "B": 5}
+
+
+def test_validation_names_the_leader_and_test_costs_judge_it() -> None:
+    a = contender("A", [1.0, 1.1, 1.2, 1.0, 1.1], test=[2.0, 2.1, 2.2, 2.0, 2.1])
+    b = contender("B", [1.5, 1.6, 1.7, 1.5, 1.6], test=[2.5, 2.61, 2.7, 2.52, 2.6])
+    judgement = judge([b, a])
+    assert (judgement.outcome, judgement.leader) == ("winner", "A")
+    assert judgement.costs["A"].mean == pytest.approx(2.08)
+    assert judgement.comparisons["B"].difference.mean == pytest.approx(0.506)
+
+
+def test_a_test_split_that_clearly_prefers_another_one_forbids_a_winner() -> None:
+    a = contender("A", [1.0, 1.1, 1.2, 1.0, 1.1], test=[3.0, 3.1, 3.2, 3.0, 3.1])
+    b = contender("B", [1.5, 1.6, 1.7, 1.5, 1.6], test=[2.5, 2.61, 2.7, 2.52, 2.6])
+    judgement = judge([a, b])
+    assert (judgement.outcome, judgement.leader, judgement.contradicted) == ("not_enough_evidence", "A", True)
+
+
+def test_an_optimizer_that_explodes_on_a_seed_is_never_equivalent() -> None:
+    costs = np.full(20, 1.0) + np.random.default_rng(0).normal(0, 1e-4, 20)
+    shaky = contender("B", costs + 1e-5, diverged=(3,))
+    judgement = judge([contender("A", costs), shaky])
+    assert judgement.comparisons["B"].relation == "undecided"
+
+
+def test_too_few_trials_are_never_more_than_not_enough_evidence() -> None:
+    contenders = [contender("A", [1.0, 1.1, 1.2, 1.0, 1.1]), contender("B", [5.0, 5.1, 5.3, 5.0, 5.1])]
+    assert judge(contenders).outcome == "winner"
+    assert judge(contenders, thin=True).outcome == "not_enough_evidence"
+
+
+def test_a_new_leader_meets_those_who_were_settled_beside_the_old_one() -> None:
+    """A rival that was beaten after five seeds is compared on these five, whoever leads later."""
+    random = np.random.default_rng(2)
+    shared = random.normal(0, 0.1, 10)
+    a, b = 1.0 + shared, 0.99 + shared + random.normal(0, 0.005, 10)
+    judgement = judge(
+        [contender("A", a), contender("B", b), contender("C", 2.0 + shared[:5] + 1e-3 * np.arange(5))]
+    )
+    assert judgement.leader == "B"
+    assert (judgement.comparisons["C"].seeds, judgement.comparisons["C"].relation) == (5, "beaten")
+
+
+def test_whoever_is_left_alone_has_won() -> None:
+    assert judge([contender("A", [1.0, 1.1, 1.2, 1.0, 1.1])]).outcome == "winner"
