@@ -5,6 +5,7 @@ are what they are in fit. Batches come out of the feeds inside the graph (source
 it does in fit: train_step is traced once for whole and partial batches.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,7 @@ class Part:
     step: int  # the next batch; the batch that went wrong is the one before
     healthy: bool  # no loss so far was beyond the limit or not finite
     finite: bool  # all trainable weights are finite
+    learning_rate: float  # of the step after the last; NaN for an optimizer that has none
     training: Mapping[str, float]  # as fit names them
     validation: Mapping[str, float]
 
@@ -41,11 +43,11 @@ class EpochGraph:
         self._model, self._train, self._validation = model, train, validation
         self._training_names: tuple[str, ...] = ()
         self._validation_names: tuple[str, ...] = ()
-        scalar, limit = tf.TensorSpec([], INDEX), tf.TensorSpec([], tf.float32)
-        signature = [train.feed_spec, validation.feed_spec, scalar, scalar, scalar, scalar, limit]
+        signature = [train.feed_spec, validation.feed_spec, tf.TensorSpec([5], tf.float64)]
         self._run = tf.function(self._epoch, autograph=False, input_signature=signature)
         # Many programs are many traces of one method, which TensorFlow would warn of.
         self._run._omit_frequent_tracing_warning = True
+        self._traced: Callable[..., Any] | None = None
 
     def run(self, feeds: Feeds, batches: range, validation_batches: range, limit: float) -> Part:
         """Train some batches of an epoch, then validate on some; metrics start anew with each batch 0.
@@ -53,33 +55,43 @@ class EpochGraph:
         The training ends early where the epoch's mean loss reaches the limit or is not finite; validation is left
         out then.
         """
-        bounds = (batches.start, batches.stop, validation_batches.start, validation_batches.stop)
-        numbers = self._run(*feeds, *(tf.constant(bound, INDEX) for bound in bounds), limit).numpy().tolist()
-        step, healthy, finite, *metrics = numbers
+        checks = validation_batches
+        orders = tf.constant([batches.start, batches.stop, checks.start, checks.stop, limit], tf.float64)
+        step, healthy, finite, learning_rate, *metrics = self._call(*feeds, orders).numpy().tolist()
         trained = len(self._training_names)
         return Part(
             step=int(step),
             healthy=bool(healthy),
             finite=bool(finite),
+            learning_rate=learning_rate,
             training=dict(zip(self._training_names, metrics[:trained], strict=True)),
             validation=dict(zip(self._validation_names, metrics[trained:], strict=True)),
         )
 
+    def _call(self, *inputs: Any) -> Any:
+        """Call the one trace there is; tf.function itself would look for it by the types of all inputs each time."""
+        if self._traced is None:
+            self._traced = self._run.get_concrete_function()
+        return self._traced(*inputs)
+
     # --- traced ---
 
-    def _epoch(
-        self, feed: Any, check_feed: Any, first: Any, last: Any, first_check: Any, last_check: Any, limit: Any
-    ) -> Any:
+    def _epoch(self, feed: Any, check_feed: Any, orders: Any) -> Any:
         """One vector of float64, which holds float32 exactly: a single value to bring back."""
+        first, last, first_check, last_check = (tf.cast(orders[index], INDEX) for index in range(4))
         self._reset_metrics_at(first)
-        step, healthy = self._train_batches(feed, first, last, limit)
+        step, healthy = self._train_batches(feed, first, last, tf.cast(orders[4], tf.float32))
         training = self._metrics()
         self._reset_metrics_at(first_check)
         self._validate_batches(check_feed, first_check, last_check, healthy)
         validation = self._metrics()
         self._training_names, self._validation_names = tuple(training), tuple(validation)
-        numbers = [step, healthy, self._weights_are_finite(), *training.values(), *validation.values()]
+        state = [step, healthy, self._weights_are_finite(), self._learning_rate()]
+        numbers = [*state, *training.values(), *validation.values()]
         return tf.stack([tf.cast(number, tf.float64) for number in numbers])
+
+    def _learning_rate(self) -> Any:
+        return getattr(self._model.optimizer, "learning_rate", math.nan)
 
     def _train_batches(self, feed: Any, first: Any, last: Any, limit: Any) -> tuple[Any, Any]:
         def train(step: Any, healthy: Any) -> tuple[Any, Any]:

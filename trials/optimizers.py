@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
+import numpy as np
 
 from optselect.trials.configuration import BASELINE, OptimizerConfig, check_arguments
 from optselect.trials.errors import ConfigurationError
@@ -59,10 +60,18 @@ def learning_rate_of(model: Any) -> float:
     """Read the learning rate now in force, of a schedule too; NaN for an optimizer that has none."""
     rate = getattr(model.optimizer, "learning_rate", math.nan)  # LossScaleOptimizer hands on its inner one's
     try:
-        value = keras.ops.convert_to_numpy(rate() if callable(rate) else rate)
-        return float(str(value))  # 0.01, not the 0.009999999776 that float32 makes of it
+        return shortest(keras.ops.convert_to_numpy(rate() if callable(rate) else rate))
     except (TypeError, ValueError):
         return math.nan
+
+
+def shortest(value: Any) -> float:
+    """Undo the trip of a Python float through float32.
+
+    >>> shortest(0.009999999776482582)
+    0.01
+    """
+    return float(str(np.float32(value)))
 
 
 def innermost(optimizer: Any) -> Any:

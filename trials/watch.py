@@ -13,7 +13,7 @@ import tensorflow as tf
 from optselect.trials.callbacks import give_back_memory, memory_of
 from optselect.trials.configuration import Configuration, OptimizerConfig
 from optselect.trials.errors import SnapshotError
-from optselect.trials.optimizers import learning_rate_of
+from optselect.trials.optimizers import learning_rate_of, shortest
 from optselect.trials.outcome import Epoch, Outcome, Stop, batch_limit, diverged
 from optselect.trials.snapshot import Position, write_snapshot
 
@@ -42,10 +42,11 @@ class RateBeforeCallbacks(keras.callbacks.Callback):  # type: ignore[misc]  # Ke
     def __init__(self) -> None:
         super().__init__()
         self.learning_rate = math.nan
+        self.known: float | None = None  # what a program read of the epoch that ends; None: look yourself
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Called by fit."""
-        self.learning_rate = learning_rate_of(self.model)
+        self.learning_rate = learning_rate_of(self.model) if self.known is None else shortest(self.known)
 
 
 class SeededPython(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
