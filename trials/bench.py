@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from optselect.trials.data import Arrays
 from optselect.trials.epoch_graph import NO_BATCHES, EpochGraph, Feeds
+from optselect.trials.hyperparameter import Reading
 from optselect.trials.initial_weights import build_model
 from optselect.trials.problem import Problem
 from optselect.trials.row_order import order_of_rows, read_arrays
@@ -96,9 +97,9 @@ class Bench:
         for variable, value in zip(self._others, self._others_first, strict=True):
             variable.value.assign(value, read_value=False)
 
-    def graph(self) -> EpochGraph:
+    def graph(self, reading: Reading) -> EpochGraph:
         """Make an epoch around the model and the optimizer that it holds now; traced at its first run."""
-        return EpochGraph(self.model, self.train, self.validation)
+        return EpochGraph(self.model, self.train, self.validation, reading)
 
     def initial(self, seed: int, graph: EpochGraph) -> Mapping[str, float]:
         """Score the model, which holds the seed's initial weights now, once for each seed."""

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from optselect.trials.configuration import OptimizerConfig
-from optselect.trials.hyperparameter import sign_of
+from optselect.trials.hyperparameter import Reading, sign_of
 from optselect.trials.optimizers import innermost
 from optselect.trials.snapshot import variables_in
 from optselect.trials.structure import BUILD_ONLY, bind, take_apart, values_of
@@ -26,8 +26,8 @@ class BoundOptimizer:
         self.optimizer, self._model = optimizer, model
         structure = take_apart(optimizer, structural)
         self.defaults = structure.values
-        self.asked: set[str] = set()
-        self._numbers = bind(optimizer, structure.values, self.asked)
+        self.reading = Reading()
+        self._numbers = bind(optimizer, structure.values, self.reading)
         self._prefix = "inner_optimizer." * (optimizer is not innermost(optimizer))
         self._build_only = {name: getattr(innermost(optimizer), name, None) for name in BUILD_ONLY}
         if not optimizer.built:
@@ -40,7 +40,7 @@ class BoundOptimizer:
     def serves(self, config: OptimizerConfig) -> bool:
         """Tell whether the signs that Python asked for are those of this configuration."""
         values = self._values(config)
-        asked = {self._prefix + name for name in self.asked} & values.keys()
+        asked = {self._prefix + name for name in self.reading.asked} & values.keys()
         return all(sign_of(values[name]) == sign_of(self.defaults[name]) for name in asked)
 
     def place(self, config: OptimizerConfig, make: MakeOptimizer) -> None:
@@ -51,8 +51,8 @@ class BoundOptimizer:
             slot.value.assign(value, read_value=False)
         if self._follows_weights or self._has_other_build(config):
             self._copy_slots(make())
-        if (rate := config.arguments.get("learning_rate")) is not None:
-            self.optimizer.learning_rate = float(rate)
+        if (rate := values_of(config).get("learning_rate")) is not None:
+            self.optimizer.learning_rate = rate
 
     def _values(self, config: OptimizerConfig) -> dict[str, float]:
         given = {self._prefix + name: value for name, value in values_of(config).items()}

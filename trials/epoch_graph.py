@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from optselect.trials.hyperparameter import Reading
 from optselect.trials.sources import INDEX, Source
 from optselect.trials.structure import NoProgram
 
@@ -39,7 +40,8 @@ class Part:
 class EpochGraph:
     """One compiled function around a model; the model's optimizer of the first call stays in it."""
 
-    def __init__(self, model: Any, train: Source, validation: Source) -> None:
+    def __init__(self, model: Any, train: Source, validation: Source, reading: Reading) -> None:
+        self._reading = reading
         self._model, self._train, self._validation = model, train, validation
         self._training_names: tuple[str, ...] = ()
         self._validation_names: tuple[str, ...] = ()
@@ -77,6 +79,10 @@ class EpochGraph:
     # --- traced ---
 
     def _epoch(self, feed: Any, check_feed: Any, orders: Any) -> Any:
+        with self._reading.at_the_start_of(tf.compat.v1.get_default_graph()):
+            return self._epoch_here(feed, check_feed, orders)
+
+    def _epoch_here(self, feed: Any, check_feed: Any, orders: Any) -> Any:
         """One vector of float64, which holds float32 exactly: a single value to bring back."""
         first, last, first_check, last_check = (tf.cast(orders[index], INDEX) for index in range(4))
         self._reset_metrics_at(first)

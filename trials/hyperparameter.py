@@ -7,13 +7,16 @@ comparison with zero: its answer is part of the program's structure.
 """
 
 import operator
-from collections.abc import Callable, MutableSet
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 Operation = Callable[[Any, Any], Any]
+Expression = tuple[Any, ...]
+"""What is calculated, as nested tuples: equal for equal results."""
 
 
 class StructuralUse(TypeError):
@@ -24,11 +27,39 @@ class StructuralUse(TypeError):
         self.name = name
 
 
+class Reading:
+    """Where the hyperparameters of one optimizer are read, and what Python asked of them."""
+
+    def __init__(self) -> None:
+        self.asked: set[str] = set()  # names of those that were compared with zero
+        self._graph: Any = None
+        self._tensors: dict[Any, Any] = {}
+
+    @contextmanager
+    def at_the_start_of(self, graph: Any) -> Iterator[None]:
+        """While a graph is traced, read and calculate at its start, once, however deep in its loops one asks."""
+        self._graph, self._tensors = graph, {}
+        try:
+            yield
+        finally:
+            self._graph, self._tensors = None, {}
+
+    def tensor(self, expression: Expression, read: Callable[[], Any], dtype: Any) -> Any:
+        """Give the value of an expression as a tensor."""
+        if self._graph is None:
+            return tf.cast(read(), dtype)
+        key = (expression, dtype)
+        if key not in self._tensors:
+            with self._graph.as_default():
+                self._tensors[key] = tf.cast(read(), dtype)
+        return self._tensors[key]
+
+
 class Hyperparameter:
     """A number that a program reads when it runs, weakly typed like a Python float.
 
     `read` gives a scalar float64 tensor; `sign` is -1, 0 or 1, None for the result of a calculation. Whoever
-    compares with zero is answered by the sign, and the name is noted in `asked`: only then it is structure.
+    compares with zero is answered by the sign, and the name is noted: only then it is structure.
     """
 
     # numpy leaves the operation to us.
@@ -40,14 +71,16 @@ class Hyperparameter:
         name: str,
         read: Callable[[], Any],
         sign: int | None = None,
-        asked: MutableSet[str] | None = None,
+        reading: Reading | None = None,
+        expression: Expression | None = None,
     ) -> None:
         self.name, self.sign = name, sign
-        self._read, self._asked = read, asked if asked is not None else set()
+        self._read, self._reading = read, reading or Reading()
+        self._expression = expression or (name,)
 
     def tensor(self, dtype: Any = None) -> Any:
         """Give the value as a tensor, of Keras's float type where none is asked for."""
-        return tf.cast(self._read(), tf.as_dtype(dtype or keras.config.floatx()))
+        return self._reading.tensor(self._expression, self._read, tf.as_dtype(dtype or keras.config.floatx()))
 
     def __tf_tensor__(self, dtype: Any = None, name: str | None = None) -> Any:
         """Called by TensorFlow wherever it takes a value for a tensor."""
@@ -86,16 +119,21 @@ class Hyperparameter:
         return self._combine(other, tf.pow, reflected=True)
 
     def __neg__(self) -> "Hyperparameter":
-        return Hyperparameter(self.name, lambda: -self._read())
+        return self._result(lambda: -self._read(), "negative", self._expression)
 
     def _combine(self, other: Any, operation: Operation, reflected: bool = False) -> Any:
         if isinstance(other, Hyperparameter):
-            return Hyperparameter(self.name, lambda: operation(self._read(), other._read()))
+            expression = operation.__name__, self._expression, other._expression
+            return self._result(lambda: operation(self._read(), other._read()), *expression)
         if isinstance(other, (int, float)):
             constant = float(other)
-            return Hyperparameter(self.name, lambda: _ordered(operation, self._read(), constant, reflected))
+            expression = operation.__name__, self._expression, (constant, reflected)
+            return self._result(lambda: _ordered(operation, self._read(), constant, reflected), *expression)
         tensor = tf.convert_to_tensor(other.value if isinstance(other, keras.Variable) else other)
         return _ordered(operation, self.tensor(tensor.dtype), tensor, reflected)
+
+    def _result(self, read: Callable[[], Any], *expression: Any) -> "Hyperparameter":
+        return Hyperparameter(self.name, read, None, self._reading, expression)
 
     # --- what Python would decide by ---
 
@@ -131,7 +169,7 @@ class Hyperparameter:
 
     def _compare(self, other: object, comparison: Operation) -> bool:
         if self.sign is not None and isinstance(other, (int, float)) and other == 0:
-            self._asked.add(self.name)
+            self._reading.asked.add(self.name)
             return bool(comparison(self.sign, 0))
         raise StructuralUse(self.name, "comparison")
 

@@ -118,7 +118,7 @@ class Programs:
         bench.model.optimizer = bound.optimizer
         self.built += 1
         if epochs:
-            return Program(bound, bench.graph())
+            return Program(bound, bench.graph(bound.reading))
         bench.model.make_train_function(force=True)
         return Program(bound, None, bench.model.train_function)
 

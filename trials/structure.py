@@ -4,7 +4,9 @@ Structure makes a new program, values only fill one. Everything is read from the
 a user's class may leave things out.
 """
 
-from collections.abc import Mapping, MutableSet
+import functools
+import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +14,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from optselect.trials.configuration import OptimizerConfig
-from optselect.trials.hyperparameter import Hyperparameter, sign_of
+from optselect.trials.configuration import BASELINE, OptimizerConfig
+from optselect.trials.hyperparameter import Hyperparameter, Reading, sign_of
 
 # Numbers that Python itself looks at: repeats, counts, and "is there a factor at all".
 STRUCTURAL = frozenset(
@@ -91,11 +93,8 @@ def is_plain(value: object) -> bool:
     return isinstance(value, PLAIN)
 
 
-def bind(optimizer: Any, values: Values, asked: MutableSet[str]) -> dict[str, Any]:
-    """Put a Hyperparameter in the place of each value; returns the float64 variables behind them by name.
-
-    `asked` collects the names of those whose sign Python asks for.
-    """
+def bind(optimizer: Any, values: Values, reading: Reading) -> dict[str, Any]:
+    """Put a Hyperparameter in the place of each value; returns the float64 variables behind them by name."""
     variables = {}
     for name, value in values.items():
         *path, attribute = name.split(".")
@@ -103,7 +102,7 @@ def bind(optimizer: Any, values: Values, asked: MutableSet[str]) -> dict[str, An
         for step in path:
             holder = getattr(holder, step)
         variable = tf.Variable(value, dtype=tf.float64, trainable=False)
-        bound = Hyperparameter(attribute, variable.read_value, sign_of(value), asked)
+        bound = Hyperparameter(attribute, variable.read_value, sign_of(value), reading)
         # Past the trackers of Keras and TensorFlow: the optimizer's variables stay what they are.
         object.__setattr__(holder, attribute, bound)
         variables[name] = variable
@@ -115,23 +114,37 @@ def outline(config: OptimizerConfig, structural: frozenset[str] = frozenset()) -
 
     Holds for Keras's own classes, whose attributes are their arguments, and for the baseline, which has none.
 
-    >>> outline(OptimizerConfig("Adam", {"learning_rate": 0.1, "beta_1": 0.8, "amsgrad": True}))
-    ('Adam', ('amsgrad', 'True'), ('beta_1', 'a value'), ('learning_rate', 'a value'))
+    >>> outline(OptimizerConfig("Adam", {"learning_rate": 0.1, "beta_1": 0.8, "amsgrad": True, "clipnorm": 1.0}))
+    ('Adam', ('amsgrad', 'True'), ('clipnorm', 'a value'))
     """
+    defaults = _float_defaults(config.optimizer)
     parts = [
         (name, VALUE if _is_free(name, value) and name not in structural else repr(value))
         for name, value in config.arguments.items()
-        if name not in BUILD_ONLY and name != "name"
+        if name not in BUILD_ONLY and name != "name" and (name not in defaults or name in structural)
     ]
     return (config.optimizer, *sorted(parts))
 
 
 def values_of(config: OptimizerConfig) -> dict[str, float]:
-    """Give the arguments that are values, by the attribute that holds them."""
-    return {
+    """Give the arguments that are values, by the attribute that holds them; also those left at Keras's default."""
+    given = {
         name: float(value)  # type: ignore[arg-type]
         for name, value in config.arguments.items()
         if _is_free(name, value) and name not in BUILD_ONLY
+    }
+    return {**_float_defaults(config.optimizer), **given}
+
+
+@functools.cache
+def _float_defaults(optimizer: str) -> dict[str, float]:
+    if optimizer == BASELINE:
+        return {}
+    parameters = inspect.signature(getattr(keras.optimizers, optimizer)).parameters
+    return {
+        name: parameter.default
+        for name, parameter in parameters.items()
+        if is_value(name, parameter.default) and name not in BUILD_ONLY
     }
 
 

@@ -1,0 +1,113 @@
+"""Every optimizer of the catalogue and every common argument: a program's numbers are those of compile and fit.
+
+Each program serves two trials, the second with other numbers than it was made for.
+"""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from optselect.trials.configuration import RULES
+from optselect.trials.fit_runner import training_arguments
+from optselect.trials.problem import Problem, load_problem
+from optselect.trials.programs import Programs
+from optselect.trials.snapshot import state_variables
+from tests.trials.conftest import PREAMBLE
+from tests.trials.fits import SEED, Recorder, largest_difference, state_in, train
+
+EPOCHS = 2
+Arguments = dict[str, Any]
+
+FEATURES: list[tuple[str, Arguments, Arguments]] = [
+    ("SGD", {"momentum": 0.9}, {"momentum": 0.3}),
+    ("SGD", {"momentum": 0.9, "nesterov": True}, {"momentum": 0.5, "nesterov": True}),
+    (
+        "RMSprop",
+        {"rho": 0.8, "momentum": 0.4, "epsilon": 1e-3},
+        {"rho": 0.99, "momentum": 0.1, "epsilon": 1e-8},
+    ),
+    ("RMSprop", {"momentum": 0.4, "centered": True}, {"momentum": 0.1, "centered": True}),
+    (
+        "Adam",
+        {"beta_1": 0.8, "beta_2": 0.9995, "epsilon": 1e-4},
+        {"beta_1": 0.99, "beta_2": 0.9, "epsilon": 1e-9},
+    ),
+    ("Adam", {"amsgrad": True}, {"amsgrad": True, "learning_rate": 0.1}),
+    ("AdamW", {"weight_decay": 0.1}, {"weight_decay": 0.001}),
+    ("Adam", {"clipnorm": 0.1}, {"clipnorm": 1.0}),
+    ("Adam", {"clipvalue": 0.01}, {"clipvalue": 0.2}),
+    ("SGD", {"global_clipnorm": 0.1}, {"global_clipnorm": 0.7}),
+    ("SGD", {"use_ema": True, "ema_momentum": 0.9}, {"use_ema": True, "ema_momentum": 0.5}),
+    (
+        "Adam",
+        {"use_ema": True, "ema_overwrite_frequency": 2},
+        {"use_ema": True, "ema_overwrite_frequency": 2},
+    ),
+    ("Adam", {"gradient_accumulation_steps": 2}, {"gradient_accumulation_steps": 2, "learning_rate": 0.1}),
+    ("Adagrad", {"initial_accumulator_value": 0.3}, {"initial_accumulator_value": 0.01}),
+    ("Ftrl", {"l1_regularization_strength": 0.01}, {"l1_regularization_strength": 0.1}),
+    ("Adafactor", {"relative_step": False}, {"relative_step": False, "clip_threshold": 0.5}),
+    ("ScheduleFreeAdamW", {"warmup_steps": 2}, {"warmup_steps": 2, "learning_rate": 0.1}),
+]
+CASES: list[tuple[str, Arguments, Arguments]] = [
+    (name, {}, {"learning_rate": 0.03}) for name in RULES
+] + FEATURES
+REORDERED = ("Adafactor", "ScheduleFreeAdamW")
+"""TensorFlow calculates these in another order where a number is a constant; so does RMSprop's centered form."""
+
+
+@pytest.fixture(scope="module")
+def problem(tmp_path_factory: pytest.TempPathFactory) -> Problem:
+    path = tmp_path_factory.mktemp("parity") / "parity_problem.py"
+    path.write_text(PREAMBLE.replace("RUN_EAGERLY = True", "RUN_EAGERLY = False"))
+    return load_problem(path, epochs=EPOCHS)
+
+
+@pytest.fixture(scope="module")
+def programs() -> Programs:
+    return Programs()
+
+
+@pytest.mark.parametrize(("name", "first", "second"), CASES)
+def test_program_trains_as_fit_does(
+    problem: Problem, programs: Programs, name: str, first: Arguments, second: Arguments
+) -> None:
+    train(problem, name, arguments={"learning_rate": 0.01, **first}, programs=programs)
+    built, arguments = programs.built, {"learning_rate": 0.02, **second}
+    recorder = Recorder()
+    result = train(problem, name, recorder, arguments=arguments, programs=programs)
+
+    assert result.step is not None and result.step.number == 1, result.step
+    assert programs.built == built, "the second trial found the program of the first"
+    curve, state = fit_by_keras(problem, name, arguments)
+    exact = name not in REORDERED and not arguments.get("centered")
+    assert largest_difference(curve, result.curve) <= (0.0 if exact else 1e-6)
+    for own, other in zip(state_in(recorder.last), state, strict=True):
+        np.testing.assert_allclose(own, other, rtol=0.0 if exact else 2e-5, atol=0.0 if exact else 1e-8)
+
+
+def fit_by_keras(problem: Problem, name: str, arguments: Arguments) -> tuple[list[Any], list[Any]]:
+    """Compile and fit, and nothing else; gives the curve and the state at the end of the last epoch."""
+    model = problem.initial_weights.model_of_seed(SEED)
+    if name == "Muon":
+        arguments = {**arguments, "exclude_layers": [f"(^|/){model.layers[-1].name}/"]}
+    optimizer = getattr(keras.optimizers, name)(**arguments)
+    model.compile(optimizer=optimizer, loss="mse", metrics=["mae"])
+    optimizer.build(model.trainable_variables)  # without it Keras 3.15 trains ScheduleFreeAdamW wrongly
+    state: list[Any] = []
+    keep = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: state.__setitem__(
+            slice(None), [variable.numpy() for variable in state_variables(model)]
+        )
+    )
+    history = model.fit(
+        **training_arguments(problem, SEED, 1, EPOCHS),
+        epochs=EPOCHS,
+        validation_data=problem.data.validation.packed(),
+        validation_batch_size=problem.validation_batch_size,
+        callbacks=[keep],
+        verbose=0,
+    ).history
+    return [{key: values[epoch] for key, values in history.items()} for epoch in range(EPOCHS)], state
