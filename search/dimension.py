@@ -53,7 +53,7 @@ class Dimension(BaseModel):
     def at(self, coordinate: float) -> Choice:
         """The sampled value at a place from 0 to 1 of the range, as the parameter of that name bears it.
 
-        >>> Dimension(keyword="beta_1", scale="complement", low=0.01, high=1.0).at(0.5)
+        >>> round(Dimension(keyword="beta_1", scale="complement", low=0.01, high=1.0).at(0.5), 12)
         0.1
         """
         if self.scale in ("choice", "fixed"):

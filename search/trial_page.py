@@ -38,7 +38,10 @@ def trial_code(trial: TrialRow, baseline_code: str) -> str:
     """The optimizer as code to paste."""
     if trial.optimizer == BASELINE:
         return f"{baseline_code}   (your own)"
-    return keras_code(OptimizerConfig(trial.optimizer, trial.params)) if trial.params else "(no settings yet)"
+    if not trial.params and trial.role != "defaults":
+        return "(no settings yet)"
+    remark = "   (Keras's defaults)" if trial.role == "defaults" else ""
+    return f"{keras_code(OptimizerConfig(trial.optimizer, trial.params))}{remark}"
 
 
 def curve_lines(curve: Sequence[EpochRow], study: StoredStudy) -> list[str]:

@@ -70,6 +70,13 @@ def test_more_is_better_where_the_direction_says_so() -> None:
     ]
 
 
+def test_a_run_at_defaults_shows_its_optimizer_as_code() -> None:
+    row = trial(3, "Adam", "complete", 0.5, phase="baseline", role="defaults", params={})
+    assert "keras.optimizers.Adam()   (Keras's defaults)" in trial_page(study(), row, [], "", None)
+    waiting = trial(4, "Adam", "waiting", params={})
+    assert "(no settings yet)" in trial_page(study(), waiting, [], "", None)
+
+
 def test_optimizers_without_a_complete_trial_rank_last() -> None:
     assert [name for name, _ in ranked(standing(study(), TRIALS).by_optimizer, "minimize")] == ["SGD", "Adam"]
 
