@@ -132,11 +132,24 @@ def find_leader(contenders: Sequence[Contender]) -> Contender:
 def compare_all(leader: Contender, rivals: Sequence[Contender], delta: float) -> dict[str, Comparison]:
     """Every rival beside the leader, p-values corrected for their number."""
     differences = {rival.name: paired(rival, leader) for rival in rivals}
-    adjusted = holm({name: p_value(given) for name, given in differences.items()})
+    adjusted = corrected({name: p_value(given) for name, given in differences.items()})
     return {
         rival.name: compare(rival, leader, differences[rival.name], adjusted[rival.name], delta)
         for rival in rivals
     }
+
+
+def corrected(p_values: Mapping[str, float]) -> dict[str, float]:
+    """Holm's correction, but none is larger than the largest p-value as it came.
+
+    Whoever is said to win must beat every rival: that claim is wrong no more often than the weakest of its
+    comparisons, so it needs no correction, however many rivals there are.
+
+    >>> corrected({"a": 0.01, "b": 0.04, "c": 0.02})
+    {'a': 0.03, 'c': 0.04, 'b': 0.04}
+    """
+    most = max(p_values.values(), default=1.0)
+    return {name: min(p, most) for name, p in holm(p_values).items()}
 
 
 def paired(rival: Contender, leader: Contender) -> list[float]:

@@ -1,5 +1,6 @@
 """Optuna's own suites of a sampler hold for ours: conditional spaces, fixed parameters, NaN, every distribution."""
 
+import uuid
 from collections.abc import Callable
 
 import optuna
@@ -10,6 +11,8 @@ from optuna.testing.pytest_samplers import BasicSamplerTestCase, RelativeSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from optselect.search.sampler import NEWEST, ViewedTPE, search_trials_of, viewed
+from optselect.search.study import ask_for, explosion, tell_ending
+from optselect.storage.tickets import Ending, Ticket
 
 
 def everything(study: Study) -> Study:
@@ -29,21 +32,20 @@ class TestRelativeSuite(RelativeSamplerTestCase):
         return lambda: ViewedTPE(everything, seed=1, startup=0)
 
 
-def told(number: int, value: float, **constraint: float) -> FrozenTrial:
-    distribution = optuna.distributions.FloatDistribution(1e-5, 0.1, log=True)
-    marks = {"phase": "quota"}
-    fixed = {"fixed_params": {"optimizer": "Adam"}}
-    state = TrialState.PRUNED if constraint else TrialState.COMPLETE
-    trial = optuna.trial.create_trial(
-        state=state,
-        value=None if constraint else value,
-        params={"Adam.learning_rate": 10.0 ** (-5 + 4 * number / 40)},
-        distributions={"Adam.learning_rate": distribution},
-        intermediate_values={1: value},
-        user_attrs=marks,
-        system_attrs=fixed | ({"constraints": [constraint["violation"]]} if constraint else {}),
-    )
-    return trial
+def searched(study: Study, ord: int, rate: float, value: float | None) -> None:
+    """One ticket's trial of Adam, asked and told as a worker does; without a value it exploded in its third epoch."""
+    fixed = {"optimizer": "Adam", "Adam.learning_rate": rate}
+    ticket = Ticket(
+        id=ord, ord=ord, token=uuid.uuid4(), attempt=1, max_attempts=3, phase="quota", optimizer="Adam", seed=0,
+        fixed_params=fixed, role="search", arguments=None, trial_id=None, trial_number=None, cause=None,
+    )  # fmt: skip
+    trial = ask_for(study, ticket)
+    trial.suggest_float("Adam.learning_rate", 1e-5, 0.1, log=True)
+    if value is None:
+        cap = explosion("val_loss", "minimize", {"val_loss": 2.0}, epoch=3, epochs=10)
+        tell_ending(trial, Ending("diverged", 3), cap)
+    else:
+        tell_ending(trial, Ending("complete", 10, value), None)
 
 
 def proposals(study: Study) -> list[float]:
@@ -60,19 +62,37 @@ def proposals(study: Study) -> list[float]:
 def test_tpe_walks_off_no_cliff_twice() -> None:
     """Rates above 1e-2 explode, the best one stands right before: TPE must learn the edge from the explosions."""
     learning, blind = optuna.create_study(), optuna.create_study()
-    for number in range(41):
-        exploded = number > 30
-        value = 22.0 if exploded else (number - 30) ** 2 / 100.0
-        learning.add_trial(told(number, value, **({"violation": 1.5} if exploded else {})))
+    for place in range(41):
+        rate, exploded = 10.0 ** (-5 + place / 10), place > 30
+        searched(learning, place, rate, None if exploded else (place - 30) ** 2 / 100.0)
         if not exploded:
-            blind.add_trial(told(number, value))
-    beyond = [sum(rate > 2e-2 for rate in proposals(study)) for study in (learning, blind)]
-    assert beyond[0] <= beyond[1]
-    assert beyond[0] <= 8
+            searched(blind, place, rate, (place - 30) ** 2 / 100.0)
+    beyond = [sum(rate > 1e-2 for rate in proposals(study)) for study in (learning, blind)]
+    assert beyond[0] == 0 < beyond[1]
 
 
-def test_a_sampler_sees_the_newest_thousand_trials_at_most() -> None:
+def test_a_sampler_sees_the_newest_thousand_trials_of_its_optimizer_at_most() -> None:
     study = optuna.create_study()
-    study.add_trials([told(number % 40, float(number)) for number in range(NEWEST + 5)])
+    study.add_trials([told("Adam", number) for number in range(NEWEST + 5)])
+    study.add_trials([told("SGD", number) for number in range(3)])
     seen = search_trials_of("Adam")(study).get_trials()
     assert [seen[0].value, len(seen)] == [5.0, NEWEST]
+    assert len(search_trials_of("SGD")(study).get_trials()) == 3
+
+
+def test_a_sampler_sees_no_run_that_evaluates_what_was_found() -> None:
+    """An elimination, a final or a baseline repeats a configuration on other seeds: it would count twice."""
+    study = optuna.create_study()
+    phases = ("baseline", "quota", "elimination", "survivors", "final")
+    study.add_trials([told("Adam", number, phase) for number, phase in enumerate(phases)])
+    seen = search_trials_of("Adam")(study).get_trials()
+    assert [trial.user_attrs["phase"] for trial in seen] == ["quota", "survivors"]
+
+
+def told(optimizer: str, value: float, phase: str = "quota") -> FrozenTrial:
+    return optuna.trial.create_trial(
+        state=TrialState.COMPLETE,
+        value=float(value),
+        user_attrs={"phase": phase},
+        system_attrs={"fixed_params": {"optimizer": optimizer}},
+    )

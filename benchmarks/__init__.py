@@ -1,0 +1,1 @@
+"""What was measured, by commands that measure it again: python -m benchmarks.NAME"""

@@ -1,0 +1,81 @@
+"""Replay strategies on the tables and print how often each is right: python -m benchmarks.verdict --help"""
+
+from collections.abc import Callable, Iterator
+from typing import Annotated
+
+import optuna
+import typer
+from rich.console import Console
+from rich.table import Table as Shown
+
+from benchmarks.verdict.replaying import (
+    Verdict,
+    best_of_joint_tpe,
+    best_of_random,
+    best_of_tpe_each,
+    ours,
+    spec_of,
+)
+from benchmarks.verdict.scoring import Score, Truth, score, truth_of
+from benchmarks.verdict.table import load_table
+from benchmarks.verdict.world import World
+from optselect.search.spec import StudySpec
+
+OTHERS: dict[str, Callable[[World, StudySpec, int], Verdict]] = {
+    "random": best_of_random,
+    "TPE each": best_of_tpe_each,
+    "joint TPE": best_of_joint_tpe,
+}
+
+
+def main(
+    problems: Annotated[str, typer.Option(help="Tables, separated by commas.")] = "diabetes,friedman,digits",
+    each: Annotated[str, typer.Option(help="Search trials for each optimizer, several by commas.")] = "12,36",
+    repeats: Annotated[int, typer.Option(min=1, help="Studies, each with a seed of its own.")] = 100,
+    others: Annotated[str, typer.Option(help="Strategies beside ours.")] = ",".join(OTHERS),
+) -> None:
+    """Print how often the verdict is right, for ours and for others that train as many epochs."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    console = Console(width=190)
+    for problem in problems.split(","):
+        world = World(load_table(problem))
+        truth = truth_of(world)
+        console.print(said(truth, problem))
+        shown = Shown(
+            "trials each", "strategy", "right", "wrong winner", "winner", "tie", "left > 2x behind",
+            "leader's interval holds", "differences hold", "trainings",
+        )  # fmt: skip
+        for count in each.split(","):
+            names = [name for name in others.split(",") if name]
+            for name, found in replayed(world, truth, int(count), repeats, names):
+                shown.add_row(count, name, *cells(found, world.table.epochs))
+        console.print(shown)
+    console.print(f"{repeats} repeats; shares with Wilson's 95 % interval.")
+
+
+def replayed(
+    world: World, truth: Truth, each: int, repeats: int, names: list[str]
+) -> Iterator[tuple[str, Score]]:
+    specs = [spec_of(world, each, seed) for seed in range(repeats)]
+    own = [ours(world, spec) for spec in specs]
+    yield "ours", score(world, truth, own)
+    for name in names:
+        verdicts = [OTHERS[name](world, spec, mine.cost) for spec, mine in zip(specs, own, strict=True)]
+        yield name, score(world, truth, verdicts)
+
+
+def said(truth: Truth, problem: str) -> str:
+    ranked = sorted(truth.test, key=lambda name: truth.test[name])
+    best = ", ".join(f"{name} {truth.test[name]:.4g}{'*' * (name in truth.truly_best)}" for name in ranked)
+    return f"[bold]{problem}[/bold]: true test loss of each one's best (* truly best): {best}"
+
+
+def cells(found: Score, epochs: int) -> list[str]:
+    shares = (found.right, found.wrong_winner, found.winner, found.tie, found.left_behind)
+    claims = (found.leader_covered, found.differences_covered)
+    claimed = [str(share) if share.repeats else "" for share in claims]
+    return [*(str(share) for share in shares), *claimed, f"{found.epochs / epochs:.0f}"]
+
+
+if __name__ == "__main__":
+    typer.run(main)

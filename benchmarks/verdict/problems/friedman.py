@@ -1,0 +1,28 @@
+"""Friedman's first function of ten inputs whose scales differ by a decade and a half, 10-64-1."""
+
+import keras
+import numpy as np
+from parts import losses_of, parted
+from sklearn.datasets import make_friedman1
+
+fit = {"batch_size": 32, "epochs": 20}
+SIZES = (512, 1000, 1000)
+
+
+def model():
+    net = keras.Sequential(
+        [keras.Input((10,)), keras.layers.Dense(64, activation="relu"), keras.layers.Dense(1)]
+    )
+    net.compile(optimizer="sgd", **losses_of(keras.losses.mean_squared_error, SIZES))
+    return net
+
+
+def data():
+    x, y = make_friedman1(n_samples=sum(SIZES), n_features=10, noise=0.0, random_state=0)
+    scales = np.random.default_rng(1).permutation(np.logspace(-1.0, 0.5, 10))
+    x = (x - x.mean(axis=0)) / x.std(axis=0) * scales
+    y = (y - y.mean()) / y.std()
+    return parted(x, y, SIZES)
+
+
+# mypy: allow-untyped-defs, allow-untyped-calls

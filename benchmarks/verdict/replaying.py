@@ -1,0 +1,247 @@
+"""How does a whole study go on a table? The real plan, samplers, pruner and verdict; only trainings are looked up.
+
+Tickets are answered in the order in which they were made, one after the other, as one worker would.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import optuna
+from optuna.trial import Trial
+
+from benchmarks.verdict.world import Place, Run, World
+from optselect.search.evidence import Scale, candidates, contenders, current_finals, is_tuned, scale_of
+from optselect.search.phases import next_step
+from optselect.search.planning import first_tickets
+from optselect.search.pruner import FEWEST_TRIALS_TO_CUT, promoted, rungs
+from optselect.search.space import suggest_optimizer
+from optselect.search.spec import StudySpec
+from optselect.search.study import ask_for, explosion, install_sampler, tell_ending, tell_pruned
+from optselect.search.verdict import Judgement, judge
+from optselect.storage.overview import TrialRow
+from optselect.storage.phases import Progress
+from optselect.storage.tickets import SEARCH_PHASES, Ending, NewTicket, Ticket
+from optselect.trials.configuration import OptimizerConfig
+
+OBJECTIVE = "val_loss"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a strategy came to."""
+
+    outcome: str
+    leader: str
+    named: tuple[str, ...]
+    """The winner, or the tie's members."""
+    found: Mapping[str, Place]
+    """The best configuration of each optimizer, as the strategy sees it."""
+    cost: int
+    """Epochs trained in all."""
+    claims: Sequence[tuple[float, float, float]] = ()
+    """Each claimed interval and the truth that it should hold: low, high, truth."""
+
+
+def spec_of(world: World, each: int, seed: int) -> StudySpec:
+    """A study of so many trials for each optimizer, with all else at its defaults."""
+    space = {name: branch.dimensions for name, branch in world.table.branches.items()}
+    return StudySpec(
+        problem=world.table.name,
+        folder="/",
+        optimizers=tuple(space),
+        tune="1",
+        trials=each * len(space),
+        epochs=world.table.epochs,
+        seed=seed,
+        objective=OBJECTIVE,
+        direction="minimize",
+        space=space,
+    )
+
+
+@dataclass
+class Replay:
+    """A study in memory; its rows are what the database would hold."""
+
+    world: World
+    spec: StudySpec
+    rows: list[TrialRow] = field(default_factory=list)
+    decisions: list[Mapping[str, object]] = field(default_factory=list)
+    cost: int = 0
+    places: dict[int, Place] = field(default_factory=dict)
+    """Where each row's configuration was found."""
+    _rungs: dict[tuple[str, int], list[float]] = field(default_factory=dict)
+    """Values of an optimizer's search trials at an epoch."""
+
+    def run(self) -> "Replay":
+        """Go on until nothing is left to plan."""
+        self.optuna_study = optuna.create_study()
+        self.train(first_tickets(self.spec))
+        while True:
+            step = next_step(self.spec, Progress(self.spec.trials, self.decisions, self.rows))
+            self.decisions += [] if step.decision is None else [step.decision]
+            self.train(step.tickets)
+            if not step.tickets and not step.and_then:
+                return self
+
+    def train(self, tickets: Sequence[NewTicket]) -> None:
+        for ticket in tickets:
+            searched = ticket.phase in SEARCH_PHASES
+            self.rows.append(self.searched(ticket) if searched else self.evaluated(ticket))
+
+    # --- one ticket ---
+
+    def evaluated(self, ticket: NewTicket) -> TrialRow:
+        """No sampler ever sees an evaluation: Optuna need not be asked."""
+        config = OptimizerConfig(ticket.optimizer, ticket.arguments or {})
+        return self.row(ticket, config, self.look_up(ticket, config), cut=0)
+
+    def searched(self, new: NewTicket) -> TrialRow:
+        ticket = claimed(new, len(self.rows))
+        install_sampler(self.optuna_study, ticket, self.spec)
+        trial = ask_for(self.optuna_study, ticket)
+        config = suggest_optimizer(trial, self.spec.space, total_steps=None)
+        run = self.look_up(new, config)
+        cut = self.first_cut(config.optimizer, run)
+        row = self.row(new, config, run, cut)
+        self.tell(trial, row, run)
+        return row
+
+    def look_up(self, ticket: NewTicket, config: OptimizerConfig) -> Run:
+        place = self.world.place(config)
+        self.places[len(self.rows)] = place
+        return self.world.run(place, self.spec.seed, ticket.seed)
+
+    def first_cut(self, optimizer: str, run: Run) -> int:
+        """The rung at which the pruner ends a search trial; 0 where it never does."""
+        if self.spec.trials // len(self.spec.optimizers) < FEWEST_TRIALS_TO_CUT:
+            return 0
+        for rung in rungs(self.spec.epochs):
+            if rung not in run.curve:
+                return 0
+            others = self._rungs.setdefault((optimizer, rung), [])
+            goes_on = promoted(run.curve[rung], others)
+            others.append(run.curve[rung])
+            if not goes_on:
+                return rung
+        return 0
+
+    def row(self, ticket: NewTicket, config: OptimizerConfig, run: Run, cut: int) -> TrialRow:
+        whole = self.spec.epochs in run.curve
+        state = "pruned" if cut else "complete" if whole else "diverged"
+        value = run.curve[self.spec.epochs] if state == "complete" else None
+        epochs = cut or run.ended
+        self.cost += epochs
+        number = len(self.rows)
+        return TrialRow(
+            ticket=number, ord=number, trial=number, phase=ticket.phase, optimizer=ticket.optimizer, state=state,
+            value=value, epochs=epochs, params=config.arguments, attempts=1, seed=ticket.seed, mlflow_run_id=None,
+            message=None, seconds=1.0, role=ticket.role, started=float(number), finished=number + 1.0,
+            result={f"initial_{OBJECTIVE}": run.untrained} | ({} if value is None else {"test_loss": run.test}),
+        )  # fmt: skip
+
+    def tell(self, trial: Trial, row: TrialRow, run: Run) -> None:
+        ending = Ending(row.state, row.epochs, row.value)
+        if row.state == "pruned":
+            tell_pruned(trial, ending, run.curve[row.epochs])
+            return
+        untrained = {OBJECTIVE: run.untrained}
+        exploded = explosion(OBJECTIVE, "minimize", untrained, row.epochs, self.spec.epochs)
+        tell_ending(trial, ending, exploded if row.state == "diverged" else None)
+
+    # --- the end ---
+
+    def verdict(self) -> Verdict:
+        scale = scale_of(OBJECTIVE, "minimize", self.rows)
+        finals = current_finals(self.rows)
+        tuned = [c for name, c in contenders(finals, scale).items() if is_tuned(name)]
+        judgement = judge(tuned)
+        named = (judgement.leader,) if judgement.outcome == "winner" else judgement.tie
+        finalists = {row.optimizer: self.places[row.ord] for row in finals if row.role == "tuned"}
+        found = {**self.found(scale), **finalists}
+        return Verdict(
+            judgement.outcome,
+            judgement.leader,
+            named,
+            found,
+            self.cost,
+            list(self.claims(judgement, finalists)),
+        )
+
+    def found(self, scale: Scale) -> dict[str, Place]:
+        best = {name: candidates(self.rows, name, scale) for name in self.spec.optimizers}
+        return {name: self.places[trials[0].ord] for name, trials in best.items() if trials}
+
+    def claims(
+        self, judgement: Judgement, finalists: Mapping[str, Place]
+    ) -> Sequence[tuple[float, float, float]]:
+        """The leader's interval and those of the differences to it, each with its truth."""
+        leader = judgement.costs[judgement.leader]
+        truth = self.world.test(finalists[judgement.leader])
+        claims = [(leader.low, leader.high, truth)]
+        for name, found in judgement.comparisons.items():
+            difference = self.world.test(finalists[name]) - truth
+            claims.append((found.difference.low, found.difference.high, difference))
+        return claims
+
+
+def claimed(new: NewTicket, ord: int) -> Ticket:
+    return Ticket(
+        id=ord, ord=ord, token=uuid.UUID(int=ord), attempt=1, max_attempts=3, phase=new.phase,
+        optimizer=new.optimizer, seed=new.seed, fixed_params=new.fixed_params, role=new.role,
+        arguments=new.arguments, trial_id=None, trial_number=None, cause=None,
+    )  # fmt: skip
+
+
+# --- what others do with as many epochs -----------------------------------------------------------------
+
+
+def best_of_random(world: World, spec: StudySpec, epochs: int) -> Verdict:
+    """Any optimizer, anywhere in its range."""
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=spec.seed))
+    return best_trial(world, spec, epochs, [study])
+
+
+def best_of_joint_tpe(world: World, spec: StudySpec, epochs: int) -> Verdict:
+    """Optuna's default sampler, which chooses the optimizer too."""
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=spec.seed))
+    return best_trial(world, spec, epochs, [study])
+
+
+def best_of_tpe_each(world: World, spec: StudySpec, epochs: int) -> Verdict:
+    """One study with Optuna's default sampler for each optimizer, in turn."""
+    studies = [
+        optuna.create_study(sampler=optuna.samplers.TPESampler(seed=spec.seed + place))
+        for place in range(len(spec.optimizers))
+    ]
+    return best_trial(world, spec, epochs, studies)
+
+
+def best_trial(world: World, spec: StudySpec, epochs: int, studies: Sequence[optuna.Study]) -> Verdict:
+    """Spend the epochs on whole trainings; the optimizer of the best single one is called the winner."""
+    best: dict[str, tuple[float, Place]] = {}
+    cost = turn = 0
+    while cost < epochs:
+        study = studies[turn % len(studies)]
+        if len(studies) > 1:
+            study.enqueue_trial({"optimizer": spec.optimizers[turn % len(studies)]})
+        trial = study.ask()
+        config = suggest_optimizer(trial, spec.space, total_steps=None, jointly=True)
+        place = world.place(config)
+        run = world.run(place, spec.seed, turn)
+        cost, turn = cost + run.ended, turn + 1
+        value = run.curve.get(spec.epochs)
+        if value is None:  # as a script does whose loss is NaN
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            continue
+        study.tell(trial, value)
+        if config.optimizer not in best or value < best[config.optimizer][0]:
+            best[config.optimizer] = (value, place)
+    leader = min(best, key=lambda name: best[name][0])
+    found = {name: place for name, (_, place) in best.items()}
+    return Verdict("winner", leader, (leader,), found, cost)
+
+
+def ours(world: World, spec: StudySpec) -> Verdict:
+    return Replay(world, spec).run().verdict()
