@@ -8,8 +8,9 @@ import dataclasses
 import logging
 import math
 import os
+import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -19,10 +20,12 @@ from optuna.trial import Trial
 
 from optselect.search.departure import Departure, Holding, kept_lease
 from optselect.search.describing import stored_description
+from optselect.search.errors import InvalidInput
 from optselect.search.exit_codes import WorkerExit
 from optselect.search.phases import next_step
 from optselect.search.pruner import FEWEST_TRIALS_TO_CUT, Halving, promoted, rungs
 from optselect.search.reporting import Reporter, Writer
+from optselect.search.sharing import gives_way
 from optselect.search.space import suggest_optimizer
 from optselect.search.spec import StudySpec
 from optselect.search.study import (
@@ -42,11 +45,13 @@ from optselect.storage.curves import EpochRow
 from optselect.storage.database import Connection, Database, Engine, again
 from optselect.storage.errors import LeaseLost
 from optselect.storage.phases import plan_next
-from optselect.storage.studies import StoredStudy, study_state
+from optselect.storage.studies import StoredStudy, read_shares, study_state
 from optselect.storage.tickets import Ending, Orders, Ticket
 from optselect.storage.unsent import Unsent
 from optselect.trials.configuration import BASELINE, Configuration, OptimizerConfig
+from optselect.trials.describe import describe_inputs
 from optselect.trials.errors import SnapshotError
+from optselect.trials.fingerprint import FIRST_BATCH, hash_data
 from optselect.trials.outcome import Epoch, Outcome, TrialResult
 from optselect.trials.problem import Problem, load_problem
 from optselect.trials.programs import Programs
@@ -57,6 +62,8 @@ log = logging.getLogger(__name__)
 TRIALS_PER_PROCESS = 1000
 """After so many trials a process asks for a fresh one: what leaks in a training process ends with it."""
 IDLE_SECONDS = 0.5
+SLICE_SECONDS = 120.0
+IDLE_SLICE_SECONDS = 5.0
 
 Answer = TypeVar("Answer")
 
@@ -72,6 +79,8 @@ class Assignment:
     lease_seconds: float
     max_trials: int | None = None
     slot: int | None = None
+    use_local: bool = False  # whatever data() gives here is trained
+    gives_way: bool = False  # to studies that are worse off
 
 
 def work(assignment: Assignment, departure: Departure) -> int:
@@ -104,6 +113,25 @@ class Trained:
     cut_because: str  # where its pruner ended it
 
 
+@dataclass
+class Slice:
+    """How long a worker serves a study before it looks whether others are worse off: a change costs a new process."""
+
+    seconds: float
+    began: float
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> "Slice":
+        return cls(float(environment.get("OPTSELECT_SLICE_SECONDS", SLICE_SECONDS)), time.monotonic())
+
+    def is_over(self, idle: bool) -> bool:
+        now = time.monotonic()
+        if now - self.began < (min(self.seconds, IDLE_SLICE_SECONDS) if idle else self.seconds):
+            return False
+        self.began = now
+        return True
+
+
 # --- the loop -----------------------------------------------------------------------------------------
 
 
@@ -116,6 +144,7 @@ class Trainer:
     problem: Problem
     optuna_study: optuna.Study
     departure: Departure
+    slice: Slice
     worker_id: uuid.UUID = field(default_factory=uuid.uuid4)
     programs: Programs = field(default_factory=Programs)
 
@@ -125,7 +154,9 @@ class Trainer:
         optuna_study = load_optuna_study(assignment.database, assignment.study.name)
         spec = StudySpec.model_validate(assignment.study.spec)
         problem = load_problem(assignment.source, spec.epochs)
-        return cls(assignment, spec, problem, optuna_study, departure)
+        if not assignment.use_local:
+            demand_same_data(problem, assignment.study)
+        return cls(assignment, spec, problem, optuna_study, departure, Slice.of(os.environ))
 
     @property
     def engine(self) -> Engine:
@@ -157,6 +188,8 @@ class Trainer:
                 return WorkerExit.DONE
             else:
                 self.departure.wait(IDLE_SECONDS)
+            if self.is_to_give_way(idle=ticket is None):
+                return WorkerExit.DONE
         return WorkerExit.INTERRUPTED if self.departure.interrupted else WorkerExit.RETRY
 
     def claim(self) -> Ticket | None:
@@ -170,6 +203,15 @@ class Trainer:
         state = patiently(lambda: study_state(self.engine, self.study.id))
         undone = patiently(lambda: tickets.count_undone(self.engine, self.study.id))
         return state != "running" or undone == 0
+
+    def is_to_give_way(self, idle: bool) -> bool:
+        """Whether another study needs this place more, asked between trials and not at every one."""
+        if not self.assignment.gives_way or not self.slice.is_over(idle):
+            return False
+        left = gives_way(self.study.name, patiently(lambda: read_shares(self.engine)), idle)
+        if left:
+            log.info("another study is worse off; giving way")
+        return left
 
     def train(self, ticket: Ticket) -> bool:
         """One ticket from claim to end; False where it was not ours to finish."""
@@ -366,6 +408,26 @@ class Trainer:
     def plan(self, connection: Connection, study_id: int) -> None:
         """Make the next phase's tickets where this was the last one of a phase."""
         plan_next(connection, study_id, lambda progress: next_step(self.spec, progress))
+
+
+def demand_same_data(problem: Problem, study: StoredStudy) -> None:
+    """Refuse to train on other data than the study's; raises InvalidInput.
+
+    Of data that comes in batches the kind is compared only: a shuffled Dataset begins with another batch each time.
+    """
+    stored, found = stored_description(study), describe_inputs(problem.data)
+    if dict(stored.inputs) != found:
+        received = "; ".join(f"{name}: {kind}" for name, kind in found.items())
+        known = "; ".join(f"{name}: {kind}" for name, kind in stored.inputs.items())
+    elif study.data_hash.startswith(FIRST_BATCH) or (here := hash_data(problem.data)) == study.data_hash:
+        return
+    else:
+        received, known = f"sha256 {here[:12]}", f"sha256 {study.data_hash[:12]}"
+    raise InvalidInput(
+        f'data() must give the data that study "{study.name}" was launched with ({known}). Received: {received}. '
+        "Bring the same files to this machine and seed what is random in data(), launch under another --name, or "
+        "give --use-local."
+    )
 
 
 def given_or_suggested(
