@@ -340,6 +340,22 @@ def worker(
     return join(study, slots, place, max_trials=max_trials, slot=slot, use_local=use_local)
 
 
+@app.command(rich_help_panel="Run")
+def pause(study: Study, storage: Storage = None, as_json: Json = False) -> None:
+    """Start no trial any more, on any machine; those that run end as usual. Go on: resume."""
+    from optselect.search.control import order
+
+    order(study, "paused", surroundings(storage, None, as_json))
+
+
+@app.command(rich_help_panel="Run")
+def stop(study: Study, storage: Storage = None, as_json: Json = False) -> None:
+    """Start no trial and end those that run, on every machine, each with a checkpoint. Go on: resume."""
+    from optselect.search.control import order
+
+    order(study, "stopped", surroundings(storage, None, as_json))
+
+
 # --- look ---------------------------------------------------------------------------------------------
 
 

@@ -169,7 +169,7 @@ class Trainer:
     def nothing_left(self) -> bool:
         state = patiently(lambda: study_state(self.engine, self.study.id))
         undone = patiently(lambda: tickets.count_undone(self.engine, self.study.id))
-        return state == "stopped" or undone == 0
+        return state != "running" or undone == 0
 
     def train(self, ticket: Ticket) -> bool:
         """One ticket from claim to end; False where it was not ours to finish."""
