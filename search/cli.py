@@ -220,6 +220,20 @@ def launch(
             help="Fresh seeds on which the finalists are compared first; 0: no comparison.", show_default="5"
         ),
     ] = None,
+    switch: Annotated[
+        str | None,
+        typer.Option(
+            help="Also try changing the optimizer in mid-training: FIRST:SECOND, such as sgd:adam.",
+            show_default=False,
+        ),
+    ] = None,
+    schedule: Annotated[
+        str | None,
+        typer.Option(
+            help="Let learning rates change: constant, cosine, linear, exponential; of several each trial gets one.",
+            show_default=False,
+        ),
+    ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(help="Epochs of a trial; default: those of the problem's fit.", show_default=False),
@@ -272,6 +286,8 @@ def launch(
         storage=storage,
         tracking=tracking,
         checkpoints=checkpoints,
+        switch=switch,
+        schedule=schedule,
         detach=detach,
     )
     asked = merged(flags, spec)

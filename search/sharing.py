@@ -4,9 +4,14 @@ Every running study gets as many trials at a time as any other. A worker that se
 between two trials, and its place takes the study that is worst off.
 """
 
+import time
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from optselect.storage.studies import Share
+
+SLICE_SECONDS = 120.0
+IDLE_SLICE_SECONDS = 5.0
 
 
 def next_study(
@@ -53,3 +58,22 @@ def gives_way(own: str, shares: Sequence[Share], idle: bool) -> bool:
     with_me = 1 + sum(share.running for share in shares if share.name == own)
     others = [share for share in shares if share.name != own and share.claimable]
     return any(idle or share.running < with_me for share in others)
+
+
+@dataclass
+class Slice:
+    """How long a worker serves a study before it looks whether others are worse off: a change costs a new process."""
+
+    seconds: float
+    began: float
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> "Slice":
+        return cls(float(environment.get("OPTSELECT_SLICE_SECONDS", SLICE_SECONDS)), time.monotonic())
+
+    def is_over(self, idle: bool) -> bool:
+        now = time.monotonic()
+        if now - self.began < (min(self.seconds, IDLE_SLICE_SECONDS) if idle else self.seconds):
+            return False
+        self.began = now
+        return True
