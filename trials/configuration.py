@@ -36,8 +36,8 @@ class Configuration:
     switch: Switch | None = None
 
 
-def keras_code(config: OptimizerConfig) -> str:
-    """Write the optimizer as code to paste.
+def keras_code(config: OptimizerConfig, *, exact: bool = False) -> str:
+    """Write the optimizer as code to paste: six digits of a float, or all that it has.
 
     >>> keras_code(OptimizerConfig("Adam", {"learning_rate": 0.0012, "beta_1": 0.93}))
     'keras.optimizers.Adam(learning_rate=0.0012, beta_1=0.93)'
@@ -46,7 +46,9 @@ def keras_code(config: OptimizerConfig) -> str:
     """
     if config.optimizer == BASELINE:
         return "# the optimizer of the problem file's own compile()"
-    arguments = ", ".join(f"{name}={literal(value)}" for name, value in config.arguments.items())
+    arguments = ", ".join(
+        f"{name}={repr(value) if exact else literal(value)}" for name, value in config.arguments.items()
+    )
     return f"keras.optimizers.{config.optimizer}({arguments})"
 
 
