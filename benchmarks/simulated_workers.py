@@ -16,6 +16,7 @@ from typing import Any
 
 from optselect.search.departure import Departure
 from optselect.search.planning import first_tickets, survivor_tickets
+from optselect.search.sharing import Slice
 from optselect.search.spec import Request, StudySpec, resolve
 from optselect.search.study import create_optuna_study, load_optuna_study
 from optselect.search.worker import Assignment, Trainer
@@ -173,6 +174,7 @@ def worker(
         nothing,
         load_optuna_study(database, name),
         Departure(),
+        Slice.of(os.environ),
         uuid.uuid4(),
         run_trial=training,
     )

