@@ -24,7 +24,9 @@ from optselect.search.phases import next_step
 from optselect.search.planning import ANY
 from optselect.search.pruner import FEWEST_TRIALS_TO_CUT, Halving, promoted, rungs
 from optselect.search.reporting import Reporter, Writer
+from optselect.search.same_data import demand_same_data
 from optselect.search.settings import Length, configuration_of, with_epoch
+from optselect.search.sharing import Slice, gives_way
 from optselect.search.space import Settings, suggest_optimizer
 from optselect.search.spec import StudySpec
 from optselect.search.study import (
@@ -45,7 +47,7 @@ from optselect.storage.curves import EpochRow
 from optselect.storage.database import Connection, Database, Engine, again
 from optselect.storage.errors import LeaseLost
 from optselect.storage.phases import plan_next
-from optselect.storage.studies import StoredStudy, study_state
+from optselect.storage.studies import StoredStudy, read_shares, study_state
 from optselect.storage.tickets import Ending, Orders, Ticket
 from optselect.storage.unsent import Unsent
 from optselect.trials.configuration import BASELINE
@@ -75,6 +77,8 @@ class Assignment:
     lease_seconds: float
     max_trials: int | None = None
     slot: int | None = None
+    use_local: bool = False  # whatever data() gives here is trained
+    gives_way: bool = False  # to studies that are worse off
 
 
 def work(assignment: Assignment, departure: Departure) -> int:
@@ -119,6 +123,7 @@ class Trainer:
     problem: Problem
     optuna_study: optuna.Study
     departure: Departure
+    slice: Slice
     worker_id: uuid.UUID = field(default_factory=uuid.uuid4)
     programs: Programs = field(default_factory=Programs)
 
@@ -128,7 +133,9 @@ class Trainer:
         optuna_study = load_optuna_study(assignment.database, assignment.study.name)
         spec = StudySpec.model_validate(assignment.study.spec)
         problem = load_problem(assignment.source, spec.epochs)
-        return cls(assignment, spec, problem, optuna_study, departure)
+        if not assignment.use_local:
+            demand_same_data(problem, assignment.study)
+        return cls(assignment, spec, problem, optuna_study, departure, Slice.of(os.environ))
 
     @property
     def engine(self) -> Engine:
@@ -160,6 +167,8 @@ class Trainer:
                 return WorkerExit.DONE
             else:
                 self.departure.wait(IDLE_SECONDS)
+            if self.is_to_give_way(idle=ticket is None):
+                return WorkerExit.DONE
         return WorkerExit.INTERRUPTED if self.departure.interrupted else WorkerExit.RETRY
 
     def claim(self) -> Ticket | None:
@@ -173,6 +182,15 @@ class Trainer:
         state = patiently(lambda: study_state(self.engine, self.study.id))
         undone = patiently(lambda: tickets.count_undone(self.engine, self.study.id))
         return state != "running" or undone == 0
+
+    def is_to_give_way(self, idle: bool) -> bool:
+        """Whether another study needs this place more, asked between trials and not at every one."""
+        if not self.assignment.gives_way or not self.slice.is_over(idle):
+            return False
+        left = gives_way(self.study.name, patiently(lambda: read_shares(self.engine)), idle)
+        if left:
+            log.info("another study is worse off; giving way")
+        return left
 
     def train(self, ticket: Ticket) -> bool:
         """One ticket from claim to end; False where it was not ours to finish."""
