@@ -40,6 +40,7 @@ from optselect.search.study import (
     tell_orphans,
     tell_pruned,
 )
+from optselect.search.tables import in_order
 from optselect.storage import checkpoints, curves, tickets, unsent, workers
 from optselect.storage.checkpoints import Checkpoint
 from optselect.storage.curves import EpochRow
@@ -440,7 +441,7 @@ def ending_of(result: TrialResult, objective: str, direction: str, seconds: floa
 def shown(settings: Settings) -> str:
     arguments = ", ".join(
         f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in settings.arguments.items()
+        for name, value in in_order(settings.arguments).items()
     )
     return f"{settings.optimizer}({arguments})"
 
