@@ -3,7 +3,7 @@ PYTHON ?= python
 # The environment's own programs come first, so that a recipe reads like the line one would type.
 export PATH := $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("scripts"))'):$(PATH)
 
-.PHONY: check format lint layers types test bench-storage
+.PHONY: check format lint layers types test
 .NOTPARALLEL:
 
 check: format lint layers types test
@@ -23,6 +23,3 @@ types:
 test:
 	pytest
 
-# What the protocol costs, beside plain Optuna: some minutes; ARGUMENTS=--full for the figures in docs/storage-costs.md.
-bench-storage:
-	$(PYTHON) -m benchmarks.storage $(ARGUMENTS)
