@@ -4,9 +4,17 @@ import ast
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from optselect.search.errors import InvalidInput
 from optselect.search.findings import Finalist, Findings
+from optselect.search.settings import Length, configuration_of
 from optselect.storage.overview import TrialRow
-from optselect.trials.configuration import BASELINE, ArgumentValue, OptimizerConfig, keras_code
+from optselect.trials.configuration import (
+    BASELINE,
+    Configuration,
+    OptimizerConfig,
+    configuration_code,
+    keras_code,
+)
 
 # --- the constructor ----------------------------------------------------------------------------------
 
@@ -22,44 +30,68 @@ def chosen_code(found: Findings) -> str:
     return f"# a tie: none of them has fewer settings\n{code}" if found.outcome == "tie" else code
 
 
-def constructor(found: Findings, finalist: Finalist, *, exact: bool = False) -> str:
-    """A finalist as code; exact to the last bit, or with six digits as a person wants it."""
+def constructor(found: Findings, finalist: Finalist) -> str:
+    """A finalist as code to paste; of a switch both optimizers."""
     if finalist.name == BASELINE:
         return found.record.problem.baseline.code
-    return optimizer_code(finalist.name, finalist.arguments, found.record.problem.outputs, exact=exact)
+    configuration = configured(found, finalist)
+    if configuration.switches:
+        return configuration_code(configuration)
+    return optimizer_code(configuration.optimizer, found.record.problem.outputs)
 
 
-def optimizer_code(
-    optimizer: str, arguments: Mapping[str, ArgumentValue], outputs: Sequence[str], *, exact: bool = False
-) -> str:
+def configured(found: Findings, finalist: Finalist) -> Configuration:
+    spec, problem = found.record.spec, found.record.problem
+    length = Length(spec.epochs, problem.steps_per_epoch)
+    return configuration_of(spec, finalist.name, finalist.arguments, length)
+
+
+def optimizer_code(config: OptimizerConfig, outputs: Sequence[str], *, exact: bool = False) -> str:
     """An optimizer as it was trained: Muon leaves out the output layers, which it must not orthogonalise.
 
-    >>> optimizer_code("Muon", {"learning_rate": 0.01}, ["dense_1"])
+    Args:
+        exact: with every bit of its numbers, instead of six digits as a person wants them.
+
+    >>> optimizer_code(OptimizerConfig("Muon", {"learning_rate": 0.01}), ["dense_1"])
     "keras.optimizers.Muon(learning_rate=0.01, exclude_layers=['(^|/)dense_1/'])"
     """
-    code = keras_code(OptimizerConfig(optimizer, arguments), exact=exact)
-    if optimizer != "Muon" or "exclude_layers" in arguments:
+    code = keras_code(config, exact=exact)
+    if config.optimizer != "Muon" or "exclude_layers" in config.arguments:
         return code
     layers = [f"(^|/){layer}/" for layer in outputs]
-    return f"{code[:-1]}{', ' if arguments else ''}exclude_layers={layers!r})"
+    return f"{code[:-1]}{', ' if config.arguments else ''}exclude_layers={layers!r})"
 
 
 # --- the script ---------------------------------------------------------------------------------------
 
 
 def chosen_script(found: Findings, bundle: Mapping[str, str]) -> str:
-    """The problem's own source, and below it a training that repeats a final run of the one to use."""
+    """The problem's own source, and below it a training that repeats a final run of the one to use.
+
+    Raises:
+        InvalidInput: it is a switch, which one call of fit cannot repeat.
+    """
     finalist = found.finalist(found.keep)
-    own = finalist.name == BASELINE
     return training_script(
         study=found.record.name,
         run=next((run for run in finalist.runs if run.state == "complete"), finalist.runs[0]),
-        code=None if own else constructor(found, finalist, exact=True),
+        code=None if finalist.name == BASELINE else script_code(found, finalist),
         epochs=found.record.spec.epochs,
         objective=found.record.spec.objective,
         source_name=Path(found.record.problem.path).name,
         bundle=bundle,
     )
+
+
+def script_code(found: Findings, finalist: Finalist) -> str:
+    """The one optimizer that a script trains with."""
+    configuration = configured(found, finalist)
+    if configuration.switches:
+        raise InvalidInput(
+            f"--script must have one optimizer to train with. Received: {finalist.name}, a switch. "
+            f"Its two optimizers and the epoch of the change: optselect report {found.record.name} --code"
+        )
+    return optimizer_code(configuration.optimizer, found.record.problem.outputs, exact=True)
 
 
 def training_script(
@@ -78,12 +110,13 @@ def training_script(
         code: of the optimizer; None: the one that model() compiles with.
     """
     others = sorted(name for name in bundle if name != source_name)
+    imports = "from optselect.trials.schedules import WarmedUp\n" if "WarmedUp(" in (code or "") else ""
     needs = f"\n# It imports {', '.join(others)}: save it in their folder." if others else ""
     optimizer = "model.optimizer  # the one of model()" if code is None else code
     stored = "" if run.value is None else f"\nprint(f'stored:    {objective} {run.value!r}')"
     training = TRAINING.format(
         study=study, trial=run.trial, seed=run.seed, epochs=epochs, optimizer=optimizer, objective=objective,
-        stored=stored, needs=needs,
+        stored=stored, needs=needs, imports=imports,
     )  # fmt: skip
     return f"{ENVIRONMENT}{as_module(bundle[source_name])}\n\n{training}"
 
@@ -117,7 +150,7 @@ import random as _random
 import keras as _keras
 import numpy as _np
 import tensorflow as _tf
-
+{imports}
 _SEED, _EPOCHS = {seed}, {epochs}
 _tf.config.threading.set_intra_op_parallelism_threads(1)  # as in training: sums in the same order
 _tf.config.threading.set_inter_op_parallelism_threads(1)

@@ -106,7 +106,7 @@ class Findings:
             return self.judgement.leader
         if BASELINE in self.judgement.tie:
             return BASELINE
-        sizes = {name: len(self.tuned_arguments(name)) for name in self.judgement.tie}
+        sizes = {name: len(self.finalist(name).arguments) for name in self.judgement.tie}
         return min(self.judgement.tie, key=sizes.__getitem__)
 
     @property
@@ -117,10 +117,6 @@ class Findings:
 
     def finalist(self, name: str) -> Finalist:
         return next(finalist for finalist in self.finalists if finalist.name == name)
-
-    def tuned_arguments(self, optimizer: str) -> list[str]:
-        dimensions = self.record.spec.space.get(optimizer, ())
-        return [dimension.keyword for dimension in dimensions if dimension.scale != "fixed"]
 
     @property
     def trials_each(self) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from optselect.search.chosen_code import as_module, optimizer_code
-from optselect.trials.configuration import OptimizerConfig, keras_code
+from optselect.trials.configuration import OptimizerConfig, Schedule, keras_code
 
 
 def test_exact_code_has_every_bit_of_its_numbers() -> None:
@@ -20,8 +20,14 @@ def test_exact_code_has_every_bit_of_its_numbers() -> None:
     assert keras_code(config) == "keras.optimizers.Adam(learning_rate=0.3, amsgrad=True)"
 
 
+def test_exact_code_of_a_schedule_is_exact_too() -> None:
+    config = OptimizerConfig("SGD", {"learning_rate": 0.1 + 0.2}, Schedule("cosine", 100, end_factor=1 / 3))
+    assert "CosineDecay(0.30000000000000004, 100, alpha=0.3333333333333333)" in keras_code(config, exact=True)
+    assert "CosineDecay(0.3, 100, alpha=0.333333)" in keras_code(config)
+
+
 def test_muon_leaves_out_the_output_layers_as_in_training() -> None:
-    code = optimizer_code("Muon", {"learning_rate": 0.01}, ["dense_1", "head"])
+    code = optimizer_code(OptimizerConfig("Muon", {"learning_rate": 0.01}), ["dense_1", "head"])
     assert code.endswith("exclude_layers=['(^|/)dense_1/', '(^|/)head/'])")
     assert ast.parse(code)
 
