@@ -14,12 +14,16 @@ from types import FrameType
 import psutil
 
 from optselect.search.errors import InvalidInput
+from optselect.search.executors.forking import Zygote
 from optselect.search.executors.local import (
+    Forks,
     Supervisor,
     cause_of_death,
     visible_gpus,
+    worker_arguments,
     worker_command,
     worker_slots,
+    zygote_of,
 )
 from optselect.search.progress import REFRESH_SECONDS, Refresh, progress_view
 from optselect.storage import overview, workers
@@ -76,11 +80,14 @@ def supervise(
     tracking: str | None,
     extra: tuple[str, ...] = (),
     quiet: bool = False,
+    zygote: Zygote | None = None,
 ) -> Ending:
     """Serve one study with `count` workers until nothing is left or a signal says to leave.
 
-    SIGTERM and the first Ctrl-C drain the workers; a second Ctrl-C ends them at once.
+    SIGTERM and the first Ctrl-C drain the workers; a second Ctrl-C ends them at once. A zygote that the caller
+    has started is used and closed.
     """
+    zygote = zygote or zygote_of(study.name, os.environ)
     engine = make_engine(database)
     workers.bury_dead_neighbours(engine, study.id)
     with run_folder(database.home) as folder, progress_view(study, quiet) as refresh:
@@ -91,9 +98,14 @@ def supervise(
             on_death=lambda pid, code: workers.bury_dead_neighbours(
                 engine, study.id, {pid: cause_of_death(code)}
             ),
+            forks=None if zygote is None else Forks(zygote, worker_arguments(study.name, extra)),
         )
         flusher = Flusher(engine, study, lambda: find_tracking(database, study, tracking))
-        interrupted = watch(team, refresh, lambda: again(lambda: overview.list_trials(engine, study.id)))
+        try:
+            interrupted = watch(team, refresh, lambda: again(lambda: overview.list_trials(engine, study.id)))
+        finally:
+            if zygote is not None:
+                zygote.close()
         flusher.close(patience_seconds=0.0 if interrupted else PATIENCE_SECONDS)
     engine.dispose()
     code = 130 if interrupted else team.exit_code()

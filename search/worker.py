@@ -47,6 +47,7 @@ from optselect.storage.tickets import Ending, Orders, Ticket
 from optselect.storage.unsent import Unsent
 from optselect.trials.configuration import BASELINE, Configuration, OptimizerConfig
 from optselect.trials.errors import SnapshotError
+from optselect.trials.first_operation import run_first_operation
 from optselect.trials.outcome import Epoch, Outcome, TrialResult
 from optselect.trials.problem import Problem, load_problem
 from optselect.trials.programs import Programs
@@ -125,6 +126,7 @@ class Trainer:
         optuna_study = load_optuna_study(assignment.database, assignment.study.name)
         spec = StudySpec.model_validate(assignment.study.spec)
         problem = load_problem(assignment.source, spec.epochs)
+        run_first_operation()
         return cls(assignment, spec, problem, optuna_study, departure)
 
     @property
