@@ -112,6 +112,7 @@ class Zygote:
 
     name: str  # of the study, for whoever lists processes
     environment: Mapping[str, str]  # with all that TensorFlow reads while it is imported
+    watchdog_seconds: float = WATCHDOG_SECONDS
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     _children: dict[int, ForkedChild] = field(default_factory=dict, repr=False)
     _unread: bytes = field(default=b"", repr=False)
@@ -153,9 +154,7 @@ class Zygote:
         arguments: Sequence[str],
         environment: Mapping[str, str],
         log: Path,
-        *,
         name: str = "optselect",
-        watchdog_seconds: float = WATCHDOG_SECONDS,
     ) -> ForkedChild:
         """Ask for a child that does `call` ("worker" or "describe"); returns before it has begun.
 
@@ -173,7 +172,7 @@ class Zygote:
                 "environment": changes(self.environment, environment),
                 "log": str(log),
                 "name": name,
-                "seconds": watchdog_seconds,
+                "seconds": self.watchdog_seconds,
             }
         )
         return child
