@@ -13,7 +13,7 @@ from rich.console import Console
 
 from optselect.search.describing import Describer, stored_description
 from optselect.search.errors import InvalidInput
-from optselect.search.executors.forking import Zygote
+from optselect.search.executors.forking import Zygote, closing
 from optselect.search.executors.local import worker_command, zygote_of
 from optselect.search.exit_codes import UserExit
 from optselect.search.in_process import InProcessDescriber, train_in_process
@@ -115,7 +115,7 @@ def launch(request: Request, name: str | None, place: Surroundings, staff: Staff
     problem = resolve_problem(request.problem)
     name = study_name(name, problem)
     zygote = None if staff.in_process else zygote_of(name, os.environ)
-    try:
+    with closing(zygote):
         describer = InProcessDescriber(problem) if staff.in_process else Describer.start(problem, zygote)
         try:
             database = place.open()
@@ -124,9 +124,6 @@ def launch(request: Request, name: str | None, place: Surroundings, staff: Staff
         finally:
             describer.close()
         return serve(study, database, engine, place, staff, zygote=zygote)
-    finally:
-        if zygote is not None:
-            zygote.close()
 
 
 def resume(name: str, more: More, place: Surroundings, staff: Staff, use_local: bool) -> int:

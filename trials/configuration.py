@@ -68,8 +68,52 @@ def keras_code(config: OptimizerConfig) -> str:
     """
     if config.optimizer == BASELINE:
         return "# the optimizer of the problem file's own compile()"
-    arguments = ", ".join(f"{name}={literal(value)}" for name, value in config.arguments.items())
-    return f"keras.optimizers.{config.optimizer}({arguments})"
+    arguments = {name: literal(value) for name, value in config.arguments.items()}
+    if config.schedule is not None:
+        arguments = {"learning_rate": "", **arguments}
+        highest = config.arguments.get("learning_rate", KERAS_RATES.get(config.optimizer, 0.001))
+        arguments["learning_rate"] = schedule_code(config.schedule, literal(highest))
+    listed = ", ".join(f"{name}={value}" for name, value in arguments.items())
+    return f"keras.optimizers.{config.optimizer}({listed})"
+
+
+def configuration_code(configuration: Configuration) -> str:
+    """Write all optimizers of a configuration as code to paste, a line each.
+
+    >>> print(configuration_code(Configuration(OptimizerConfig("SGD", {}), (Switch(4, OptimizerConfig("Adam", {})),))))
+    keras.optimizers.SGD()  # epochs 1 to 4
+    keras.optimizers.Adam()  # from epoch 5 on: compile again with it and go on with fit; the weights stay
+    """
+    if not configuration.switches:
+        return keras_code(configuration.optimizer)
+    last = configuration.switches[0].epoch
+    lines = [f"{keras_code(configuration.optimizer)}  # epochs 1 to {last}"]
+    for switch in configuration.switches:
+        remark = "compile again with it and go on with fit; the weights stay"
+        lines.append(f"{keras_code(switch.optimizer)}  # from epoch {switch.epoch + 1} on: {remark}")
+    return "\n".join(lines)
+
+
+def schedule_code(schedule: Schedule, rate: str) -> str:
+    """Write a schedule as code to paste; WarmedUp is a class of ours (schedules.py).
+
+    >>> schedule_code(Schedule("cosine", 100), "0.1")
+    'keras.optimizers.schedules.CosineDecay(0.1, 100, alpha=0.0)'
+    """
+    end, warmup = schedule.end_factor, schedule.warmup_steps
+    rest = schedule.steps - warmup
+    if schedule.kind == "cosine" and warmup:
+        return (
+            f"keras.optimizers.schedules.CosineDecay(0.0, {rest}, alpha={literal(end)}, warmup_target={rate}, "
+            f"warmup_steps={warmup})"
+        )
+    decays = {
+        "constant": "None",
+        "cosine": f"keras.optimizers.schedules.CosineDecay({rate}, {rest}, alpha={literal(end)})",
+        "linear": f"keras.optimizers.schedules.PolynomialDecay({rate}, {rest}, {rate} * {literal(end)})",
+        "exponential": f"keras.optimizers.schedules.ExponentialDecay({rate}, {rest}, {literal(end)})",
+    }
+    return f"WarmedUp({rate}, {warmup}, {decays[schedule.kind]})" if warmup else decays[schedule.kind]
 
 
 def literal(value: ArgumentValue) -> str:
@@ -183,6 +227,9 @@ BELOW_ONE = _number(
 INSIDE_ONE = _number("in (0, 1)", lambda value: 0 < value < 1)
 FLAG = Rule("True or False", lambda value: isinstance(value, bool))
 ANY_NUMBER = _number("that is finite", lambda value: True)
+
+KERAS_RATES = {"SGD": 0.01}
+"""Learning rates that Keras starts from, where that is not 0.001."""
 
 CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -216,6 +216,16 @@ class Zygote:
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
+
+
+@contextlib.contextmanager
+def closing(zygote: Zygote | None) -> Iterator[None]:
+    """End the zygote, where there is one, after the block."""
+    try:
+        yield
+    finally:
+        if zygote is not None:
+            zygote.close()
 
 
 def changes(have: Mapping[str, str], want: Mapping[str, str]) -> dict[str, str | None]:
