@@ -8,6 +8,7 @@ import dataclasses
 import logging
 import math
 import os
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -92,6 +93,7 @@ def work(assignment: Assignment, departure: Departure) -> int:
         slot=assignment.slot,
         device=visible_device(),
     )
+    log.info("ready to train, after %.1f CPU seconds", time.process_time())
     code = trainer.work()
     workers.sign_off(assignment.engine, trainer.worker_id)
     return code
