@@ -41,6 +41,7 @@ from optselect.search.study import (
     tell_orphans,
     tell_pruned,
 )
+from optselect.search.tables import in_order
 from optselect.storage import checkpoints, curves, tickets, unsent, workers
 from optselect.storage.checkpoints import Checkpoint
 from optselect.storage.curves import EpochRow
@@ -128,6 +129,7 @@ class Trainer:
     slice: Slice
     worker_id: uuid.UUID = field(default_factory=uuid.uuid4)
     programs: Programs = field(default_factory=Programs)
+    run_trial: Callable[..., TrialResult] = run_trial  # benchmarks put a simulated training in its place
 
     @classmethod
     def prepare(cls, assignment: Assignment, departure: Departure) -> "Trainer":
@@ -156,7 +158,8 @@ class Trainer:
         return code
 
     def tell_orphans(self) -> None:
-        tell_orphans(self.optuna_study, lambda: tickets.read_holdings(self.engine, self.study.id))
+        orphans = patiently(lambda: tickets.find_orphans(self.engine, self.study.id))
+        tell_orphans(self.optuna_study, orphans)
 
     def train_tickets(self) -> int:
         trained = 0
@@ -304,7 +307,7 @@ class Trainer:
         )
         at = self.rungs_of(ticket)
         halving = Halving(reporter, at, lambda epoch: self.why_cut(ticket, settings.optimizer, epoch))
-        result = run_trial(
+        result = self.run_trial(
             self.problem,
             configuration_of(self.spec, settings.optimizer, settings.arguments, self.length),
             ticket.seed,
@@ -355,13 +358,17 @@ class Trainer:
     def why_cut(self, ticket: Ticket, optimizer: str, epoch: Epoch) -> str:
         """Why a trial ends at this epoch, or nothing."""
         metric, number = self.spec.objective, epoch.number
-        others = patiently(
-            lambda: curves.values_at(self.engine, self.study.id, ticket.id, optimizer, number, metric)
-        )
         value, sign = epoch.metrics.get(metric, math.nan), 1.0 if self.spec.direction == "minimize" else -1.0
-        if promoted(sign * value, [sign * other for other in others]):
+        if math.isnan(value):
+            return f"{metric} is not a number at epoch {number}"
+        rank = patiently(
+            lambda: curves.rank_at(
+                self.engine, self.study.id, ticket.id, optimizer, number, metric, sign * value, sign
+            )
+        )
+        if promoted(rank.better, rank.others):
             return ""
-        trials = f"the {len(others) + 1} trials of {optimizer}"
+        trials = f"the {rank.others + 1} trials of {optimizer}"
         return f"{metric} {value:.4g} at epoch {number} was not in the best third of {trials} there"
 
     # --- the end ---
@@ -438,7 +445,7 @@ def ending_of(result: TrialResult, objective: str, direction: str, seconds: floa
 def shown(settings: Settings) -> str:
     arguments = ", ".join(
         f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in settings.arguments.items()
+        for name, value in in_order(settings.arguments).items()
     )
     return f"{settings.optimizer}({arguments})"
 
