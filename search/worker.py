@@ -8,6 +8,7 @@ import dataclasses
 import logging
 import math
 import os
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -52,6 +53,7 @@ from optselect.storage.tickets import Ending, Orders, Ticket
 from optselect.storage.unsent import Unsent
 from optselect.trials.configuration import BASELINE
 from optselect.trials.errors import SnapshotError
+from optselect.trials.first_operation import run_first_operation
 from optselect.trials.outcome import Epoch, Outcome, TrialResult
 from optselect.trials.problem import Problem, load_problem
 from optselect.trials.programs import Programs
@@ -92,6 +94,7 @@ def work(assignment: Assignment, departure: Departure) -> int:
         slot=assignment.slot,
         device=visible_device(),
     )
+    log.info("ready to train, after %.1f CPU seconds", time.process_time())
     code = trainer.work()
     workers.sign_off(assignment.engine, trainer.worker_id)
     return code
@@ -134,6 +137,7 @@ class Trainer:
         optuna_study = load_optuna_study(assignment.database, assignment.study.name)
         spec = StudySpec.model_validate(assignment.study.spec)
         problem = load_problem(assignment.source, spec.epochs)
+        run_first_operation()
         if not assignment.use_local:
             demand_same_data(problem, assignment.study)
         return cls(assignment, spec, problem, optuna_study, departure, Slice.of(os.environ))
