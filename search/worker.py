@@ -9,6 +9,7 @@ import dataclasses
 import logging
 import math
 import os
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ from optselect.search.planning import ANY
 from optselect.search.pruner import FEWEST_TRIALS_TO_CUT, Halving, promoted, rungs
 from optselect.search.reporting import Reporter, Writer
 from optselect.search.same_data import demand_same_data
-from optselect.search.settings import Length, configuration_of, with_epoch
+from optselect.search.settings import FOUND_RATE, Length, configuration_of, with_epoch
 from optselect.search.sharing import Slice, gives_way
 from optselect.search.space import Settings, suggest_optimizer
 from optselect.search.spec import StudySpec
@@ -42,6 +43,7 @@ from optselect.search.study import (
     tell_orphans,
     tell_pruned,
 )
+from optselect.search.tables import in_order
 from optselect.storage import checkpoints, curves, tickets, unsent, workers
 from optselect.storage.checkpoints import Checkpoint
 from optselect.storage.curves import EpochRow
@@ -53,6 +55,7 @@ from optselect.storage.tickets import Ending, Orders, Ticket
 from optselect.storage.unsent import Unsent
 from optselect.trials.configuration import BASELINE
 from optselect.trials.errors import SnapshotError
+from optselect.trials.first_operation import run_first_operation
 from optselect.trials.outcome import Epoch, Outcome, TrialResult
 from optselect.trials.problem import Problem, load_problem
 from optselect.trials.programs import Programs
@@ -96,6 +99,7 @@ def work(assignment: Assignment, departure: Departure) -> int:
         device=visible_device(),
     )
     patiently(register)
+    log.info("ready to train, after %.1f CPU seconds", time.process_time())
     code = trainer.work()
     patiently(lambda: workers.sign_off(assignment.engine, trainer.worker_id))
     return code
@@ -130,6 +134,7 @@ class Trainer:
     slice: Slice
     worker_id: uuid.UUID = field(default_factory=uuid.uuid4)
     programs: Programs = field(default_factory=Programs)
+    run_trial: Callable[..., TrialResult] = run_trial  # benchmarks put a simulated training in its place
 
     @classmethod
     def prepare(cls, assignment: Assignment, departure: Departure) -> "Trainer":
@@ -137,6 +142,7 @@ class Trainer:
         optuna_study = load_optuna_study(assignment.database, assignment.study.name)
         spec = StudySpec.model_validate(assignment.study.spec)
         problem = load_problem(assignment.source, spec.epochs)
+        run_first_operation()
         if not assignment.use_local:
             demand_same_data(problem, assignment.study)
         return cls(assignment, spec, problem, optuna_study, departure, Slice.of(os.environ))
@@ -157,8 +163,8 @@ class Trainer:
         return code
 
     def tell_orphans(self) -> None:
-        read = partial(tickets.read_holdings, self.engine, self.study.id)
-        tell_orphans(self.optuna_study, lambda: patiently(read))
+        orphans = patiently(lambda: tickets.find_orphans(self.engine, self.study.id))
+        tell_orphans(self.optuna_study, orphans)
 
     def train_tickets(self) -> int:
         trained = 0
@@ -318,7 +324,7 @@ class Trainer:
         )
         at = self.rungs_of(ticket)
         halving = Halving(reporter, at, lambda epoch: self.why_cut(ticket, settings.optimizer, epoch))
-        result = run_trial(
+        result = self.run_trial(
             self.problem,
             configuration_of(self.spec, settings.optimizer, settings.arguments, self.length),
             ticket.seed,
@@ -369,13 +375,17 @@ class Trainer:
     def why_cut(self, ticket: Ticket, optimizer: str, epoch: Epoch) -> str:
         """Why a trial ends at this epoch, or nothing."""
         metric, number = self.spec.objective, epoch.number
-        others = patiently(
-            lambda: curves.values_at(self.engine, self.study.id, ticket.id, optimizer, number, metric)
-        )
         value, sign = epoch.metrics.get(metric, math.nan), 1.0 if self.spec.direction == "minimize" else -1.0
-        if promoted(sign * value, [sign * other for other in others]):
+        if math.isnan(value):
+            return f"{metric} is not a number at epoch {number}"
+        rank = patiently(
+            lambda: curves.rank_at(
+                self.engine, self.study.id, ticket.id, optimizer, number, metric, sign * value, sign
+            )
+        )
+        if promoted(rank.better, rank.others):
             return ""
-        trials = f"the {len(others) + 1} trials of {optimizer}"
+        trials = f"the {rank.others + 1} trials of {optimizer}"
         return f"{metric} {value:.4g} at epoch {number} was not in the best third of {trials} there"
 
     # --- the end ---
@@ -390,6 +400,9 @@ class Trainer:
     def conclude(self, ticket: Ticket, trial: Trial, trained: "Trained") -> None:
         result = trained.result
         ending = ending_of(result, self.spec.objective, self.spec.direction, trained.seconds)
+        if self.finds_rate(ticket) and result.curve:
+            found = {FOUND_RATE: result.curve[-1].metrics["learning_rate"]}
+            ending = dataclasses.replace(ending, result={**(ending.result or {}), **found})
         if trained.cut_because:
             cut = dataclasses.replace(ending, outcome="pruned", message=trained.cut_because)
             reached = result.curve[-1].metrics.get(self.spec.objective, math.nan)
@@ -403,6 +416,11 @@ class Trainer:
         self.finish(ticket, ending, tell=lambda: tell_ending(trial, ending, exploded))
         value = "" if ending.value is None else f" {self.spec.objective} {ending.value:.6g}"
         log.info("trial %d: %s%s %s", trial.number, ending.outcome, value, ending.message)
+
+    def finds_rate(self, ticket: Ticket) -> bool:
+        """Whether the second learning rate is no setting, but comes out of each training."""
+        switch = self.spec.switch_of(ticket.optimizer)
+        return switch is not None and switch.rate == "swats"
 
     def finish(self, ticket: Ticket, ending: Ending, tell: Callable[[], None]) -> None:
         def whole() -> None:
@@ -452,7 +470,7 @@ def ending_of(result: TrialResult, objective: str, direction: str, seconds: floa
 def shown(settings: Settings) -> str:
     arguments = ", ".join(
         f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in settings.arguments.items()
+        for name, value in in_order(settings.arguments).items()
     )
     return f"{settings.optimizer}({arguments})"
 
