@@ -482,6 +482,32 @@ def ui(
     serve_ui(study, port, surroundings(storage, tracking, False))
 
 
+@app.command(rich_help_panel="Keep")
+def sync(
+    study: Study,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Send nothing: compare point by point; exit code 1 where they differ."),
+    ] = False,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again", help="Send everything once more: to another server, or after runs were deleted."
+        ),
+    ] = False,
+    storage: Storage = None,
+    tracking: Tracking = None,
+    as_json: Json = False,
+) -> int:
+    """Complete the curves in MLflow from Postgres, from any machine, or check that they are complete."""
+    from optselect.search.errors import InvalidInput
+    from optselect.search.syncing import sync as sync_study
+
+    if check and again:
+        raise InvalidInput("Only one of --check and --again can be given. Received: both.")
+    return sync_study(study, check, again, surroundings(storage, tracking, as_json))
+
+
 # --- keep ---------------------------------------------------------------------------------------------
 
 
