@@ -3,7 +3,8 @@
 import math
 import numbers
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from optselect.trials.errors import ConfigurationError
 
@@ -14,10 +15,11 @@ BASELINE = "baseline"  # in place of a class name: the optimizer that the user c
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """One optimizer of Keras and what its constructor is given."""
+    """One optimizer and what its constructor is given."""
 
-    optimizer: str  # Keras's class name, "Adam", or BASELINE
-    arguments: Mapping[str, ArgumentValue]  # what is absent stays at Keras's default
+    optimizer: str  # class name, "Adam", or BASELINE
+    arguments: Mapping[str, ArgumentValue]  # what is absent stays at the constructor's default
+    custom_class: Any = field(default=None, kw_only=True)  # of a class that is not Keras's, once it is loaded
 
 
 @dataclass(frozen=True)
@@ -36,17 +38,22 @@ class Configuration:
     switch: Switch | None = None
 
 
-def keras_code(config: OptimizerConfig) -> str:
-    """Write the optimizer as code to paste.
+def keras_code(config: OptimizerConfig, module: str = "") -> str:
+    """Write the optimizer as code to paste; `module` is where a class that is not Keras's is imported from.
 
     >>> keras_code(OptimizerConfig("Adam", {"learning_rate": 0.0012, "beta_1": 0.93}))
     'keras.optimizers.Adam(learning_rate=0.0012, beta_1=0.93)'
     >>> keras_code(OptimizerConfig(BASELINE, {}))
     "# the optimizer of the problem file's own compile()"
+    >>> print(keras_code(OptimizerConfig("Mine", {"learning_rate": 0.1}), "my_optimizers"))
+    from my_optimizers import Mine
+    Mine(learning_rate=0.1)
     """
     if config.optimizer == BASELINE:
         return "# the optimizer of the problem file's own compile()"
     arguments = ", ".join(f"{name}={literal(value)}" for name, value in config.arguments.items())
+    if module:
+        return f"from {module} import {config.optimizer}\n{config.optimizer}({arguments})"
     return f"keras.optimizers.{config.optimizer}({arguments})"
 
 
@@ -72,6 +79,9 @@ def check_arguments(config: OptimizerConfig) -> None:
                 f"Received: {', '.join(arguments)}."
             )
         return
+    if config.custom_class is not None:
+        _check_custom(config)
+        return
     if config.optimizer not in RULES:
         raise ConfigurationError(
             f"Unknown optimizer {config.optimizer!r}. Known: {', '.join(RULES)}, {BASELINE}."
@@ -85,6 +95,16 @@ def check_arguments(config: OptimizerConfig) -> None:
         if not rules[name].holds(value):
             raise ConfigurationError(
                 f"{config.optimizer}.{name} must be {rules[name].must}. Received: {name}={value!r}."
+            )
+    _check_single_clip(config)
+
+
+def _check_custom(config: OptimizerConfig) -> None:
+    """Hold the names that one knows to what they mean; which names there are, the constructor knows."""
+    for name, value in config.arguments.items():
+        if not (rule := custom_rule(name)).holds(value):
+            raise ConfigurationError(
+                f"{config.optimizer}.{name} must be {rule.must}. Received: {name}={value!r}."
             )
     _check_single_clip(config)
 
@@ -204,3 +224,21 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "warmup_steps": _whole(">= 0", lambda value: value >= 0),
     },
 }
+
+KNOWN_NAMES: Mapping[str, Rule] = {
+    "momentum": BELOW_ONE,
+    "rho": BELOW_ONE,
+    "beta_1": BELOW_ONE,
+    "beta_2": BELOW_ONE,
+    "epsilon": NOT_NEGATIVE,
+}
+"""What these arguments mean in Keras's optimizers, they mean in anybody's."""
+ANYTHING_PLAIN = Rule(
+    "a number, a string, True or False",
+    lambda value: _is_number(value) or value is None or isinstance(value, (bool, str)),
+)
+
+
+def custom_rule(name: str) -> Rule:
+    """Give the rule of an argument of a class that is not Keras's."""
+    return {**COMMON, **KNOWN_NAMES}.get(name, ANYTHING_PLAIN)

@@ -1,6 +1,6 @@
 """What is this problem, for a launcher that must not load TensorFlow itself?
 
-    python -m optselect.trials.describe PROBLEM --out FILE [--epochs N]
+    python -m optselect.trials.describe [PROBLEM] --out FILE [--epochs N] [--optimizers JSON]
 
 writes the answer, or {"error": "..."}, as JSON. Exits 0, or 2 where the problem is at fault.
 """
@@ -15,6 +15,7 @@ import uuid
 import warnings
 from collections.abc import Sequence
 from importlib import metadata
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,14 @@ import tensorflow as tf
 from optselect.trials.bundled import resolve_problem
 from optselect.trials.configuration import ArgumentValue, OptimizerConfig, keras_code
 from optselect.trials.data import Arrays, Split, named_leaves
+from optselect.trials.describe_custom import describe_alone, describe_classes
 from optselect.trials.description import BaselineDescription, ProblemDescription, error_json
-from optselect.trials.errors import ProblemError
-from optselect.trials.fingerprint import FIRST_BATCH, hash_data, hash_modules
+from optselect.trials.errors import ConfigurationError, ProblemError
+from optselect.trials.fingerprint import FIRST_BATCH, hash_data, hash_elsewhere, hash_modules
 from optselect.trials.initial_weights import build_model
 from optselect.trials.optimizers import innermost, output_layers
 from optselect.trials.problem import Problem, load_problem
+from optselect.trials.reference import AskedClass, read_classes
 from optselect.trials.user_code import explain
 
 
@@ -37,19 +40,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Describe one problem; returns the exit code."""
     options = _parse(arguments)
     try:
-        answer, code = describe(load_problem(resolve_problem(options.problem), options.epochs)).to_json(), 0
-    except ProblemError as error:
+        answer, code = _answer(options), 0
+    except (ProblemError, ConfigurationError) as error:
         answer, code = error_json(str(error)), 2
     _write_whole(options.out, json.dumps(answer, indent=1))
     return code
 
 
-def describe(problem: Problem) -> ProblemDescription:
-    """Describe a loaded problem; trains one batch, to learn the metrics and to see that model and data fit."""
+def _answer(options: argparse.Namespace) -> dict[str, Any]:
+    classes = read_classes(options.optimizers)
+    if options.problem is None:  # what are these classes, apart from any problem?
+        return {"optimizers": {name: asdict(one) for name, one in describe_alone(classes).items()}}
+    references = [one.reference for one in classes]
+    problem = load_problem(resolve_problem(options.problem), options.epochs, references)
+    return describe(problem, classes).to_json()
+
+
+def describe(problem: Problem, classes: Sequence[AskedClass] = ()) -> ProblemDescription:
+    """Describe a loaded problem; trains one batch, to learn the metrics and to see that model and data fit.
+
+    `classes` are the problem's optimizers that are not Keras's; each is tried.
+    """
     model = problem.make_model()
     _build(model, problem)
     baseline = describe_baseline(model)  # before training: a callback or schedule may change its rate
     metrics = tuple(_train_one_batch(model, problem))
+    optimizers = describe_classes(problem, classes)
     return ProblemDescription(
         name=problem.name,
         path=str(problem.path),
@@ -64,10 +80,12 @@ def describe(problem: Problem) -> ProblemDescription:
         parameters=int(model.count_params()),
         baseline=baseline,
         data_hash=(data_hash := hash_data(problem.data)),
-        modules=hash_modules(problem.path),  # last: model() and data() may import on their first call
+        # Last: model() and data() may import on their first call.
+        modules={**hash_modules(problem.path), **hash_elsewhere(classes, problem.path)},
         versions=_versions(),
         outputs=tuple(layer.name for layer in output_layers(model)),
         warnings=tuple(_warnings(problem, metrics, data_hash)),
+        optimizers=optimizers,
     )
 
 
@@ -205,9 +223,10 @@ def _warnings(problem: Problem, metrics: Sequence[str], data_hash: str) -> list[
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m optselect.trials.describe")
-    parser.add_argument("problem", help="a problem file, or the name of a bundled problem")
+    parser.add_argument("problem", nargs="?", help="a problem file, or the name of a bundled problem")
     parser.add_argument("--out", type=Path, required=True, help="the JSON file to write")
     parser.add_argument("--epochs", type=int, help="in place of fit['epochs']")
+    parser.add_argument("--optimizers", default="[]", help="classes of the user's own, as write_classes gives them")
     return parser.parse_args(arguments)
 
 

@@ -114,7 +114,8 @@ class Programs:
             self.bench(problem),
             self.maker(problem, with_other_numbers(config, self.structural(config))),
         )
-        bound = BoundOptimizer(make(), bench.model, make, self.structural(config))
+        own = self.maker(problem, config)
+        bound = BoundOptimizer(make(), bench.model, own, self.structural(config))
         bench.model.optimizer = bound.optimizer
         self.built += 1
         if epochs:

@@ -4,9 +4,10 @@ Structure makes a new program, values only fill one. Everything is read from the
 a user's class may leave things out.
 """
 
+import dataclasses
 import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 from optselect.trials.configuration import BASELINE, OptimizerConfig
+from optselect.trials.custom_optimizers import make_custom, parameters_of
+from optselect.trials.errors import ConfigurationError
 from optselect.trials.hyperparameter import Hyperparameter, Reading, sign_of
 
 # Numbers that Python itself looks at: repeats, counts, and "is there a factor at all".
@@ -62,14 +65,17 @@ def take_apart(optimizer: Any, structural: frozenset[str] = frozenset()) -> Stru
     """
     key: list[Any] = [type(optimizer)]  # the class itself: two of the user's may share a name
     values: dict[str, float] = {}
+    ours = is_custom(
+        optimizer
+    )  # whoever wrote it may have kept numbers under private names, or build what he likes
     for name, value in sorted(vars(optimizer).items()):
-        if name in ("name", "built") or name in BUILD_ONLY or _is_own_state(name, value):
+        if name in ("name", "built") or (name in BUILD_ONLY and not ours) or _is_own_state(name, value):
             continue
         if isinstance(value, keras.optimizers.Optimizer):
             inner = take_apart(value, structural)
             key.append((name, inner.key))
             values |= {f"{name}.{inner_name}": number for inner_name, number in inner.values.items()}
-        elif is_value(name, value) and name not in structural and not name.startswith("_"):
+        elif is_value(name, value) and name not in structural and (ours or not name.startswith("_")):
             values[name] = float(value)
             key.append((name, VALUE))
         elif is_plain(value):
@@ -77,6 +83,11 @@ def take_apart(optimizer: Any, structural: frozenset[str] = frozenset()) -> Stru
         elif not name.startswith("_") or name == "_learning_rate":
             raise NoProgram(f"{type(optimizer).__name__}.{name} is {_describe(value)}")
     return Structure(tuple(key), values)
+
+
+def is_custom(optimizer: Any) -> bool:
+    """Tell whether an optimizer's class is not one of Keras's."""
+    return type(optimizer) is not getattr(keras.optimizers, type(optimizer).__name__, None)
 
 
 def is_value(name: str, value: object) -> bool:
@@ -112,11 +123,14 @@ def bind(optimizer: Any, values: Values, reading: Reading) -> dict[str, Any]:
 def outline(config: OptimizerConfig, structural: frozenset[str] = frozenset()) -> tuple[Any, ...]:
     """Tell the structure by the arguments alone, which spares making the optimizer.
 
-    Holds for Keras's own classes, whose attributes are their arguments, and for the baseline, which has none.
+    That holds for Keras's own classes, whose attributes are their arguments, and for the baseline, which has none.
+    One of any other class is made and taken apart.
 
     >>> outline(OptimizerConfig("Adam", {"learning_rate": 0.1, "beta_1": 0.8, "amsgrad": True, "clipnorm": 1.0}))
     ('Adam', ('amsgrad', 'True'), ('clipnorm', 'a value'))
     """
+    if config.custom_class is not None:
+        return _custom_outline(config, structural)
     defaults = _float_defaults(config.optimizer)
     parts = [
         (name, VALUE if _is_free(name, value) and name not in structural else repr(value))
@@ -128,6 +142,9 @@ def outline(config: OptimizerConfig, structural: frozenset[str] = frozenset()) -
 
 def values_of(config: OptimizerConfig) -> dict[str, float]:
     """Give the arguments that are values, by the attribute that holds them; also those left at Keras's default."""
+    if config.custom_class is not None:
+        optimizer = make_custom(config)
+        return {**take_apart(optimizer).values, **dict(_rates(optimizer))}
     given = {
         name: float(value)  # type: ignore[arg-type]
         for name, value in config.arguments.items()
@@ -150,8 +167,67 @@ def _float_defaults(optimizer: str) -> dict[str, float]:
 
 def with_other_numbers(config: OptimizerConfig, structural: frozenset[str] = frozenset()) -> OptimizerConfig:
     """Halve every argument that is a value: the same structure, other numbers."""
+    if config.custom_class is not None:
+        return _custom_with_other_numbers(config, structural)
     halved = {name: value / 2 for name, value in values_of(config).items() if name not in structural}
     return OptimizerConfig(config.optimizer, {**config.arguments, **halved})
+
+
+# --- classes that are not Keras's ---
+
+
+def _custom_outline(config: OptimizerConfig, structural: frozenset[str]) -> tuple[Any, ...]:
+    optimizer = make_custom(config)
+    return (config.optimizer, _schedule_in(optimizer), *take_apart(optimizer, structural).key)
+
+
+def _schedule_in(optimizer: Any) -> str:
+    """Tell the schedule that a constructor made: it stays in the program, so its numbers are structure."""
+    schedule = optimizer._learning_rate
+    if not isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
+        return ""
+    try:
+        return f"{type(schedule)}{schedule.get_config()!r}"
+    except NotImplementedError:
+        raise NoProgram(f"{type(schedule).__name__}, its schedule, has no get_config()") from None
+
+
+def _rates(optimizer: Any, path: str = "") -> Iterator[tuple[str, float]]:
+    """Give the learning rate of an optimizer and of each that it holds, as far as they are numbers."""
+    if isinstance(optimizer._learning_rate, keras.Variable):
+        yield f"{path}learning_rate", float(optimizer._learning_rate.numpy())
+    for name, value in vars(optimizer).items():
+        if isinstance(value, keras.optimizers.Optimizer):
+            yield from _rates(value, f"{path}{name}.")
+
+
+def _custom_with_other_numbers(config: OptimizerConfig, structural: frozenset[str]) -> OptimizerConfig:
+    """Halve what can be halved without another structure: which attribute an argument becomes, nobody knows.
+
+    Raises NoProgram where each value of a number would be another program.
+    """
+    key, defaults = outline(config, structural), _constructor_floats(config.custom_class)
+    arguments = dict(config.arguments)
+    for name, value in {**defaults, **config.arguments}.items():
+        if not isinstance(value, float):
+            continue
+        other = dataclasses.replace(config, arguments={**arguments, name: value / 2})
+        try:
+            outlined = outline(other, structural)
+        except (ConfigurationError, NoProgram):
+            continue
+        if outlined == key:
+            arguments[name] = value / 2
+        elif outlined[1] != key[1]:
+            raise NoProgram(
+                f"its constructor makes a schedule from {name}, so each value would be another program"
+            )
+    return dataclasses.replace(config, arguments=arguments)
+
+
+def _constructor_floats(custom_class: type) -> dict[str, float]:
+    parameters = parameters_of(custom_class).items()
+    return {name: parameter.default for name, parameter in parameters if isinstance(parameter.default, float)}
 
 
 def _is_free(name: str, value: object) -> bool:
