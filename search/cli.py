@@ -213,6 +213,20 @@ def launch(
             help="Fresh seeds on which the finalists are compared first; 0: no comparison.", show_default="5"
         ),
     ] = None,
+    switch: Annotated[
+        str | None,
+        typer.Option(
+            help="Also try changing the optimizer in mid-training: FIRST:SECOND, such as sgd:adam.",
+            show_default=False,
+        ),
+    ] = None,
+    schedule: Annotated[
+        str | None,
+        typer.Option(
+            help="Let learning rates change: constant, cosine, linear, exponential; of several each trial gets one.",
+            show_default=False,
+        ),
+    ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(help="Epochs of a trial; default: those of the problem's fit.", show_default=False),
@@ -265,6 +279,8 @@ def launch(
         storage=storage,
         tracking=tracking,
         checkpoints=checkpoints,
+        switch=switch,
+        schedule=schedule,
         detach=detach,
     )
     asked = merged(flags, spec)
@@ -338,6 +354,22 @@ def worker(
 
     place = surroundings(storage, tracking, False)
     return join(study, slots, place, max_trials=max_trials, slot=slot, use_local=use_local)
+
+
+@app.command(rich_help_panel="Run")
+def pause(study: Study, storage: Storage = None, as_json: Json = False) -> None:
+    """Start no trial any more, on any machine; those that run end as usual. Go on: resume."""
+    from optselect.search.control import order
+
+    order(study, "paused", surroundings(storage, None, as_json))
+
+
+@app.command(rich_help_panel="Run")
+def stop(study: Study, storage: Storage = None, as_json: Json = False) -> None:
+    """Start no trial and end those that run, on every machine, each with a checkpoint. Go on: resume."""
+    from optselect.search.control import order
+
+    order(study, "stopped", surroundings(storage, None, as_json))
 
 
 # --- look ---------------------------------------------------------------------------------------------

@@ -155,6 +155,24 @@ def study_state(engine: Engine, study_id: int) -> str:
         return str(connection.execute(STATE, {"study": study_id}).scalar_one())
 
 
+ENDS_FROM = {"paused": ("running",), "stopped": ("running", "paused")}
+"""From which states an order changes a study: a stopped one is not paused, for nothing of it runs any more."""
+
+ORDER = text("""
+    WITH old AS (SELECT id, state FROM study WHERE id = :study FOR UPDATE),
+    new AS (UPDATE study SET state = :state FROM old
+             WHERE study.id = old.id AND old.state = ANY(:from_states) RETURNING study.state)
+    SELECT old.state, coalesce((SELECT state FROM new), old.state) FROM old""")
+
+
+def order_state(engine: Engine, study_id: int, state: str) -> tuple[str, str]:
+    """Pause or stop a study; returns its state before and after. Its workers read it with what they write."""
+    values = {"study": study_id, "state": state, "from_states": list(ENDS_FROM[state])}
+    with engine.begin() as connection:
+        before, after = connection.execute(ORDER, values).one()
+    return before, after
+
+
 LOCK_STUDY = text("SELECT id FROM study WHERE id = :study FOR UPDATE")
 RAISE_BUDGET = text("UPDATE study SET budget = budget + :more WHERE id = :study")
 REOPEN = text("""

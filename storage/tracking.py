@@ -418,6 +418,8 @@ def run_tags(study: StoredStudy, job: Mapping[str, Any]) -> dict[str, str]:
         "optimizer": job["optimizer"],
         "phase": job["phase"],
     }
+    if "switch_epoch" in (job["params"] or {}):
+        facts["switch_epoch"] = job["params"]["switch_epoch"]
     return {f"optselect.{name}": str(value) for name, value in facts.items()}
 
 

@@ -34,7 +34,7 @@ def try_class(problem: Problem, name: str, arguments: Mapping[str, ArgumentValue
     trial = _Try(problem, config)
     trial.make()
     trial.train_and_resume()
-    return tuple([*trial.notes, *_missing_settings(config), *_slow_ways(problem, config)])
+    return (*trial.notes, *_missing_settings(config), *_slow_ways(problem, config))
 
 
 class _Try:
@@ -217,8 +217,8 @@ def _missing_settings(config: OptimizerConfig) -> list[str]:
     if not lost:
         return []
     return [
-        f"{config.optimizer}.get_config() does not return {', '.join(lost)}: the search does without, but a model that "
-        "is saved with it would be loaded without."
+        f"{config.optimizer}.get_config() does not return {', '.join(lost)}: "
+        + "the search does without, but a model that is saved with it would be loaded without."
     ]
 
 

@@ -19,6 +19,7 @@ from optselect.trials.configuration import ArgumentValue, OptimizerConfig
 from optselect.trials.description import CustomDescription, ParameterDescription
 from optselect.trials.errors import ConfigurationError, ProblemError
 from optselect.trials.reference import Reference
+from optselect.trials.schedules import build_schedule
 from optselect.trials.user_code import PROBLEM_MODULE, explain, raised_below
 
 OPTIMIZER_MODULE = "optselect_optimizers_"
@@ -72,12 +73,24 @@ def load_class(reference: Reference, problem: Path | None) -> type:
 def make_custom(config: OptimizerConfig) -> Any:
     """Make an optimizer of a class that is not Keras's; raises ConfigurationError with what its constructor said."""
     arguments = {name: _fitting(config.custom_class, name, value) for name, value in config.arguments.items()}
+    if config.schedule is not None:
+        arguments["learning_rate"] = build_schedule(config.schedule, _highest_rate(config))
     try:
         return config.custom_class(**arguments)
     except Exception as error:
         raise ConfigurationError(
             f"{config.optimizer} refuses its arguments: {type(error).__name__}: {' '.join(str(error).split())}"
         ) from error
+
+
+def _highest_rate(config: OptimizerConfig) -> float:
+    parameter = parameters_of(config.custom_class).get("learning_rate")
+    rate = config.arguments.get("learning_rate", None if parameter is None else parameter.default)
+    if isinstance(rate, (int, float)):
+        return float(rate)
+    raise ConfigurationError(
+        f"{config.optimizer} must be given a learning_rate where a schedule is searched. Received: none."
+    )
 
 
 def describe_class(found: type, reference: Reference, file: str) -> CustomDescription:

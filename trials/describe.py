@@ -14,8 +14,8 @@ import sys
 import uuid
 import warnings
 from collections.abc import Sequence
-from importlib import metadata
 from dataclasses import asdict
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -226,7 +226,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("problem", nargs="?", help="a problem file, or the name of a bundled problem")
     parser.add_argument("--out", type=Path, required=True, help="the JSON file to write")
     parser.add_argument("--epochs", type=int, help="in place of fit['epochs']")
-    parser.add_argument("--optimizers", default="[]", help="classes of the user's own, as write_classes gives them")
+    parser.add_argument(
+        "--optimizers", default="[]", help="classes of the user's own, as write_classes gives them"
+    )
     return parser.parse_args(arguments)
 
 

@@ -38,11 +38,19 @@ def describe_classes(problem: Problem, asked: Iterable[AskedClass]) -> dict[str,
         name = one.reference.class_name
         custom_class = problem.optimizers[name]
         file = _bundle_file(custom_class, one.reference, problem.path.parent)
-        described = _with_learning_rate(describe_class(custom_class, one.reference, file), custom_class, one.arguments)
+        described = _with_learning_rate(
+            describe_class(custom_class, one.reference, file), custom_class, one.arguments
+        )
         arguments = _arguments(described, one.arguments)
-        notes = [] if file else [f"{name} comes from an installed package: every machine that trains must have it."]
+        notes = (
+            []
+            if file
+            else [f"{name} comes from an installed package: every machine that trains must have it."]
+        )
         if set(described.required) <= arguments.keys():
-            required_or_said = {key: arguments[key] for key in arguments if key in _said(described, one.arguments)}
+            required_or_said = {
+                key: arguments[key] for key in arguments if key in _said(described, one.arguments)
+            }
             notes += try_class(problem, name, required_or_said)
         found[name] = dataclasses.replace(described, notes=tuple(notes))
     return found
@@ -95,7 +103,9 @@ def _with_learning_rate(
     """Add a learning rate that is taken among **kwargs: whether it is, only a call tells."""
     if "learning_rate" in described.parameters or not described.takes_more:
         return described
-    arguments = {key: value for key, value in _arguments(described, given).items() if key in _said(described, given)}
+    arguments = {
+        key: value for key, value in _arguments(described, given).items() if key in _said(described, given)
+    }
     try:
         asked = _rate(custom_class, {**arguments, "learning_rate": SOME["learning_rate"]})
     except ConfigurationError:
@@ -103,7 +113,9 @@ def _with_learning_rate(
     if asked != SOME["learning_rate"]:
         return described
     try:
-        default = _rate(custom_class, {key: value for key, value in arguments.items() if key != "learning_rate"})
+        default = _rate(
+            custom_class, {key: value for key, value in arguments.items() if key != "learning_rate"}
+        )
     except ConfigurationError:
         default = None
     parameter = ParameterDescription(default, "" if default is None else repr(default), default is None)

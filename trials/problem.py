@@ -76,10 +76,11 @@ class Problem:
         def whole(config: OptimizerConfig) -> OptimizerConfig:
             return dataclasses.replace(config, custom_class=self.optimizers.get(config.optimizer))
 
-        switch = configuration.switch
-        if switch is not None:
-            switch = dataclasses.replace(switch, optimizer=whole(switch.optimizer))
-        return Configuration(whole(configuration.optimizer), switch)
+        switches = [
+            dataclasses.replace(switch, optimizer=whole(switch.optimizer))
+            for switch in configuration.switches
+        ]
+        return Configuration(whole(configuration.optimizer), tuple(switches))
 
     @property
     def epochs(self) -> int:

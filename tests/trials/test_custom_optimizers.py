@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optselect.trials.configuration import Configuration, OptimizerConfig
 from optselect.trials.custom_check import try_class
 from optselect.trials.errors import ProblemError
-from optselect.trials.optimizers import build_optimizer, install_optimizer
 from optselect.trials.problem import Problem, load_problem
 from optselect.trials.programs import Programs
 from optselect.trials.reference import read_reference
@@ -70,6 +68,17 @@ class Mine(Base):
     def get_config(self):
         return {**super().get_config(), "first_rate": self.first_rate}
 """
+OWN_SCHEDULE = """
+class Halves(keras.optimizers.schedules.LearningRateSchedule):
+    def __init__(self, first_rate):
+        self.first_rate = first_rate
+    def __call__(self, step):
+        return self.first_rate * ops.power(0.5, ops.cast(step, "float32"))
+    def get_config(self):
+        return {"first_rate": self.first_rate}
+""" + SCHEDULE_INSIDE.replace(
+    "keras.optimizers.schedules.ExponentialDecay(first_rate, 2, 0.5)", "Halves(first_rate)"
+)
 NESTED = """
 class Mine(Base):
     def __init__(self, learning_rate=0.01, beta_1=0.9, pull=0.5, **kwargs):
@@ -167,7 +176,10 @@ RUN = {
     "keyword-only arguments, one without a default": Runs(
         KEYWORD_ONLY, arguments={"decay": 0.1}, other={"decay": 0.3}
     ),
-    "a schedule inside": Runs(SCHEDULE_INSIDE, 4, "is trained by fit", other={"first_rate": 0.05}),
+    "a schedule inside": Runs(SCHEDULE_INSIDE, other={"first_rate": 0.05}, exact=False),
+    "a schedule of a class of one's own": Runs(
+        OWN_SCHEDULE, 4, "is trained by fit", other={"first_rate": 0.05}
+    ),
     "a nested optimizer": Runs(NESTED, other={"learning_rate": 0.03, "beta_1": 0.5, "pull": 0.8}),
     "no get_config": Runs(NO_GET_CONFIG, note="get_config() does not return momentum"),
 }
