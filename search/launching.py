@@ -5,12 +5,14 @@ import os
 import subprocess
 import sys
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from optselect.search.custom import asked_classes, knows_all, notes, read_customs
 from optselect.search.describing import Describer, stored_description
 from optselect.search.errors import InvalidInput
 from optselect.search.executors.local import worker_command
@@ -45,6 +47,7 @@ from optselect.storage.tracking import check_tracking, experiment_link
 from optselect.storage.tracking_server import running_server
 from optselect.trials.bundled import bundled_problems, resolve_problem
 from optselect.trials.description import ProblemDescription
+from optselect.trials.reference import AskedClass
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ def launch(request: Request, name: str | None, place: Surroundings, staff: Staff
     """Create a study, or attach to the one of the same spec, and serve it; returns the exit code."""
     problem = resolve_problem(request.problem)
     name = study_name(name, problem)
-    describer = describer_of(problem, staff.in_process)
+    describer = describer_of(problem, asked_classes(request), staff.in_process)
     try:
         database = place.open()
         engine = make_engine(database)
@@ -149,8 +152,10 @@ def with_more_seeds(spec: StudySpec, progress: Progress, seeds: int) -> Step:
     return Step(further_seeds(spec, progress, seeds))
 
 
-def describer_of(problem: Path, in_process: bool) -> Describer | InProcessDescriber:
-    return InProcessDescriber(problem) if in_process else Describer.start(problem)
+def describer_of(
+    problem: Path, classes: Sequence[AskedClass], in_process: bool
+) -> Describer | InProcessDescriber:
+    return InProcessDescriber(problem, classes) if in_process else Describer.start(problem, classes)
 
 
 # --- creating -----------------------------------------------------------------------------------------
@@ -168,19 +173,31 @@ def find_or_create(
     """The study of that name where it is the same one, else a new one; raises InvalidInput where it is another."""
     bundled = request.problem in bundled_problems() and not Path(request.problem).is_file()
     stored = studies.find_study(engine, name)
-    if stored is not None and local_hash(problem, stored.bundle) == stored.bundle_sha256:
+    if stored is not None and is_described(stored, request, problem):
         description = stored_description(stored)  # the same source: no need to build the model
-        refuse_another(stored, resolve(request, description, bundled, Path.cwd()), stored.bundle_sha256)
+        refuse_another(stored, resolved(request, description, bundled), stored.bundle_sha256)
         return stored
     description = describer.result()
-    spec = resolve(request, description, bundled, Path.cwd())
-    bundle = read_bundle(problem, description.modules)
+    spec = resolved(request, description, bundled)
+    bundle = read_bundle(problem, description.modules, spec.custom)
     if stored is not None:
         refuse_another(stored, spec, bundle_hash(bundle))
         return stored
-    for warning in description.warnings:
+    for warning in (*description.warnings, *notes(spec, description.optimizers)):
         print(f"note: {warning}", file=sys.stderr)
     return create(new_study(name, spec, description, bundle, place), spec, database, engine)
+
+
+def is_described(stored: StoredStudy, request: Request, problem: Path) -> bool:
+    """Whether the source and the classes that a request names are those of a stored study."""
+    spec = StudySpec.model_validate(stored.spec)
+    same = local_hash(problem, stored.bundle, spec.custom) == stored.bundle_sha256
+    return same and knows_all(request, stored_description(stored).optimizers)
+
+
+def resolved(request: Request, description: ProblemDescription, bundled: bool) -> StudySpec:
+    customs = read_customs(request, description.optimizers)
+    return resolve(request, description, bundled, Path.cwd(), customs)
 
 
 def new_study(

@@ -25,6 +25,7 @@ from optselect.search.planning import ANY
 from optselect.search.pruner import FEWEST_TRIALS_TO_CUT, Halving, promoted, rungs
 from optselect.search.reporting import Reporter, Writer
 from optselect.search.settings import Length, configuration_of, with_epoch
+from optselect.search.source import find_classes
 from optselect.search.space import Settings, suggest_optimizer
 from optselect.search.spec import StudySpec
 from optselect.search.study import (
@@ -126,7 +127,8 @@ class Trainer:
         """Load the user's code last: our own imports are complete by then, and the user's modules may win."""
         optuna_study = load_optuna_study(assignment.database, assignment.study.name)
         spec = StudySpec.model_validate(assignment.study.spec)
-        problem = load_problem(assignment.source, spec.epochs)
+        classes = find_classes(assignment.study, assignment.source, assignment.database.home)
+        problem = load_problem(assignment.source, spec.epochs, classes)
         return cls(assignment, spec, problem, optuna_study, departure)
 
     @property

@@ -33,7 +33,8 @@ class OptimizerConfig:
     optimizer: str  # class name, "Adam", or BASELINE
     arguments: Mapping[str, ArgumentValue]  # what is absent stays at the constructor's default
     schedule: Schedule | None = None  # of the argument learning_rate, which is its highest value then
-    custom_class: Any = field(default=None, kw_only=True)  # of a class that is not Keras's, once it is loaded
+    module: str = field(default="", kw_only=True)  # what a class that is not Keras's is imported from
+    custom_class: Any = field(default=None, kw_only=True)  # that class, once it is loaded
 
 
 @dataclass(frozen=True)
@@ -59,14 +60,14 @@ class Configuration:
         return (self.optimizer, *(switch.optimizer for switch in self.switches))
 
 
-def keras_code(config: OptimizerConfig, module: str = "") -> str:
-    """Write the optimizer as code to paste; `module` is where a class that is not Keras's is imported from.
+def keras_code(config: OptimizerConfig) -> str:
+    """Write the optimizer as code to paste.
 
     >>> keras_code(OptimizerConfig("Adam", {"learning_rate": 0.0012, "beta_1": 0.93}))
     'keras.optimizers.Adam(learning_rate=0.0012, beta_1=0.93)'
     >>> keras_code(OptimizerConfig(BASELINE, {}))
     "# the optimizer of the problem file's own compile()"
-    >>> print(keras_code(OptimizerConfig("Mine", {"learning_rate": 0.1}), "my_optimizers"))
+    >>> print(keras_code(OptimizerConfig("Mine", {"learning_rate": 0.1}, module="my_optimizers")))
     from my_optimizers import Mine
     Mine(learning_rate=0.1)
     """
@@ -78,8 +79,8 @@ def keras_code(config: OptimizerConfig, module: str = "") -> str:
         highest = config.arguments.get("learning_rate", KERAS_RATES.get(config.optimizer, 0.001))
         arguments["learning_rate"] = schedule_code(config.schedule, literal(highest))
     listed = ", ".join(f"{name}={value}" for name, value in arguments.items())
-    if module:
-        return f"from {module} import {config.optimizer}\n{config.optimizer}({listed})"
+    if config.module:
+        return f"from {config.module} import {config.optimizer}\n{config.optimizer}({listed})"
     return f"keras.optimizers.{config.optimizer}({listed})"
 
 
@@ -147,7 +148,7 @@ def check_arguments(config: OptimizerConfig) -> None:
             )
         return
     if config.custom_class is not None:
-        _check_custom(config)
+        check_custom(config)
         return
     if config.optimizer not in RULES:
         raise ConfigurationError(
@@ -192,7 +193,7 @@ def _check_schedule(optimizer: str, schedule: Schedule) -> None:
         )
 
 
-def _check_custom(config: OptimizerConfig) -> None:
+def check_custom(config: OptimizerConfig) -> None:
     """Hold the names that one knows to what they mean; which names there are, the constructor knows."""
     for name, value in config.arguments.items():
         if not (rule := custom_rule(name)).holds(value):

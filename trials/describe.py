@@ -103,7 +103,8 @@ def describe_baseline(model: Any) -> BaselineDescription:
 def _plain_arguments(optimizer: Any) -> dict[str, ArgumentValue]:
     """Read the constructor arguments that are plain values and not the default; the learning rate in any case."""
     config = optimizer.get_config()
-    defaults = inspect.signature(type(optimizer)).parameters
+    common = inspect.signature(keras.optimizers.SGD).parameters  # what a class of one's own takes as **kwargs
+    defaults = {**common, **inspect.signature(type(optimizer)).parameters}
     plain = {
         name: _short(value)
         for name, value in config.items()

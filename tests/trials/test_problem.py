@@ -16,7 +16,7 @@ from tests.trials.conftest import MakeProblem, WriteProblem
 
 
 def test_bundled_problems_are_found_by_bare_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert set(bundled_problems()) == {"diabetes", "digits", "fashion"}
+    assert set(bundled_problems()) == {"diabetes", "digits", "fashion", "momentum"}
     assert resolve_problem("digits").name == "digits.py"
     own = tmp_path / "digits"
     own.write_text("")
