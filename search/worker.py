@@ -24,7 +24,9 @@ from optselect.search.phases import next_step
 from optselect.search.planning import ANY
 from optselect.search.pruner import FEWEST_TRIALS_TO_CUT, Halving, promoted, rungs
 from optselect.search.reporting import Reporter, Writer
+from optselect.search.same_data import demand_same_data
 from optselect.search.settings import Length, configuration_of, with_epoch
+from optselect.search.sharing import Slice, gives_way
 from optselect.search.source import find_classes
 from optselect.search.space import Settings, suggest_optimizer
 from optselect.search.spec import StudySpec
@@ -39,13 +41,14 @@ from optselect.search.study import (
     tell_orphans,
     tell_pruned,
 )
+from optselect.search.tables import in_order
 from optselect.storage import checkpoints, curves, tickets, unsent, workers
 from optselect.storage.checkpoints import Checkpoint
 from optselect.storage.curves import EpochRow
 from optselect.storage.database import Connection, Database, Engine, again
 from optselect.storage.errors import LeaseLost
 from optselect.storage.phases import plan_next
-from optselect.storage.studies import StoredStudy, study_state
+from optselect.storage.studies import StoredStudy, read_shares, study_state
 from optselect.storage.tickets import Ending, Orders, Ticket
 from optselect.storage.unsent import Unsent
 from optselect.trials.configuration import BASELINE
@@ -75,6 +78,8 @@ class Assignment:
     lease_seconds: float
     max_trials: int | None = None
     slot: int | None = None
+    use_local: bool = False  # whatever data() gives here is trained
+    gives_way: bool = False  # to studies that are worse off
 
 
 def work(assignment: Assignment, departure: Departure) -> int:
@@ -119,8 +124,10 @@ class Trainer:
     problem: Problem
     optuna_study: optuna.Study
     departure: Departure
+    slice: Slice
     worker_id: uuid.UUID = field(default_factory=uuid.uuid4)
     programs: Programs = field(default_factory=Programs)
+    run_trial: Callable[..., TrialResult] = run_trial  # benchmarks put a simulated training in its place
 
     @classmethod
     def prepare(cls, assignment: Assignment, departure: Departure) -> "Trainer":
@@ -129,7 +136,9 @@ class Trainer:
         spec = StudySpec.model_validate(assignment.study.spec)
         classes = find_classes(assignment.study, assignment.source, assignment.database.home)
         problem = load_problem(assignment.source, spec.epochs, classes)
-        return cls(assignment, spec, problem, optuna_study, departure)
+        if not assignment.use_local:
+            demand_same_data(problem, assignment.study)
+        return cls(assignment, spec, problem, optuna_study, departure, Slice.of(os.environ))
 
     @property
     def engine(self) -> Engine:
@@ -147,7 +156,8 @@ class Trainer:
         return code
 
     def tell_orphans(self) -> None:
-        tell_orphans(self.optuna_study, lambda: tickets.read_holdings(self.engine, self.study.id))
+        orphans = patiently(lambda: tickets.find_orphans(self.engine, self.study.id))
+        tell_orphans(self.optuna_study, orphans)
 
     def train_tickets(self) -> int:
         trained = 0
@@ -161,6 +171,8 @@ class Trainer:
                 return WorkerExit.DONE
             else:
                 self.departure.wait(IDLE_SECONDS)
+            if self.is_to_give_way(idle=ticket is None):
+                return WorkerExit.DONE
         return WorkerExit.INTERRUPTED if self.departure.interrupted else WorkerExit.RETRY
 
     def claim(self) -> Ticket | None:
@@ -174,6 +186,15 @@ class Trainer:
         state = patiently(lambda: study_state(self.engine, self.study.id))
         undone = patiently(lambda: tickets.count_undone(self.engine, self.study.id))
         return state != "running" or undone == 0
+
+    def is_to_give_way(self, idle: bool) -> bool:
+        """Whether another study needs this place more, asked between trials and not at every one."""
+        if not self.assignment.gives_way or not self.slice.is_over(idle):
+            return False
+        left = gives_way(self.study.name, patiently(lambda: read_shares(self.engine)), idle)
+        if left:
+            log.info("another study is worse off; giving way")
+        return left
 
     def train(self, ticket: Ticket) -> bool:
         """One ticket from claim to end; False where it was not ours to finish."""
@@ -284,7 +305,7 @@ class Trainer:
         )
         at = self.rungs_of(ticket)
         halving = Halving(reporter, at, lambda epoch: self.why_cut(ticket, settings.optimizer, epoch))
-        result = run_trial(
+        result = self.run_trial(
             self.problem,
             configuration_of(self.spec, settings.optimizer, settings.arguments, self.length),
             ticket.seed,
@@ -335,13 +356,17 @@ class Trainer:
     def why_cut(self, ticket: Ticket, optimizer: str, epoch: Epoch) -> str:
         """Why a trial ends at this epoch, or nothing."""
         metric, number = self.spec.objective, epoch.number
-        others = patiently(
-            lambda: curves.values_at(self.engine, self.study.id, ticket.id, optimizer, number, metric)
-        )
         value, sign = epoch.metrics.get(metric, math.nan), 1.0 if self.spec.direction == "minimize" else -1.0
-        if promoted(sign * value, [sign * other for other in others]):
+        if math.isnan(value):
+            return f"{metric} is not a number at epoch {number}"
+        rank = patiently(
+            lambda: curves.rank_at(
+                self.engine, self.study.id, ticket.id, optimizer, number, metric, sign * value, sign
+            )
+        )
+        if promoted(rank.better, rank.others):
             return ""
-        trials = f"the {len(others) + 1} trials of {optimizer}"
+        trials = f"the {rank.others + 1} trials of {optimizer}"
         return f"{metric} {value:.4g} at epoch {number} was not in the best third of {trials} there"
 
     # --- the end ---
@@ -418,7 +443,7 @@ def ending_of(result: TrialResult, objective: str, direction: str, seconds: floa
 def shown(settings: Settings) -> str:
     arguments = ", ".join(
         f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in settings.arguments.items()
+        for name, value in in_order(settings.arguments).items()
     )
     return f"{settings.optimizer}({arguments})"
 

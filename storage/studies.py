@@ -137,13 +137,27 @@ def study_names(engine: Engine) -> list[str]:
         return list(connection.execute(NAMES).scalars())
 
 
-RUNNING = text("SELECT name FROM study WHERE state = 'running' ORDER BY created_at")
+@dataclass(frozen=True)
+class Share:
+    """How much work a running study has, and how much of it is done at this moment."""
+
+    name: str
+    claimable: int  # tickets that a worker could take now
+    running: int  # tickets that workers hold
 
 
-def running_studies(engine: Engine) -> list[str]:
-    """Names of the studies that want work done, oldest first."""
+SHARES = text("""
+    SELECT s.name,
+           count(*) FILTER (WHERE t.state = 'free' OR t.lease_until < clock_timestamp()) AS claimable,
+           count(*) FILTER (WHERE t.state = 'leased' AND t.lease_until >= clock_timestamp()) AS running
+      FROM study s JOIN ticket t ON t.study_id = s.id AND t.state <> 'done'
+     WHERE s.state = 'running' GROUP BY s.id ORDER BY s.created_at""")
+
+
+def read_shares(engine: Engine) -> list[Share]:
+    """The studies that want work done, oldest first."""
     with engine.begin() as connection:
-        return list(connection.execute(RUNNING).scalars())
+        return [Share(**row) for row in connection.execute(SHARES).mappings()]
 
 
 STATE = text("SELECT state FROM study WHERE id = :study")
