@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from optselect.search.describing import stored_description
 from optselect.search.errors import InvalidInput
@@ -14,7 +15,9 @@ from optselect.trials.errors import ProblemError
 from optselect.trials.reference import BUNDLE_FOLDER, Reference, stored_reference
 
 
-def read_bundle(problem: Path, modules: Iterable[str], custom: Mapping[str, CustomClass]) -> dict[str, str]:
+def read_bundle(
+    problem: Path, modules: Iterable[str], custom: Mapping[str, CustomClass] = MappingProxyType({})
+) -> dict[str, str]:
     """The text of every module that the problem and its optimizers imported from their folders, by relative path."""
     return {name: local_file(problem, name, custom).read_text("utf-8") for name in sorted(modules)}
 
