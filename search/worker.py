@@ -8,6 +8,7 @@ import dataclasses
 import logging
 import math
 import os
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -53,6 +54,7 @@ from optselect.storage.tickets import Ending, Orders, Ticket
 from optselect.storage.unsent import Unsent
 from optselect.trials.configuration import BASELINE
 from optselect.trials.errors import SnapshotError
+from optselect.trials.first_operation import run_first_operation
 from optselect.trials.outcome import Epoch, Outcome, TrialResult
 from optselect.trials.problem import Problem, load_problem
 from optselect.trials.programs import Programs
@@ -93,6 +95,7 @@ def work(assignment: Assignment, departure: Departure) -> int:
         slot=assignment.slot,
         device=visible_device(),
     )
+    log.info("ready to train, after %.1f CPU seconds", time.process_time())
     code = trainer.work()
     workers.sign_off(assignment.engine, trainer.worker_id)
     return code
@@ -136,6 +139,7 @@ class Trainer:
         spec = StudySpec.model_validate(assignment.study.spec)
         classes = find_classes(assignment.study, assignment.source, assignment.database.home)
         problem = load_problem(assignment.source, spec.epochs, classes)
+        run_first_operation()
         if not assignment.use_local:
             demand_same_data(problem, assignment.study)
         return cls(assignment, spec, problem, optuna_study, departure, Slice.of(os.environ))

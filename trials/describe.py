@@ -29,6 +29,7 @@ from optselect.trials.describe_custom import describe_alone, describe_classes
 from optselect.trials.description import BaselineDescription, ProblemDescription, error_json
 from optselect.trials.errors import ConfigurationError, ProblemError
 from optselect.trials.fingerprint import FIRST_BATCH, hash_data, hash_elsewhere, hash_modules
+from optselect.trials.first_operation import run_first_operation
 from optselect.trials.initial_weights import build_model
 from optselect.trials.optimizers import innermost, output_layers
 from optselect.trials.problem import Problem, load_problem
@@ -53,6 +54,7 @@ def _answer(options: argparse.Namespace) -> dict[str, Any]:
         return {"optimizers": {name: asdict(one) for name, one in describe_alone(classes).items()}}
     references = [one.reference for one in classes]
     problem = load_problem(resolve_problem(options.problem), options.epochs, references)
+    run_first_operation()
     return describe(problem, classes).to_json()
 
 

@@ -32,7 +32,7 @@ def test_bundled_problems_are_found_by_bare_name(tmp_path: Path, monkeypatch: py
         ("missing.py", "There is no problem file 'missing.py'"),
         ("folder/none.py", "There is no problem file"),
         (".", "a folder"),
-        ("", "Bundled problems: diabetes, digits, fashion."),
+        ("", "Bundled problems: diabetes, digits, fashion, momentum."),
     ],
 )
 def test_missing_problem_lists_the_bundled_ones(
