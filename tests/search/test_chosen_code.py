@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from optselect.search.chosen_code import as_module, optimizer_code, training_script
+from optselect.search.chosen_code import Phase, as_module, optimizer_code, training_script
 from optselect.storage.overview import TrialRow
 from optselect.trials.configuration import OptimizerConfig, Schedule, keras_code
 
@@ -56,7 +56,13 @@ def test_a_script_imports_the_users_own_class_unless_it_stands_there(module: str
     code = optimizer_code(OptimizerConfig("Mine", {"learning_rate": 0.1}, module=module), [], exact=True)
     bundle = {"net.py": "# the problem\n", "optselect-optimizers/Mine/mine.py": ""}
     script = training_script(
-        study="mine", run=RUN, code=code, epochs=3, objective="val_loss", source_name="net.py", bundle=bundle
+        study="mine",
+        run=RUN,
+        phases=[Phase(3, code)],
+        epochs=3,
+        objective="val_loss",
+        source_name="net.py",
+        bundle=bundle,
     )
     assert "\nmodel.optimizer = Mine(learning_rate=0.1)\n" in script and ast.parse(script)
     assert ("\nfrom mine import Mine\n" in script) == (module == "mine")
