@@ -1,12 +1,15 @@
 """Optimizer classes of people's own: each kind trains as plain Keras trains it, or is told in one line what it lacks."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
+from optselect.trials.bundled import resolve_problem
 from optselect.trials.custom_check import try_class
 from optselect.trials.errors import ProblemError
 from optselect.trials.problem import Problem, load_problem
@@ -269,3 +272,31 @@ def with_class(path: Path, source: str) -> Problem:
     """The problem with the class Mine of a file beside it."""
     (path.parent / "mine.py").write_text(HEAD + source)
     return load_problem(path, optimizers=[read_reference("mine.py:Mine", path.parent)])
+
+
+def test_the_guide_ports_a_class_that_is_recognised_to_the_one_of_the_example(
+    write_problem: WriteProblem,
+) -> None:
+    guide = Path(__file__).parents[2] / "docs" / "custom-optimizers.md"
+    before, after = re.findall(r"```python\n(.*?)```", guide.read_text(), re.DOTALL)[:2]
+    path = write_problem()
+    (path.parent / "old.py").write_text(before)
+    with pytest.raises(
+        ProblemError, match=r"_set_hyper.*_create_slots becomes build.*docs/custom-optimizers.md"
+    ):
+        load_problem(path, optimizers=[read_reference("old.py:MyMomentum", path.parent)])
+    assert after in resolve_problem("momentum").read_text()
+
+
+def test_the_examples_class_follows_its_rule_by_hand() -> None:
+    """m <- 0.9 m + 0.1 g and w <- w - learning_rate * m."""
+    problem = load_problem(resolve_problem("momentum"))
+    optimizer = problem.make_model().optimizer
+    m, w = np.zeros(2), np.array([1.0, -2.0])
+    weight = keras.Variable(w, dtype="float32")
+    optimizer.build([weight])
+    for gradient in np.array([[0.5, 1.0], [-1.0, 0.25]]):
+        optimizer.apply([keras.ops.convert_to_tensor(gradient, "float32")], [weight])
+        m = 0.9 * m + 0.1 * gradient
+        w = w - 0.01 * m
+    np.testing.assert_allclose(weight.numpy(), w, rtol=1e-6)
