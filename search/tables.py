@@ -89,6 +89,7 @@ def baseline_row(study: StoredStudy, baseline: TrialRow) -> tuple[str, ...]:
 def next_commands(study: StoredStudy, finished: bool) -> str:
     """What to type now."""
     lines = [
+        *([(f"optselect report {study.name}", "the verdict, with its ranking")] if finished else []),
         (f"optselect ui {study.name}", "the curves of every trial, in MLflow"),
         (f"optselect trials {study.name}", "every trial as a row"),
         (f"optselect resume {study.name}" + (" --trials +24" if finished else ""), "search on"),
@@ -97,9 +98,9 @@ def next_commands(study: StoredStudy, finished: bool) -> str:
     return "\n".join(f"  {command:<{width}}   {what}" for command, what in lines)
 
 
-NO_VERDICT = (
-    "These are best single runs, each the luckiest of its optimizer's trials on one seed. "
-    "Small differences between them mean nothing."
+SINGLE_RUNS = (
+    "These are best single runs, each the luckiest of its optimizer's trials on one seed: only runs on fresh seeds "
+    "tell optimizers apart."
 )
 
 
