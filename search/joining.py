@@ -12,7 +12,7 @@ from optselect.search.errors import InvalidInput
 from optselect.search.executors.local import visible_gpus
 from optselect.search.exit_codes import WorkerExit
 from optselect.search.launching import Surroundings
-from optselect.search.source import find_source
+from optselect.search.source import find_source, weights_folder
 from optselect.search.supervising import demand_room, supervise
 from optselect.search.worker_log import log_to_stderr
 from optselect.storage import studies
@@ -63,7 +63,8 @@ def train_here(
         from optselect.search.worker import Assignment, work  # TensorFlow: seconds, and only in this branch
 
         lease = float(os.environ.get("OPTSELECT_LEASE_SECONDS", LEASE_SECONDS))
-        return work(Assignment(database, engine, study, source, lease, max_trials, slot), departure)
+        weights = weights_folder(place.home)
+        return work(Assignment(database, engine, study, source, lease, max_trials, slot, weights), departure)
 
 
 def opened(place: Surroundings) -> tuple[Database, Engine]:

@@ -1,5 +1,6 @@
 """What happens between a command and the first trial? Describe, store, supervise, summarise."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -16,7 +17,8 @@ from optselect.search.errors import InvalidInput
 from optselect.search.executors.local import worker_command
 from optselect.search.exit_codes import UserExit
 from optselect.search.in_process import InProcessDescriber, train_in_process
-from optselect.search.source import bundle_hash, local_hash, read_bundle
+from optselect.search.seeds import first_seeds
+from optselect.search.source import bundle_hash, local_hash, read_bundle, weights_folder
 from optselect.search.spec import SPEC_VERSION, Request, StudySpec, differences, resolve, study_name
 from optselect.search.standing import standing, status_json
 from optselect.search.supervising import (
@@ -113,14 +115,11 @@ def launch(request: Request, name: str | None, place: Surroundings, staff: Staff
     """Create a study, or attach to the one of the same spec, and serve it; returns the exit code."""
     problem = resolve_problem(request.problem)
     name = study_name(name, problem)
-    describer = describer_of(problem, staff.in_process)
-    try:
+    with contextlib.closing(describer_of(problem, request, place, staff.in_process)) as describer:
         database = place.open()
         engine = make_engine(database)
         study = find_or_create(request, name, problem, describer, database, engine, place)
-    finally:
-        describer.close()
-    return serve(study, database, engine, place, staff)
+        return serve(study, database, engine, place, staff)
 
 
 def resume(name: str, more: More, place: Surroundings, staff: Staff, use_local: bool) -> int:
@@ -149,8 +148,12 @@ def with_more_seeds(spec: StudySpec, progress: Progress, seeds: int) -> Step:
     return Step(further_seeds(spec, progress, seeds))
 
 
-def describer_of(problem: Path, in_process: bool) -> Describer | InProcessDescriber:
-    return InProcessDescriber(problem) if in_process else Describer.start(problem)
+def describer_of(
+    problem: Path, request: Request, place: Surroundings, in_process: bool
+) -> Describer | InProcessDescriber:
+    if in_process:
+        return InProcessDescriber(problem)
+    return Describer.start(problem, weights_folder(place.home), first_seeds(request.seed))
 
 
 # --- creating -----------------------------------------------------------------------------------------
@@ -171,6 +174,7 @@ def find_or_create(
     if stored is not None and local_hash(problem, stored.bundle) == stored.bundle_sha256:
         description = stored_description(stored)  # the same source: no need to build the model
         refuse_another(stored, resolve(request, description, bundled, Path.cwd()), stored.bundle_sha256)
+        describer.close()
         return stored
     description = describer.result()
     spec = resolve(request, description, bundled, Path.cwd())

@@ -23,6 +23,7 @@ from optselect.search.exit_codes import WorkerExit
 from optselect.search.phases import next_step
 from optselect.search.pruner import FEWEST_TRIALS_TO_CUT, Halving, promoted, rungs
 from optselect.search.reporting import Reporter, Writer
+from optselect.search.seeds import seeds_beside
 from optselect.search.space import suggest_optimizer
 from optselect.search.spec import StudySpec
 from optselect.search.study import (
@@ -47,10 +48,12 @@ from optselect.storage.tickets import Ending, Orders, Ticket
 from optselect.storage.unsent import Unsent
 from optselect.trials.configuration import BASELINE, Configuration, OptimizerConfig
 from optselect.trials.errors import SnapshotError
+from optselect.trials.initial_weights import Values
 from optselect.trials.outcome import Epoch, Outcome, TrialResult
 from optselect.trials.problem import Problem, load_problem
 from optselect.trials.programs import Programs
 from optselect.trials.trainer import run_trial
+from optselect.trials.weight_files import made_by_children
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +75,7 @@ class Assignment:
     lease_seconds: float
     max_trials: int | None = None
     slot: int | None = None
+    weights: Path | None = None  # where initial weights are kept; None: made in this very process
 
 
 def work(assignment: Assignment, departure: Departure) -> int:
@@ -93,6 +97,15 @@ def work(assignment: Assignment, departure: Departure) -> int:
 def visible_device() -> str:
     device = os.environ.get("CUDA_VISIBLE_DEVICES")
     return f"GPU {device}" if device else "CPU"
+
+
+def kept_weights(assignment: Assignment) -> Callable[[int], Values]:
+    """Find initial weights in files, for seeding TensorFlow would spoil this process."""
+    assert assignment.weights is not None
+    described = stored_description(assignment.study)
+    return made_by_children(
+        assignment.weights, assignment.source, described.modules, described.data_hash, seeds_beside
+    )
 
 
 @dataclass(frozen=True)
@@ -125,6 +138,8 @@ class Trainer:
         optuna_study = load_optuna_study(assignment.database, assignment.study.name)
         spec = StudySpec.model_validate(assignment.study.spec)
         problem = load_problem(assignment.source, spec.epochs)
+        if assignment.weights is not None:
+            problem.initial_weights = problem.initial_weights.found_by(kept_weights(assignment))
         return cls(assignment, spec, problem, optuna_study, departure)
 
     @property
