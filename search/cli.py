@@ -86,6 +86,13 @@ def diagnosis(error: Exception) -> tuple[int, str]:
         return UserExit.NOT_FOUND, str(error)
     if isinstance(error, (Unreachable, SchemaMismatch)):
         return UserExit.UNREACHABLE, str(error)
+    from optselect.storage.database import one_line, transient
+
+    if transient(error):
+        return (
+            UserExit.UNREACHABLE,
+            f"The database went away: {one_line(error)}. Start it again, then repeat.",
+        )
     if isinstance(error, OSError) and error.filename:  # a full disk, a closed folder
         return (
             UserExit.UNREACHABLE,
@@ -213,6 +220,20 @@ def launch(
             help="Fresh seeds on which the finalists are compared first; 0: no comparison.", show_default="5"
         ),
     ] = None,
+    switch: Annotated[
+        str | None,
+        typer.Option(
+            help="Also try changing the optimizer in mid-training: FIRST:SECOND, such as sgd:adam.",
+            show_default=False,
+        ),
+    ] = None,
+    schedule: Annotated[
+        str | None,
+        typer.Option(
+            help="Let learning rates change: constant, cosine, linear, exponential; of several each trial gets one.",
+            show_default=False,
+        ),
+    ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(help="Epochs of a trial; default: those of the problem's fit.", show_default=False),
@@ -265,6 +286,8 @@ def launch(
         storage=storage,
         tracking=tracking,
         checkpoints=checkpoints,
+        switch=switch,
+        schedule=schedule,
         detach=detach,
     )
     asked = merged(flags, spec)
@@ -316,28 +339,55 @@ def further(flag: str, text: str | None, most: int, example: int) -> int:
 @app.command(rich_help_panel="Run")
 def worker(
     study: Annotated[
-        str | None, typer.Argument(help="Name of a study; default: every running one.", show_default=False)
+        str | None,
+        typer.Argument(help="Name of a study; default: all that run and will run.", show_default=False),
     ] = None,
     slots: Annotated[
         str | None,
         typer.Option(
-            help="N or gpus: supervise so many training processes instead of training here.",
+            help="N or gpus: supervise so many training processes instead of training here; without STUDY 1.",
             show_default=False,
         ),
     ] = None,
     max_trials: Annotated[
-        int | None, typer.Option(min=1, help="Leave after so many trials.", show_default=False)
+        int | None, typer.Option(min=1, help="Leave after so many trials of STUDY.", show_default=False)
+    ] = None,
+    max_idle: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Without STUDY: leave after so many seconds without work; default: stay until SIGTERM.",
+            metavar="SECONDS",
+            show_default=False,
+        ),
     ] = None,
     storage: Storage = None,
     tracking: Tracking = None,
     use_local: UseLocal = False,
     slot: Annotated[int | None, typer.Option(hidden=True)] = None,
+    gives_way: Annotated[bool, typer.Option("--gives-way", hidden=True)] = False,
 ) -> int:
-    """Join a study from any machine that reaches its database."""
-    from optselect.search.joining import join
+    """Join a study, or without STUDY every running one and those to come, from any machine that reaches the database."""
+    from optselect.search.joining import Joining, join
 
-    place = surroundings(storage, tracking, False)
-    return join(study, slots, place, max_trials=max_trials, slot=slot, use_local=use_local)
+    asked = Joining(slots, max_trials, max_idle, slot, use_local, gives_way)
+    return join(study, asked, surroundings(storage, tracking, False))
+
+
+@app.command(rich_help_panel="Run")
+def pause(study: Study, storage: Storage = None, as_json: Json = False) -> None:
+    """Start no trial any more, on any machine; those that run end as usual. Go on: resume."""
+    from optselect.search.control import order
+
+    order(study, "paused", surroundings(storage, None, as_json))
+
+
+@app.command(rich_help_panel="Run")
+def stop(study: Study, storage: Storage = None, as_json: Json = False) -> None:
+    """Start no trial and end those that run, on every machine, each with a checkpoint. Go on: resume."""
+    from optselect.search.control import order
+
+    order(study, "stopped", surroundings(storage, None, as_json))
 
 
 # --- look ---------------------------------------------------------------------------------------------

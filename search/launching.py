@@ -246,7 +246,7 @@ def serve(
     """Do the study's work on this machine and say how it ended."""
     console = Console(stderr=True, highlight=False)
     count = staff.count()
-    if study.state == "finished":
+    if study.state != "running":
         behind = send_rest(database, engine, study, place.tracking)
         return conclude(study, database, engine, place, Ending(0, "", behind))
     if count == 0 or staff.detach:
@@ -310,7 +310,8 @@ def conclude(
         )
         return UserExit.OUR_FAILURE
     if not finished:
-        err.print(f"Not finished yet. To go on: optselect resume {study.name}", soft_wrap=True)
+        why = f"It was {study.state} from outside" if study.state != "running" else "Not finished yet"
+        err.print(f"{why}. To go on: optselect resume {study.name}", soft_wrap=True)
         return ending.code
     return 0 if standing(study, trials).search.best is not None else no_usable_trial(trials, err)
 

@@ -16,7 +16,7 @@ from optselect.search.launching import Surroundings, study_status, tracking_addr
 from optselect.search.spec import StudySpec
 from optselect.search.spec_file import spec_toml
 from optselect.search.standing import standing, trial_json, trials_json
-from optselect.search.trial_page import trial_page, trial_page_json, why_it_ended
+from optselect.search.trial_page import trial_code, trial_page, trial_page_json, why_it_ended
 from optselect.storage import overview
 from optselect.storage.curves import read_curve
 from optselect.storage.database import Database, Engine, make_engine
@@ -96,7 +96,8 @@ def show_trial(name: str, number: int, place: Surroundings) -> None:
     link = None
     if address and trial.mlflow_run_id and study.mlflow_experiment_id:
         link = run_link(address, study.mlflow_experiment_id, trial.mlflow_run_id)
-    print(trial_page(study, trial, curve, stored_description(study).baseline.code, link))
+    code = trial_code(trial, StudySpec.model_validate(study.spec), stored_description(study))
+    print(trial_page(study, trial, curve, code, link))
 
 
 def find_trial(study: StoredStudy, trials: Sequence[overview.TrialRow], number: int) -> overview.TrialRow:

@@ -8,6 +8,7 @@ round-robin: a study that is stopped early leaves equal shares. What follows is 
 import math
 import zlib
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from scipy.stats import qmc
@@ -36,21 +37,37 @@ def baseline_tickets(spec: StudySpec) -> list[NewTicket]:
     own = NewTicket("baseline", BASELINE, seed, {"optimizer": BASELINE}, role="own", arguments={})
     if spec.goal == "best-config" or spec.seeds == 0:
         return [own]
-    return [own, *(evaluation("baseline", name, seed, "defaults", {}) for name in spec.optimizers)]
+    return [own, *(evaluation("baseline", name, seed, "defaults", {}) for name in spec.singles)]
 
 
 def search_tickets(spec: StudySpec, trials: int) -> list[NewTicket]:
-    """What a study searches first: the quota of each optimizer, or everything where the sampler chooses jointly."""
+    """What a study searches first: the quota of each optimizer, or everything where the sampler chooses jointly.
+
+    Switches have their quota later: they copy the best of their optimizers (phases.py).
+    """
     if spec.goal == "best-config":
         return joint_tickets(spec, 0, trials)
-    quota = min(QUOTA, max(1, trials // len(spec.optimizers)))
-    points = {name: quota_points(spec, name, quota) for name in spec.optimizers}
-    turns = [
-        NewTicket("quota", name, search_seed(spec.seed, turn), points[name][turn])
+    return quota_tickets(spec, spec.singles, quota_of(spec, trials))[:trials]
+
+
+def quota_of(spec: StudySpec, trials: int) -> int:
+    """The trials of each optimizer before any is favoured."""
+    return min(QUOTA, max(1, trials // len(spec.optimizers)))
+
+
+def quota_tickets(
+    spec: StudySpec,
+    optimizers: Sequence[str],
+    quota: int,
+    given: Mapping[str, Mapping[str, Choice]] = MappingProxyType({}),
+) -> list[NewTicket]:
+    """Turn by turn one for each optimizer; `given` are arguments that a trial of it has beside the sampled ones."""
+    points = {name: quota_points(spec, name, quota) for name in optimizers}
+    return [
+        NewTicket("quota", name, search_seed(spec.seed, turn), points[name][turn], arguments=given.get(name))
         for turn in range(quota)
-        for name in spec.optimizers
+        for name in optimizers
     ]
-    return turns[:trials]
 
 
 def quota_points(spec: StudySpec, optimizer: str, quota: int) -> list[dict[str, Choice]]:
@@ -81,7 +98,11 @@ def joint_tickets(spec: StudySpec, already: int, trials: int) -> list[NewTicket]
 
 
 def survivor_tickets(
-    spec: StudySpec, survivors: Sequence[str], already: Mapping[str, int], trials: int
+    spec: StudySpec,
+    survivors: Sequence[str],
+    already: Mapping[str, int],
+    trials: int,
+    given: Mapping[str, Mapping[str, Choice]] = MappingProxyType({}),
 ) -> list[NewTicket]:
     """Tickets for TPE within each survivor; whoever has the fewest trials comes first, ties in the study's order."""
     counts = {name: already.get(name, 0) for name in survivors}
@@ -89,7 +110,8 @@ def survivor_tickets(
     for _ in range(trials):
         optimizer = min(counts, key=counts.__getitem__)
         seed = search_seed(spec.seed, counts[optimizer])
-        tickets.append(NewTicket("survivors", optimizer, seed, {"optimizer": optimizer}))
+        fixed = {"optimizer": optimizer}
+        tickets.append(NewTicket("survivors", optimizer, seed, fixed, arguments=given.get(optimizer)))
         counts[optimizer] += 1
     return tickets
 

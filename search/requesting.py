@@ -10,6 +10,7 @@ from optselect.search.errors import InvalidInput
 from optselect.search.space import choose_optimizers
 from optselect.search.spec import FINAL_SEEDS, Request
 from optselect.search.spec_file import ReadSpec, SpecFile, read_spec
+from optselect.search.switching import SwitchSpec, read_switches
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Flags:
     storage: str | None = None
     tracking: str | None = None
     checkpoints: str | None = None
+    switch: str | None = None
+    schedule: str | None = None
     detach: bool = False
 
 
@@ -57,7 +60,9 @@ BUDGETS = ("trials", "budget", "minutes")
 def merged(flags: Flags, spec: Path | None) -> Asked:
     """Read the spec file, if one is named, and fill what the flags leave open; raises InvalidInput."""
     read = read_spec(spec) if spec is not None else ReadSpec(SpecFile(), {})
-    said = read.file.model_dump(exclude={"space"}, exclude_none=True)
+    said = read.file.model_dump(exclude={"space", "switch"}, exclude_none=True)
+    if isinstance(said.get("schedule"), list):
+        said["schedule"] = ",".join(said["schedule"])
     if isinstance(said.get("optimizers"), list):
         said["optimizers"] = ",".join(said["optimizers"])
     typed = {name: value for name, value in vars(flags).items() if value is not None and value is not False}
@@ -74,7 +79,14 @@ def merged(flags: Flags, spec: Path | None) -> Asked:
     asked = {
         field.name: getattr(whole, field.name)
         for field in dataclasses.fields(Request)
-        if field.name not in ("space", "objective_place")
+        if field.name not in ("space", "objective_place", "switches")
     }
+    switches = read.switches
+    if flags.switch is not None:  # a flag wins over the file
+        switches = tuple(
+            SwitchSpec(first=first, second=second) for first, second in read_switches(flags.switch)
+        )
     objective_place = "" if flags.objective else read.objective_place
-    return Asked(whole, Request(**asked, space=read.space, objective_place=objective_place))
+    return Asked(
+        whole, Request(**asked, space=read.space, switches=switches, objective_place=objective_place)
+    )

@@ -9,7 +9,7 @@ from typing import Any
 from optselect.search.catalogue import CATALOGUE, DEFAULT_OPTIMIZERS, Entry
 from optselect.search.dimension import Choice, Dimension, keras_arguments
 from optselect.search.errors import InvalidInput
-from optselect.trials.configuration import BASELINE, OptimizerConfig
+from optselect.trials.configuration import BASELINE
 
 FULL_TIER_1 = 10
 """Trials an optimizer must get before more than its learning rate is searched."""
@@ -114,9 +114,18 @@ def tuned_dimensions(entry: Entry, tune: str, trials: int) -> tuple[Dimension, .
     return entry.tier_1 if trials >= FULL_TIER_1 else entry.tier_1[:1]
 
 
+@dataclass(frozen=True)
+class Settings:
+    """What a trial was given, as a person reads it."""
+
+    optimizer: str
+    """A class of the study."""
+    arguments: Mapping[str, Choice]
+
+
 def suggest_optimizer(
     trial: Any, space: Mapping[str, Sequence[Dimension]], total_steps: int | None, jointly: bool = False
-) -> OptimizerConfig:
+) -> Settings:
     """Ask an Optuna trial for the optimizer and its arguments; the order of the questions never changes.
 
     The choices of `optimizer` are all classes of the study and the baseline, which has no parameters; a
@@ -127,4 +136,6 @@ def suggest_optimizer(
     sampled: dict[str, Choice] = {
         dimension.keyword: dimension.suggest(trial, optimizer) for dimension in space.get(optimizer, ())
     }
-    return OptimizerConfig(optimizer, keras_arguments(sampled, total_steps))
+    if optimizer == "ScheduleFreeAdamW":
+        sampled = keras_arguments(sampled, total_steps)
+    return Settings(optimizer, sampled)

@@ -21,10 +21,14 @@ from optselect.search.departure import Departure, Holding, kept_lease
 from optselect.search.describing import stored_description
 from optselect.search.exit_codes import WorkerExit
 from optselect.search.phases import next_step
+from optselect.search.planning import ANY
 from optselect.search.pruner import FEWEST_TRIALS_TO_CUT, Halving, promoted, rungs
 from optselect.search.reporting import Reporter, Writer
+from optselect.search.same_data import demand_same_data
 from optselect.search.seeds import seeds_beside
-from optselect.search.space import suggest_optimizer
+from optselect.search.settings import Length, configuration_of, with_epoch
+from optselect.search.sharing import Slice, gives_way
+from optselect.search.space import Settings, suggest_optimizer
 from optselect.search.spec import StudySpec
 from optselect.search.study import (
     adopt,
@@ -43,11 +47,12 @@ from optselect.storage.curves import EpochRow
 from optselect.storage.database import Connection, Database, Engine, again
 from optselect.storage.errors import LeaseLost
 from optselect.storage.phases import plan_next
-from optselect.storage.studies import StoredStudy, study_state
+from optselect.storage.studies import StoredStudy, read_shares, study_state
 from optselect.storage.tickets import Ending, Orders, Ticket
 from optselect.storage.unsent import Unsent
-from optselect.trials.configuration import BASELINE, Configuration, OptimizerConfig
+from optselect.trials.configuration import BASELINE
 from optselect.trials.errors import SnapshotError
+from optselect.trials.fingerprint import hash_data
 from optselect.trials.initial_weights import Values
 from optselect.trials.outcome import Epoch, Outcome, TrialResult
 from optselect.trials.problem import Problem, load_problem
@@ -75,6 +80,8 @@ class Assignment:
     lease_seconds: float
     max_trials: int | None = None
     slot: int | None = None
+    use_local: bool = False  # whatever data() gives here is trained
+    gives_way: bool = False  # to studies that are worse off
     weights: Path | None = None  # where initial weights are kept; None: made in this very process
 
 
@@ -99,13 +106,12 @@ def visible_device() -> str:
     return f"GPU {device}" if device else "CPU"
 
 
-def kept_weights(assignment: Assignment) -> Callable[[int], Values]:
+def kept_weights(assignment: Assignment, problem: Problem) -> Callable[[int], Values]:
     """Find initial weights in files, for seeding TensorFlow would spoil this process."""
     assert assignment.weights is not None
     described = stored_description(assignment.study)
-    return made_by_children(
-        assignment.weights, assignment.source, described.modules, described.data_hash, seeds_beside
-    )
+    data_hash = hash_data(problem.data) if assignment.use_local else described.data_hash
+    return made_by_children(assignment.weights, problem.path, described.modules, data_hash, seeds_beside)
 
 
 @dataclass(frozen=True)
@@ -129,6 +135,7 @@ class Trainer:
     problem: Problem
     optuna_study: optuna.Study
     departure: Departure
+    slice: Slice
     worker_id: uuid.UUID = field(default_factory=uuid.uuid4)
     programs: Programs = field(default_factory=Programs)
 
@@ -138,9 +145,11 @@ class Trainer:
         optuna_study = load_optuna_study(assignment.database, assignment.study.name)
         spec = StudySpec.model_validate(assignment.study.spec)
         problem = load_problem(assignment.source, spec.epochs)
+        if not assignment.use_local:
+            demand_same_data(problem, assignment.study)
         if assignment.weights is not None:
-            problem.initial_weights = problem.initial_weights.found_by(kept_weights(assignment))
-        return cls(assignment, spec, problem, optuna_study, departure)
+            problem.initial_weights = problem.initial_weights.found_by(kept_weights(assignment, problem))
+        return cls(assignment, spec, problem, optuna_study, departure, Slice.of(os.environ))
 
     @property
     def engine(self) -> Engine:
@@ -172,6 +181,8 @@ class Trainer:
                 return WorkerExit.DONE
             else:
                 self.departure.wait(IDLE_SECONDS)
+            if self.is_to_give_way(idle=ticket is None):
+                return WorkerExit.DONE
         return WorkerExit.INTERRUPTED if self.departure.interrupted else WorkerExit.RETRY
 
     def claim(self) -> Ticket | None:
@@ -184,7 +195,16 @@ class Trainer:
     def nothing_left(self) -> bool:
         state = patiently(lambda: study_state(self.engine, self.study.id))
         undone = patiently(lambda: tickets.count_undone(self.engine, self.study.id))
-        return state == "stopped" or undone == 0
+        return state != "running" or undone == 0
+
+    def is_to_give_way(self, idle: bool) -> bool:
+        """Whether another study needs this place more, asked between trials and not at every one."""
+        if not self.assignment.gives_way or not self.slice.is_over(idle):
+            return False
+        left = gives_way(self.study.name, patiently(lambda: read_shares(self.engine)), idle)
+        if left:
+            log.info("another study is worse off; giving way")
+        return left
 
     def train(self, ticket: Ticket) -> bool:
         """One ticket from claim to end; False where it was not ours to finish."""
@@ -207,11 +227,11 @@ class Trainer:
         assert trial is not None
         if ticket.attempts_exhausted:
             return self.give_up(ticket, trial)
-        config = self.suggest(ticket, trial)
+        settings = self.suggest(ticket, trial)
         log.info(
-            "trial %d: %s, seed %d, attempt %d", trial.number, shown(config), ticket.seed, ticket.attempt
+            "trial %d: %s, seed %d, attempt %d", trial.number, shown(settings), ticket.seed, ticket.attempt
         )
-        trained = self.train_from_newest(config, ticket, holding)
+        trained = self.train_from_newest(settings, ticket, holding)
         if trained.result.outcome is Outcome.STOPPED and not trained.cut_because:
             patiently(lambda: tickets.give_back(self.engine, ticket.lease))
             return False
@@ -242,25 +262,28 @@ class Trainer:
         """No ticket knows this trial: it must not stay RUNNING."""
         tell_ending(trial, Ending("failed", 0, message="its ticket went to another worker"), None)
 
-    def suggest(self, ticket: Ticket, trial: Trial) -> OptimizerConfig:
-        problem = stored_description(self.study)
-        steps = None if problem.steps_per_epoch is None else problem.steps_per_epoch * self.spec.epochs
-        config = given_or_suggested(ticket, trial, self.spec, steps)
-        shown_arguments = problem.baseline.arguments if config.optimizer == BASELINE else config.arguments
-        trial.set_user_attr("optimizer_arguments", dict(shown_arguments))
-        patiently(lambda: tickets.set_params(self.engine, ticket.lease, config.optimizer, shown_arguments))
-        return config
+    def suggest(self, ticket: Ticket, trial: Trial) -> Settings:
+        settings = given_or_suggested(ticket, trial, self.spec, self.length.steps)
+        is_baseline = settings.optimizer == BASELINE
+        arguments = stored_description(self.study).baseline.arguments if is_baseline else settings.arguments
+        trial.set_user_attr("optimizer_arguments", dict(arguments))
+        patiently(lambda: tickets.set_params(self.engine, ticket.lease, settings.optimizer, arguments))
+        return settings
+
+    @property
+    def length(self) -> Length:
+        return Length(self.spec.epochs, stored_description(self.study).steps_per_epoch)
 
     # --- the training ---
 
-    def train_from_newest(self, config: OptimizerConfig, ticket: Ticket, holding: Holding) -> "Trained":
+    def train_from_newest(self, settings: Settings, ticket: Ticket, holding: Holding) -> "Trained":
         """Train from the newest state that can be restored, or from the start; the result has the whole curve."""
         for start in self.starts(ticket):
             try:
-                return self.train_from(start, config, ticket, holding)
+                return self.train_from(start, settings, ticket, holding)
             except SnapshotError as error:  # raised before any training
                 log.warning("the checkpoint cannot be restored, trying the one before: %s", error)
-        return self.train_from(None, config, ticket, holding)
+        return self.train_from(None, settings, ticket, holding)
 
     def starts(self, ticket: Ticket) -> Iterator[Checkpoint]:
         """What an earlier attempt left, newest first."""
@@ -274,7 +297,7 @@ class Trainer:
         yield from checkpoints.whole_checkpoints(self.engine, ticket.id)
 
     def train_from(
-        self, start: Checkpoint | None, config: OptimizerConfig, ticket: Ticket, holding: Holding
+        self, start: Checkpoint | None, settings: Settings, ticket: Ticket, holding: Holding
     ) -> "Trained":
         earlier: Sequence[Epoch] = ()
         if ticket.trial_id is not None:
@@ -291,10 +314,10 @@ class Trainer:
             seconds_before=start.seconds if start else 0.0,
         )
         at = self.rungs_of(ticket)
-        halving = Halving(reporter, at, lambda epoch: self.why_cut(ticket, config.optimizer, epoch))
+        halving = Halving(reporter, at, lambda epoch: self.why_cut(ticket, settings.optimizer, epoch))
         result = run_trial(
             self.problem,
-            Configuration(config),
+            configuration_of(self.spec, settings.optimizer, settings.arguments, self.length),
             ticket.seed,
             epochs=self.spec.epochs,
             programs=self.programs,
@@ -331,7 +354,14 @@ class Trainer:
         """Where the trial may be cut: an evaluation never is, nor where each optimizer has a few trials only."""
         each = self.study.budget // len(self.spec.optimizers)
         few = each < FEWEST_TRIALS_TO_CUT or ticket.phase not in tickets.SEARCH_PHASES
-        return () if few else rungs(self.spec.epochs)
+        return () if few or self.compares_badly(ticket.optimizer) else rungs(self.spec.epochs)
+
+    def compares_badly(self, optimizer: str) -> bool:
+        """Whether values in the middle of a training say little: before a switch, on different schedules."""
+        if optimizer == ANY:
+            return any(map(self.compares_badly, self.spec.optimizers))
+        is_known = optimizer in self.spec.space
+        return is_known and (self.spec.switch_of(optimizer) is not None or self.spec.is_scheduled(optimizer))
 
     def why_cut(self, ticket: Ticket, optimizer: str, epoch: Epoch) -> str:
         """Why a trial ends at this epoch, or nothing."""
@@ -383,15 +413,16 @@ class Trainer:
         plan_next(connection, study_id, lambda progress: next_step(self.spec, progress))
 
 
-def given_or_suggested(
-    ticket: Ticket, trial: Trial, spec: StudySpec, total_steps: int | None
-) -> OptimizerConfig:
-    """The configuration that the plan gave, else what Optuna suggests."""
-    if ticket.arguments is None:
-        return suggest_optimizer(trial, spec.space, total_steps, jointly=spec.goal == "best-config")
+def given_or_suggested(ticket: Ticket, trial: Trial, spec: StudySpec, total_steps: int | None) -> Settings:
+    """The settings that the plan gave, else what Optuna suggests, to what a switch copies."""
+    if ticket.role == "search":
+        asked = suggest_optimizer(trial, spec.space, total_steps, jointly=spec.goal == "best-config")
+        whole = {**(ticket.arguments or {}), **asked.arguments}
+        return Settings(asked.optimizer, with_epoch(spec.switch_of(asked.optimizer), whole, spec.epochs))
+    assert ticket.arguments is not None, "an evaluation repeats what is known"
     if spec.goal == "verdict":  # for whoever reads Optuna's tables; a joint study has no such choice
         trial.suggest_categorical("optimizer", (*spec.space, BASELINE))
-    return OptimizerConfig(ticket.optimizer, ticket.arguments)
+    return Settings(ticket.optimizer, ticket.arguments)
 
 
 def ending_of(result: TrialResult, objective: str, direction: str, seconds: float) -> Ending:
@@ -415,12 +446,12 @@ def ending_of(result: TrialResult, objective: str, direction: str, seconds: floa
     return Ending(outcome, epochs, value if outcome == "complete" else None, message, numbers)
 
 
-def shown(config: OptimizerConfig) -> str:
+def shown(settings: Settings) -> str:
     arguments = ", ".join(
         f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in config.arguments.items()
+        for name, value in settings.arguments.items()
     )
-    return f"{config.optimizer}({arguments})"
+    return f"{settings.optimizer}({arguments})"
 
 
 def patiently(call: Callable[[], Answer]) -> Answer:

@@ -106,10 +106,19 @@ class Flusher:
         self._thread = threading.Thread(target=self._run, name="flusher", daemon=True)
         self._thread.start()
 
-    def close(self, patience_seconds: float = 60.0) -> bool:
-        """Send what is left and end; tell whether everything arrived."""
+    def begin_close(self, patience_seconds: float) -> None:
+        """Send what is left and end, without waiting for it."""
         self._deadline = time.monotonic() + patience_seconds
         self._closing.set()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether something may still be sent."""
+        return self._thread.is_alive()
+
+    def close(self, patience_seconds: float = 60.0) -> bool:
+        """Send what is left and end; tell whether everything arrived."""
+        self.begin_close(patience_seconds)
         self._thread.join(patience_seconds + 15.0)  # one request may be under way
         return not self._thread.is_alive() and not self.behind
 
@@ -418,6 +427,8 @@ def run_tags(study: StoredStudy, job: Mapping[str, Any]) -> dict[str, str]:
         "optimizer": job["optimizer"],
         "phase": job["phase"],
     }
+    if "switch_epoch" in (job["params"] or {}):
+        facts["switch_epoch"] = job["params"]["switch_epoch"]
     return {f"optselect.{name}": str(value) for name, value in facts.items()}
 
 

@@ -18,13 +18,20 @@ MakeOptimizer = Callable[[], Any]
 class BoundOptimizer:
     """An optimizer whose numbers are read from variables, built on a model's weights."""
 
-    def __init__(self, optimizer: Any, model: Any, make: MakeOptimizer, structural: frozenset[str]) -> None:
+    def __init__(
+        self,
+        optimizer: Any,
+        model: Any,
+        make: MakeOptimizer,
+        structural: frozenset[str],
+        is_scheduled: bool = False,
+    ) -> None:
         """Take a fresh optimizer apart and build it; `make` gives further ones like it.
 
         Raises NoProgram for an optimizer that cannot be bound.
         """
         self.optimizer, self._model = optimizer, model
-        structure = take_apart(optimizer, structural)
+        structure = take_apart(optimizer, structural, is_scheduled=is_scheduled)
         self.defaults = structure.values
         self.reading = Reading()
         self._numbers = bind(optimizer, structure.values, self.reading)

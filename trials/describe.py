@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from optselect.trials.bundled import resolve_problem
 from optselect.trials.configuration import ArgumentValue, OptimizerConfig, keras_code
-from optselect.trials.data import Arrays, Split, named_leaves
+from optselect.trials.data import Arrays, Data, Split, named_leaves
 from optselect.trials.description import BaselineDescription, ProblemDescription, error_json
 from optselect.trials.errors import ProblemError
 from optselect.trials.fingerprint import FIRST_BATCH, hash_data, hash_modules, package_versions
@@ -80,7 +80,7 @@ def describe(problem: Problem) -> ProblemDescription:
         name=problem.name,
         path=str(problem.path),
         metrics=metrics,
-        inputs={name: _describe_inputs(split) for name, split in problem.data.splits()},
+        inputs=describe_inputs(problem.data),
         rows={
             name: split.rows if isinstance(split, Arrays) else None for name, split in problem.data.splits()
         },
@@ -194,7 +194,12 @@ def _does_not_match(problem: Problem, error: Exception) -> ProblemError:
     )
 
 
-def _describe_inputs(split: Split) -> str:
+def describe_inputs(data: Data) -> dict[str, str]:
+    """Say of each split what it holds: names, dtypes and shapes."""
+    return {name: _describe_split(split) for name, split in data.splits()}
+
+
+def _describe_split(split: Split) -> str:
     if isinstance(split, Arrays):
         return ", ".join(f"{place} {_dtype(leaf)}{tuple(leaf.shape)}" for place, leaf in named_leaves(split))
     if isinstance(split, tf.data.Dataset):

@@ -11,6 +11,7 @@ import importlib.util
 import inspect
 import logging
 import math
+import random
 import sys
 import weakref
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ from types import ModuleType
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras.src.backend.common import global_state
 
@@ -131,6 +133,9 @@ def load_problem(path: Path, epochs: int | None = None) -> Problem:
     path = path.resolve()
     if not path.is_file():
         raise ProblemError(f"The problem file must exist. Received: {str(path)!r}")
+    # What the file draws at random, such as a split, must be the same in every process that serves a study.
+    random.seed(0)
+    np.random.seed(0)
     module = _import_file(path)
     model, data = _function(module, path, "model"), _function(module, path, "data")
     fit = _read_fit(getattr(module, "fit", {}), path, epochs)

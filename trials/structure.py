@@ -4,6 +4,7 @@ Structure makes a new program, values only fill one. Everything is read from the
 a user's class may leave things out.
 """
 
+import dataclasses
 import functools
 import inspect
 from collections.abc import Mapping
@@ -14,8 +15,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from optselect.trials.configuration import BASELINE, OptimizerConfig
+from optselect.trials.configuration import BASELINE, OptimizerConfig, Schedule
 from optselect.trials.hyperparameter import Hyperparameter, Reading, sign_of
+from optselect.trials.schedules import build_schedule, numbers_in, shape_of
 
 # Numbers that Python itself looks at: repeats, counts, and "is there a factor at all".
 STRUCTURAL = frozenset(
@@ -55,18 +57,26 @@ class Structure:
     values: Values  # by attribute; of a wrapped optimizer as "inner_optimizer.beta_1"
 
 
-def take_apart(optimizer: Any, structural: frozenset[str] = frozenset()) -> Structure:
+def take_apart(
+    optimizer: Any, structural: frozenset[str] = frozenset(), *, is_scheduled: bool = False
+) -> Structure:
     """Split an optimizer that is not built into structure and values; `structural` are further attributes by value.
+
+    `is_scheduled`: its schedule is one of build_schedule, whose numbers are values too.
 
     Raises NoProgram for what is neither: a callable learning rate, numbers of other types.
     """
     key: list[Any] = [type(optimizer)]  # the class itself: two of the user's may share a name
     values: dict[str, float] = {}
     for name, value in sorted(vars(optimizer).items()):
+        if name == "_learning_rate" and is_scheduled and callable(value):
+            key.append((name, shape_of(value)))
+            values |= dict(numbers_in(value, name))
+            continue
         if name in ("name", "built") or name in BUILD_ONLY or _is_own_state(name, value):
             continue
         if isinstance(value, keras.optimizers.Optimizer):
-            inner = take_apart(value, structural)
+            inner = take_apart(value, structural, is_scheduled=is_scheduled)
             key.append((name, inner.key))
             values |= {f"{name}.{inner_name}": number for inner_name, number in inner.values.items()}
         elif is_value(name, value) and name not in structural and not name.startswith("_"):
@@ -123,7 +133,8 @@ def outline(config: OptimizerConfig, structural: frozenset[str] = frozenset()) -
         for name, value in config.arguments.items()
         if name not in BUILD_ONLY and name != "name" and (name not in defaults or name in structural)
     ]
-    return (config.optimizer, *sorted(parts))
+    schedule = () if config.schedule is None else (shape_of(schedule_of(config)),)
+    return (config.optimizer, *schedule, *sorted(parts))
 
 
 def values_of(config: OptimizerConfig) -> dict[str, float]:
@@ -133,7 +144,18 @@ def values_of(config: OptimizerConfig) -> dict[str, float]:
         for name, value in config.arguments.items()
         if _is_free(name, value) and name not in BUILD_ONLY
     }
-    return {**_float_defaults(config.optimizer), **given}
+    whole = {**_float_defaults(config.optimizer), **given}
+    if config.schedule is None:
+        return whole
+    del whole["learning_rate"]
+    return {**whole, **dict(numbers_in(schedule_of(config), "_learning_rate"))}
+
+
+def schedule_of(config: OptimizerConfig) -> Any:
+    """Make the learning rate of a configuration that has a schedule."""
+    assert config.schedule is not None, "asked before"
+    highest = config.arguments.get("learning_rate", _float_defaults(config.optimizer)["learning_rate"])
+    return build_schedule(config.schedule, float(highest))  # type: ignore[arg-type]
 
 
 @functools.cache
@@ -150,8 +172,15 @@ def _float_defaults(optimizer: str) -> dict[str, float]:
 
 def with_other_numbers(config: OptimizerConfig, structural: frozenset[str] = frozenset()) -> OptimizerConfig:
     """Halve every argument that is a value: the same structure, other numbers."""
-    halved = {name: value / 2 for name, value in values_of(config).items() if name not in structural}
-    return OptimizerConfig(config.optimizer, {**config.arguments, **halved})
+    values = values_of(dataclasses.replace(config, schedule=None))
+    halved = {name: value / 2 for name, value in values.items() if name not in structural}
+    schedule = None if config.schedule is None else _with_other_steps(config.schedule)
+    return OptimizerConfig(config.optimizer, {**config.arguments, **halved}, schedule)
+
+
+def _with_other_steps(schedule: Schedule) -> Schedule:
+    steps, warmup = 2 * schedule.steps + 1, 2 * schedule.warmup_steps
+    return dataclasses.replace(schedule, steps=steps, warmup_steps=warmup, end_factor=schedule.end_factor / 2)
 
 
 def _is_free(name: str, value: object) -> bool:

@@ -63,16 +63,23 @@ def run_trial(
 
 
 def _check_configuration(configuration: Configuration, epochs: int) -> None:
-    check_arguments(configuration.optimizer)
-    if (switch := configuration.switch) is None:
-        return
-    check_arguments(switch.optimizer)
-    if switch.optimizer.optimizer == BASELINE:
-        raise ConfigurationError("The second optimizer of a switch must be named. Received: baseline.")
-    if not 1 <= switch.epoch < epochs:
-        raise ConfigurationError(
-            f"A switch must come after an epoch from 1 to {epochs - 1}. Received: epoch={switch.epoch}."
-        )
+    for config in configuration.phases:
+        check_arguments(config)
+    earliest = 1
+    for switch in configuration.switches:
+        if switch.optimizer.optimizer == BASELINE:
+            raise ConfigurationError("The second optimizer of a switch must be named. Received: baseline.")
+        if not earliest <= switch.epoch < epochs:
+            raise ConfigurationError(
+                f"A switch must come after an epoch from {earliest} to {epochs - 1}. "
+                f"Received: epoch={switch.epoch}."
+            )
+        if switch.estimates_rate and (switch.optimizer.optimizer != "SGD" or switch.optimizer.schedule):
+            raise ConfigurationError(
+                "The rule of SWATS finds a rate of SGD without a schedule. "
+                f"Received: {switch.optimizer.optimizer}{' with a schedule' * bool(switch.optimizer.schedule)}."
+            )
+        earliest = switch.epoch + 1
 
 
 def _begin(
@@ -82,8 +89,7 @@ def _begin(
     watch.runner = runner
     watch.set_model(runner.model)
     position = read_position(start) if start is not None else Position(epoch=0, phase=1)
-    second = configuration.switch.optimizer if configuration.switch and position.phase == 2 else None
-    runner.place(second or configuration.optimizer)
+    runner.place(configuration.phases[position.phase - 1])
     initial = runner.initial()
     if start is not None:
         restore_snapshot(runner.model, start)

@@ -111,7 +111,9 @@ class Supervisor:
         return any(slot.process is not None or not (slot.closed or self.stopping) for slot in self.slots)
 
     def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
-        """Ask every child to drain; restart nothing from now on."""
+        """Ask every child to drain; restart nothing from now on. Once told, it is told no other time."""
+        if self.stopping:
+            return
         self.stopping = True
         self._kill_at = time.monotonic() + grace_seconds
         self._signal(signal.SIGTERM)
