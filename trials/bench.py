@@ -95,7 +95,7 @@ class Bench:
 
     def graph(self, reading: Reading) -> EpochGraph:
         """Make an epoch around the model and the optimizer that it holds now; traced at its first run."""
-        return EpochGraph(self.model, self.train, self.validation, reading)
+        return EpochGraph(self.model, self.train, self.validation, reading, self.problem.jit)
 
     def initial(self, seed: int, graph: EpochGraph) -> Mapping[str, float]:
         """Score the model, which holds the seed's initial weights now, once for each seed."""

@@ -1,6 +1,6 @@
 """What is this problem, for a launcher that must not load TensorFlow itself?
 
-    python -m optselect.trials.describe PROBLEM --out FILE [--epochs N] [--weights FOLDER --seeds 0,1,2]
+    python -m optselect.trials.describe PROBLEM --out FILE [--epochs N] [--jit] [--weights FOLDER --seeds 0,1,2]
 
 writes the answer, or {"error": "..."}, as JSON; exits 0, or 2 where the problem is at fault. After the answer it
 leaves the initial weights of the seeds below FOLDER: TensorFlow is loaded here, and nothing will be trained.
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Describe one problem; returns the exit code."""
     options = _parse(arguments)
     try:
-        problem = load_problem(resolve_problem(options.problem), options.epochs)
+        problem = load_problem(resolve_problem(options.problem), options.epochs, options.jit)
         untouched = _first_weights(problem, options.seeds) if options.weights else None
         description = describe(problem)
     except ProblemError as error:
@@ -191,6 +191,7 @@ def _does_not_match(problem: Problem, error: Exception) -> ProblemError:
     return ProblemError(
         f"{problem.path.name}: one batch of the data must train the model. "
         f"Received: {explain(error, problem.path.parent)}"
+        + (". Try --jit off" if problem.jit else "")
     )
 
 
@@ -234,6 +235,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("problem", help="a problem file, or the name of a bundled problem")
     parser.add_argument("--out", type=Path, required=True, help="the JSON file to write")
     parser.add_argument("--epochs", type=int, help="in place of fit['epochs']")
+    parser.add_argument("--jit", action="store_true", help="as it will be trained with XLA")
     parser.add_argument("--weights", type=Path, help="below this folder initial weights are kept")
     parser.add_argument("--seeds", type=seeds_in, default=(0,), help="whose weights to make")
     return parser.parse_args(arguments)
