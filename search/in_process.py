@@ -18,8 +18,8 @@ from optselect.trials.description import ProblemDescription
 class InProcessDescriber:
     """Describes a problem here, where breakpoints in the user's model() and data() are hit."""
 
-    def __init__(self, problem: Path) -> None:
-        self._problem = problem
+    def __init__(self, problem: Path, jit: bool = False) -> None:
+        self._problem, self._jit = problem, jit
 
     def result(self) -> ProblemDescription:
         """Load, build and try the problem; raises ProblemError."""
@@ -27,7 +27,7 @@ class InProcessDescriber:
         from optselect.trials.describe import describe  # TensorFlow
         from optselect.trials.problem import load_problem
 
-        return describe(load_problem(self._problem))
+        return describe(load_problem(self._problem, jit=self._jit))
 
     def close(self) -> None:
         """Nothing to end."""

@@ -14,7 +14,8 @@ from rich.console import Console
 
 from optselect.search.describing import Describer, stored_description
 from optselect.search.errors import InvalidInput
-from optselect.search.executors.local import worker_command
+from optselect.search.executors.forking import Zygote, closing
+from optselect.search.executors.local import worker_command, zygote_of
 from optselect.search.exit_codes import UserExit
 from optselect.search.in_process import InProcessDescriber, train_in_process
 from optselect.search.seeds import first_seeds
@@ -29,7 +30,7 @@ from optselect.search.supervising import (
     send_rest,
     supervise,
 )
-from optselect.search.tables import NO_VERDICT, next_commands, summary
+from optselect.search.tables import SINGLE_RUNS, next_commands, summary
 from optselect.storage import overview, studies
 from optselect.storage.checkpoint_files import check_place
 from optselect.storage.database import (
@@ -115,11 +116,15 @@ def launch(request: Request, name: str | None, place: Surroundings, staff: Staff
     """Create a study, or attach to the one of the same spec, and serve it; returns the exit code."""
     problem = resolve_problem(request.problem)
     name = study_name(name, problem)
-    with contextlib.closing(describer_of(problem, request, place, staff.in_process)) as describer:
+    zygote = None if staff.in_process else zygote_of(name, os.environ)
+    with (
+        closing(zygote),
+        contextlib.closing(describer_of(problem, request, place, staff, zygote)) as describer,
+    ):
         database = place.open()
         engine = make_engine(database)
         study = find_or_create(request, name, problem, describer, database, engine, place)
-        return serve(study, database, engine, place, staff)
+        return serve(study, database, engine, place, staff, zygote=zygote)
 
 
 def resume(name: str, more: More, place: Surroundings, staff: Staff, use_local: bool) -> int:
@@ -149,11 +154,13 @@ def with_more_seeds(spec: StudySpec, progress: Progress, seeds: int) -> Step:
 
 
 def describer_of(
-    problem: Path, request: Request, place: Surroundings, in_process: bool
+    problem: Path, request: Request, place: Surroundings, staff: Staff, zygote: Zygote | None
 ) -> Describer | InProcessDescriber:
-    if in_process:
-        return InProcessDescriber(problem)
-    return Describer.start(problem, weights_folder(place.home), first_seeds(request.seed))
+    if staff.in_process:
+        return InProcessDescriber(problem, request.jit == "on")
+    weights, seeds = weights_folder(place.home), ",".join(map(str, first_seeds(request.seed)))
+    options = ["--weights", str(weights), "--seeds", seeds, *(["--jit"] if request.jit == "on" else [])]
+    return Describer.start(problem, options, zygote)
 
 
 # --- creating -----------------------------------------------------------------------------------------
@@ -242,8 +249,9 @@ def serve(
     place: Surroundings,
     staff: Staff,
     extra: tuple[str, ...] = (),
+    zygote: Zygote | None = None,
 ) -> int:
-    """Do the study's work on this machine and say how it ended."""
+    """Do the study's work on this machine and say how it ended; a zygote may be at hand already."""
     console = Console(stderr=True, highlight=False)
     count = staff.count()
     if study.state != "running":
@@ -259,7 +267,9 @@ def serve(
         )
     if not place.as_json:
         console.print(opening(study, count, database), soft_wrap=True)
-    ending = supervise(database, study, count, tracking=place.tracking, extra=extra, quiet=place.as_json)
+    ending = supervise(
+        database, study, count, tracking=place.tracking, extra=extra, quiet=place.as_json, zygote=zygote
+    )
     return conclude(study, database, engine, place, ending)
 
 
@@ -289,9 +299,10 @@ def conclude(
         print(json.dumps(study_status(study, database, engine), indent=2))
     else:
         out.print(summary(study, trials))
-        if finished:
-            out.print(NO_VERDICT, style="dim")
+        out.print(SINGLE_RUNS, style="dim")
         out.print(f"\n{next_commands(study, finished)}", soft_wrap=True)
+        if finished:
+            print_verdict(engine, study, out)
     if ending.curves_behind:
         err.print(
             f"MLflow lacks some curves: {ending.curves_behind}. They are safe in Postgres; to send them: "
@@ -314,6 +325,19 @@ def conclude(
         err.print(f"{why}. To go on: optselect resume {study.name}", soft_wrap=True)
         return ending.code
     return 0 if standing(study, trials).search.best is not None else no_usable_trial(trials, err)
+
+
+def print_verdict(engine: Engine, study: StoredStudy, out: Console) -> None:
+    """The verdict as the last thing that is printed; a study that compares nothing has none."""
+    from optselect.search.findings import find  # SciPy costs half a second
+    from optselect.search.report import read_record
+    from optselect.search.verdict_page import short_verdict
+
+    if study.spec.get("goal") == "best-config":
+        return
+    found = find(read_record(engine, study))
+    out.print("")
+    out.print(found if isinstance(found, str) else short_verdict(found))
 
 
 def no_usable_trial(trials: list[overview.TrialRow], err: Console) -> int:

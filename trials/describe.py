@@ -25,6 +25,7 @@ from optselect.trials.data import Arrays, Data, Split, named_leaves
 from optselect.trials.description import BaselineDescription, ProblemDescription, error_json
 from optselect.trials.errors import ProblemError
 from optselect.trials.fingerprint import FIRST_BATCH, hash_data, hash_modules, package_versions
+from optselect.trials.first_operation import run_first_operation
 from optselect.trials.initial_weights import Values, build_model
 from optselect.trials.make_weights import seeds_in
 from optselect.trials.optimizers import innermost, output_layers
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     try:
         problem = load_problem(resolve_problem(options.problem), options.epochs, options.jit)
+        run_first_operation()
         untouched = _first_weights(problem, options.seeds) if options.weights else None
         description = describe(problem)
     except ProblemError as error:
@@ -190,8 +192,7 @@ def _does_not_match(problem: Problem, error: Exception) -> ProblemError:
         return error
     return ProblemError(
         f"{problem.path.name}: one batch of the data must train the model. "
-        f"Received: {explain(error, problem.path.parent)}"
-        + (". Try --jit off" if problem.jit else "")
+        f"Received: {explain(error, problem.path.parent)}" + (". Try --jit off" if problem.jit else "")
     )
 
 

@@ -6,7 +6,7 @@ another process made (weight_files.py).
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
@@ -50,8 +50,7 @@ class InitialWeights:
         values = self.of_seed(seed)
         model = self._make_model()
         build_model(model, self._one_batch)
-        for variable, value in zip(model.variables, values, strict=True):
-            variable.assign(value.numpy())
+        assign_values(model.variables, [value.numpy() for value in values])
         return model
 
     def make(self, seed: int) -> Values:
@@ -72,3 +71,9 @@ def build_model(model: Any, one_batch: Callable[[], Any]) -> None:
     """Give the model its variables; a subclassed model has none before its first call."""
     if not model.built or not model.variables:
         model(one_batch())
+
+
+def assign_values(variables: Sequence[Any], values: Iterable[Any]) -> None:
+    """Assign in order; raises ValueError where number or shapes differ."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
