@@ -25,6 +25,7 @@ import numpy as np
 from optselect.trials.errors import ProblemError
 from optselect.trials.fingerprint import hash_files, package_versions
 from optselect.trials.initial_weights import Values
+from optselect.trials.reference import BUNDLE_FOLDER
 from optselect.trials.whole_file import write_whole
 
 FORMAT = 1
@@ -48,9 +49,12 @@ class WeightFiles:
     @classmethod
     def of(cls, root: Path, problem: Path, modules: Iterable[str], data_hash: str) -> "WeightFiles":
         """Give the folder of these sources, this data and this process's packages; a change of any is another."""
+        own = [
+            name for name in modules if not name.startswith(f"{BUNDLE_FOLDER}/")
+        ]  # optimizers have no part in it
         known_by = {
             "format": FORMAT,
-            "modules": hash_files(problem.parent, modules),
+            "modules": hash_files(problem.parent, own),
             "data": data_hash,
             "versions": package_versions(),
             "floatx": keras.config.floatx(),

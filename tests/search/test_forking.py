@@ -105,7 +105,7 @@ def test_what_a_fork_cannot_describe_a_spawned_process_does(
 ) -> None:
     (tmp_path / "hangs.py").write_text(HANGS_AFTER_A_FORK)
     monkeypatch.setattr(zygote, "watchdog_seconds", 0.5)
-    describer = Describer.start(tmp_path / "hangs.py", (), zygote)
+    describer = Describer.start(tmp_path / "hangs.py", zygote)
     with pytest.raises(ProblemError, match="loaded by a spawned process"):
         describer.result()
     describer.close()

@@ -119,7 +119,7 @@ def test_what_reads_its_data_as_it_runs_is_trained_by_kerass_own_xla(make_xla: M
 
 
 def test_a_model_that_xla_cannot_compile_is_refused_when_it_is_described(make_xla: MakeProblem) -> None:
-    with pytest.raises(ProblemError, match="XLA does not know the operation AsString. Try --jit off"):
+    with pytest.raises(ProblemError, match=r"the operation AsString\. Try --jit off"):
         describe(make_xla(WORDS))
     with pytest.raises(ProblemError, match=r"XLA must be able to compile.*run_eagerly=True"):
         describe(make_xla())  # the preamble's is
