@@ -13,7 +13,8 @@ from rich.console import Console
 
 from optselect.search.describing import Describer, stored_description
 from optselect.search.errors import InvalidInput
-from optselect.search.executors.local import worker_command
+from optselect.search.executors.forking import Zygote, closing
+from optselect.search.executors.local import worker_command, zygote_of
 from optselect.search.exit_codes import UserExit
 from optselect.search.in_process import InProcessDescriber, train_in_process
 from optselect.search.source import bundle_hash, local_hash, read_bundle
@@ -113,14 +114,16 @@ def launch(request: Request, name: str | None, place: Surroundings, staff: Staff
     """Create a study, or attach to the one of the same spec, and serve it; returns the exit code."""
     problem = resolve_problem(request.problem)
     name = study_name(name, problem)
-    describer = describer_of(problem, staff.in_process)
-    try:
-        database = place.open()
-        engine = make_engine(database)
-        study = find_or_create(request, name, problem, describer, database, engine, place)
-    finally:
-        describer.close()
-    return serve(study, database, engine, place, staff)
+    zygote = None if staff.in_process else zygote_of(name, os.environ)
+    with closing(zygote):
+        describer = InProcessDescriber(problem) if staff.in_process else Describer.start(problem, zygote)
+        try:
+            database = place.open()
+            engine = make_engine(database)
+            study = find_or_create(request, name, problem, describer, database, engine, place)
+        finally:
+            describer.close()
+        return serve(study, database, engine, place, staff, zygote=zygote)
 
 
 def resume(name: str, more: More, place: Surroundings, staff: Staff, use_local: bool) -> int:
@@ -147,10 +150,6 @@ def with_more_seeds(spec: StudySpec, progress: Progress, seeds: int) -> Step:
     if not seeds or step.tickets or step.decision:
         return step
     return Step(further_seeds(spec, progress, seeds))
-
-
-def describer_of(problem: Path, in_process: bool) -> Describer | InProcessDescriber:
-    return InProcessDescriber(problem) if in_process else Describer.start(problem)
 
 
 # --- creating -----------------------------------------------------------------------------------------
@@ -238,8 +237,9 @@ def serve(
     place: Surroundings,
     staff: Staff,
     extra: tuple[str, ...] = (),
+    zygote: Zygote | None = None,
 ) -> int:
-    """Do the study's work on this machine and say how it ended."""
+    """Do the study's work on this machine and say how it ended; a zygote may be at hand already."""
     console = Console(stderr=True, highlight=False)
     count = staff.count()
     if study.state != "running":
@@ -255,7 +255,9 @@ def serve(
         )
     if not place.as_json:
         console.print(opening(study, count, database), soft_wrap=True)
-    ending = supervise(database, study, count, tracking=place.tracking, extra=extra, quiet=place.as_json)
+    ending = supervise(
+        database, study, count, tracking=place.tracking, extra=extra, quiet=place.as_json, zygote=zygote
+    )
     return conclude(study, database, engine, place, ending)
 
 

@@ -27,6 +27,7 @@ from optselect.trials.data import Arrays, Data, Split, named_leaves
 from optselect.trials.description import BaselineDescription, ProblemDescription, error_json
 from optselect.trials.errors import ProblemError
 from optselect.trials.fingerprint import FIRST_BATCH, hash_data, hash_modules
+from optselect.trials.first_operation import run_first_operation
 from optselect.trials.initial_weights import build_model
 from optselect.trials.optimizers import innermost, output_layers
 from optselect.trials.problem import Problem, load_problem
@@ -37,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Describe one problem; returns the exit code."""
     options = _parse(arguments)
     try:
-        answer, code = describe(load_problem(resolve_problem(options.problem), options.epochs)).to_json(), 0
+        problem = load_problem(resolve_problem(options.problem), options.epochs)
+        run_first_operation()
+        answer, code = describe(problem).to_json(), 0
     except ProblemError as error:
         answer, code = error_json(str(error)), 2
     _write_whole(options.out, json.dumps(answer, indent=1))
