@@ -320,7 +320,7 @@ def conclude(
     if ending.curves_behind:
         err.print(
             f"MLflow lacks some curves: {ending.curves_behind}. They are safe in Postgres; to send them: "
-            f"optselect resume {study.name}",
+            f"optselect sync {study.name}",
             style="yellow",
             soft_wrap=True,
         )
