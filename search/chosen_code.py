@@ -1,12 +1,12 @@
 """Which optimizer should one paste, and which script trains with it to the very numbers of the study?"""
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from optselect.search.errors import InvalidInput
 from optselect.search.findings import Finalist, Findings
-from optselect.search.settings import Length, configuration_of
+from optselect.search.settings import FOUND_RATE, Length, configuration_of
 from optselect.storage.overview import TrialRow
 from optselect.trials.configuration import (
     BASELINE,
@@ -40,10 +40,25 @@ def constructor(found: Findings, finalist: Finalist) -> str:
     return optimizer_code(configuration.optimizer, found.record.problem.outputs)
 
 
-def configured(found: Findings, finalist: Finalist) -> Configuration:
+def configured(found: Findings, finalist: Finalist, run: TrialRow | None = None) -> Configuration:
+    """What a finalist, or one of its runs, was trained with; a rate that SWATS found is a number here."""
     spec, problem = found.record.spec, found.record.problem
     length = Length(spec.epochs, problem.steps_per_epoch)
-    return configuration_of(spec, finalist.name, finalist.arguments, length)
+    configuration = configuration_of(spec, finalist.name, finalist.arguments, length)
+    rate = ((run or shown_run(finalist)).result or {}).get(FOUND_RATE)
+    return configuration if rate is None else with_found_rate(configuration, rate)
+
+
+def shown_run(finalist: Finalist) -> TrialRow:
+    """The run that a script repeats."""
+    return next((run for run in finalist.runs if run.state == "complete"), finalist.runs[0])
+
+
+def with_found_rate(configuration: Configuration, rate: float) -> Configuration:
+    """The configuration with the second learning rate that one run has found."""
+    (switch,) = configuration.switches
+    second = replace(switch.optimizer, arguments={**switch.optimizer.arguments, "learning_rate": rate})
+    return replace(configuration, switches=(replace(switch, optimizer=second, estimates_rate=False),))
 
 
 def optimizer_code(config: OptimizerConfig, outputs: Sequence[str], *, exact: bool = False) -> str:
@@ -66,16 +81,12 @@ def optimizer_code(config: OptimizerConfig, outputs: Sequence[str], *, exact: bo
 
 
 def chosen_script(found: Findings, bundle: Mapping[str, str]) -> str:
-    """The problem's own source, and below it a training that repeats a final run of the one to use.
-
-    Raises:
-        InvalidInput: it is a switch, which one call of fit cannot repeat.
-    """
+    """The problem's own source, and below it a training that repeats a final run of the one to use."""
     finalist = found.finalist(found.keep)
     return training_script(
         study=found.record.name,
-        run=next((run for run in finalist.runs if run.state == "complete"), finalist.runs[0]),
-        code=None if finalist.name == BASELINE else script_code(found, finalist),
+        run=shown_run(finalist),
+        phases=[] if finalist.name == BASELINE else script_phases(found, finalist),
         epochs=found.record.spec.epochs,
         objective=found.record.spec.objective,
         source_name=Path(found.record.problem.path).name,
@@ -83,22 +94,32 @@ def chosen_script(found: Findings, bundle: Mapping[str, str]) -> str:
     )
 
 
-def script_code(found: Findings, finalist: Finalist) -> str:
-    """The one optimizer that a script trains with."""
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of a training that one optimizer trains."""
+
+    last: int  # epoch
+    code: str
+    keeps_slots: bool = False
+
+
+def script_phases(found: Findings, finalist: Finalist) -> list[Phase]:
+    """The optimizers that a script trains with, one after the other."""
     configuration = configured(found, finalist)
-    if configuration.switches:
-        raise InvalidInput(
-            f"--script must have one optimizer to train with. Received: {finalist.name}, a switch. "
-            f"Its two optimizers and the epoch of the change: optselect report {found.record.name} --code"
-        )
-    return optimizer_code(configuration.optimizer, found.record.problem.outputs, exact=True)
+    ends = [*(switch.epoch for switch in configuration.switches), found.record.spec.epochs]
+    keeps = [False, *(switch.keeps_slots for switch in configuration.switches)]
+    outputs = found.record.problem.outputs
+    return [
+        Phase(last, optimizer_code(config, outputs, exact=True), keep)
+        for last, config, keep in zip(ends, configuration.phases, keeps, strict=True)
+    ]
 
 
 def training_script(
     *,
     study: str,
     run: TrialRow,
-    code: str | None,
+    phases: Sequence[Phase],
     epochs: int,
     objective: str,
     source_name: str,
@@ -107,18 +128,37 @@ def training_script(
     """One Python file that trains what a run has trained.
 
     Args:
-        code: of the optimizer; None: the one that model() compiles with.
+        phases: the optimizers in their order; none: the one that model() compiles with.
     """
+    phases = phases or [Phase(epochs, "model.optimizer  # the one of model()")]
     others = sorted(name for name in bundle if name != source_name)
-    imports = "from optselect.trials.schedules import WarmedUp\n" if "WarmedUp(" in (code or "") else ""
+    imports = "from optselect.trials.schedules import WarmedUp\n" * any("WarmedUp(" in p.code for p in phases)
+    imports += "from optselect.trials.slots import handing_on\n" * any(phase.keeps_slots for phase in phases)
     needs = f"\n# It imports {', '.join(others)}: save it in their folder." if others else ""
-    optimizer = "model.optimizer  # the one of model()" if code is None else code
     stored = "" if run.value is None else f"\nprint(f'stored:    {objective} {run.value!r}')"
     training = TRAINING.format(
-        study=study, trial=run.trial, seed=run.seed, epochs=epochs, optimizer=optimizer, objective=objective,
-        stored=stored, needs=needs, imports=imports,
+        study=study, trial=run.trial, seed=run.seed, epochs=epochs, objective=objective, stored=stored, needs=needs,
+        imports=imports, fits="\n".join(fit_code(phases)),
     )  # fmt: skip
     return f"{ENVIRONMENT}{as_module(bundle[source_name])}\n\n{training}"
+
+
+def fit_code(phases: Sequence[Phase]) -> Iterator[str]:
+    """Put each optimizer in place and train its epochs; loss and metrics of the user's compile() stay."""
+    begun = 0
+    for phase in phases:
+        first = begun == 0
+        yield f"_begun, _last = {begun}, {phase.last}"
+        indent = ""
+        if phase.keeps_slots:
+            yield "with handing_on(model, True):"
+            indent = "    "
+        yield f"{indent}model.optimizer = {phase.code}"
+        yield f"{indent}model.optimizer.build(model.trainable_variables)"
+        if not first:
+            yield "model.train_function = None  # as a second compile() does: the weights stay"
+        yield FIT.rstrip()
+        begun = phase.last
 
 
 def as_module(source: str) -> str:
@@ -142,6 +182,16 @@ ENVIRONMENT = """\
 # Written by optselect. The problem's own source comes first; how it was trained stands below it.
 """
 
+FIT = """\
+history = model.fit(
+    _train,
+    validation_data=_validation,
+    initial_epoch=_begun,
+    epochs=_last,
+    **{"shuffle": False, "verbose": 2, **_fit},
+)
+"""
+
 TRAINING = """\
 # --- written by optselect: trial {trial} of study {study}, on its seed and in its order of rows ---{needs}
 import math as _math  # names with an underscore, so that none of the above is overwritten
@@ -158,7 +208,7 @@ _tf.config.threading.set_inter_op_parallelism_threads(1)
 
 def _batches_of_rows():
     \"\"\"The order of the study: one permutation for each seed and epoch, the same for all optimizers.\"\"\"
-    for epoch in range(1, _EPOCHS + 1):
+    for epoch in range(_begun + 1, _last + 1):
         order = _np.random.default_rng((_SEED, epoch)).permutation(_count) if _shuffle else _np.arange(_count)
         for batch in range(_steps):
             yield order[batch * _batch_size : (batch + 1) * _batch_size]
@@ -179,7 +229,7 @@ class _SeededPython(_keras.callbacks.Callback):
 
 
 _train, _validation, *_test = data()
-_fit = {{**globals().get("fit", {{}}), "epochs": _EPOCHS}}
+_fit = {{name: value for name, value in globals().get("fit", {{}}).items() if name != "epochs"}}
 if isinstance(_train, (tuple, list)):
     _arrays, _shuffle = _keras.tree.map_structure(_as_keras_wants, tuple(_train)), _fit.pop("shuffle", True)
     _count, _steps = len(_keras.tree.flatten(_arrays)[0]), _fit.pop("steps_per_epoch", None)
@@ -191,16 +241,15 @@ if isinstance(_train, (tuple, list)):
 elif isinstance(_train, _keras.utils.PyDataset):
     _fit["callbacks"] = [_SeededPython(), *_fit.get("callbacks", [])]
 
+_begun, _last = 0, _EPOCHS
 _keras.utils.set_random_seed(_SEED)
 model = model()
 model.jit_compile = False
 if not model.built or not model.variables:
     model(_keras.utils.unpack_x_y_sample_weight(next(iter(_train)))[0])
 keras = _keras
-model.optimizer = {optimizer}
-model.optimizer.build(model.trainable_variables)
+{fits}
 
-history = model.fit(_train, validation_data=_validation, **{{"shuffle": False, "verbose": 2, **_fit}})
 print(f"this run:  {objective} {{history.history['{objective}'][-1]!r}}"){stored}
 for _split in _test:
     _arguments = dict(zip(("x", "y", "sample_weight"), _split)) if isinstance(_split, (tuple, list)) else {{"x": _split}}

@@ -5,6 +5,7 @@ die. The trial is created with its ticket's marks in one transaction, so that no
 """
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from optselect.search.objective import Direction, stand_in
 from optselect.search.sampler import ViewedTPE, all_search_trials, search_trials_of
 from optselect.search.spec import StudySpec
-from optselect.storage.database import Database
+from optselect.storage.database import Database, outage_seconds
 from optselect.storage.optuna_storage import optuna_storage
 from optselect.storage.tickets import Ending, Ticket
 
@@ -30,9 +31,8 @@ def create_optuna_study(database: Database, name: str, direction: Direction) -> 
 def load_optuna_study(database: Database, name: str) -> optuna.Study:
     """The Optuna study of that name, on a storage that waits out a lost database."""
     quiet_optuna()
-    return optuna.load_study(
-        study_name=name, storage=optuna_storage(database), sampler=optuna.samplers.RandomSampler()
-    )
+    storage = optuna_storage(database, patience_seconds=outage_seconds(os.environ))
+    return optuna.load_study(study_name=name, storage=storage, sampler=optuna.samplers.RandomSampler())
 
 
 def quiet_optuna() -> None:

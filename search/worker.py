@@ -4,6 +4,7 @@ All state lives in Postgres: the process may die at any line and loses nothing b
 write. Importing this file imports TensorFlow; joining.py has checked everything else by then.
 """
 
+import contextlib
 import dataclasses
 import logging
 import math
@@ -12,13 +13,14 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import optuna
 from optuna.trial import Trial
 
-from optselect.search.departure import Departure, Holding, kept_lease
+from optselect.search.departure import Beat, Departure, Holding, kept_lease
 from optselect.search.describing import stored_description
 from optselect.search.exit_codes import WorkerExit
 from optselect.search.phases import next_step
@@ -26,7 +28,7 @@ from optselect.search.planning import ANY
 from optselect.search.pruner import FEWEST_TRIALS_TO_CUT, Halving, promoted, rungs
 from optselect.search.reporting import Reporter, Writer
 from optselect.search.same_data import demand_same_data
-from optselect.search.settings import Length, configuration_of, with_epoch
+from optselect.search.settings import FOUND_RATE, Length, configuration_of, with_epoch
 from optselect.search.sharing import Slice, gives_way
 from optselect.search.space import Settings, suggest_optimizer
 from optselect.search.spec import StudySpec
@@ -47,7 +49,7 @@ from optselect.search.wear import Wear
 from optselect.storage import checkpoints, curves, tickets, unsent, workers
 from optselect.storage.checkpoints import Checkpoint
 from optselect.storage.curves import EpochRow
-from optselect.storage.database import Connection, Database, Engine, again
+from optselect.storage.database import Connection, Database, Engine, again, one_line, outage_seconds
 from optselect.storage.errors import LeaseLost
 from optselect.storage.phases import plan_next
 from optselect.storage.studies import StoredStudy, read_shares, study_state
@@ -81,22 +83,25 @@ class Assignment:
     slot: int | None = None
     use_local: bool = False  # whatever data() gives here is trained
     gives_way: bool = False  # to studies that are worse off
+    stuck_seconds: float = math.inf  # for ever: under a debugger a training may stand still
 
 
 def work(assignment: Assignment, departure: Departure) -> int:
     """Train until nothing is left or the departure is wanted; returns the worker's exit code."""
     trainer = Trainer.prepare(assignment, departure)
     departure.begin()
-    workers.register_worker(
+    register = partial(
+        workers.register_worker,
         assignment.engine,
         assignment.study.id,
         trainer.worker_id,
         slot=assignment.slot,
         device=visible_device(),
     )
+    patiently(register)
     log.info("ready to train, after %.1f CPU seconds", time.process_time())
     code = trainer.work()
-    workers.sign_off(assignment.engine, trainer.worker_id)
+    patiently(lambda: workers.sign_off(assignment.engine, trainer.worker_id))
     return code
 
 
@@ -205,16 +210,28 @@ class Trainer:
 
     def train(self, ticket: Ticket) -> bool:
         """One ticket from claim to end; False where it was not ours to finish."""
-        beat = kept_lease(
-            lambda: tickets.renew_lease(self.engine, ticket.lease, self.assignment.lease_seconds),
-            self.assignment.lease_seconds / 6,
+        lease_seconds = self.assignment.lease_seconds
+        beat = Beat(
+            lambda: tickets.renew_lease(self.engine, ticket.lease, lease_seconds),
+            lease_seconds / 6,
+            self.assignment.stuck_seconds,
+            lambda seconds: self.end_stuck(ticket, seconds),
         )
-        with beat as holding, self.departure.giving_back(self.engine, ticket.lease):
+        with kept_lease(beat) as holding, self.departure.giving_back(self.engine, ticket.lease):
             try:
                 return self.train_claimed(ticket, holding)
             except LeaseLost as error:
                 log.warning("%s", error)
                 return False
+
+    def end_stuck(self, ticket: Ticket, seconds: float) -> NoReturn:
+        """End this process from another thread: nothing else ends a training that hangs. It counts as an attempt."""
+        cause = f"stuck: no batch ended within {seconds:.0f} s"
+        log.error("the training is %s; ending its process", cause)
+        with contextlib.suppress(Exception):  # else the lease runs out by itself
+            tickets.expire_lease(self.engine, ticket.lease, cause)
+        logging.shutdown()
+        os._exit(WorkerExit.RETRY)
 
     def train_claimed(self, ticket: Ticket, holding: Holding) -> bool:
         trial, ended = self.trial_of(ticket)
@@ -287,10 +304,10 @@ class Trainer:
         """What an earlier attempt left, newest first."""
         if ticket.trial_id is None:  # nobody has trained it
             return
-        kept = unsent.take(self.engine, self.unsent_folder, ticket.id)
+        kept = patiently(lambda: unsent.take(self.engine, self.unsent_folder, ticket.id))
         if kept is not None:
             self.send(ticket, kept.rows, kept.checkpoint)
-            tickets.forgive_attempt(self.engine, ticket.lease)
+            patiently(lambda: tickets.forgive_attempt(self.engine, ticket.lease))
             unsent.forget(self.unsent_folder, ticket.id)
         yield from checkpoints.whole_checkpoints(self.engine, ticket.id)
 
@@ -391,6 +408,9 @@ class Trainer:
         result = trained.result
         ending = ending_of(result, self.spec.objective, self.spec.direction, trained.seconds)
         ending = dataclasses.replace(ending, notes=trained.notes)
+        if self.finds_rate(ticket) and result.curve:
+            found = {FOUND_RATE: result.curve[-1].metrics["learning_rate"]}
+            ending = dataclasses.replace(ending, result={**(ending.result or {}), **found})
         if trained.cut_because:
             cut = dataclasses.replace(ending, outcome="pruned", message=trained.cut_because)
             reached = result.curve[-1].metrics.get(self.spec.objective, math.nan)
@@ -404,6 +424,11 @@ class Trainer:
         self.finish(ticket, ending, tell=lambda: tell_ending(trial, ending, exploded))
         value = "" if ending.value is None else f" {self.spec.objective} {ending.value:.6g}"
         log.info("trial %d: %s%s %s", trial.number, ending.outcome, value, ending.message)
+
+    def finds_rate(self, ticket: Ticket) -> bool:
+        """Whether the second learning rate is no setting, but comes out of each training."""
+        switch = self.spec.switch_of(ticket.optimizer)
+        return switch is not None and switch.rate == "swats"
 
     def finish(self, ticket: Ticket, ending: Ending, tell: Callable[[], None]) -> None:
         def whole() -> None:
@@ -460,4 +485,8 @@ def shown(settings: Settings) -> str:
 
 def patiently(call: Callable[[], Answer]) -> Answer:
     """Call the database, waiting out an outage with one visible line."""
-    return again(call, on_wait=lambda error: log.warning("the database is away; waiting for it: %s", error))
+    return again(
+        call,
+        patience_seconds=outage_seconds(os.environ),
+        on_wait=lambda error: log.warning("the database is away; waiting for it: %s", one_line(error)),
+    )

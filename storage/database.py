@@ -293,6 +293,11 @@ def transient(error: BaseException) -> bool:
     return isinstance(error, DBAPIError) and error.connection_invalidated
 
 
+def outage_seconds(environment: Mapping[str, str]) -> float:
+    """How long an outage is waited out; tests have less time."""
+    return float(environment.get("OPTSELECT_OUTAGE_SECONDS", PATIENCE_SECONDS))
+
+
 def again(
     call: Callable[[], Answer],
     *,

@@ -1,13 +1,18 @@
 """What docs/switching.md and the example say, run as they stand, with few epochs."""
 
+import json
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from optselect.search.chosen_code import Phase, training_script
 from tests.acceptance.commands import Shell, query
 from tests.acceptance.forked import Forks
+from tests.search.test_pages import trial
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "switching.md").read_text("utf-8")
@@ -44,6 +49,47 @@ def test_spec_files_of_the_page_and_the_example_run(at_home: Shell, forked: Fork
     assert done.returncode == 0, done.stderr
 
 
+def test_the_script_of_a_switch_trains_to_the_very_numbers_of_its_trial(tmp_path: Path) -> None:
+    switched = [
+        Phase(1, "keras.optimizers.SGD(learning_rate=0.05, momentum=0.9)"),
+        Phase(2, "keras.optimizers.Adam(learning_rate=0.01)"),
+        Phase(EPOCHS, "keras.optimizers.AdamW(learning_rate=0.003)", keeps_slots=True),
+    ]
+    script = training_script(
+        study="switched", run=trial(1, "SGD_to_Adam", "complete"), phases=switched, epochs=EPOCHS,
+        objective="val_loss", source_name="diabetes.py",
+        bundle={"diabetes.py": (ROOT / "examples" / "diabetes.py").read_text()},
+    )  # fmt: skip
+    (tmp_path / "script.py").write_text(script)
+    (tmp_path / "compare.py").write_text(COMPARE)
+    done = subprocess.run(
+        [sys.executable, "compare.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    by_script, by_trial = (json.loads(line) for line in done.stdout.splitlines()[-2:])
+    assert by_script == by_trial
+
+
+COMPARE = """
+import json, runpy
+from optselect.trials.bundled import resolve_problem
+from optselect.trials.configuration import Configuration, OptimizerConfig, Switch
+from optselect.trials.problem import load_problem
+from optselect.trials.programs import Programs
+from optselect.trials.trainer import run_trial
+
+script = runpy.run_path("script.py", run_name="__main__")
+adam = Switch(1, OptimizerConfig("Adam", {"learning_rate": 0.01}))
+adamw = Switch(2, OptimizerConfig("AdamW", {"learning_rate": 0.003}), keeps_slots=True)
+sgd = OptimizerConfig("SGD", {"learning_rate": 0.05, "momentum": 0.9})
+result = run_trial(
+    load_problem(resolve_problem("diabetes")), Configuration(sgd, (adam, adamw)), 7,
+    epochs=3, programs=Programs(first_step=4), batch_ends=(), on_epochs=lambda epochs, snapshot: None,
+)
+last = script["history"].history
+print(json.dumps({name: values[-1] for name, values in sorted(last.items())}))
+print(json.dumps({name: result.curve[-1].metrics[name] for name in sorted(last)}))
+"""
 CURVES = """
     SELECT t.optimizer, t.trial_number, t.params, (SELECT array_agg((metrics ->> 'optimizer_phase')::float8 ORDER BY epoch)
                                      FROM optselect.epoch_log WHERE ticket_id = t.id)
