@@ -116,7 +116,7 @@ def evaluation_runs(spec: StudySpec, budget: int) -> int:
     if is_thin(spec, budget):
         return spec.seeds * (1 + min(THIN_FINALISTS, len(spec.optimizers)))
     eliminating = ELIMINATION_SEEDS * len(spec.optimizers) if len(spec.optimizers) > 2 else 0
-    return eliminating + spec.seeds * (1 + len(spec.optimizers) + len(spec.singles))
+    return eliminating + spec.seeds * (1 + len(spec.optimizers) + len(spec.with_defaults))
 
 
 # --- switches -----------------------------------------------------------------------------------------
@@ -238,7 +238,7 @@ def first_finals(spec: StudySpec, progress: Progress) -> Iterator[NewTicket]:
         yield evaluation("final", BASELINE, seed, "own", {})
         for trial in best:
             yield evaluation("final", trial.optimizer, seed, "tuned", trial.params)
-            if not is_thin(spec, progress.budget) and trial.optimizer in spec.singles:
+            if not is_thin(spec, progress.budget) and trial.optimizer in spec.with_defaults:
                 yield evaluation("final", trial.optimizer, seed, DEFAULTS, {})
 
 

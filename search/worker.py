@@ -30,6 +30,7 @@ from optselect.search.reporting import Reporter, Writer
 from optselect.search.same_data import demand_same_data
 from optselect.search.settings import FOUND_RATE, Length, configuration_of, with_epoch
 from optselect.search.sharing import Slice, gives_way
+from optselect.search.source import find_classes
 from optselect.search.space import Settings, suggest_optimizer
 from optselect.search.spec import StudySpec
 from optselect.search.study import (
@@ -143,7 +144,8 @@ class Trainer:
         """Load the user's code last: our own imports are complete by then, and the user's modules may win."""
         optuna_study = load_optuna_study(assignment.database, assignment.study.name)
         spec = StudySpec.model_validate(assignment.study.spec)
-        problem = load_problem(assignment.source, spec.epochs)
+        classes = find_classes(assignment.study, assignment.source, assignment.database.home)
+        problem = load_problem(assignment.source, spec.epochs, classes)
         run_first_operation()
         if not assignment.use_local:
             demand_same_data(problem, assignment.study)
