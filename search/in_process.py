@@ -20,8 +20,8 @@ from optselect.trials.reference import AskedClass
 class InProcessDescriber:
     """Describes a problem here, where breakpoints in the user's model() and data() are hit."""
 
-    def __init__(self, problem: Path, classes: Sequence[AskedClass] = ()) -> None:
-        self._problem, self._classes = problem, classes
+    def __init__(self, problem: Path, classes: Sequence[AskedClass] = (), jit: bool = False) -> None:
+        self._problem, self._classes, self._jit = problem, classes, jit
 
     def result(self) -> ProblemDescription:
         """Load, build and try the problem; raises ProblemError."""
@@ -30,7 +30,7 @@ class InProcessDescriber:
         from optselect.trials.problem import load_problem
 
         references = [one.reference for one in self._classes]
-        return describe(load_problem(self._problem, optimizers=references), self._classes)
+        return describe(load_problem(self._problem, optimizers=references, jit=self._jit), self._classes)
 
     def close(self) -> None:
         """Nothing to end."""

@@ -1,5 +1,6 @@
 """What happens between a command and the first trial? Describe, store, supervise, summarise."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -18,7 +19,8 @@ from optselect.search.executors.forking import Zygote, closing
 from optselect.search.executors.local import worker_command, zygote_of
 from optselect.search.exit_codes import UserExit
 from optselect.search.in_process import InProcessDescriber, train_in_process
-from optselect.search.source import bundle_hash, local_hash, read_bundle
+from optselect.search.seeds import first_seeds
+from optselect.search.source import bundle_hash, local_hash, read_bundle, weights_folder
 from optselect.search.spec import SPEC_VERSION, Request, StudySpec, differences, resolve, study_name
 from optselect.search.standing import standing, status_json
 from optselect.search.supervising import (
@@ -117,19 +119,13 @@ def launch(request: Request, name: str | None, place: Surroundings, staff: Staff
     problem = resolve_problem(request.problem)
     name = study_name(name, problem)
     zygote = None if staff.in_process else zygote_of(name, os.environ)
-    with closing(zygote):
-        classes = asked_classes(request)
-        describer = (
-            InProcessDescriber(problem, classes)
-            if staff.in_process
-            else Describer.start(problem, zygote, classes)
-        )
-        try:
-            database = place.open()
-            engine = make_engine(database)
-            study = find_or_create(request, name, problem, describer, database, engine, place)
-        finally:
-            describer.close()
+    with (
+        closing(zygote),
+        contextlib.closing(describer_of(problem, request, place, staff, zygote)) as describer,
+    ):
+        database = place.open()
+        engine = make_engine(database)
+        study = find_or_create(request, name, problem, describer, database, engine, place)
         return serve(study, database, engine, place, staff, zygote=zygote)
 
 
@@ -159,6 +155,17 @@ def with_more_seeds(spec: StudySpec, progress: Progress, seeds: int) -> Step:
     return Step(further_seeds(spec, progress, seeds))
 
 
+def describer_of(
+    problem: Path, request: Request, place: Surroundings, staff: Staff, zygote: Zygote | None
+) -> Describer | InProcessDescriber:
+    classes = asked_classes(request)
+    if staff.in_process:
+        return InProcessDescriber(problem, classes, request.jit == "on")
+    weights, seeds = weights_folder(place.home), ",".join(map(str, first_seeds(request.seed)))
+    options = ["--weights", str(weights), "--seeds", seeds, *(["--jit"] if request.jit == "on" else [])]
+    return Describer.start(problem, zygote, classes, options)
+
+
 # --- creating -----------------------------------------------------------------------------------------
 
 
@@ -177,6 +184,7 @@ def find_or_create(
     if stored is not None and is_described(stored, request, problem):
         description = stored_description(stored)  # the same source: no need to build the model
         refuse_another(stored, resolved(request, description, bundled), stored.bundle_sha256)
+        describer.close()
         return stored
     description = describer.result()
     spec = resolved(request, description, bundled)

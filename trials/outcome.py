@@ -47,6 +47,7 @@ class TrialResult:
     initial: Mapping[str, float] = field(default_factory=dict)  # the untrained model: {"val_loss": 2.3, ...}
     test: Mapping[str, float] | None = None  # {"loss": ...}, only if asked for and the trial is complete
     step: Step | None = None  # of the ladder; None where none was reached
+    jit: bool = False  # whether XLA compiled what was trained
 
     @property
     def is_out_of_memory(self) -> bool:

@@ -60,7 +60,9 @@ def run_trial(
         log.debug("the trial failed", exc_info=True)
         watch.end(Outcome.FAILED, explain_failure(error, problem.path.parent))
     watch.report_rest()
-    return TrialResult(watch.outcome, tuple(watch.curve), watch.reason, watch.initial, tested, step)
+    return TrialResult(
+        watch.outcome, tuple(watch.curve), watch.reason, watch.initial, tested, step, problem.jit
+    )
 
 
 def _check_configuration(configuration: Configuration, epochs: int) -> None:
