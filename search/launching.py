@@ -32,6 +32,7 @@ from optselect.search.supervising import (
     supervise,
 )
 from optselect.search.tables import SINGLE_RUNS, next_commands, summary
+from optselect.search.ways import ways_lines
 from optselect.storage import overview, studies
 from optselect.storage.checkpoint_files import check_place
 from optselect.storage.database import (
@@ -314,6 +315,8 @@ def conclude(
     else:
         out.print(summary(study, trials))
         out.print(SINGLE_RUNS, style="dim")
+        for line in ways_lines(trials, debug="OPTSELECT_DEBUG" in os.environ):
+            out.print(line, markup=False, soft_wrap=True)
         out.print(f"\n{next_commands(study, finished)}", soft_wrap=True)
         if finished:
             print_verdict(engine, study, out)

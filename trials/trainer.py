@@ -13,7 +13,7 @@ from optselect.trials.choosing import Runner, choose_runner
 from optselect.trials.configuration import BASELINE, Configuration, check_arguments
 from optselect.trials.errors import ConfigurationError, SnapshotError
 from optselect.trials.fit_runner import evaluate
-from optselect.trials.outcome import Outcome, TrialResult
+from optselect.trials.outcome import OUT_OF_MEMORY, Outcome, TrialResult
 from optselect.trials.problem import Problem
 from optselect.trials.programs import Programs
 from optselect.trials.snapshot import Position, read_position, restore_snapshot
@@ -109,7 +109,7 @@ def _is_failure(error: BaseException, watch: Watch, folder: Path) -> bool:
 def explain_failure(error: BaseException, folder: Path) -> str:
     """Say in one line why a trial failed; begins with "out of memory" where that was it."""
     cause = explain(error, folder)
-    return f"out of memory: {cause}" if is_out_of_memory(error) else cause
+    return f"{OUT_OF_MEMORY}: {cause}" if is_out_of_memory(error) else cause
 
 
 def is_out_of_memory(error: BaseException) -> bool:
