@@ -1,1 +1,1 @@
-"""What was measured, by commands that measure it again: python -m benchmarks.NAME"""
+"""What does it cost, and how often is it right? Load generators and comparisons, run by hand; figures are in docs/."""

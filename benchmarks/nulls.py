@@ -49,13 +49,14 @@ class World:
 
 
 def normal(random: np.random.Generator, shape: tuple[int, ...]) -> Numbers:
-    return random.normal(size=shape)
+    drawn: Numbers = random.normal(size=shape)
+    return drawn
 
 
 def skewed(random: np.random.Generator, shape: tuple[int, ...]) -> Numbers:
     """A few runs are far worse than the others, as where a seed is unlucky."""
-    drawn: Numbers = random.lognormal(sigma=0.8, size=shape)
-    return (drawn - np.exp(0.32)) / 1.31
+    drawn: Numbers = (random.lognormal(sigma=0.8, size=shape) - np.exp(0.32)) / 1.31
+    return drawn
 
 
 EQUALS = (

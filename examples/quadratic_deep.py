@@ -62,4 +62,4 @@ def rotation(random):
     return -turned
 
 
-# mypy: allow-untyped-defs, allow-untyped-calls
+# mypy: allow-untyped-defs, allow-untyped-calls, allow-subclassing-any

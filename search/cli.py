@@ -86,6 +86,13 @@ def diagnosis(error: Exception) -> tuple[int, str]:
         return UserExit.NOT_FOUND, str(error)
     if isinstance(error, (Unreachable, SchemaMismatch)):
         return UserExit.UNREACHABLE, str(error)
+    from optselect.storage.database import one_line, transient
+
+    if transient(error):
+        return (
+            UserExit.UNREACHABLE,
+            f"The database went away: {one_line(error)}. Start it again, then repeat.",
+        )
     if isinstance(error, OSError) and error.filename:  # a full disk, a closed folder
         return (
             UserExit.UNREACHABLE,
@@ -164,7 +171,8 @@ UseLocal = Annotated[
 @app.command(rich_help_panel="Run")
 def launch(
     problem: Annotated[
-        str | None, typer.Argument(help="A problem file, or diabetes, fashion, digits.", show_default=False)
+        str | None,
+        typer.Argument(help="A problem file, or diabetes, fashion, digits, momentum.", show_default=False),
     ] = None,
     spec: Annotated[
         Path | None,
@@ -178,7 +186,8 @@ def launch(
     optimizers: Annotated[
         str | None,
         typer.Option(
-            help="Comma-separated, such as sgd,rmsprop,adam, or all; default: eight and the class you use now.",
+            help="Comma-separated, such as sgd,rmsprop,adam, or all; a class of your own: my_optimizers.py:MyMomentum. "
+            "Default: eight and the class you use now.",
             show_default=False,
         ),
     ] = None,
@@ -211,6 +220,28 @@ def launch(
         int | None,
         typer.Option(
             help="Fresh seeds on which the finalists are compared first; 0: no comparison.", show_default="5"
+        ),
+    ] = None,
+    switch: Annotated[
+        str | None,
+        typer.Option(
+            help="Also try changing the optimizer in mid-training: FIRST:SECOND, such as sgd:adam.",
+            show_default=False,
+        ),
+    ] = None,
+    schedule: Annotated[
+        str | None,
+        typer.Option(
+            help="Let learning rates change: constant, cosine, linear, exponential; of several each trial gets one.",
+            show_default=False,
+        ),
+    ] = None,
+    jit: Annotated[
+        str | None,
+        typer.Option(
+            help="off, on or auto (where it pays, by measurement): let XLA compile the trainings. Faster for small "
+            "dense and recurrent models on CPU, but it rounds otherwise than fit.",
+            show_default="off",
         ),
     ] = None,
     epochs: Annotated[
@@ -261,10 +292,13 @@ def launch(
         budget=budget,
         minutes=minutes,
         seeds=seeds,
+        jit=jit,
         workers=workers,
         storage=storage,
         tracking=tracking,
         checkpoints=checkpoints,
+        switch=switch,
+        schedule=schedule,
         detach=detach,
     )
     asked = merged(flags, spec)
@@ -316,31 +350,93 @@ def further(flag: str, text: str | None, most: int, example: int) -> int:
 @app.command(rich_help_panel="Run")
 def worker(
     study: Annotated[
-        str | None, typer.Argument(help="Name of a study; default: every running one.", show_default=False)
+        str | None,
+        typer.Argument(help="Name of a study; default: all that run and will run.", show_default=False),
     ] = None,
     slots: Annotated[
         str | None,
         typer.Option(
-            help="N or gpus: supervise so many training processes instead of training here.",
+            help="N or gpus: supervise so many training processes instead of training here; without STUDY 1.",
             show_default=False,
         ),
     ] = None,
     max_trials: Annotated[
-        int | None, typer.Option(min=1, help="Leave after so many trials.", show_default=False)
+        int | None, typer.Option(min=1, help="Leave after so many trials of STUDY.", show_default=False)
+    ] = None,
+    max_idle: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Without STUDY: leave after so many seconds without work; default: stay until SIGTERM.",
+            metavar="SECONDS",
+            show_default=False,
+        ),
     ] = None,
     storage: Storage = None,
     tracking: Tracking = None,
     use_local: UseLocal = False,
     slot: Annotated[int | None, typer.Option(hidden=True)] = None,
+    gives_way: Annotated[bool, typer.Option("--gives-way", hidden=True)] = False,
 ) -> int:
-    """Join a study from any machine that reaches its database."""
-    from optselect.search.joining import join
+    """Join a study, or without STUDY every running one and those to come, from any machine that reaches the database."""
+    from optselect.search.joining import Joining, join
 
-    place = surroundings(storage, tracking, False)
-    return join(study, slots, place, max_trials=max_trials, slot=slot, use_local=use_local)
+    asked = Joining(slots, max_trials, max_idle, slot, use_local, gives_way)
+    return join(study, asked, surroundings(storage, tracking, False))
+
+
+@app.command(rich_help_panel="Run")
+def pause(study: Study, storage: Storage = None, as_json: Json = False) -> None:
+    """Start no trial any more, on any machine; those that run end as usual. Go on: resume."""
+    from optselect.search.control import order
+
+    order(study, "paused", surroundings(storage, None, as_json))
+
+
+@app.command(rich_help_panel="Run")
+def stop(study: Study, storage: Storage = None, as_json: Json = False) -> None:
+    """Start no trial and end those that run, on every machine, each with a checkpoint. Go on: resume."""
+    from optselect.search.control import order
+
+    order(study, "stopped", surroundings(storage, None, as_json))
 
 
 # --- look ---------------------------------------------------------------------------------------------
+
+
+@app.command(rich_help_panel="Look")
+def report(
+    study: Study,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a page with all figures into this file.", metavar="FILE", show_default=False
+        ),
+    ] = None,
+    code: Annotated[bool, typer.Option("--code", help="Print only the optimizer to use, as code.")] = False,
+    script: Annotated[
+        bool,
+        typer.Option(
+            "--script", help="With --code: a whole script that trains with it, to the study's own numbers."
+        ),
+    ] = False,
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """The verdict: which optimizer to use, how sure that is, and what would settle what is open."""
+    from optselect.search.errors import InvalidInput
+    from optselect.search.looking import console
+    from optselect.search.report import print_code, print_report, write_page
+
+    if script and not code:
+        raise InvalidInput("--script goes with --code. Received: --script alone. Write --code --script.")
+    place = surroundings(storage, None, as_json)
+    if html is not None:
+        write_page(study, place, html)
+    elif code:
+        print_code(study, place, script)
+    else:
+        print_report(study, place, console())
 
 
 @app.command(rich_help_panel="Look")
@@ -385,11 +481,20 @@ def studies(storage: Storage = None, as_json: Json = False) -> None:
 
 
 @app.command(rich_help_panel="Look")
-def optimizers(as_json: Json = False) -> None:
+def optimizers(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="One optimizer, or a class of your own: my_optimizers.py:MyMomentum or package.module:Class.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """The catalogue: which arguments of which optimizer are searched, in which ranges."""
     from optselect.search.looking import print_optimizers
 
-    print_optimizers(as_json)
+    print_optimizers(name, as_json)
 
 
 @app.command(rich_help_panel="Look")
@@ -403,6 +508,32 @@ def ui(
     from optselect.search.looking import serve_ui
 
     serve_ui(study, port, surroundings(storage, tracking, False))
+
+
+@app.command(rich_help_panel="Keep")
+def sync(
+    study: Study,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Send nothing: compare point by point; exit code 1 where they differ."),
+    ] = False,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again", help="Send everything once more: to another server, or after runs were deleted."
+        ),
+    ] = False,
+    storage: Storage = None,
+    tracking: Tracking = None,
+    as_json: Json = False,
+) -> int:
+    """Complete the curves in MLflow from Postgres, from any machine, or check that they are complete."""
+    from optselect.search.errors import InvalidInput
+    from optselect.search.syncing import sync as sync_study
+
+    if check and again:
+        raise InvalidInput("Only one of --check and --again can be given. Received: both.")
+    return sync_study(study, check, again, surroundings(storage, tracking, as_json))
 
 
 # --- keep ---------------------------------------------------------------------------------------------

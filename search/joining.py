@@ -1,18 +1,19 @@
-"""How does a process join studies that exist? As a training process, or as the supervisor of some."""
+"""How does a process join studies? As a training process of one, as its supervisor, or as a machine that serves all."""
 
 import contextlib
 import os
 import shutil
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from optselect.search.departure import Departure
+from optselect.search.departure import STUCK_SECONDS, Departure
 from optselect.search.errors import InvalidInput
 from optselect.search.executors.local import visible_gpus
-from optselect.search.exit_codes import WorkerExit
+from optselect.search.fleet import Terms, serve_all
 from optselect.search.launching import Surroundings
-from optselect.search.source import find_source
+from optselect.search.source import find_source, weights_folder
 from optselect.search.supervising import demand_room, supervise
 from optselect.search.worker_log import log_to_stderr
 from optselect.storage import studies
@@ -21,23 +22,44 @@ from optselect.storage.initialise import check_schema
 from optselect.storage.tickets import LEASE_SECONDS
 
 
-def join(
-    study: str | None,
-    slots: str | None,
-    place: Surroundings,
-    *,
-    max_trials: int | None,
-    slot: int | None,
-    use_local: bool,
-) -> int:
-    """Train a study in this process, or supervise `slots` processes that do; returns the worker's exit code."""
-    if study is not None and slots is None:
-        return train_here(study, place, max_trials, slot, use_local)
-    extra = (("--max-trials", str(max_trials)) if max_trials else ()) + (
-        ("--use-local",) if use_local else ()
+@dataclass(frozen=True)
+class Joining:
+    """What a process that joins was asked for."""
+
+    slots: str | None = None
+    max_trials: int | None = None
+    max_idle_seconds: float | None = None
+    slot: int | None = None
+    use_local: bool = False
+    gives_way: bool = False
+
+    def demand_possible(self, study: str | None) -> None:
+        """Refuse what would be ignored; raises InvalidInput."""
+        if study is None and self.max_trials is not None:
+            raise InvalidInput(
+                f"--max-trials needs a STUDY, for without one a place serves many. Received: {self.max_trials} alone. "
+                "Give --max-idle instead."
+            )
+        if study is not None and self.max_idle_seconds is not None:
+            raise InvalidInput(
+                f"--max-idle is for a worker of all studies; one of {study} leaves with it. "
+                f"Received: --max-idle {self.max_idle_seconds:g}."
+            )
+
+
+def join(study: str | None, asked: Joining, place: Surroundings) -> int:
+    """Train a study in this process, or supervise processes that do; returns the worker's exit code."""
+    asked.demand_possible(study)
+    if study is not None and asked.slots is None:
+        return train_here(study, place, asked)
+    extra = (("--max-trials", str(asked.max_trials)) if asked.max_trials else ()) + (
+        ("--use-local",) if asked.use_local else ()
     )
+    count = slot_count(asked.slots or "1")
     try:
-        return supervise_studies(study, slot_count(slots or "1"), place, extra)
+        if study is not None:
+            return supervise_study(study, count, place, extra)
+        return supervise_all(count, asked.max_idle_seconds, place, extra)
     finally:
         if handed_over := os.environ.get("OPTSELECT_HANDED_OVER"):
             shutil.rmtree(Path(handed_over), ignore_errors=True)
@@ -46,9 +68,7 @@ def join(
 # --- training in this process -------------------------------------------------------------------------
 
 
-def train_here(
-    name: str, place: Surroundings, max_trials: int | None, slot: int | None, use_local: bool
-) -> int:
+def train_here(name: str, place: Surroundings, asked: Joining) -> int:
     """Check all that can be checked without TensorFlow, then work."""
     log_to_stderr()
     departure = Departure()
@@ -57,13 +77,26 @@ def train_here(
             departure.follow(int(supervisor))
         database, engine = opened(place)
         study = studies.load_study(engine, name)
-        source = find_source(study, place.home, use_local)
+        source = find_source(study, place.home, asked.use_local)
         with contextlib.suppress(OSError):  # another machine need not have the folder
             os.chdir(study.spec["folder"])
         from optselect.search.worker import Assignment, work  # TensorFlow: seconds, and only in this branch
 
         lease = float(os.environ.get("OPTSELECT_LEASE_SECONDS", LEASE_SECONDS))
-        return work(Assignment(database, engine, study, source, lease, max_trials, slot), departure)
+        assignment = Assignment(
+            database,
+            engine,
+            study,
+            source,
+            lease,
+            asked.max_trials,
+            asked.slot,
+            use_local=asked.use_local,
+            gives_way=asked.gives_way,
+            weights=weights_folder(place.home),
+            stuck_seconds=float(os.environ.get("OPTSELECT_STUCK_SECONDS", STUCK_SECONDS)),
+        )
+        return work(assignment, departure)
 
 
 def opened(place: Surroundings) -> tuple[Database, Engine]:
@@ -92,30 +125,24 @@ def slot_count(text: str) -> int:
     return int(text)
 
 
-def supervise_studies(study: str | None, count: int, place: Surroundings, extra: tuple[str, ...]) -> int:
-    """Serve the named study, or one running study after the other until none has work left."""
+def supervise_study(name: str, count: int, place: Surroundings, extra: tuple[str, ...]) -> int:
+    """Serve one study until nothing of it is left."""
     database, engine = opened(place)
-    names = [study] if study is not None else studies.running_studies(engine)
-    if not names:
-        print("optselect: no study is running. Start one: optselect launch PROBLEM", file=sys.stderr)
-    served: set[str] = set()
-    code = int(WorkerExit.DONE)
-    while names:
-        code = serve_one(names[0], database, engine, count, place, extra)
-        served.add(names[0])
-        if code not in (WorkerExit.DONE, WorkerExit.MISCONFIGURED) or study is not None:
-            break
-        names = [name for name in studies.running_studies(engine) if name not in served]
-    engine.dispose()
-    return code
-
-
-def serve_one(
-    name: str, database: Database, engine: Engine, count: int, place: Surroundings, extra: tuple[str, ...]
-) -> int:
     stored = studies.load_study(engine, name)
     print(f"{time.strftime('%H:%M:%S')} supervising {name} with {count} slots", file=sys.stderr, flush=True)
     ending = supervise(database, stored, count, tracking=place.tracking, extra=extra)
     if ending.last_words:
         print(ending.last_words, file=sys.stderr)
+    engine.dispose()
     return ending.code
+
+
+def supervise_all(
+    count: int, max_idle_seconds: float | None, place: Surroundings, extra: tuple[str, ...]
+) -> int:
+    """Serve every running study, and those that are still to come."""
+    database, engine = opened(place)
+    try:
+        return serve_all(database, engine, Terms(count, max_idle_seconds, place.tracking, extra))
+    finally:
+        engine.dispose()

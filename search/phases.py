@@ -1,6 +1,7 @@
 """What comes next in a study whose tickets are all done? A pure function of what is stored.
 
     baselines, quota                    made with the study (planning.py)
+    quota of the switches               with what was best for their optimizers alone
     elimination                         each optimizer's best again on 3 seeds; clear losers are dropped
     survivors                           the rest of the budget, to TPE within each optimizer that is left
     final                               the best of each on common fresh seeds, more of them where undecided
@@ -12,27 +13,30 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from optselect.search.comparing import mean_interval
+from optselect.search.dimension import Choice
 from optselect.search.evidence import (
     DEFAULTS,
     Scale,
     candidates,
+    competes,
     contenders,
     current_finals,
     dropped,
     final_name,
-    is_tuned,
     key_of,
     scale_of,
 )
 from optselect.search.planning import (
-    elimination_seed,
     evaluation,
-    final_seed,
     joint_tickets,
+    quota_of,
+    quota_tickets,
     search_tickets,
     survivor_tickets,
 )
+from optselect.search.seeds import ELIMINATION_SEEDS, elimination_seed, final_seed
 from optselect.search.spec import StudySpec
+from optselect.search.switching import copied
 from optselect.search.verdict import judge, next_look
 from optselect.storage.overview import TrialRow
 from optselect.storage.phases import Progress, Step
@@ -43,7 +47,6 @@ FEWEST_TRIALS = 4
 """Trials of each optimizer below which nobody was tuned well enough to lose."""
 THIN_FINALISTS = 3
 """So many meet in the finals of a study with fewer trials: enough for a first look."""
-ELIMINATION_SEEDS = 3
 CLEARLY_WORSE = 0.05
 """Share of the leader's cost by which a loser must be behind on the elimination's seeds."""
 
@@ -56,12 +59,20 @@ def next_step(spec: StudySpec, progress: Progress) -> Step:
     missing = progress.budget - len(searched)
     if spec.goal == "best-config":
         return Step(joint_tickets(spec, len(searched), missing))
-    if spec.seeds and not is_thin(spec, progress.budget) and not was_eliminated(progress):
+    if spec.switches and missing > 0 and not decided(progress, "switch"):
+        return open_switches(spec, progress.trials, progress.budget, missing)
+    if spec.seeds and not is_thin(spec, progress.budget) and not decided(progress, "elimination"):
         return eliminate(spec, progress.trials)
     if missing > 0:
         already = Counter(trial.optimizer for trial in searched)
-        return Step(survivor_tickets(spec, survivors(spec, progress), already, missing))
+        left = survivors(spec, progress)
+        return Step(survivor_tickets(spec, left, already, missing, copied_values(progress)))
     return Step(final_tickets(spec, progress)) if spec.seeds else Step()
+
+
+def decided(progress: Progress, phase: str) -> bool:
+    """Whether what a phase decides was decided already."""
+    return any(decision.get("phase") == phase for decision in progress.decisions)
 
 
 def is_thin(spec: StudySpec, budget: int) -> bool:
@@ -103,14 +114,30 @@ def evaluation_runs(spec: StudySpec, budget: int) -> int:
     if is_thin(spec, budget):
         return spec.seeds * (1 + min(THIN_FINALISTS, len(spec.optimizers)))
     eliminating = ELIMINATION_SEEDS * len(spec.optimizers) if len(spec.optimizers) > 2 else 0
-    return eliminating + spec.seeds * (1 + 2 * len(spec.optimizers))
+    return eliminating + spec.seeds * (1 + len(spec.optimizers) + len(spec.with_defaults))
+
+
+# --- switches -----------------------------------------------------------------------------------------
+
+
+def open_switches(spec: StudySpec, trials: Sequence[TrialRow], budget: int, missing: int) -> Step:
+    """The quota of the switches, which copy what was best for their optimizers so far: Keras's defaults where none was."""
+    scale = scale_of(spec.objective, spec.direction, trials)
+    best = {name: found[0].params for name in spec.singles if (found := candidates(trials, name, scale))}
+    given = {
+        switch.name: copied(switch, best.get(switch.first, {}), best.get(switch.second, {}))
+        for switch in spec.switches
+    }
+    tickets = quota_tickets(spec, tuple(given), quota_of(spec, budget), given)[:missing]
+    return Step(tickets, decision={"phase": "switch", "copied": given})
+
+
+def copied_values(progress: Progress) -> Mapping[str, Mapping[str, Choice]]:
+    """What each switch copies, as it was decided."""
+    return next((made["copied"] for made in progress.decisions if made.get("phase") == "switch"), {})
 
 
 # --- elimination --------------------------------------------------------------------------------------
-
-
-def was_eliminated(progress: Progress) -> bool:
-    return any(decision.get("phase") == "elimination" for decision in progress.decisions)
 
 
 def eliminate(spec: StudySpec, trials: Sequence[TrialRow]) -> Step:
@@ -189,11 +216,11 @@ def final_tickets(spec: StudySpec, progress: Progress) -> list[NewTicket]:
     if not runs:
         return list(first_finals(spec, progress))
     found = contenders(runs, scale_of(spec.objective, spec.direction, progress.trials))
-    tuned = [contender for name, contender in found.items() if is_tuned(name)]
-    if is_thin(spec, progress.budget) or not tuned:
+    rivals = [contender for name, contender in found.items() if competes(name)]
+    if is_thin(spec, progress.budget) or not rivals:
         return []
-    wanted = next_look(judge(tuned), tuned)
-    if wanted:
+    wanted = next_look(judge(rivals), rivals)
+    if wanted:  # every sentence compares with what the user has
         wanted[BASELINE] = max(wanted.values())
     return list(more_finals(spec, progress.trials, runs, wanted))
 
@@ -209,7 +236,7 @@ def first_finals(spec: StudySpec, progress: Progress) -> Iterator[NewTicket]:
         yield evaluation("final", BASELINE, seed, "own", {})
         for trial in best:
             yield evaluation("final", trial.optimizer, seed, "tuned", trial.params)
-            if not is_thin(spec, progress.budget):
+            if not is_thin(spec, progress.budget) and trial.optimizer in spec.with_defaults:
                 yield evaluation("final", trial.optimizer, seed, DEFAULTS, {})
 
 

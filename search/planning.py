@@ -8,11 +8,13 @@ round-robin: a study that is stopped early leaves equal shares. What follows is 
 import math
 import zlib
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from scipy.stats import qmc
 
 from optselect.search.dimension import Choice, Dimension
+from optselect.search.seeds import search_seed
 from optselect.search.spec import StudySpec
 from optselect.storage.tickets import NewTicket
 from optselect.trials.configuration import BASELINE
@@ -22,14 +24,6 @@ QUOTA = 12
 their own best; a joint sampler leaves 18-40 %."""
 ANY = "any"
 """In place of an optimizer: the sampler chooses that too."""
-
-SEARCH_SEEDS = 12
-"""Size of the pool of seeds that search trials share: enough that no seed decides, few enough to keep weights."""
-ELIMINATION_SEED = 100
-FINAL_SEED = 200
-"""Where the seeds of the later phases begin, within the thousand that belong to a study's seed: no phase meets
-a seed of another one."""
-MOST_FINAL_SEEDS = 500
 
 
 def first_tickets(spec: StudySpec) -> list[NewTicket]:
@@ -43,21 +37,37 @@ def baseline_tickets(spec: StudySpec) -> list[NewTicket]:
     own = NewTicket("baseline", BASELINE, seed, {"optimizer": BASELINE}, role="own", arguments={})
     if spec.goal == "best-config" or spec.seeds == 0:
         return [own]
-    return [own, *(evaluation("baseline", name, seed, "defaults", {}) for name in spec.optimizers)]
+    return [own, *(evaluation("baseline", name, seed, "defaults", {}) for name in spec.with_defaults)]
 
 
 def search_tickets(spec: StudySpec, trials: int) -> list[NewTicket]:
-    """What a study searches first: the quota of each optimizer, or everything where the sampler chooses jointly."""
+    """What a study searches first: the quota of each optimizer, or everything where the sampler chooses jointly.
+
+    Switches have their quota later: they copy the best of their optimizers (phases.py).
+    """
     if spec.goal == "best-config":
         return joint_tickets(spec, 0, trials)
-    quota = min(QUOTA, max(1, trials // len(spec.optimizers)))
-    points = {name: quota_points(spec, name, quota) for name in spec.optimizers}
-    turns = [
-        NewTicket("quota", name, search_seed(spec.seed, turn), points[name][turn])
+    return quota_tickets(spec, spec.singles, quota_of(spec, trials))[:trials]
+
+
+def quota_of(spec: StudySpec, trials: int) -> int:
+    """The trials of each optimizer before any is favoured."""
+    return min(QUOTA, max(1, trials // len(spec.optimizers)))
+
+
+def quota_tickets(
+    spec: StudySpec,
+    optimizers: Sequence[str],
+    quota: int,
+    given: Mapping[str, Mapping[str, Choice]] = MappingProxyType({}),
+) -> list[NewTicket]:
+    """Turn by turn one for each optimizer; `given` are arguments that a trial of it has beside the sampled ones."""
+    points = {name: quota_points(spec, name, quota) for name in optimizers}
+    return [
+        NewTicket("quota", name, search_seed(spec.seed, turn), points[name][turn], arguments=given.get(name))
         for turn in range(quota)
-        for name in spec.optimizers
+        for name in optimizers
     ]
-    return turns[:trials]
 
 
 def quota_points(spec: StudySpec, optimizer: str, quota: int) -> list[dict[str, Choice]]:
@@ -88,7 +98,11 @@ def joint_tickets(spec: StudySpec, already: int, trials: int) -> list[NewTicket]
 
 
 def survivor_tickets(
-    spec: StudySpec, survivors: Sequence[str], already: Mapping[str, int], trials: int
+    spec: StudySpec,
+    survivors: Sequence[str],
+    already: Mapping[str, int],
+    trials: int,
+    given: Mapping[str, Mapping[str, Choice]] = MappingProxyType({}),
 ) -> list[NewTicket]:
     """Tickets for TPE within each survivor; whoever has the fewest trials comes first, ties in the study's order."""
     counts = {name: already.get(name, 0) for name in survivors}
@@ -96,7 +110,8 @@ def survivor_tickets(
     for _ in range(trials):
         optimizer = min(counts, key=counts.__getitem__)
         seed = search_seed(spec.seed, counts[optimizer])
-        tickets.append(NewTicket("survivors", optimizer, seed, {"optimizer": optimizer}))
+        fixed = {"optimizer": optimizer}
+        tickets.append(NewTicket("survivors", optimizer, seed, fixed, arguments=given.get(optimizer)))
         counts[optimizer] += 1
     return tickets
 
@@ -106,16 +121,3 @@ def evaluation(
 ) -> NewTicket:
     """One run of a configuration that is known already."""
     return NewTicket(phase, optimizer, seed, {"optimizer": optimizer}, role=role, arguments=arguments)
-
-
-def search_seed(study_seed: int, turn: int) -> int:
-    """The seed of an optimizer's trial number `turn`: the same for all optimizers, from a pool of twelve."""
-    return 1000 * study_seed + turn % SEARCH_SEEDS
-
-
-def elimination_seed(study_seed: int, place: int) -> int:
-    return 1000 * study_seed + ELIMINATION_SEED + place
-
-
-def final_seed(study_seed: int, place: int) -> int:
-    return 1000 * study_seed + FINAL_SEED + place

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from optselect.search.errors import InvalidInput
-from optselect.search.space import choose_optimizers
+from optselect.search.space import choose_optimizers, names_in, placed_names
 from optselect.search.spec import FINAL_SEEDS, Request
 from optselect.search.spec_file import ReadSpec, SpecFile, read_spec
+from optselect.search.switching import SwitchSpec, read_switches
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,13 @@ class Flags:
     budget: str | None = None
     minutes: int | None = None
     seeds: int | None = None
+    jit: str | None = None
     workers: int | None = None
     storage: str | None = None
     tracking: str | None = None
     checkpoints: str | None = None
+    switch: str | None = None
+    schedule: str | None = None
     detach: bool = False
 
 
@@ -48,6 +52,7 @@ DEFAULTS: Mapping[str, Any] = {
     "seed": 0,
     "objective": "val_loss",
     "goal": "verdict",
+    "jit": "off",
     "seeds": FINAL_SEEDS,
 }
 BUDGETS = ("trials", "budget", "minutes")
@@ -56,10 +61,14 @@ BUDGETS = ("trials", "budget", "minutes")
 
 def merged(flags: Flags, spec: Path | None) -> Asked:
     """Read the spec file, if one is named, and fill what the flags leave open; raises InvalidInput."""
-    read = read_spec(spec) if spec is not None else ReadSpec(SpecFile(), {})
-    said = read.file.model_dump(exclude={"space"}, exclude_none=True)
+    if flags.optimizers is not None:
+        flags = dataclasses.replace(flags, optimizers=placed_names(names_in(flags.optimizers), Path.cwd()))
+    read = read_spec(spec, flags.optimizers) if spec is not None else ReadSpec(SpecFile(), {})
+    said = read.file.model_dump(exclude={"space", "switch"}, exclude_none=True)
+    if isinstance(said.get("schedule"), list):
+        said["schedule"] = ",".join(said["schedule"])
     if isinstance(said.get("optimizers"), list):
-        said["optimizers"] = ",".join(said["optimizers"])
+        said["optimizers"] = placed_names(said["optimizers"], spec.parent if spec is not None else Path())
     typed = {name: value for name, value in vars(flags).items() if value is not None and value is not False}
     if any(name in typed for name in BUDGETS):
         said = {name: value for name, value in said.items() if name not in BUDGETS}
@@ -74,7 +83,14 @@ def merged(flags: Flags, spec: Path | None) -> Asked:
     asked = {
         field.name: getattr(whole, field.name)
         for field in dataclasses.fields(Request)
-        if field.name not in ("space", "objective_place")
+        if field.name not in ("space", "objective_place", "switches")
     }
+    switches = read.switches
+    if flags.switch is not None:  # a flag wins over the file
+        switches = tuple(
+            SwitchSpec(first=first, second=second) for first, second in read_switches(flags.switch)
+        )
     objective_place = "" if flags.objective else read.objective_place
-    return Asked(whole, Request(**asked, space=read.space, objective_place=objective_place))
+    return Asked(
+        whole, Request(**asked, space=read.space, switches=switches, objective_place=objective_place)
+    )

@@ -9,15 +9,19 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
-from optselect.search.dimension import Dimension
+from optselect.search.dimension import Dimension, Scale
 from optselect.search.errors import InvalidInput
 from optselect.search.objective import Direction, parse_objective
-from optselect.search.space import Override, choose_optimizers, study_space
+from optselect.search.space import Custom, Override, choose_optimizers, find_optimizer, study_space
+from optselect.search.switching import SwitchSpec, check_switches, switch_space
+from optselect.trials.configuration import SCHEDULES
 from optselect.trials.description import ProblemDescription
+from optselect.trials.reference import stored_reference
 
 SPEC_VERSION = 1
 DEFAULT_TRIALS = 24
@@ -28,6 +32,7 @@ MOST_SEED = 4_000_000  # 1000 * seed + k must stay below 2**32
 Tune = Literal["auto", "1", "all"]
 Goal = Literal["verdict", "best-config"]
 Budget = Literal["small", "medium", "large"]
+Jit = Literal["off", "auto", "on"]
 
 TRIALS_EACH: Mapping[str, int] = {"small": 3, "medium": 12, "large": 36}
 """Trials of each optimizer that a budget stands for: a first look, the whole quota, and twice that of TPE on top."""
@@ -55,8 +60,13 @@ class Request:
     """In place of trials: as many as fit, at the pace of the first runs."""
     seeds: int = FINAL_SEEDS
     """Fresh seeds of the finals' first look; 0: no finals and no verdict."""
+    jit: Jit = "off"
+    """Whether XLA compiles the trainings; auto: where it pays, measured before the first trial."""
     space: Mapping[str, Override] = field(default_factory=dict)
     """Ranges of one's own, by optimizer."""
+    switches: tuple[SwitchSpec, ...] = ()
+    schedule: str | None = None
+    """Comma-separated kinds, one of which each trial gets; None: rates stay as they are."""
     objective_place: str = ""
     """Where a spec file names the objective: "study.toml, line 3"; empty where a flag does."""
 
@@ -72,8 +82,22 @@ class Request:
             demand("--seeds", self.seeds, FINAL_SEEDS, MOST_SEEDS_ASKED, "0, or ")
         demand_one_of("--tune", self.tune, ("auto", "1", "all"))
         demand_one_of("--goal", self.goal, ("verdict", "best-config"))
+        demand_one_of("--jit", self.jit, ("off", "auto", "on"))
+        if self.schedule is not None:
+            schedule_kinds(self.schedule)
         if self.budget is not None:
             demand_one_of("--budget", self.budget, tuple(TRIALS_EACH))
+
+
+class CustomClass(BaseModel):
+    """An optimizer of the study that is not Keras's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reference: str
+    """As it is written for --optimizers, with a whole path."""
+    required: tuple[str, ...] = ()
+    """Its arguments without a default: there is no run at its defaults then."""
 
 
 class StudySpec(BaseModel):
@@ -96,6 +120,12 @@ class StudySpec(BaseModel):
     minutes: int | None = None
     """Decides the trials after the baseline runs; trials is 0 then."""
     seeds: int = FINAL_SEEDS
+    jit: Jit = "off"
+    """What auto comes to is decided before the first trial and stored with the study's decisions."""
+    switches: tuple[SwitchSpec, ...] = ()
+    """Each is a class among the optimizers too, after those it is made of."""
+    custom: dict[str, CustomClass] = {}
+    """The optimizers that are not Keras's, by name."""
     space: dict[str, tuple[Dimension, ...]]
 
     @field_validator("space")
@@ -106,15 +136,55 @@ class StudySpec(BaseModel):
         """In the order of the optimizers, which jsonb does not keep: Optuna's choices must never change."""
         return {name: space[name] for name in info.data["optimizers"]}
 
+    @property
+    def singles(self) -> tuple[str, ...]:
+        """The optimizers that are no switch."""
+        return tuple(name for name in self.optimizers if self.switch_of(name) is None)
 
-def resolve(request: Request, problem: ProblemDescription, bundled: bool, folder: Path) -> StudySpec:
+    @property
+    def with_defaults(self) -> tuple[str, ...]:
+        """The optimizers that can run at their constructor's defaults."""
+        return tuple(
+            name for name in self.singles if not (name in self.custom and self.custom[name].required)
+        )
+
+    def module_of(self, optimizer: str) -> str:
+        """Where a class that is not Keras's is imported from; empty for Keras's own."""
+        own = self.custom.get(optimizer)
+        return "" if own is None else stored_reference(own.reference).module
+
+    def switch_of(self, optimizer: str) -> SwitchSpec | None:
+        """The switch of that name."""
+        return next((switch for switch in self.switches if switch.name == optimizer), None)
+
+    def is_scheduled(self, optimizer: str) -> bool:
+        """Whether its rate changes in a training: values in the middle of it do not compare then."""
+        return any(d.keyword == "schedule" and d.choices != ("constant",) for d in self.space[optimizer])
+
+
+def resolve(
+    request: Request,
+    problem: ProblemDescription,
+    bundled: bool,
+    folder: Path,
+    customs: Mapping[str, Custom] = MappingProxyType({}),
+) -> StudySpec:
     """What the request comes to for the described model; raises InvalidInput."""
-    optimizers = choose_optimizers(request.optimizers, problem.baseline.optimizer)
+    singles = choose_optimizers(request.optimizers, problem.baseline.optimizer)
+    switches = tuple(spelled(switch, tuple(customs)) for switch in request.switches)
+    optimizers = (*singles, *(switch.name for switch in switches))
     objective, direction = placed_objective(request, problem)
     epochs = request.epochs or problem.epochs
     check_warmup(request.space, problem.steps_per_epoch, epochs)
+    check_switches(switches, singles, epochs, request.goal)
     trials = asked_trials(request, len(optimizers))
     each = trials // len(optimizers) if trials else TRIALS_EACH["medium"]
+    space = study_space(singles, request.tune, each, request.space, customs)
+    space = {name: scheduled(name, space[name], request.schedule) for name in singles}
+    check_schedules(space, problem.steps_per_epoch)
+    space |= {
+        switch.name: switch_space(switch, space[switch.first], space[switch.second]) for switch in switches
+    }
     return StudySpec(
         problem=request.problem if bundled else problem.path,
         folder=str(folder),
@@ -128,8 +198,54 @@ def resolve(request: Request, problem: ProblemDescription, bundled: bool, folder
         goal=request.goal,
         minutes=request.minutes,
         seeds=request.seeds,
-        space=study_space(optimizers, request.tune, each, request.space),
+        jit=request.jit,
+        switches=switches,
+        custom={
+            name: CustomClass(reference=one.reference, required=one.required) for name, one in customs.items()
+        },
+        space=space,
     )
+
+
+def spelled(switch: SwitchSpec, customs: Sequence[str]) -> SwitchSpec:
+    """The names as the catalogue spells them."""
+    names = {
+        "first": find_optimizer(switch.first, customs),
+        "second": find_optimizer(switch.second, customs),
+    }
+    return switch.model_copy(update=names)
+
+
+def schedule_kinds(text: str) -> tuple[str, ...]:
+    """What stands behind --schedule.
+
+    >>> schedule_kinds("constant, cosine")
+    ('constant', 'cosine')
+    """
+    kinds = tuple(dict.fromkeys(kind.strip() for kind in text.split(",") if kind.strip()))
+    for kind in kinds or (text,):
+        demand_one_of("--schedule", kind, SCHEDULES)
+    return kinds
+
+
+def scheduled(optimizer: str, dimensions: Sequence[Dimension], schedule: str | None) -> tuple[Dimension, ...]:
+    """The dimensions with the schedules that a flag names; those of a spec file win."""
+    own = any(dimension.keyword == "schedule" for dimension in dimensions)
+    if schedule is None or own or optimizer == "ScheduleFreeAdamW":
+        return tuple(dimensions)
+    kinds = schedule_kinds(schedule)
+    scale: Scale = "choice" if len(kinds) > 1 else "fixed"
+    return (*dimensions, Dimension(keyword="schedule", scale=scale, choices=kinds))
+
+
+def check_schedules(space: Mapping[str, Sequence[Dimension]], steps_per_epoch: int | None) -> None:
+    """A schedule is laid over the steps of a training, so their number must be known."""
+    names = [name for name, dimensions in space.items() if any(d.keyword == "schedule" for d in dimensions)]
+    if names and steps_per_epoch is None:
+        raise InvalidInput(
+            f"A schedule ({names[0]}) needs data() whose number of batches is known. Received: data that does not "
+            'say it. Give fit = {"steps_per_epoch": ...} in the problem file.'
+        )
 
 
 def asked_trials(request: Request, optimizers: int) -> int:
@@ -185,10 +301,35 @@ def differences(stored: Mapping[str, Any], wanted: StudySpec) -> Iterator[str]:
             continue
         if key == "space":
             yield from differing_ranges(old or {}, value)
+        elif key == "custom":
+            yield f"classes {shown_classes(old)} -> {shown_classes(value)}"
+        elif key == "switches":
+            yield f"switches {shown_switches(old)} -> {shown_switches(value)}"
         elif isinstance(value, list):
             yield f"{key} {','.join(old or [])} -> {','.join(value)}"
         else:
             yield f"{key} {old} -> {value}"
+
+
+def shown_classes(custom: Any) -> str:
+    return ", ".join(one["reference"] for one in (custom or {}).values()) or "none"
+
+
+def shown_switches(switches: Any) -> str:
+    """The switches of a stored spec in a few words."""
+    read = [SwitchSpec.model_validate(switch) for switch in switches or ()]
+    return (
+        ", ".join(
+            " ".join([switch.name, *(f"{name}={value}" for name, value in unusual(switch).items())])
+            for switch in read
+        )
+        or "none"
+    )
+
+
+def unusual(switch: SwitchSpec) -> dict[str, Any]:
+    """What a switch says beyond its two optimizers."""
+    return switch.model_dump(exclude_defaults=True, exclude={"first", "second"})
 
 
 def differing_ranges(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:

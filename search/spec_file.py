@@ -9,6 +9,12 @@
     beta_1 = {low = 0.5, high = 0.99}        # always log of 1 - x
     epsilon = 1e-8                           # fixed
     amsgrad = [false, true]                  # a choice
+    schedule = ["constant", "cosine"]        # also warmup_fraction, end_factor
+
+    [[switch]]
+    from = "SGD"
+    to = "Adam"
+    at = {low = 0.1, high = 0.9}             # share of the epochs
 
 Ranges are Keras's own values. Each error names the key, the file and the line.
 """
@@ -20,7 +26,7 @@ import os
 import re
 import reprlib
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -29,7 +35,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from optselect.search.dimension import Choice, Dimension, keras_arguments, one_minus
 from optselect.search.errors import InvalidInput
-from optselect.search.space import Override, find_optimizer
+from optselect.search.space import Override, custom_references, find_optimizer
 from optselect.search.spec import (
     MOST_EPOCHS,
     MOST_MINUTES,
@@ -38,12 +44,24 @@ from optselect.search.spec import (
     MOST_TRIALS,
     Budget,
     Goal,
+    Jit,
     StudySpec,
     Tune,
     study_name,
 )
+from optselect.search.switching import EARLIEST, LATEST, SwitchSpec
 from optselect.search.toml_lines import line_of
-from optselect.trials.configuration import COMMON, RULES, OptimizerConfig, Rule, check_arguments
+from optselect.trials.configuration import (
+    ANYTHING_PLAIN,
+    COMMON,
+    RULES,
+    SCHEDULES,
+    OptimizerConfig,
+    Rule,
+    check_arguments,
+    check_custom,
+    custom_rule,
+)
 from optselect.trials.errors import ConfigurationError
 
 COMPLEMENTS = ("momentum", "rho", "beta_1", "beta_2", "adam_beta_1", "adam_beta_2")
@@ -56,6 +74,15 @@ WARMUP = Rule(
     "a number in [0, 1)",
     lambda value: isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1,
 )
+SCHEDULE_RULES = {
+    "schedule": Rule(f"one of {', '.join(SCHEDULES)}", lambda value: value in SCHEDULES),
+    "warmup_fraction": WARMUP,
+    "end_factor": Rule(
+        "a number in [0, 1]",
+        lambda value: isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1,
+    ),
+}
+"""What a table may say of every optimizer but ScheduleFreeAdamW, which averages instead."""
 ADDRESSES = ("storage", "tracking")
 """May hold a password: their values are never shown."""
 WORDS = {
@@ -87,11 +114,14 @@ class SpecFile(BaseModel):
     budget: Budget | None = None
     minutes: Annotated[int, Field(ge=1, le=MOST_MINUTES)] | None = None
     seeds: Annotated[int, Field(ge=0, le=MOST_SEEDS_ASKED)] | None = None
+    jit: Jit | None = None
     workers: Annotated[int, Field(ge=0)] | None = None
     storage: str | None = None
     tracking: str | None = None
     checkpoints: str | None = None
     detach: bool | None = None
+    schedule: str | list[str] | None = None
+    switch: list[dict[str, Any]] = []
     space: dict[str, dict[str, Any]] = {}
 
 
@@ -101,6 +131,7 @@ class ReadSpec:
 
     file: SpecFile
     space: Mapping[str, Override]  # by the catalogue's spelling of the optimizer
+    switches: tuple[SwitchSpec, ...] = ()
     objective_place: str = ""  # only the model knows its metrics, and the mistake is in the file still
 
 
@@ -110,6 +141,8 @@ class Source:
 
     path: Path
     text: str
+    customs: tuple[str, ...] = ()
+    """The classes of the user's own that the study tries."""
 
     def wrong(self, key: Sequence[str], must: str, received: str) -> InvalidInput:
         """An error about one key."""
@@ -123,21 +156,29 @@ class Source:
 # --- reading ------------------------------------------------------------------------------------------
 
 
-def read_spec(path: Path) -> ReadSpec:
-    """Read a spec file; raises InvalidInput with the first mistake."""
+def read_spec(path: Path, optimizers: str | None = None) -> ReadSpec:
+    """Read a spec file; raises InvalidInput with the first mistake.
+
+    Args:
+        optimizers: what a flag names in place of the file.
+    """
     source = Source(path, read_text(path))
     try:
         file = SpecFile.model_validate(read_toml(source))
     except ValidationError as error:
         raise first_mistake(error, source) from error
-    for name in file.optimizers if isinstance(file.optimizers, list) else ():
+    names = file.optimizers if isinstance(file.optimizers, list) else []
+    for name in names:
         checked_optimizer(name, ("optimizers",), source)
+    own = custom_references(optimizers if optimizers is not None else ",".join(names))
+    source = Source(path, source.text, tuple(reference.class_name for reference in own))
     if file.name is not None:
         check_name(file.name, source)
     if file.problem is not None:
         file = file.model_copy(update={"problem": problem_beside(file.problem, path.parent)})
     place = source.place(("objective",)) if file.objective is not None else ""
-    return ReadSpec(file, read_space(file.space, source), place)
+    switches = tuple(read_switch(table, place_of, source) for place_of, table in enumerate(file.switch))
+    return ReadSpec(file, read_space(file.space, source), switches, place)
 
 
 def read_text(path: Path) -> str:
@@ -186,7 +227,7 @@ def unknown_key(key: Sequence[str], known: Iterable[str], source: Source) -> Inv
 
 def checked_optimizer(name: str, key: Sequence[str], source: Source) -> str:
     try:
-        return find_optimizer(name)
+        return find_optimizer(name, source.customs)
     except InvalidInput as error:
         words = str(error).removeprefix("--optimizers: ")
         raise InvalidInput(f"{'.'.join(key)}: {words} ({source.place(key)})") from error
@@ -212,6 +253,56 @@ def problem_beside(problem: str, folder: Path) -> str:
     return problem if bare else os.path.abspath(path)
 
 
+# --- switches -----------------------------------------------------------------------------------------
+
+
+def read_switch(table: Mapping[str, Any], place: int, source: Source) -> SwitchSpec:
+    """One [[switch]] table: from, to, and perhaps at, full, slots, learning_rate."""
+    key = ("switch", str(place))
+    known = ("from", "to", "at", "full", "slots", "learning_rate")
+    for name in table:
+        if name not in known:
+            raise unknown_key((*key, name), known, source)
+    names = {side: read_side(table, side, key, source) for side in ("from", "to")}
+    low, high = read_share(table.get("at", {}), (*key, "at"), source)
+    options = {"full": (False, True), "slots": ("new", "keep"), "learning_rate": ("search", "swats")}
+    for name, allowed in options.items():
+        if table.get(name, allowed[0]) not in allowed or type(table.get(name, allowed[0])) is not type(
+            allowed[0]
+        ):
+            must = f"be {' or '.join(map(toml_value, allowed))}"
+            raise source.wrong((*key, name), must, f"{name}={reprlib.repr(table[name])}")
+    return SwitchSpec(
+        first=names["from"],
+        second=names["to"],
+        low=low,
+        high=high,
+        full=table.get("full", False),
+        slots=table.get("slots", "new"),
+        rate=table.get("learning_rate", "search"),
+    )
+
+
+def read_side(table: Mapping[str, Any], side: str, key: Sequence[str], source: Source) -> str:
+    name = table.get(side)
+    if not isinstance(name, str):
+        raise source.wrong((*key, side), "name an optimizer", f"{side}={reprlib.repr(name)}")
+    return checked_optimizer(name, (*key, side), source)
+
+
+def read_share(at: Any, key: tuple[str, ...], source: Source) -> tuple[float, float]:
+    """The share of the epochs before the switch, as {low, high} or one number."""
+    if isinstance(at, (int, float)) and not isinstance(at, bool):
+        at = {"low": at, "high": at}
+    if not isinstance(at, dict) or not at.keys() <= {"low", "high"}:
+        raise source.wrong(key, "be a number or {low = ..., high = ...}", f"at={reprlib.repr(at)}")
+    low, high = at.get("low", EARLIEST), at.get("high", LATEST)
+    numbers = all(isinstance(end, (int, float)) and not isinstance(end, bool) for end in (low, high))
+    if not numbers or not 0 < low <= high < 1:
+        raise source.wrong(key, "lie between 0 and 1, low first", f"low={low!r}, high={high!r}")
+    return float(low), float(high)
+
+
 # --- the space ----------------------------------------------------------------------------------------
 
 
@@ -223,32 +314,47 @@ def read_space(space: Mapping[str, Mapping[str, Any]], source: Source) -> dict[s
         optimizer = checked_optimizer(table, key, source)
         if optimizer in overrides:
             raise source.wrong(key, "stand once for each optimizer", f"a second table of {optimizer}")
-        dimensions = tuple(
-            read_dimension(optimizer, (*key, name), value, source) for name, value in values.items()
-        )
-        check_together(optimizer, dimensions, key, source)
+        dimensions = read_table(optimizer, key, values, source)
         overrides[optimizer] = Override(dimensions, f"{'.'.join(key)} ({source.place(key)})")
     return overrides
+
+
+def read_table(
+    optimizer: str, key: tuple[str, ...], values: Mapping[str, Any], source: Source
+) -> tuple[Dimension, ...]:
+    """What one table says of one optimizer's arguments."""
+    dimensions = tuple(
+        read_dimension(optimizer, (*key, name), value, source) for name, value in values.items()
+    )
+    check_together(optimizer, dimensions, key, source)
+    return dimensions
 
 
 def check_together(
     optimizer: str, dimensions: Sequence[Dimension], key: tuple[str, ...], source: Source
 ) -> None:
     """Refuse arguments that are right by themselves and exclude each other."""
-    first = {d.keyword: d.choices[0] if d.choices else d.keras_bounds()[0] for d in dimensions}
+    first = {
+        d.keyword: d.choices[0] if d.choices else d.keras_bounds()[0]
+        for d in dimensions
+        if d.keyword not in SCHEDULE_RULES or optimizer == "ScheduleFreeAdamW"
+    }
     if {"warmup_steps", "warmup_fraction"} <= first.keys():
         raise source.wrong((*key, "warmup_steps"), "stand without warmup_fraction", "both")
+    config = OptimizerConfig(optimizer, keras_arguments(first, total_steps=None))
     try:
-        check_arguments(OptimizerConfig(optimizer, keras_arguments(first, total_steps=None)))
+        check_arguments(config) if optimizer in RULES else check_custom(config)
     except ConfigurationError as error:
         raise InvalidInput(f"{'.'.join(key)}: {error} ({source.place(key)})") from error
 
 
 def read_dimension(optimizer: str, key: tuple[str, ...], value: Any, source: Source) -> Dimension:
     """One key of a [space.X] table."""
-    rules = {**COMMON, **RULES[optimizer]}
+    rules = {**COMMON, **RULES.get(optimizer, {key[-1]: custom_rule_of(key[-1], value)})}
     if optimizer == "ScheduleFreeAdamW":
         rules["warmup_fraction"] = WARMUP
+    else:
+        rules.update(SCHEDULE_RULES)
     keyword = key[-1]
     if keyword not in rules:
         raise unknown_key(key, rules, source)
@@ -258,6 +364,19 @@ def read_dimension(optimizer: str, key: tuple[str, ...], value: Any, source: Sou
     if isinstance(value, list):
         return argument.choice(value)
     return Dimension(keyword=keyword, scale="fixed", choices=(argument.checked(value, key),))
+
+
+def custom_rule_of(keyword: str, value: Any) -> Rule:
+    """The rule of an argument of the user's own class: written as whole numbers, it is one."""
+    rule = custom_rule(keyword)
+    written = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+    numbers = [one for one in written if not isinstance(one, bool)]
+    whole = rule is ANYTHING_PLAIN and numbers and all(isinstance(one, int) for one in numbers)
+    return (
+        Rule("an integer", lambda one: isinstance(one, (int, float)) and float(one).is_integer())
+        if whole
+        else rule
+    )
 
 
 @dataclass(frozen=True)
@@ -350,7 +469,7 @@ def spec_toml(spec: StudySpec, name: str) -> str:
     head = {
         "problem": spec.problem,
         "name": name,
-        "optimizers": list(spec.optimizers),
+        "optimizers": [spec.custom[name].reference if name in spec.custom else name for name in spec.singles],
         "tune": spec.tune,
         **({"minutes": spec.minutes} if spec.minutes else {"trials": spec.trials}),
         "epochs": spec.epochs,
@@ -358,12 +477,28 @@ def spec_toml(spec: StudySpec, name: str) -> str:
         "objective": f"{spec.objective}:{spec.direction.removesuffix('imize')}",
         "goal": spec.goal,
         "seeds": spec.seeds,
+        "jit": spec.jit,
     }
     lines = [f"{key} = {toml_value(value)}" for key, value in head.items()]
+    for switch in spec.switches:
+        lines += ["", "[[switch]]", *switch_lines(switch)]
     for optimizer, dimensions in spec.space.items():
+        if spec.switch_of(optimizer) is not None:  # follows from its two optimizers
+            continue
         lines += ["", f"[space.{optimizer}]"]
         lines += [f"{dimension.keyword} = {toml_dimension(dimension)}" for dimension in dimensions]
     return "\n".join(lines) + "\n"
+
+
+def switch_lines(switch: SwitchSpec) -> Iterator[str]:
+    """A switch as the keys of its table."""
+    yield f"from = {toml_value(switch.first)}"
+    yield f"to = {toml_value(switch.second)}"
+    yield f"at = {{low = {toml_value(switch.low)}, high = {toml_value(switch.high)}}}"
+    said = {"full": switch.full, "slots": switch.slots, "learning_rate": switch.rate}
+    for name, value in said.items():
+        if value not in (False, "new", "search"):
+            yield f"{name} = {toml_value(value)}"
 
 
 def toml_dimension(dimension: Dimension) -> str:

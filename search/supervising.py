@@ -7,24 +7,38 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 import psutil
 
 from optselect.search.errors import InvalidInput
+from optselect.search.executors.forking import Zygote, closing
 from optselect.search.executors.local import (
+    Forks,
+    Slot,
     Supervisor,
     cause_of_death,
     visible_gpus,
+    worker_arguments,
     worker_command,
     worker_slots,
+    zygote_of,
 )
-from optselect.search.progress import REFRESH_SECONDS, Refresh, progress_view
+from optselect.search.progress import REFRESH_SECONDS, progress_view
 from optselect.storage import overview, workers
-from optselect.storage.database import Database, Engine, again, child_environment, make_engine
-from optselect.storage.overview import TrialRow
+from optselect.storage.database import (
+    Database,
+    Engine,
+    child_environment,
+    make_engine,
+    one_line,
+    outage_seconds,
+    transient,
+)
+from optselect.storage.errors import Unreachable
 from optselect.storage.studies import StoredStudy
 from optselect.storage.tracking import Flusher, count_unsent, find_tracking
 
@@ -76,28 +90,127 @@ def supervise(
     tracking: str | None,
     extra: tuple[str, ...] = (),
     quiet: bool = False,
+    zygote: Zygote | None = None,
 ) -> Ending:
     """Serve one study with `count` workers until nothing is left or a signal says to leave.
 
-    SIGTERM and the first Ctrl-C drain the workers; a second Ctrl-C ends them at once.
+    SIGTERM and the first Ctrl-C drain the workers; a second Ctrl-C ends them at once. A zygote that the caller
+    has started is used and closed.
     """
+    zygote = zygote or zygote_of(study.name, os.environ)
     engine = make_engine(database)
-    workers.bury_dead_neighbours(engine, study.id)
+    outage = Outage()
     with run_folder(database.home) as folder, progress_view(study, quiet) as refresh:
+        slots = worker_slots(count, visible_gpus(os.environ), log_folder(database, study))
+        service = Service.start(
+            database, engine, study, slots, folder, tracking=tracking, extra=extra, zygote=zygote
+        )
+        with closing(zygote):
+            interrupted = watch(service.team, lambda: refresh(overview.list_trials(engine, study.id)), outage)
+        service.flusher.close(patience_seconds=0.0 if interrupted else PATIENCE_SECONDS)
+    engine.dispose()
+    outage.demand_end()
+    team = service.team
+    code = 130 if interrupted else team.exit_code()
+    return Ending(code, team.last_words() if code not in (0, 75, 130) else "", service.flusher.behind)
+
+
+@dataclass
+class Service:
+    """What this machine does for one study: a team of training processes, and a thread that carries its curves."""
+
+    study: StoredStudy
+    team: Supervisor
+    flusher: Flusher
+
+    @classmethod
+    def start(
+        cls,
+        database: Database,
+        engine: Engine,
+        study: StoredStudy,
+        slots: list[Slot],
+        folder: Path,
+        *,
+        tracking: str | None,
+        extra: tuple[str, ...],
+        zygote: Zygote | None,
+    ) -> "Service":
+        """Free what dead processes of this machine still hold, and begin; the team starts at its first poll."""
+        burials = Burials(engine, study)
+        burials.bury()
         team = Supervisor(
             command=worker_command(study.name, extra),
             environment=child_environment(database, os.environ, folder),
-            slots=worker_slots(count, visible_gpus(os.environ), log_folder(database, study)),
-            on_death=lambda pid, code: workers.bury_dead_neighbours(
-                engine, study.id, {pid: cause_of_death(code)}
-            ),
+            slots=slots,
+            on_death=lambda pid, code: burials.bury({pid: cause_of_death(code)}),
+            forks=None if zygote is None else Forks(zygote, worker_arguments(study.name, extra)),
         )
-        flusher = Flusher(engine, study, lambda: find_tracking(database, study, tracking))
-        interrupted = watch(team, refresh, lambda: again(lambda: overview.list_trials(engine, study.id)))
-        flusher.close(patience_seconds=0.0 if interrupted else PATIENCE_SECONDS)
-    engine.dispose()
-    code = 130 if interrupted else team.exit_code()
-    return Ending(code, team.last_words() if code not in (0, 75, 130) else "", flusher.behind)
+        return cls(study, team, Flusher(engine, study, lambda: find_tracking(database, study, tracking)))
+
+
+@dataclass
+class Burials:
+    """Frees the tickets of dead processes; while the database is away they wait for the next death, or their leases."""
+
+    engine: Engine
+    study: StoredStudy
+    causes: dict[int, str] = field(default_factory=dict)
+
+    def bury(self, causes: Mapping[int, str] | None = None) -> None:
+        self.causes |= causes or {}
+        try:
+            workers.bury_dead_neighbours(self.engine, self.study.id, self.causes)
+        except Exception as error:
+            if not transient(error):
+                raise
+        else:
+            self.causes.clear()
+
+
+@dataclass
+class Outage:
+    """How long the database has been away, as far as this process asked it."""
+
+    patience_seconds: float = field(default_factory=lambda: outage_seconds(os.environ))
+    since: float | None = None
+    why: str = ""
+
+    def ask(self, call: Callable[[], None]) -> None:
+        """Call, or say once that the database is away."""
+        try:
+            call()
+        except Exception as error:
+            if not transient(error):
+                raise
+            self._begin(one_line(error))
+            return
+        if self.since is not None:
+            print("the database is back", file=sys.stderr, flush=True)
+        self.since = None
+
+    def _begin(self, why: str) -> None:
+        self.why = why
+        if self.since is None:
+            self.since = time.monotonic()
+            minutes = self.patience_seconds / 60
+            print(
+                f"the database is away; trials go on and wait for it, up to {minutes:.0f} minutes: {why}",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    @property
+    def is_too_long(self) -> bool:
+        return self.since is not None and time.monotonic() - self.since >= self.patience_seconds
+
+    def demand_end(self) -> None:
+        """Raise Unreachable where the database has not come back."""
+        if self.since is not None:
+            raise Unreachable(
+                f"The database went away and did not come back ({self.why}). What it has not seen is kept on this "
+                "machine: start it again, then resume here."
+            )
 
 
 def send_rest(database: Database, engine: Engine, study: StoredStudy, tracking: str | None) -> str:
@@ -109,24 +222,43 @@ def send_rest(database: Database, engine: Engine, study: StoredStudy, tracking: 
     return flusher.behind
 
 
-def watch(team: Supervisor, refresh: Refresh, read: Callable[[], list[TrialRow]]) -> bool:
-    """Poll the team until its last child is gone; True where Ctrl-C ended it."""
+class Team(Protocol):
+    """What is polled until it ends, and told to end."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether a child runs or will run again."""
+
+    def poll(self) -> None:
+        """Look after the children."""
+
+    def stop(self) -> None:
+        """Ask every child to drain."""
+
+    def kill(self) -> None:
+        """End every child at once."""
+
+
+def watch(team: Team, look: Callable[[], None], outage: Outage) -> bool:
+    """Poll the team until its last child is gone, and look at the database now and then; True where Ctrl-C ended it."""
     due = 0.0
     with draining(team) as interrupted:
         while team.alive:
             team.poll()
             if time.monotonic() >= due:
                 started = time.monotonic()
-                refresh(read())
+                outage.ask(look)
                 # A study of many thousand trials takes long to read: that must not become the work.
                 due = time.monotonic() + max(REFRESH_SECONDS, 20 * (time.monotonic() - started))
+            if outage.is_too_long:
+                team.stop()
             time.sleep(POLL_SECONDS)
-        refresh(read())
+        outage.ask(look)
     return bool(interrupted)
 
 
 @contextlib.contextmanager
-def draining(team: Supervisor) -> Iterator[list[int]]:
+def draining(team: Team) -> Iterator[list[int]]:
     """While the block runs, signals stop the team; the list holds SIGINT once it came."""
     interrupted: list[int] = []
 

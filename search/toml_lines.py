@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Sequence
 
 HEADER = re.compile(r"^\s*\[\[?(?P<key>[^\[\]]+)\]\]?\s*(#.*)?$")
@@ -17,12 +18,18 @@ def line_of(text: str, key: Sequence[str]) -> int | None:
     3
     >>> line_of("[space.Adam]", ("space", "Adam", "rho"))
     1
+    >>> line_of("[[switch]]\\nat = 0.1\\n[[switch]]\\nat = 7", ("switch", "1", "at"))
+    4
     """
     best, length = None, 0
     table: tuple[str, ...] = ()
+    members: Counter[tuple[str, ...]] = Counter()
     for number, line in enumerate(text.splitlines(), 1):
         if header := HEADER.match(line):
             here = table = parts_of(header["key"])
+            if line.lstrip().startswith("[["):
+                here = table = (*table, str(members[table]))
+                members[table[:-1]] += 1
         elif assignment := ASSIGNMENT.match(line):
             here = (*table, *parts_of(assignment["key"]))
         else:

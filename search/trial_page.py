@@ -4,11 +4,15 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from optselect.search.settings import settings_code
+from optselect.search.spec import StudySpec
 from optselect.search.tables import shown_seconds
+from optselect.search.ways import way_line
 from optselect.storage.curves import EpochRow
 from optselect.storage.overview import TrialRow
 from optselect.storage.studies import StoredStudy
-from optselect.trials.configuration import BASELINE, OptimizerConfig, keras_code
+from optselect.trials.configuration import BASELINE
+from optselect.trials.description import ProblemDescription
 
 BARS = "▁▂▃▄▅▆▇█"
 WIDEST = 40
@@ -21,27 +25,31 @@ def trial_page(
     """The page as lines of at most 80 columns, apart from code and addresses.
 
     Args:
-        code: the baseline's code, which its trial does not hold.
+        code: its optimizer as code to paste.
         link: of the run in MLflow, where a server is known.
     """
     head = f"trial {trial.trial} of {study.name}: {trial.optimizer}, {trial.state}"
     facts = [f"phase {trial.phase}", f"seed {trial.seed}", f"{trial.epochs} of {study.spec['epochs']} epochs"]
     facts += [f"{trial.attempts} attempts"] if trial.attempts > 1 else []
     facts += [shown_seconds(trial.seconds)] if trial.seconds is not None else []
-    lines = [head, ", ".join(facts), "", trial_code(trial, code), ""]
+    lines = [head, ", ".join(facts), "", code, ""]
     lines += [*curve_lines(curve, study), ""] if curve else []
-    lines += [why_it_ended(trial, study), mlflow_line(study, trial, link)]
+    lines += [
+        why_it_ended(trial, study),
+        *filter(None, [way_line(trial.notes)]),
+        mlflow_line(study, trial, link),
+    ]
     return "\n".join(lines)
 
 
-def trial_code(trial: TrialRow, baseline_code: str) -> str:
+def trial_code(trial: TrialRow, spec: StudySpec, problem: ProblemDescription) -> str:
     """The optimizer as code to paste."""
     if trial.optimizer == BASELINE:
-        return f"{baseline_code}   (your own)"
+        return f"{problem.baseline.code}   (your own)"
     if not trial.params and trial.role != "defaults":
         return "(no settings yet)"
     remark = "   (Keras's defaults)" if trial.role == "defaults" else ""
-    return f"{keras_code(OptimizerConfig(trial.optimizer, trial.params))}{remark}"
+    return f"{settings_code(spec, trial.optimizer, trial.params, problem.steps_per_epoch)}{remark}"
 
 
 def curve_lines(curve: Sequence[EpochRow], study: StoredStudy) -> list[str]:

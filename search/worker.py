@@ -4,27 +4,36 @@ All state lives in Postgres: the process may die at any line and loses nothing b
 write. Importing this file imports TensorFlow; joining.py has checked everything else by then.
 """
 
+import contextlib
 import dataclasses
 import logging
 import math
 import os
+import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import optuna
 from optuna.trial import Trial
 
-from optselect.search.departure import Departure, Holding, kept_lease
+from optselect.search.departure import Beat, Departure, Holding, kept_lease
 from optselect.search.describing import stored_description
 from optselect.search.exit_codes import WorkerExit
-from optselect.search.phases import next_step
+from optselect.search.phases import evaluation_runs, next_step
+from optselect.search.planning import ANY
 from optselect.search.pruner import FEWEST_TRIALS_TO_CUT, Halving, promoted, rungs
 from optselect.search.reporting import Reporter, Writer
-from optselect.search.space import suggest_optimizer
-from optselect.search.spec import StudySpec
+from optselect.search.same_data import demand_same_data
+from optselect.search.seeds import search_seed, seeds_beside
+from optselect.search.settings import FOUND_RATE, Length, configuration_of, with_epoch
+from optselect.search.sharing import Slice, gives_way
+from optselect.search.source import find_classes
+from optselect.search.space import Settings, suggest_optimizer
+from optselect.search.spec import TRIALS_EACH, StudySpec
 from optselect.search.study import (
     adopt,
     ask_for,
@@ -36,26 +45,32 @@ from optselect.search.study import (
     tell_orphans,
     tell_pruned,
 )
+from optselect.search.tables import in_order
+from optselect.search.ways import notes_of
+from optselect.search.wear import Wear
 from optselect.storage import checkpoints, curves, tickets, unsent, workers
 from optselect.storage.checkpoints import Checkpoint
 from optselect.storage.curves import EpochRow
-from optselect.storage.database import Connection, Database, Engine, again
+from optselect.storage.database import Connection, Database, Engine, again, one_line, outage_seconds
 from optselect.storage.errors import LeaseLost
-from optselect.storage.phases import plan_next
-from optselect.storage.studies import StoredStudy, study_state
+from optselect.storage.phases import decide_once, plan_next
+from optselect.storage.studies import StoredStudy, read_shares, study_state
 from optselect.storage.tickets import Ending, Orders, Ticket
 from optselect.storage.unsent import Unsent
-from optselect.trials.configuration import BASELINE, Configuration, OptimizerConfig
+from optselect.trials.configuration import BASELINE
 from optselect.trials.errors import SnapshotError
+from optselect.trials.fingerprint import hash_data
+from optselect.trials.first_operation import run_first_operation
+from optselect.trials.initial_weights import Values
+from optselect.trials.jit import choose_jit
 from optselect.trials.outcome import Epoch, Outcome, TrialResult
 from optselect.trials.problem import Problem, load_problem
 from optselect.trials.programs import Programs
 from optselect.trials.trainer import run_trial
+from optselect.trials.weight_files import made_by_children
 
 log = logging.getLogger(__name__)
 
-TRIALS_PER_PROCESS = 1000
-"""After so many trials a process asks for a fresh one: what leaks in a training process ends with it."""
 IDLE_SECONDS = 0.5
 
 Answer = TypeVar("Answer")
@@ -72,27 +87,56 @@ class Assignment:
     lease_seconds: float
     max_trials: int | None = None
     slot: int | None = None
+    use_local: bool = False  # whatever data() gives here is trained
+    gives_way: bool = False  # to studies that are worse off
+    weights: Path | None = None  # where initial weights are kept; None: made in this very process
+    stuck_seconds: float = math.inf  # for ever: under a debugger a training may stand still
 
 
 def work(assignment: Assignment, departure: Departure) -> int:
     """Train until nothing is left or the departure is wanted; returns the worker's exit code."""
     trainer = Trainer.prepare(assignment, departure)
     departure.begin()
-    workers.register_worker(
+    register = partial(
+        workers.register_worker,
         assignment.engine,
         assignment.study.id,
         trainer.worker_id,
         slot=assignment.slot,
         device=visible_device(),
     )
+    patiently(register)
+    log.info("ready to train, after %.1f CPU seconds", time.process_time())
     code = trainer.work()
-    workers.sign_off(assignment.engine, trainer.worker_id)
+    patiently(lambda: workers.sign_off(assignment.engine, trainer.worker_id))
     return code
 
 
 def visible_device() -> str:
     device = os.environ.get("CUDA_VISIBLE_DEVICES")
     return f"GPU {device}" if device else "CPU"
+
+
+def kept_weights(assignment: Assignment, problem: Problem) -> Callable[[int], Values]:
+    """Find initial weights in files, for seeding TensorFlow would spoil this process."""
+    assert assignment.weights is not None
+    described = stored_description(assignment.study)
+    data_hash = hash_data(problem.data) if assignment.use_local else described.data_hash
+    return made_by_children(assignment.weights, problem.path, described.modules, data_hash, seeds_beside)
+
+
+def jit_of(assignment: Assignment, spec: StudySpec, problem: Problem) -> bool:
+    """Whether XLA compiles this study's trainings: measured once, by the first process that asks."""
+    budget = assignment.study.budget or TRIALS_EACH["medium"] * len(spec.optimizers)
+    trials, seed = budget + evaluation_runs(spec, budget), search_seed(spec.seed, 0)
+
+    def measure() -> dict[str, object]:
+        choice = choose_jit(problem, seed, spec.epochs, trials, len(spec.optimizers))
+        log.info("XLA %s: %s", "is taken" if choice.jit else "is not taken", choice.reason)
+        return {"jit": choice.jit, "because": choice.reason}
+
+    decision = patiently(lambda: decide_once(assignment.engine, assignment.study.id, "jit", measure))
+    return bool(decision["jit"])
 
 
 @dataclass(frozen=True)
@@ -102,6 +146,7 @@ class Trained:
     result: TrialResult
     seconds: float
     cut_because: str  # where its pruner ended it
+    notes: Mapping[str, Any]  # how it was trained
 
 
 # --- the loop -----------------------------------------------------------------------------------------
@@ -116,16 +161,27 @@ class Trainer:
     problem: Problem
     optuna_study: optuna.Study
     departure: Departure
+    slice: Slice
     worker_id: uuid.UUID = field(default_factory=uuid.uuid4)
     programs: Programs = field(default_factory=Programs)
+    wear: Wear = field(default_factory=Wear)
+    run_trial: Callable[..., TrialResult] = run_trial  # benchmarks put a simulated training in its place
 
     @classmethod
     def prepare(cls, assignment: Assignment, departure: Departure) -> "Trainer":
         """Load the user's code last: our own imports are complete by then, and the user's modules may win."""
         optuna_study = load_optuna_study(assignment.database, assignment.study.name)
         spec = StudySpec.model_validate(assignment.study.spec)
-        problem = load_problem(assignment.source, spec.epochs)
-        return cls(assignment, spec, problem, optuna_study, departure)
+        classes = find_classes(assignment.study, assignment.source, assignment.database.home)
+        problem = load_problem(assignment.source, spec.epochs, classes, jit=spec.jit == "on")
+        run_first_operation()
+        if not assignment.use_local:
+            demand_same_data(problem, assignment.study)
+        if assignment.weights is not None:
+            problem.initial_weights = problem.initial_weights.found_by(kept_weights(assignment, problem))
+        if spec.jit == "auto":
+            problem.decide_jit(jit_of(assignment, spec, problem))
+        return cls(assignment, spec, problem, optuna_study, departure, Slice.of(os.environ))
 
     @property
     def engine(self) -> Engine:
@@ -143,13 +199,17 @@ class Trainer:
         return code
 
     def tell_orphans(self) -> None:
-        tell_orphans(self.optuna_study, lambda: tickets.read_holdings(self.engine, self.study.id))
+        orphans = patiently(lambda: tickets.find_orphans(self.engine, self.study.id))
+        tell_orphans(self.optuna_study, orphans)
 
     def train_tickets(self) -> int:
         trained = 0
         while not self.departure.wanted:
-            if trained >= (self.assignment.max_trials or TRIALS_PER_PROCESS):
-                return WorkerExit.DONE if self.assignment.max_trials else WorkerExit.RETRY
+            if trained >= (self.assignment.max_trials or math.inf):
+                return WorkerExit.DONE
+            if self.wear.reason:
+                log.info("a fresh process goes on: %s", self.wear.reason)
+                return WorkerExit.RETRY
             ticket = self.claim()
             if ticket is not None:
                 trained += self.train(ticket)
@@ -157,6 +217,8 @@ class Trainer:
                 return WorkerExit.DONE
             else:
                 self.departure.wait(IDLE_SECONDS)
+            if self.is_to_give_way(idle=ticket is None):
+                return WorkerExit.DONE
         return WorkerExit.INTERRUPTED if self.departure.interrupted else WorkerExit.RETRY
 
     def claim(self) -> Ticket | None:
@@ -169,20 +231,41 @@ class Trainer:
     def nothing_left(self) -> bool:
         state = patiently(lambda: study_state(self.engine, self.study.id))
         undone = patiently(lambda: tickets.count_undone(self.engine, self.study.id))
-        return state == "stopped" or undone == 0
+        return state != "running" or undone == 0
+
+    def is_to_give_way(self, idle: bool) -> bool:
+        """Whether another study needs this place more, asked between trials and not at every one."""
+        if not self.assignment.gives_way or not self.slice.is_over(idle):
+            return False
+        left = gives_way(self.study.name, patiently(lambda: read_shares(self.engine)), idle)
+        if left:
+            log.info("another study is worse off; giving way")
+        return left
 
     def train(self, ticket: Ticket) -> bool:
         """One ticket from claim to end; False where it was not ours to finish."""
-        beat = kept_lease(
-            lambda: tickets.renew_lease(self.engine, ticket.lease, self.assignment.lease_seconds),
-            self.assignment.lease_seconds / 6,
+        lease_seconds = self.assignment.lease_seconds
+        beat = Beat(
+            lambda: tickets.renew_lease(self.engine, ticket.lease, lease_seconds),
+            lease_seconds / 6,
+            self.assignment.stuck_seconds,
+            lambda seconds: self.end_stuck(ticket, seconds),
         )
-        with beat as holding, self.departure.giving_back(self.engine, ticket.lease):
+        with kept_lease(beat) as holding, self.departure.giving_back(self.engine, ticket.lease):
             try:
                 return self.train_claimed(ticket, holding)
             except LeaseLost as error:
                 log.warning("%s", error)
                 return False
+
+    def end_stuck(self, ticket: Ticket, seconds: float) -> NoReturn:
+        """End this process from another thread: nothing else ends a training that hangs. It counts as an attempt."""
+        cause = f"stuck: no batch ended within {seconds:.0f} s"
+        log.error("the training is %s; ending its process", cause)
+        with contextlib.suppress(Exception):  # else the lease runs out by itself
+            tickets.expire_lease(self.engine, ticket.lease, cause)
+        logging.shutdown()
+        os._exit(WorkerExit.RETRY)
 
     def train_claimed(self, ticket: Ticket, holding: Holding) -> bool:
         trial, ended = self.trial_of(ticket)
@@ -192,15 +275,16 @@ class Trainer:
         assert trial is not None
         if ticket.attempts_exhausted:
             return self.give_up(ticket, trial)
-        config = self.suggest(ticket, trial)
+        settings = self.suggest(ticket, trial)
         log.info(
-            "trial %d: %s, seed %d, attempt %d", trial.number, shown(config), ticket.seed, ticket.attempt
+            "trial %d: %s, seed %d, attempt %d", trial.number, shown(settings), ticket.seed, ticket.attempt
         )
-        trained = self.train_from_newest(config, ticket, holding)
+        trained = self.train_from_newest(settings, ticket, holding)
         if trained.result.outcome is Outcome.STOPPED and not trained.cut_because:
             patiently(lambda: tickets.give_back(self.engine, ticket.lease))
             return False
         self.conclude(ticket, trial, trained)
+        self.wear.note_trial(trained.result.is_out_of_memory)
         return True
 
     # --- the trial ---
@@ -227,39 +311,42 @@ class Trainer:
         """No ticket knows this trial: it must not stay RUNNING."""
         tell_ending(trial, Ending("failed", 0, message="its ticket went to another worker"), None)
 
-    def suggest(self, ticket: Ticket, trial: Trial) -> OptimizerConfig:
-        problem = stored_description(self.study)
-        steps = None if problem.steps_per_epoch is None else problem.steps_per_epoch * self.spec.epochs
-        config = given_or_suggested(ticket, trial, self.spec, steps)
-        shown_arguments = problem.baseline.arguments if config.optimizer == BASELINE else config.arguments
-        trial.set_user_attr("optimizer_arguments", dict(shown_arguments))
-        patiently(lambda: tickets.set_params(self.engine, ticket.lease, config.optimizer, shown_arguments))
-        return config
+    def suggest(self, ticket: Ticket, trial: Trial) -> Settings:
+        settings = given_or_suggested(ticket, trial, self.spec, self.length.steps)
+        is_baseline = settings.optimizer == BASELINE
+        arguments = stored_description(self.study).baseline.arguments if is_baseline else settings.arguments
+        trial.set_user_attr("optimizer_arguments", dict(arguments))
+        patiently(lambda: tickets.set_params(self.engine, ticket.lease, settings.optimizer, arguments))
+        return settings
+
+    @property
+    def length(self) -> Length:
+        return Length(self.spec.epochs, stored_description(self.study).steps_per_epoch)
 
     # --- the training ---
 
-    def train_from_newest(self, config: OptimizerConfig, ticket: Ticket, holding: Holding) -> "Trained":
+    def train_from_newest(self, settings: Settings, ticket: Ticket, holding: Holding) -> "Trained":
         """Train from the newest state that can be restored, or from the start; the result has the whole curve."""
         for start in self.starts(ticket):
             try:
-                return self.train_from(start, config, ticket, holding)
+                return self.train_from(start, settings, ticket, holding)
             except SnapshotError as error:  # raised before any training
                 log.warning("the checkpoint cannot be restored, trying the one before: %s", error)
-        return self.train_from(None, config, ticket, holding)
+        return self.train_from(None, settings, ticket, holding)
 
     def starts(self, ticket: Ticket) -> Iterator[Checkpoint]:
         """What an earlier attempt left, newest first."""
         if ticket.trial_id is None:  # nobody has trained it
             return
-        kept = unsent.take(self.engine, self.unsent_folder, ticket.id)
+        kept = patiently(lambda: unsent.take(self.engine, self.unsent_folder, ticket.id))
         if kept is not None:
             self.send(ticket, kept.rows, kept.checkpoint)
-            tickets.forgive_attempt(self.engine, ticket.lease)
+            patiently(lambda: tickets.forgive_attempt(self.engine, ticket.lease))
             unsent.forget(self.unsent_folder, ticket.id)
         yield from checkpoints.whole_checkpoints(self.engine, ticket.id)
 
     def train_from(
-        self, start: Checkpoint | None, config: OptimizerConfig, ticket: Ticket, holding: Holding
+        self, start: Checkpoint | None, settings: Settings, ticket: Ticket, holding: Holding
     ) -> "Trained":
         earlier: Sequence[Epoch] = ()
         if ticket.trial_id is not None:
@@ -275,11 +362,11 @@ class Trainer:
             keep=lambda state: self.keep(ticket, state),
             seconds_before=start.seconds if start else 0.0,
         )
-        at = self.rungs_of(ticket)
-        halving = Halving(reporter, at, lambda epoch: self.why_cut(ticket, config.optimizer, epoch))
-        result = run_trial(
+        at, built = self.rungs_of(ticket), self.programs.built
+        halving = Halving(reporter, at, lambda epoch: self.why_cut(ticket, settings.optimizer, epoch))
+        result = self.run_trial(
             self.problem,
-            Configuration(config),
+            configuration_of(self.spec, settings.optimizer, settings.arguments, self.length),
             ticket.seed,
             epochs=self.spec.epochs,
             programs=self.programs,
@@ -292,7 +379,8 @@ class Trainer:
         reporter.close()
         whole = dataclasses.replace(result, curve=(*earlier, *result.curve))
         # A training that exploded at its rung is no cut one: that is the better answer.
-        return Trained(whole, seconds, halving.because if result.outcome is Outcome.STOPPED else "")
+        notes = notes_of(result.step, self.programs.built - built, result.is_out_of_memory)
+        return Trained(whole, seconds, halving.because if result.outcome is Outcome.STOPPED else "", notes)
 
     def send(self, ticket: Ticket, rows: Sequence[EpochRow], checkpoint: Checkpoint | None) -> Orders:
         folder = checkpoints.folder_for(self.study, self.assignment.database.home)
@@ -316,18 +404,29 @@ class Trainer:
         """Where the trial may be cut: an evaluation never is, nor where each optimizer has a few trials only."""
         each = self.study.budget // len(self.spec.optimizers)
         few = each < FEWEST_TRIALS_TO_CUT or ticket.phase not in tickets.SEARCH_PHASES
-        return () if few else rungs(self.spec.epochs)
+        return () if few or self.compares_badly(ticket.optimizer) else rungs(self.spec.epochs)
+
+    def compares_badly(self, optimizer: str) -> bool:
+        """Whether values in the middle of a training say little: before a switch, on different schedules."""
+        if optimizer == ANY:
+            return any(map(self.compares_badly, self.spec.optimizers))
+        is_known = optimizer in self.spec.space
+        return is_known and (self.spec.switch_of(optimizer) is not None or self.spec.is_scheduled(optimizer))
 
     def why_cut(self, ticket: Ticket, optimizer: str, epoch: Epoch) -> str:
         """Why a trial ends at this epoch, or nothing."""
         metric, number = self.spec.objective, epoch.number
-        others = patiently(
-            lambda: curves.values_at(self.engine, self.study.id, ticket.id, optimizer, number, metric)
-        )
         value, sign = epoch.metrics.get(metric, math.nan), 1.0 if self.spec.direction == "minimize" else -1.0
-        if promoted(sign * value, [sign * other for other in others]):
+        if math.isnan(value):
+            return f"{metric} is not a number at epoch {number}"
+        rank = patiently(
+            lambda: curves.rank_at(
+                self.engine, self.study.id, ticket.id, optimizer, number, metric, sign * value, sign
+            )
+        )
+        if promoted(rank.better, rank.others):
             return ""
-        trials = f"the {len(others) + 1} trials of {optimizer}"
+        trials = f"the {rank.others + 1} trials of {optimizer}"
         return f"{metric} {value:.4g} at epoch {number} was not in the best third of {trials} there"
 
     # --- the end ---
@@ -341,7 +440,12 @@ class Trainer:
 
     def conclude(self, ticket: Ticket, trial: Trial, trained: "Trained") -> None:
         result = trained.result
+        trial.set_user_attr("jit", "on" if result.jit else "off")
         ending = ending_of(result, self.spec.objective, self.spec.direction, trained.seconds)
+        ending = dataclasses.replace(ending, notes=trained.notes)
+        if self.finds_rate(ticket) and result.curve:
+            found = {FOUND_RATE: result.curve[-1].metrics["learning_rate"]}
+            ending = dataclasses.replace(ending, result={**(ending.result or {}), **found})
         if trained.cut_because:
             cut = dataclasses.replace(ending, outcome="pruned", message=trained.cut_because)
             reached = result.curve[-1].metrics.get(self.spec.objective, math.nan)
@@ -356,6 +460,11 @@ class Trainer:
         value = "" if ending.value is None else f" {self.spec.objective} {ending.value:.6g}"
         log.info("trial %d: %s%s %s", trial.number, ending.outcome, value, ending.message)
 
+    def finds_rate(self, ticket: Ticket) -> bool:
+        """Whether the second learning rate is no setting, but comes out of each training."""
+        switch = self.spec.switch_of(ticket.optimizer)
+        return switch is not None and switch.rate == "swats"
+
     def finish(self, ticket: Ticket, ending: Ending, tell: Callable[[], None]) -> None:
         def whole() -> None:
             with tickets.finishing(self.engine, ticket.lease, ending, self.plan):
@@ -368,15 +477,16 @@ class Trainer:
         plan_next(connection, study_id, lambda progress: next_step(self.spec, progress))
 
 
-def given_or_suggested(
-    ticket: Ticket, trial: Trial, spec: StudySpec, total_steps: int | None
-) -> OptimizerConfig:
-    """The configuration that the plan gave, else what Optuna suggests."""
-    if ticket.arguments is None:
-        return suggest_optimizer(trial, spec.space, total_steps, jointly=spec.goal == "best-config")
+def given_or_suggested(ticket: Ticket, trial: Trial, spec: StudySpec, total_steps: int | None) -> Settings:
+    """The settings that the plan gave, else what Optuna suggests, to what a switch copies."""
+    if ticket.role == "search":
+        asked = suggest_optimizer(trial, spec.space, total_steps, jointly=spec.goal == "best-config")
+        whole = {**(ticket.arguments or {}), **asked.arguments}
+        return Settings(asked.optimizer, with_epoch(spec.switch_of(asked.optimizer), whole, spec.epochs))
+    assert ticket.arguments is not None, "an evaluation repeats what is known"
     if spec.goal == "verdict":  # for whoever reads Optuna's tables; a joint study has no such choice
         trial.suggest_categorical("optimizer", (*spec.space, BASELINE))
-    return OptimizerConfig(ticket.optimizer, ticket.arguments)
+    return Settings(ticket.optimizer, ticket.arguments)
 
 
 def ending_of(result: TrialResult, objective: str, direction: str, seconds: float) -> Ending:
@@ -400,14 +510,18 @@ def ending_of(result: TrialResult, objective: str, direction: str, seconds: floa
     return Ending(outcome, epochs, value if outcome == "complete" else None, message, numbers)
 
 
-def shown(config: OptimizerConfig) -> str:
+def shown(settings: Settings) -> str:
     arguments = ", ".join(
         f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in config.arguments.items()
+        for name, value in in_order(settings.arguments).items()
     )
-    return f"{config.optimizer}({arguments})"
+    return f"{settings.optimizer}({arguments})"
 
 
 def patiently(call: Callable[[], Answer]) -> Answer:
     """Call the database, waiting out an outage with one visible line."""
-    return again(call, on_wait=lambda error: log.warning("the database is away; waiting for it: %s", error))
+    return again(
+        call,
+        patience_seconds=outage_seconds(os.environ),
+        on_wait=lambda error: log.warning("the database is away; waiting for it: %s", one_line(error)),
+    )

@@ -137,13 +137,27 @@ def study_names(engine: Engine) -> list[str]:
         return list(connection.execute(NAMES).scalars())
 
 
-RUNNING = text("SELECT name FROM study WHERE state = 'running' ORDER BY created_at")
+@dataclass(frozen=True)
+class Share:
+    """How much work a running study has, and how much of it is done at this moment."""
+
+    name: str
+    claimable: int  # tickets that a worker could take now
+    running: int  # tickets that workers hold
 
 
-def running_studies(engine: Engine) -> list[str]:
-    """Names of the studies that want work done, oldest first."""
+SHARES = text("""
+    SELECT s.name,
+           count(*) FILTER (WHERE t.state = 'free' OR t.lease_until < clock_timestamp()) AS claimable,
+           count(*) FILTER (WHERE t.state = 'leased' AND t.lease_until >= clock_timestamp()) AS running
+      FROM study s JOIN ticket t ON t.study_id = s.id AND t.state <> 'done'
+     WHERE s.state = 'running' GROUP BY s.id ORDER BY s.created_at""")
+
+
+def read_shares(engine: Engine) -> list[Share]:
+    """The studies that want work done, oldest first."""
     with engine.begin() as connection:
-        return list(connection.execute(RUNNING).scalars())
+        return [Share(**row) for row in connection.execute(SHARES).mappings()]
 
 
 STATE = text("SELECT state FROM study WHERE id = :study")
@@ -153,6 +167,24 @@ def study_state(engine: Engine, study_id: int) -> str:
     """running, paused, stopped or finished."""
     with engine.begin() as connection:
         return str(connection.execute(STATE, {"study": study_id}).scalar_one())
+
+
+ENDS_FROM = {"paused": ("running",), "stopped": ("running", "paused")}
+"""From which states an order changes a study: a stopped one is not paused, for nothing of it runs any more."""
+
+ORDER = text("""
+    WITH old AS (SELECT id, state FROM study WHERE id = :study FOR UPDATE),
+    new AS (UPDATE study SET state = :state FROM old
+             WHERE study.id = old.id AND old.state = ANY(:from_states) RETURNING study.state)
+    SELECT old.state, coalesce((SELECT state FROM new), old.state) FROM old""")
+
+
+def order_state(engine: Engine, study_id: int, state: str) -> tuple[str, str]:
+    """Pause or stop a study; returns its state before and after. Its workers read it with what they write."""
+    values = {"study": study_id, "state": state, "from_states": list(ENDS_FROM[state])}
+    with engine.begin() as connection:
+        before, after = connection.execute(ORDER, values).one()
+    return before, after
 
 
 LOCK_STUDY = text("SELECT id FROM study WHERE id = :study FOR UPDATE")

@@ -9,7 +9,7 @@ import contextlib
 import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Engine, text
@@ -23,6 +23,10 @@ LEASE_SECONDS = 60.0
 
 SEARCH_PHASES = ("quota", "survivors", "joint")
 """The phases that --trials counts; every other phase is an evaluation on top."""
+
+
+NOTES = "notes"
+"""The one entry of a ticket's result that is no number."""
 
 
 @dataclass(frozen=True)
@@ -86,14 +90,6 @@ class Orders:
 
 
 @dataclass(frozen=True)
-class Holdings:
-    """What the tickets of a study hold: Optuna trials by id, and the tokens of those that are leased."""
-
-    trial_ids: frozenset[int]
-    tokens: frozenset[str]
-
-
-@dataclass(frozen=True)
 class Ending:
     """How a ticket ended, as the tables and MLflow show it."""
 
@@ -102,6 +98,7 @@ class Ending:
     value: float | None = None  # the objective, where the trial has one
     message: str = ""
     result: Mapping[str, Any] | None = None  # single numbers such as the untrained loss and the test metrics
+    notes: Mapping[str, Any] = field(default_factory=dict)  # how it was trained, in words and numbers
 
 
 # --- claiming -----------------------------------------------------------------------------------------
@@ -143,19 +140,23 @@ def count_undone(engine: Engine, study_id: int) -> int:
         return int(connection.execute(UNDONE, {"study": study_id}).scalar_one())
 
 
-HOLDINGS = text("""
-    SELECT trial_id, CASE WHEN state = 'leased' THEN token::text END AS token FROM ticket
-     WHERE study_id = :study AND (trial_id IS NOT NULL OR state = 'leased')""")
+# Tokens are compared, not ages, for clocks differ: whoever holds a ticket with the trial's token is about to bind it.
+ORPHANS = text("""
+    SELECT t.number
+      FROM optuna.trials t
+      JOIN optuna.studies s ON s.study_id = t.study_id
+      JOIN study ON study.optuna_study_name = s.study_name
+      LEFT JOIN optuna.trial_user_attributes a ON a.trial_id = t.trial_id AND a.key = 'token'
+     WHERE study.id = :study AND t.state = 'RUNNING'
+       AND NOT EXISTS (SELECT 1 FROM ticket WHERE ticket.trial_id = t.trial_id)
+       AND NOT EXISTS (SELECT 1 FROM ticket WHERE study_id = :study AND ticket.state = 'leased'
+                          AND to_json(token::text)::text = a.value_json)""")
 
 
-def read_holdings(engine: Engine, study_id: int) -> Holdings:
-    """Which trials and tokens belong to tickets now."""
+def find_orphans(engine: Engine, study_id: int) -> list[int]:
+    """The numbers of running Optuna trials that no ticket knows: their workers died between asking and binding."""
     with engine.begin() as connection:
-        rows = connection.execute(HOLDINGS, {"study": study_id}).all()
-    return Holdings(
-        trial_ids=frozenset(row.trial_id for row in rows if row.trial_id is not None),
-        tokens=frozenset(row.token for row in rows if row.token is not None),
-    )
+        return list(connection.execute(ORPHANS, {"study": study_id}).scalars())
 
 
 # --- holding ------------------------------------------------------------------------------------------
@@ -337,7 +338,7 @@ def ending_values(ending: Ending) -> dict[str, Any]:
         "message": ending.message or None,
         "value": ending.value,
         "epochs": ending.epochs,
-        "result": None if ending.result is None else json.dumps(storable(ending.result)),
+        "result": json.dumps(storable({**(ending.result or {}), NOTES: ending.notes})),
     }
 
 

@@ -1,11 +1,13 @@
 """What all tests of a run share: their order, and a database cluster made once, however many processes test."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import filelock
 import pytest
 
+from tests.acceptance.forked import Forks, forks
 from tests.homes import prepare_cluster
 
 SLOW_FIRST = ("acceptance/test_launch.py", "acceptance/test_kills.py", "acceptance/", "trials/", "service/")
@@ -31,3 +33,9 @@ def prepared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if not (shared / "prepared").exists():
             prepare_cluster(shared / "prepared")
     return shared / "prepared"
+
+
+@pytest.fixture(scope="session")
+def forked() -> Iterator[Forks]:
+    with forks() as parent:
+        yield parent

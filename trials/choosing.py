@@ -36,9 +36,7 @@ def choose_runner(
     problem: Problem, configuration: Configuration, seed: int, programs: Programs
 ) -> tuple[Runner, Step]:
     """Give the fastest runner that serves all optimizers of a configuration, on the seed's weights."""
-    configs = [configuration.optimizer]
-    if configuration.switch is not None:
-        configs.append(configuration.switch.optimizer)
+    configs = list(configuration.phases)
     step = Step(programs.first_step)
     while step.number < 4:
         try:

@@ -3,7 +3,8 @@
 import math
 import numbers
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from optselect.trials.errors import ConfigurationError
 
@@ -11,21 +12,39 @@ ArgumentValue = float | int | bool | str | None
 
 BASELINE = "baseline"  # in place of a class name: the optimizer that the user compiled with
 
+ScheduleKind = Literal["constant", "cosine", "linear", "exponential"]
+SCHEDULES: tuple[ScheduleKind, ...] = ("constant", "cosine", "linear", "exponential")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a learning rate changes over the steps of a training, or of one phase of it."""
+
+    kind: ScheduleKind
+    steps: int  # batches until the last value is reached
+    warmup_steps: int = 0  # at first the rate rises from 0, by the same amount each step
+    end_factor: float = 0.0  # last rate / highest rate; of a constant one without a meaning
+
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """One optimizer of Keras and what its constructor is given."""
+    """One optimizer and what its constructor is given."""
 
-    optimizer: str  # Keras's class name, "Adam", or BASELINE
-    arguments: Mapping[str, ArgumentValue]  # what is absent stays at Keras's default
+    optimizer: str  # class name, "Adam", or BASELINE
+    arguments: Mapping[str, ArgumentValue]  # what is absent stays at the constructor's default
+    schedule: Schedule | None = None  # of the argument learning_rate, which is its highest value then
+    module: str = field(default="", kw_only=True)  # what a class that is not Keras's is imported from
+    custom_class: Any = field(default=None, kw_only=True)  # that class, once it is loaded
 
 
 @dataclass(frozen=True)
 class Switch:
-    """A change of the optimizer in mid-training; the weights stay, the slots start anew."""
+    """A change of the optimizer in mid-training; the weights stay."""
 
-    epoch: int  # the last epoch of the first phase
+    epoch: int  # the last epoch of the phase before
     optimizer: OptimizerConfig
+    keeps_slots: bool = False  # those that both optimizers have by name go on; else all start anew
+    estimates_rate: bool = False  # learning_rate by the rule of SWATS (swats.py) in place of the argument
 
 
 @dataclass(frozen=True)
@@ -33,21 +52,79 @@ class Configuration:
     """All that a trial may vary."""
 
     optimizer: OptimizerConfig
-    switch: Switch | None = None
+    switches: tuple[Switch, ...] = ()
+
+    @property
+    def phases(self) -> tuple[OptimizerConfig, ...]:
+        """The optimizers in the order in which they train."""
+        return (self.optimizer, *(switch.optimizer for switch in self.switches))
 
 
-def keras_code(config: OptimizerConfig) -> str:
-    """Write the optimizer as code to paste.
+def keras_code(config: OptimizerConfig, *, exact: bool = False) -> str:
+    """Write the optimizer as code to paste: six digits of a float, or all that it has.
 
     >>> keras_code(OptimizerConfig("Adam", {"learning_rate": 0.0012, "beta_1": 0.93}))
     'keras.optimizers.Adam(learning_rate=0.0012, beta_1=0.93)'
     >>> keras_code(OptimizerConfig(BASELINE, {}))
     "# the optimizer of the problem file's own compile()"
+    >>> print(keras_code(OptimizerConfig("Mine", {"learning_rate": 0.1}, module="my_optimizers")))
+    from my_optimizers import Mine
+    Mine(learning_rate=0.1)
     """
     if config.optimizer == BASELINE:
         return "# the optimizer of the problem file's own compile()"
-    arguments = ", ".join(f"{name}={literal(value)}" for name, value in config.arguments.items())
-    return f"keras.optimizers.{config.optimizer}({arguments})"
+    write = repr if exact else literal
+    arguments = {name: write(value) for name, value in config.arguments.items()}
+    if config.schedule is not None:
+        arguments = {"learning_rate": "", **arguments}
+        highest = config.arguments.get("learning_rate", KERAS_RATES.get(config.optimizer, 0.001))
+        arguments["learning_rate"] = schedule_code(config.schedule, write(highest), write)
+    listed = ", ".join(f"{name}={value}" for name, value in arguments.items())
+    if config.module:
+        return f"from {config.module} import {config.optimizer}\n{config.optimizer}({listed})"
+    return f"keras.optimizers.{config.optimizer}({listed})"
+
+
+def configuration_code(configuration: Configuration) -> str:
+    """Write all optimizers of a configuration as code to paste, a line each.
+
+    >>> print(configuration_code(Configuration(OptimizerConfig("SGD", {}), (Switch(4, OptimizerConfig("Adam", {})),))))
+    keras.optimizers.SGD()  # epochs 1 to 4
+    keras.optimizers.Adam()  # from epoch 5 on: compile again with it and go on with fit; the weights stay
+    """
+    if not configuration.switches:
+        return keras_code(configuration.optimizer)
+    last = configuration.switches[0].epoch
+    lines = [f"{keras_code(configuration.optimizer)}  # epochs 1 to {last}"]
+    for switch in configuration.switches:
+        remark = "compile again with it and go on with fit; the weights stay"
+        lines.append(f"{keras_code(switch.optimizer)}  # from epoch {switch.epoch + 1} on: {remark}")
+    return "\n".join(lines)
+
+
+def schedule_code(schedule: Schedule, rate: str, write: Callable[[ArgumentValue], str] | None = None) -> str:
+    """Write a schedule as code to paste; WarmedUp is a class of ours (schedules.py).
+
+    Args:
+        write: how numbers are written; default: literal.
+
+    >>> schedule_code(Schedule("cosine", 100), "0.1")
+    'keras.optimizers.schedules.CosineDecay(0.1, 100, alpha=0.0)'
+    """
+    end, warmup = (write or literal)(schedule.end_factor), schedule.warmup_steps
+    rest = schedule.steps - warmup
+    if schedule.kind == "cosine" and warmup:
+        return (
+            f"keras.optimizers.schedules.CosineDecay(0.0, {rest}, alpha={end}, warmup_target={rate}, "
+            f"warmup_steps={warmup})"
+        )
+    decays = {
+        "constant": "None",
+        "cosine": f"keras.optimizers.schedules.CosineDecay({rate}, {rest}, alpha={end})",
+        "linear": f"keras.optimizers.schedules.PolynomialDecay({rate}, {rest}, {rate} * {end})",
+        "exponential": f"keras.optimizers.schedules.ExponentialDecay({rate}, {rest}, {end})",
+    }
+    return f"WarmedUp({rate}, {warmup}, {decays[schedule.kind]})" if warmup else decays[schedule.kind]
 
 
 def literal(value: ArgumentValue) -> str:
@@ -66,11 +143,16 @@ def check_arguments(config: OptimizerConfig) -> None:
     """Refuse what Keras would raise on, and what it would accept and then train nonsense with."""
     arguments = config.arguments
     if config.optimizer == BASELINE:
+        if config.schedule is not None:
+            raise ConfigurationError("The baseline keeps its own learning rate. Received: a schedule.")
         if arguments:
             raise ConfigurationError(
                 "The baseline is the optimizer of the problem file and takes no arguments. "
                 f"Received: {', '.join(arguments)}."
             )
+        return
+    if config.custom_class is not None:
+        check_custom(config)
         return
     if config.optimizer not in RULES:
         raise ConfigurationError(
@@ -87,6 +169,44 @@ def check_arguments(config: OptimizerConfig) -> None:
                 f"{config.optimizer}.{name} must be {rules[name].must}. Received: {name}={value!r}."
             )
     _check_single_clip(config)
+    if config.schedule is not None:
+        _check_schedule(config.optimizer, config.schedule)
+
+
+def _check_schedule(optimizer: str, schedule: Schedule) -> None:
+    if optimizer == "ScheduleFreeAdamW":
+        raise ConfigurationError(
+            f"ScheduleFreeAdamW takes no schedule: it averages instead. Received: {schedule.kind}."
+        )
+    if schedule.kind not in SCHEDULES:
+        raise ConfigurationError(
+            f"A schedule must be one of {', '.join(SCHEDULES)}. Received: {schedule.kind!r}."
+        )
+    if not 0 <= schedule.warmup_steps < schedule.steps:
+        raise ConfigurationError(
+            f"A warm-up must end before the {schedule.steps} steps of the schedule. "
+            f"Received: warmup_steps={schedule.warmup_steps}."
+        )
+    lowest_is_allowed = schedule.end_factor > 0 or (
+        schedule.end_factor == 0 and schedule.kind != "exponential"
+    )
+    if not lowest_is_allowed or schedule.end_factor > 1:
+        raise ConfigurationError(
+            f"The end_factor of {'an' if schedule.kind == 'exponential' else 'a'} {schedule.kind} schedule must be "
+            f"{'in (0, 1]' if schedule.kind == 'exponential' else 'in [0, 1]'}. Received: {schedule.end_factor}."
+        )
+
+
+def check_custom(config: OptimizerConfig) -> None:
+    """Hold the names that one knows to what they mean; which names there are, the constructor knows."""
+    for name, value in config.arguments.items():
+        if not (rule := custom_rule(name)).holds(value):
+            raise ConfigurationError(
+                f"{config.optimizer}.{name} must be {rule.must}. Received: {name}={value!r}."
+            )
+    _check_single_clip(config)
+    if config.schedule is not None:
+        _check_schedule(config.optimizer, config.schedule)
 
 
 def _check_single_clip(config: OptimizerConfig) -> None:
@@ -133,6 +253,9 @@ BELOW_ONE = _number(
 INSIDE_ONE = _number("in (0, 1)", lambda value: 0 < value < 1)
 FLAG = Rule("True or False", lambda value: isinstance(value, bool))
 ANY_NUMBER = _number("that is finite", lambda value: True)
+
+KERAS_RATES = {"SGD": 0.01}
+"""Learning rates that Keras starts from, where that is not 0.001."""
 
 CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
 
@@ -204,3 +327,21 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "warmup_steps": _whole(">= 0", lambda value: value >= 0),
     },
 }
+
+KNOWN_NAMES: Mapping[str, Rule] = {
+    "momentum": BELOW_ONE,
+    "rho": BELOW_ONE,
+    "beta_1": BELOW_ONE,
+    "beta_2": BELOW_ONE,
+    "epsilon": NOT_NEGATIVE,
+}
+"""What these arguments mean in Keras's optimizers, they mean in anybody's."""
+ANYTHING_PLAIN = Rule(
+    "a number, a string, True or False",
+    lambda value: _is_number(value) or value is None or isinstance(value, (bool, str)),
+)
+
+
+def custom_rule(name: str) -> Rule:
+    """Give the rule of an argument of a class that is not Keras's."""
+    return {**COMMON, **KNOWN_NAMES}.get(name, ANYTHING_PLAIN)

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from optselect.trials import swats
 from optselect.trials.bench import Bench
 from optselect.trials.callbacks import fresh_callbacks
 from optselect.trials.configuration import OptimizerConfig
@@ -14,6 +15,7 @@ from optselect.trials.data import Arrays
 from optselect.trials.optimizers import build_optimizer, innermost, install_optimizer
 from optselect.trials.problem import Problem
 from optselect.trials.programs import FindProgram, MakerOf
+from optselect.trials.slots import handing_on
 from optselect.trials.watch import SeededPython, Watch
 
 
@@ -35,9 +37,17 @@ class FitRunner:
             problem.initial_metrics[seed] = {f"val_{name}": value for name, value in scores.items()}
         return problem.initial_metrics[seed]
 
-    def place(self, config: OptimizerConfig) -> None:
-        """Put an optimizer in place, with fresh slots; the weights stay."""
+    def place(self, config: OptimizerConfig, keeps_slots: bool = False) -> None:
+        """Put an optimizer in place, with fresh slots or what the one before leaves it; the weights stay."""
+        with handing_on(self.model, keeps_slots):
+            self._place(config)
+
+    def _place(self, config: OptimizerConfig) -> None:
         install_optimizer(self.model, build_optimizer(config, self.model))
+
+    def rate_after(self, epoch: int, second: OptimizerConfig) -> float | None:
+        """Estimate the learning rate at which an SGD goes on."""
+        return swats.rate_after(self.model, self.problem, self._seed, epoch + 1, second)
 
     def leave(self) -> None:
         """Let the optimizer finish as at the end of a fit: averaged weights."""
@@ -71,8 +81,7 @@ class BoundFitRunner(FitRunner):
         self.model, self._find, self._maker = bench.model, find, maker
         bench.place_weights(seed)
 
-    def place(self, config: OptimizerConfig) -> None:
-        """Put the program of a configuration in place, with fresh slots; the weights stay."""
+    def _place(self, config: OptimizerConfig) -> None:
         program = self._find(config)
         self.model.optimizer, self.model.train_function = program.bound.optimizer, program.train_function
         program.bound.place(config, self._maker(config))

@@ -10,7 +10,9 @@ import keras
 import numpy as np
 
 from optselect.trials.configuration import BASELINE, OptimizerConfig, check_arguments
+from optselect.trials.custom_optimizers import make_custom
 from optselect.trials.errors import ConfigurationError
+from optselect.trials.schedules import build_schedule
 
 
 def build_optimizer(config: OptimizerConfig, model: Any) -> Any:
@@ -18,10 +20,15 @@ def build_optimizer(config: OptimizerConfig, model: Any) -> Any:
     check_arguments(config)
     if config.optimizer == BASELINE:
         return model.optimizer
+    if config.custom_class is not None:
+        return make_custom(config)
     optimizer_class = getattr(keras.optimizers, config.optimizer)
     arguments = {
         name: _as_keras_wants(optimizer_class, name, value) for name, value in config.arguments.items()
     }
+    if config.schedule is not None:
+        highest = arguments.get("learning_rate", _default(optimizer_class, "learning_rate"))
+        arguments["learning_rate"] = build_schedule(config.schedule, highest)
     if config.optimizer == "Muon":
         arguments["exclude_layers"] = _layers_without_muon(config, model)
     try:
@@ -116,11 +123,15 @@ def _as_keras_wants(optimizer_class: Any, name: str, value: Any) -> Any:
     """Turn 1 into 1.0 where Keras would raise or mind: everything but flags and counts."""
     if isinstance(value, (bool, str)) or value is None:
         return value
-    default = inspect.signature(optimizer_class).parameters[name].default
+    default = _default(optimizer_class, name)
     counts = ("gradient_accumulation_steps", "ema_overwrite_frequency")  # their defaults are None
     if name in counts or (isinstance(default, int) and name in ("ns_steps", "warmup_steps")):
         return int(value)
     return float(value)  # numpy's float32 is no float to Keras
+
+
+def _default(optimizer_class: Any, name: str) -> Any:
+    return inspect.signature(optimizer_class).parameters[name].default
 
 
 def _note_in_compile_config(model: Any, optimizer: Any) -> None:

@@ -6,11 +6,13 @@ from typing import Any
 
 import keras
 
+from optselect.trials import swats
 from optselect.trials.bench import Bench
 from optselect.trials.callbacks import fresh_callbacks
 from optselect.trials.configuration import OptimizerConfig
 from optselect.trials.epoch_graph import NO_BATCHES, EpochGraph, Feeds, Part
 from optselect.trials.programs import FindProgram, MakerOf, Program
+from optselect.trials.slots import handing_on
 from optselect.trials.watch import Watch
 
 LONGEST_CALL_SECONDS = 5.0
@@ -43,11 +45,19 @@ class ProgramRunner:
         """Score the untrained model, once for each seed."""
         return self._bench.initial(self._seed, self._graph)
 
-    def place(self, config: OptimizerConfig) -> None:
-        """Put the program of a configuration in place, with fresh slots; the weights stay."""
+    def place(self, config: OptimizerConfig, keeps_slots: bool = False) -> None:
+        """Put the program of a configuration in place, with fresh slots or the ones before; the weights stay."""
+        with handing_on(self.model, keeps_slots):
+            self._place(config)
+
+    def _place(self, config: OptimizerConfig) -> None:
         self._program = self._find(config)
         self.model.optimizer = self._program.bound.optimizer
         self._program.bound.place(config, self._maker(config))
+
+    def rate_after(self, epoch: int, second: OptimizerConfig) -> float | None:
+        """Estimate the learning rate at which an SGD goes on."""
+        return swats.rate_after(self.model, self._bench.problem, self._seed, epoch + 1, second)
 
     def leave(self) -> None:
         """Let the optimizer finish as at the end of a fit: averaged weights."""

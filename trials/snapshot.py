@@ -24,7 +24,7 @@ class Position:
     """Where in a trial a snapshot was taken."""
 
     epoch: int  # trained epochs
-    phase: int  # 2 once the configuration's switch has happened
+    phase: int  # of the configuration: 2 once its first switch has happened
     callbacks: tuple[dict[str, Any], ...] = ()  # what the user's callbacks remember, plain values only
 
 

@@ -4,9 +4,10 @@ Structure makes a new program, values only fill one. Everything is read from the
 a user's class may leave things out.
 """
 
+import dataclasses
 import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +15,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from optselect.trials.configuration import BASELINE, OptimizerConfig
+from optselect.trials.configuration import BASELINE, OptimizerConfig, Schedule
+from optselect.trials.custom_optimizers import make_custom, parameters_of
+from optselect.trials.errors import ConfigurationError
 from optselect.trials.hyperparameter import Hyperparameter, Reading, sign_of
+from optselect.trials.schedules import NUMBERS, build_schedule, numbers_in, shape_of
 
 # Numbers that Python itself looks at: repeats, counts, and "is there a factor at all".
 STRUCTURAL = frozenset(
@@ -55,21 +59,36 @@ class Structure:
     values: Values  # by attribute; of a wrapped optimizer as "inner_optimizer.beta_1"
 
 
-def take_apart(optimizer: Any, structural: frozenset[str] = frozenset()) -> Structure:
+def take_apart(
+    optimizer: Any, structural: frozenset[str] = frozenset(), *, is_scheduled: bool = False
+) -> Structure:
     """Split an optimizer that is not built into structure and values; `structural` are further attributes by value.
+
+    `is_scheduled`: its schedule is one of build_schedule, whose numbers are values too.
 
     Raises NoProgram for what is neither: a callable learning rate, numbers of other types.
     """
     key: list[Any] = [type(optimizer)]  # the class itself: two of the user's may share a name
     values: dict[str, float] = {}
+    # Whoever wrote a class that is not Keras's may keep numbers under private names.
+    custom = is_custom(optimizer)
     for name, value in sorted(vars(optimizer).items()):
-        if name in ("name", "built") or name in BUILD_ONLY or _is_own_state(name, value):
+        if name == "_learning_rate" and is_scheduled and callable(value):
+            key.append((name, shape_of(value)))
+            values |= dict(numbers_in(value, name))
+            continue
+        if custom and isinstance(value, keras.optimizers.schedules.LearningRateSchedule):
+            shape, numbers = _schedule_apart(name, value)
+            key.append((name, shape))
+            values |= numbers
+            continue
+        if name in ("name", "built") or (name in BUILD_ONLY and not custom) or _is_own_state(name, value):
             continue
         if isinstance(value, keras.optimizers.Optimizer):
-            inner = take_apart(value, structural)
+            inner = take_apart(value, structural, is_scheduled=is_scheduled)
             key.append((name, inner.key))
             values |= {f"{name}.{inner_name}": number for inner_name, number in inner.values.items()}
-        elif is_value(name, value) and name not in structural and not name.startswith("_"):
+        elif is_value(name, value) and name not in structural and (custom or not name.startswith("_")):
             values[name] = float(value)
             key.append((name, VALUE))
         elif is_plain(value):
@@ -77,6 +96,11 @@ def take_apart(optimizer: Any, structural: frozenset[str] = frozenset()) -> Stru
         elif not name.startswith("_") or name == "_learning_rate":
             raise NoProgram(f"{type(optimizer).__name__}.{name} is {_describe(value)}")
     return Structure(tuple(key), values)
+
+
+def is_custom(optimizer: Any) -> bool:
+    """Tell whether an optimizer's class is not one of Keras's."""
+    return type(optimizer) is not getattr(keras.optimizers, type(optimizer).__name__, None)
 
 
 def is_value(name: str, value: object) -> bool:
@@ -112,28 +136,46 @@ def bind(optimizer: Any, values: Values, reading: Reading) -> dict[str, Any]:
 def outline(config: OptimizerConfig, structural: frozenset[str] = frozenset()) -> tuple[Any, ...]:
     """Tell the structure by the arguments alone, which spares making the optimizer.
 
-    Holds for Keras's own classes, whose attributes are their arguments, and for the baseline, which has none.
+    That holds for Keras's own classes, whose attributes are their arguments, and for the baseline, which has none.
+    One of any other class is made and taken apart.
 
     >>> outline(OptimizerConfig("Adam", {"learning_rate": 0.1, "beta_1": 0.8, "amsgrad": True, "clipnorm": 1.0}))
     ('Adam', ('amsgrad', 'True'), ('clipnorm', 'a value'))
     """
+    if config.custom_class is not None:
+        return _custom_outline(config, structural)
     defaults = _float_defaults(config.optimizer)
     parts = [
         (name, VALUE if _is_free(name, value) and name not in structural else repr(value))
         for name, value in config.arguments.items()
         if name not in BUILD_ONLY and name != "name" and (name not in defaults or name in structural)
     ]
-    return (config.optimizer, *sorted(parts))
+    schedule = () if config.schedule is None else (shape_of(schedule_of(config)),)
+    return (config.optimizer, *schedule, *sorted(parts))
 
 
 def values_of(config: OptimizerConfig) -> dict[str, float]:
     """Give the arguments that are values, by the attribute that holds them; also those left at Keras's default."""
+    if config.custom_class is not None:
+        optimizer = make_custom(config)
+        return {**take_apart(optimizer).values, **dict(_rates(optimizer))}
     given = {
         name: float(value)  # type: ignore[arg-type]
         for name, value in config.arguments.items()
         if _is_free(name, value) and name not in BUILD_ONLY
     }
-    return {**_float_defaults(config.optimizer), **given}
+    whole = {**_float_defaults(config.optimizer), **given}
+    if config.schedule is None:
+        return whole
+    del whole["learning_rate"]
+    return {**whole, **dict(numbers_in(schedule_of(config), "_learning_rate"))}
+
+
+def schedule_of(config: OptimizerConfig) -> Any:
+    """Make the learning rate of a configuration that has a schedule."""
+    assert config.schedule is not None, "asked before"
+    highest = config.arguments.get("learning_rate", _float_defaults(config.optimizer)["learning_rate"])
+    return build_schedule(config.schedule, float(highest))  # type: ignore[arg-type]
 
 
 @functools.cache
@@ -150,8 +192,80 @@ def _float_defaults(optimizer: str) -> dict[str, float]:
 
 def with_other_numbers(config: OptimizerConfig, structural: frozenset[str] = frozenset()) -> OptimizerConfig:
     """Halve every argument that is a value: the same structure, other numbers."""
-    halved = {name: value / 2 for name, value in values_of(config).items() if name not in structural}
-    return OptimizerConfig(config.optimizer, {**config.arguments, **halved})
+    if config.custom_class is not None:
+        return _custom_with_other_numbers(config, structural)
+    values = values_of(dataclasses.replace(config, schedule=None))
+    halved = {name: value / 2 for name, value in values.items() if name not in structural}
+    schedule = None if config.schedule is None else _with_other_steps(config.schedule)
+    return OptimizerConfig(config.optimizer, {**config.arguments, **halved}, schedule)
+
+
+def _with_other_steps(schedule: Schedule) -> Schedule:
+    steps, warmup = 2 * schedule.steps + 1, 2 * schedule.warmup_steps
+    return dataclasses.replace(schedule, steps=steps, warmup_steps=warmup, end_factor=schedule.end_factor / 2)
+
+
+# --- classes that are not Keras's ---
+
+
+def _custom_outline(config: OptimizerConfig, structural: frozenset[str]) -> tuple[Any, ...]:
+    return (config.optimizer, *take_apart(make_custom(config), structural).key)
+
+
+def _schedule_apart(name: str, schedule: Any) -> tuple[Any, dict[str, float]]:
+    """Split a schedule that a constructor made; what one does not know of it is structure."""
+    if type(schedule) is not getattr(keras.optimizers.schedules, type(schedule).__name__, None):
+        try:
+            return f"{type(schedule)}{schedule.get_config()!r}", {}
+        except NotImplementedError:
+            return schedule, {}  # like no other
+    known = NUMBERS.get(type(schedule).__name__, ())
+    rest = {name: value for name, value in vars(schedule).items() if name not in known}
+    numbers = dict(numbers_in(schedule, name)) if known else {}
+    return (shape_of(schedule), repr(rest)), numbers
+
+
+def _rates(optimizer: Any, path: str = "") -> Iterator[tuple[str, float]]:
+    """Give the learning rate of an optimizer and of each that it holds, as far as they are numbers."""
+    if isinstance(optimizer._learning_rate, keras.Variable):
+        yield f"{path}learning_rate", float(optimizer._learning_rate.numpy())
+    for name, value in vars(optimizer).items():
+        if isinstance(value, keras.optimizers.Optimizer):
+            yield from _rates(value, f"{path}{name}.")
+
+
+def _custom_with_other_numbers(config: OptimizerConfig, structural: frozenset[str]) -> OptimizerConfig:
+    """Halve what can be halved without another structure: which attribute an argument becomes, nobody knows.
+
+    Raises NoProgram where each value of a number would be another program.
+    """
+    key, defaults = outline(config, structural), _constructor_floats(config.custom_class)
+    arguments = dict(config.arguments)
+    for name, value in {**defaults, **config.arguments}.items():
+        if not isinstance(value, float):
+            continue
+        other = dataclasses.replace(config, arguments={**arguments, name: value / 2})
+        try:
+            outlined = outline(other, structural)
+        except (ConfigurationError, NoProgram):
+            continue
+        if outlined == key:
+            arguments[name] = value / 2
+        elif _schedule_key(outlined) != _schedule_key(key):
+            raise NoProgram(
+                f"its constructor makes a schedule from {name}, so each value would be another program"
+            )
+    schedule = None if config.schedule is None else _with_other_steps(config.schedule)
+    return dataclasses.replace(config, arguments=arguments, schedule=schedule)
+
+
+def _schedule_key(key: tuple[Any, ...]) -> list[Any]:
+    return [part for part in key if isinstance(part, tuple) and part[0] == "_learning_rate"]
+
+
+def _constructor_floats(custom_class: type) -> dict[str, float]:
+    parameters = parameters_of(custom_class).items()
+    return {name: parameter.default for name, parameter in parameters if isinstance(parameter.default, float)}
 
 
 def _is_free(name: str, value: object) -> bool:

@@ -13,7 +13,7 @@ from optselect.trials.choosing import Runner, choose_runner
 from optselect.trials.configuration import BASELINE, Configuration, check_arguments
 from optselect.trials.errors import ConfigurationError, SnapshotError
 from optselect.trials.fit_runner import evaluate
-from optselect.trials.outcome import Outcome, TrialResult
+from optselect.trials.outcome import OUT_OF_MEMORY, Outcome, TrialResult
 from optselect.trials.problem import Problem
 from optselect.trials.programs import Programs
 from optselect.trials.snapshot import Position, read_position, restore_snapshot
@@ -43,6 +43,7 @@ def run_trial(
     raises becomes a failed result. `programs` is the training process's cache of compiled programs. Raises
     ConfigurationError and SnapshotError before any training.
     """
+    configuration = problem.with_classes(configuration)
     _check_configuration(configuration, epochs)
     watch = Watch(configuration, epochs, batch_ends, on_epochs)
     step, tested = None, None
@@ -59,20 +60,29 @@ def run_trial(
         log.debug("the trial failed", exc_info=True)
         watch.end(Outcome.FAILED, explain_failure(error, problem.path.parent))
     watch.report_rest()
-    return TrialResult(watch.outcome, tuple(watch.curve), watch.reason, watch.initial, tested, step)
+    return TrialResult(
+        watch.outcome, tuple(watch.curve), watch.reason, watch.initial, tested, step, problem.jit
+    )
 
 
 def _check_configuration(configuration: Configuration, epochs: int) -> None:
-    check_arguments(configuration.optimizer)
-    if (switch := configuration.switch) is None:
-        return
-    check_arguments(switch.optimizer)
-    if switch.optimizer.optimizer == BASELINE:
-        raise ConfigurationError("The second optimizer of a switch must be named. Received: baseline.")
-    if not 1 <= switch.epoch < epochs:
-        raise ConfigurationError(
-            f"A switch must come after an epoch from 1 to {epochs - 1}. Received: epoch={switch.epoch}."
-        )
+    for config in configuration.phases:
+        check_arguments(config)
+    earliest = 1
+    for switch in configuration.switches:
+        if switch.optimizer.optimizer == BASELINE:
+            raise ConfigurationError("The second optimizer of a switch must be named. Received: baseline.")
+        if not earliest <= switch.epoch < epochs:
+            raise ConfigurationError(
+                f"A switch must come after an epoch from {earliest} to {epochs - 1}. "
+                f"Received: epoch={switch.epoch}."
+            )
+        if switch.estimates_rate and (switch.optimizer.optimizer != "SGD" or switch.optimizer.schedule):
+            raise ConfigurationError(
+                "The rule of SWATS finds a rate of SGD without a schedule. "
+                f"Received: {switch.optimizer.optimizer}{' with a schedule' * bool(switch.optimizer.schedule)}."
+            )
+        earliest = switch.epoch + 1
 
 
 def _begin(
@@ -82,8 +92,7 @@ def _begin(
     watch.runner = runner
     watch.set_model(runner.model)
     position = read_position(start) if start is not None else Position(epoch=0, phase=1)
-    second = configuration.switch.optimizer if configuration.switch and position.phase == 2 else None
-    runner.place(second or configuration.optimizer)
+    runner.place(configuration.phases[position.phase - 1])
     initial = runner.initial()
     if start is not None:
         restore_snapshot(runner.model, start)
@@ -100,7 +109,7 @@ def _is_failure(error: BaseException, watch: Watch, folder: Path) -> bool:
 def explain_failure(error: BaseException, folder: Path) -> str:
     """Say in one line why a trial failed; begins with "out of memory" where that was it."""
     cause = explain(error, folder)
-    return f"out of memory: {cause}" if is_out_of_memory(error) else cause
+    return f"{OUT_OF_MEMORY}: {cause}" if is_out_of_memory(error) else cause
 
 
 def is_out_of_memory(error: BaseException) -> bool:

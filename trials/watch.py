@@ -1,9 +1,11 @@
 """What is seen of a training while it runs: its epochs, its divergence, the answer of who listens."""
 
+import logging
 import math
 import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NoReturn, Protocol
 
 import keras
@@ -11,11 +13,13 @@ import numpy as np
 import tensorflow as tf
 
 from optselect.trials.callbacks import give_back_memory, memory_of
-from optselect.trials.configuration import Configuration, OptimizerConfig
+from optselect.trials.configuration import Configuration, OptimizerConfig, Switch
 from optselect.trials.errors import SnapshotError
 from optselect.trials.optimizers import learning_rate_of, shortest
 from optselect.trials.outcome import Epoch, Outcome, Stop, batch_limit, diverged
 from optselect.trials.snapshot import Position, write_snapshot
+
+log = logging.getLogger(__name__)
 
 REPORT_SECONDS = 1.0
 ASK_SECONDS = 5.0
@@ -29,11 +33,14 @@ class PlacesOptimizers(Protocol):
 
     model: Any
 
-    def place(self, config: OptimizerConfig) -> None:
-        """Put an optimizer in place, with fresh slots; the weights stay."""
+    def place(self, config: OptimizerConfig, keeps_slots: bool = False) -> None:
+        """Put an optimizer in place, with fresh slots or what the one before leaves it; the weights stay."""
 
     def leave(self) -> None:
         """Let the optimizer finish, as at the end of a training."""
+
+    def rate_after(self, epoch: int, second: OptimizerConfig) -> float | None:
+        """Estimate the learning rate at which an SGD goes on after an epoch; None where nothing can be said."""
 
 
 class RateBeforeCallbacks(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
@@ -149,6 +156,11 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
         else:
             self.is_told_to_stop()
 
+    def on_test_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Called by fit: a validation may be as long as an epoch."""
+        if self.outcome is Outcome.COMPLETE:
+            self.is_told_to_stop()
+
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Called by fit, after validation."""
         if self._is_abandoned:
@@ -170,7 +182,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
         if self.outcome is not Outcome.COMPLETE:  # validation saw a training that was cut off, or nothing
             metrics |= {name: math.nan for name in metrics if name.startswith("val_")}
         metrics["learning_rate"] = self.rate.learning_rate
-        if self._configuration.switch is not None:
+        if self._configuration.switches:
             metrics["optimizer_phase"] = float(self._position.phase)
         return metrics
 
@@ -211,14 +223,25 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
         return write_snapshot(self.model, Position(self._position.epoch, self._position.phase, memory))
 
     def _switch_if_due(self) -> None:
-        """Put the second optimizer in place, in the middle of the one training, so that callbacks live on."""
-        switch = self._configuration.switch
-        if switch is None or self._position.phase == 2 or self._position.epoch < switch.epoch:
+        """Put the next optimizer in place, in the middle of the one training, so that callbacks live on."""
+        phase, epoch = self._position.phase, self._position.epoch
+        if phase > len(self._configuration.switches) or epoch < self._configuration.switches[phase - 1].epoch:
             return
         assert self.runner is not None, "set before the training begins"
+        switch = self._configuration.switches[phase - 1]
         self.runner.leave()
-        self.runner.place(switch.optimizer)
-        self._position = Position(self._position.epoch, 2, self._position.callbacks)
+        self.runner.place(self._next_optimizer(switch), switch.keeps_slots)
+        self._position = Position(epoch, phase + 1, self._position.callbacks)
+
+    def _next_optimizer(self, switch: Switch) -> OptimizerConfig:
+        assert self.runner is not None, "set before the training begins"
+        if not switch.estimates_rate:
+            return switch.optimizer
+        rate = self.runner.rate_after(self._position.epoch, switch.optimizer)
+        if rate is None:
+            log.warning("no step goes downhill: %s goes on at its own rate", switch.optimizer.optimizer)
+            return switch.optimizer
+        return replace(switch.optimizer, arguments={**switch.optimizer.arguments, "learning_rate": rate})
 
 
 def _is_finite(variable: Any) -> bool:

@@ -111,7 +111,8 @@ def config_at(
 ) -> OptimizerConfig:
     """What a study would train at a point of the unit cube."""
     params = {"optimizer": optimizer, **placed(optimizer, space[optimizer], point)}
-    return suggest_optimizer(optuna.trial.FixedTrial(params), space, total_steps=None)
+    settings = suggest_optimizer(optuna.trial.FixedTrial(params), space, total_steps=None)
+    return OptimizerConfig(settings.optimizer, settings.arguments)
 
 
 def scores(result: TrialResult, kept: tuple[int, ...]) -> tuple[Numbers, float]:

@@ -11,18 +11,17 @@ import optuna
 from optuna.trial import Trial
 
 from benchmarks.verdict.world import Place, Run, World
-from optselect.search.evidence import Scale, candidates, contenders, current_finals, is_tuned, scale_of
+from optselect.search.evidence import Scale, candidates, competes, contenders, current_finals, scale_of
 from optselect.search.phases import next_step
 from optselect.search.planning import first_tickets
 from optselect.search.pruner import FEWEST_TRIALS_TO_CUT, promoted, rungs
-from optselect.search.space import suggest_optimizer
+from optselect.search.space import Settings, suggest_optimizer
 from optselect.search.spec import StudySpec
 from optselect.search.study import ask_for, explosion, install_sampler, tell_ending, tell_pruned
 from optselect.search.verdict import Judgement, judge
 from optselect.storage.overview import TrialRow
 from optselect.storage.phases import Progress
 from optselect.storage.tickets import SEARCH_PHASES, Ending, NewTicket, Ticket
-from optselect.trials.configuration import OptimizerConfig
 
 OBJECTIVE = "val_loss"
 
@@ -94,22 +93,22 @@ class Replay:
 
     def evaluated(self, ticket: NewTicket) -> TrialRow:
         """No sampler ever sees an evaluation: Optuna need not be asked."""
-        config = OptimizerConfig(ticket.optimizer, ticket.arguments or {})
-        return self.row(ticket, config, self.look_up(ticket, config), cut=0)
+        settings = Settings(ticket.optimizer, ticket.arguments or {})
+        return self.row(ticket, settings, self.look_up(ticket, settings), cut=0)
 
     def searched(self, new: NewTicket) -> TrialRow:
         ticket = claimed(new, len(self.rows))
         install_sampler(self.optuna_study, ticket, self.spec)
         trial = ask_for(self.optuna_study, ticket)
-        config = suggest_optimizer(trial, self.spec.space, total_steps=None)
-        run = self.look_up(new, config)
-        cut = self.first_cut(config.optimizer, run)
-        row = self.row(new, config, run, cut)
+        settings = suggest_optimizer(trial, self.spec.space, total_steps=None)
+        run = self.look_up(new, settings)
+        cut = self.first_cut(settings.optimizer, run)
+        row = self.row(new, settings, run, cut)
         self.tell(trial, row, run)
         return row
 
-    def look_up(self, ticket: NewTicket, config: OptimizerConfig) -> Run:
-        place = self.world.place(config)
+    def look_up(self, ticket: NewTicket, settings: Settings) -> Run:
+        place = self.world.place(settings.optimizer, settings.arguments)
         self.places[len(self.rows)] = place
         return self.world.run(place, self.spec.seed, ticket.seed)
 
@@ -121,13 +120,13 @@ class Replay:
             if rung not in run.curve:
                 return 0
             others = self._rungs.setdefault((optimizer, rung), [])
-            goes_on = promoted(run.curve[rung], others)
+            goes_on = promoted(sum(other < run.curve[rung] for other in others), len(others))
             others.append(run.curve[rung])
             if not goes_on:
                 return rung
         return 0
 
-    def row(self, ticket: NewTicket, config: OptimizerConfig, run: Run, cut: int) -> TrialRow:
+    def row(self, ticket: NewTicket, settings: Settings, run: Run, cut: int) -> TrialRow:
         whole = self.spec.epochs in run.curve
         state = "pruned" if cut else "complete" if whole else "diverged"
         value = run.curve[self.spec.epochs] if state == "complete" else None
@@ -136,7 +135,7 @@ class Replay:
         number = len(self.rows)
         return TrialRow(
             ticket=number, ord=number, trial=number, phase=ticket.phase, optimizer=ticket.optimizer, state=state,
-            value=value, epochs=epochs, params=config.arguments, attempts=1, seed=ticket.seed, mlflow_run_id=None,
+            value=value, epochs=epochs, params=settings.arguments, attempts=1, seed=ticket.seed, mlflow_run_id=None,
             message=None, seconds=1.0, role=ticket.role, started=float(number), finished=number + 1.0,
             result={f"initial_{OBJECTIVE}": run.untrained} | ({} if value is None else {"test_loss": run.test}),
         )  # fmt: skip
@@ -155,10 +154,10 @@ class Replay:
     def verdict(self) -> Verdict:
         scale = scale_of(OBJECTIVE, "minimize", self.rows)
         finals = current_finals(self.rows)
-        tuned = [c for name, c in contenders(finals, scale).items() if is_tuned(name)]
-        judgement = judge(tuned)
+        rivals = [c for name, c in contenders(finals, scale).items() if competes(name)]
+        judgement = judge(rivals)
         named = (judgement.leader,) if judgement.outcome == "winner" else judgement.tie
-        finalists = {row.optimizer: self.places[row.ord] for row in finals if row.role == "tuned"}
+        finalists = {row.optimizer: self.places[row.ord] for row in finals if row.role in ("tuned", "own")}
         found = {**self.found(scale), **finalists}
         return Verdict(
             judgement.outcome,
@@ -227,8 +226,8 @@ def best_trial(world: World, spec: StudySpec, epochs: int, studies: Sequence[opt
         if len(studies) > 1:
             study.enqueue_trial({"optimizer": spec.optimizers[turn % len(studies)]})
         trial = study.ask()
-        config = suggest_optimizer(trial, spec.space, total_steps=None, jointly=True)
-        place = world.place(config)
+        settings = suggest_optimizer(trial, spec.space, total_steps=None, jointly=True)
+        place = world.place(settings.optimizer, settings.arguments)
         run = world.run(place, spec.seed, turn)
         cost, turn = cost + run.ended, turn + 1
         value = run.curve.get(spec.epochs)
@@ -236,8 +235,8 @@ def best_trial(world: World, spec: StudySpec, epochs: int, studies: Sequence[opt
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
             continue
         study.tell(trial, value)
-        if config.optimizer not in best or value < best[config.optimizer][0]:
-            best[config.optimizer] = (value, place)
+        if settings.optimizer not in best or value < best[settings.optimizer][0]:
+            best[settings.optimizer] = (value, place)
     leader = min(best, key=lambda name: best[name][0])
     found = {name: place for name, (_, place) in best.items()}
     return Verdict("winner", leader, (leader,), found, cost)

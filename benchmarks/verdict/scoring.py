@@ -9,6 +9,7 @@ from scipy import stats
 from benchmarks.share import Share
 from benchmarks.verdict.replaying import Verdict
 from benchmarks.verdict.world import Place, World
+from optselect.trials.configuration import BASELINE
 
 NEAR = 1.05
 """A tie may hold nothing whose best is further behind than this."""
@@ -20,6 +21,7 @@ class Truth:
     """What an unlimited search on this table would find."""
 
     best: Mapping[str, Place]
+    """Of each optimizer, and the user's own, which is untuned."""
     test: Mapping[str, float]
     validation: Mapping[str, float]
     truly_best: frozenset[str]
@@ -33,6 +35,7 @@ class Truth:
 
 def truth_of(world: World) -> Truth:
     best = {name: world.best(name) for name in world.optimizers}
+    best[BASELINE] = world.place(BASELINE, {})
     test = {name: world.test(place) for name, place in best.items()}
     first = min(test, key=lambda name: test[name])
     alike = {name for name, place in best.items() if not told_apart(world, place, best[first])}
@@ -63,7 +66,9 @@ class Score:
 def score(world: World, truth: Truth, verdicts: Sequence[Verdict]) -> Score:
     count = len(verdicts)
     winners = [verdict for verdict in verdicts if verdict.outcome == "winner"]
-    behind = [is_left_behind(world, truth, verdict, name) for verdict in verdicts for name in truth.best]
+    behind = [
+        is_left_behind(world, truth, verdict, name) for verdict in verdicts for name in world.optimizers
+    ]
     leaders = [covered(*verdict.claims[0]) for verdict in verdicts if verdict.claims]
     differences = [covered(*claim) for verdict in verdicts for claim in verdict.claims[1:]]
     return Score(

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.verdict.table import Branch, Numbers, Table
-from optselect.trials.configuration import ArgumentValue, OptimizerConfig
+from optselect.search.dimension import Choice
+from optselect.trials.configuration import BASELINE
 
 OWN = "SGD"
 """The optimizer that the problem files compile with, at its defaults."""
@@ -55,16 +56,11 @@ class World:
     def optimizers(self) -> Sequence[str]:
         return tuple(self.table.branches)
 
-    def place(self, config: OptimizerConfig) -> Place:
+    def place(self, optimizer: str, arguments: Mapping[str, Choice]) -> Place:
         """Where a configuration is found; one without arguments is the last row."""
-        if config.optimizer not in self.table.branches:
+        if optimizer == BASELINE:
             return Place(OWN, -1)
-        if not config.arguments:
-            return Place(config.optimizer, -1)
-        return self.nearest(config.optimizer, config.arguments)
-
-    def nearest(self, optimizer: str, arguments: Mapping[str, ArgumentValue]) -> Place:
-        return Place(optimizer, self.table.branches[optimizer].nearest(arguments))
+        return Place(optimizer, self.table.branches[optimizer].nearest(arguments) if arguments else -1)
 
     def run(self, place: Place, study: int, seed: int) -> Run:
         """The training on a study's seed, which stands for one of the table's, drawn with replacement."""

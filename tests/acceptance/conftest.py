@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.commands import Shell, shell
-from tests.acceptance.forked import Forks, forks
 from tests.homes import throw_away_home
 
 
@@ -14,12 +13,6 @@ from tests.homes import throw_away_home
 def acceptance_home(prepared_cluster: Path) -> Iterator[Path]:
     with throw_away_home(prepared=prepared_cluster) as home:
         yield home
-
-
-@pytest.fixture(scope="session")
-def forked() -> Iterator[Forks]:
-    with forks() as parent:
-        yield parent
 
 
 @pytest.fixture

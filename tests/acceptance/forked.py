@@ -8,6 +8,7 @@ TensorFlow allows it as long as the parent has run no operation.
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -37,7 +38,6 @@ class Forks:
 
     def run(self, shell: Shell, *arguments: str, **environment: str) -> Ended:
         """Like Shell.run."""
-        assert self.parent.stdin is not None and self.parent.stdout is not None
         with tempfile.TemporaryDirectory() as name:
             streams = [str(Path(name) / stream) for stream in ("out", "err")]
             request = {
@@ -45,14 +45,65 @@ class Forks:
                 "folder": str(shell.folder),
                 "environment": {**shell.environment, **environment},
             }
-            print(json.dumps({**request, "streams": streams}), file=self.parent.stdin, flush=True)
-            pid, code = map(int, self.parent.stdout.readline().split())
+            pid, code = self._ask({**request, "streams": streams})
             output, words = (Path(stream).read_text() for stream in streams)
         return Ended(list(arguments), code, output, words, pid)
+
+    @contextmanager
+    def start(self, shell: Shell, *arguments: str, **environment: str) -> Iterator["Started"]:
+        """Like Shell.start; killed at the end of the block if it still lives."""
+        with tempfile.TemporaryDirectory() as name:
+            streams = [str(Path(name) / stream) for stream in ("out", "err")]
+            request = {
+                "arguments": arguments,
+                "folder": str(shell.folder),
+                "environment": {**shell.environment, **environment},
+                "streams": streams,
+                "background": True,
+            }
+            started = Started(self, self._ask(request)[0], Path(streams[1]))
+            try:
+                yield started
+            finally:
+                if started.code is None:
+                    os.kill(started.pid, signal.SIGKILL)
+                    started.end()
+                started.last_words = started.words()
 
     def json(self, shell: Shell, *arguments: str) -> Any:
         """Like Shell.json."""
         return answer(self.run(shell, *arguments, "--json"))
+
+    def _ask(self, request: dict[str, Any]) -> tuple[int, int]:
+        assert self.parent.stdin is not None and self.parent.stdout is not None
+        print(json.dumps(request), file=self.parent.stdin, flush=True)
+        pid, code = map(int, self.parent.stdout.readline().split())
+        return pid, code
+
+
+@dataclass
+class Started:
+    """A command that runs while the test acts."""
+
+    forks: Forks
+    pid: int
+    stderr: Path
+    code: int | None = None
+    last_words: str = ""
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, whatever its process is doing."""
+        os.kill(self.pid, number)
+
+    def words(self) -> str:
+        """What it has said so far."""
+        return self.last_words or self.stderr.read_text()
+
+    def end(self) -> int:
+        """Wait for its end; returns the exit code."""
+        if self.code is None:
+            self.code = self.forks._ask({"wait": self.pid})[1]
+        return self.code
 
 
 @contextmanager
@@ -88,12 +139,13 @@ def answer_requests() -> None:
         importlib.import_module(module)
     answers = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:
-        child = os.fork()
+        request = json.loads(line)
+        child = request.get("wait") or os.fork()
         if child == 0:
-            become(json.loads(line))
+            become(request)
             main()  # never returns: a process that holds TensorFlow exits at once
-        _, status = os.waitpid(child, 0)
-        print(child, os.waitstatus_to_exitcode(status), file=answers, flush=True)
+        code = 0 if "background" in request else os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        print(child, code, file=answers, flush=True)
 
 
 def become(request: dict[str, Any]) -> None:

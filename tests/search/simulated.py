@@ -66,7 +66,7 @@ class Simulated:
         row = TrialRow(
             ticket=number, ord=number, trial=number, phase=ticket.phase, optimizer=ticket.optimizer,
             state="diverged" if value is None else "complete", value=value, epochs=10,
-            params=dict(ticket.arguments) if ticket.arguments is not None else {**fixed, "number": number},
+            params={**(ticket.arguments or {}), **fixed} | ({"number": number} if ticket.role == "search" else {}),
             attempts=1, seed=ticket.seed, mlflow_run_id=None, message=None, seconds=2.0, role=ticket.role,
             result={"initial_val_loss": 5.0}, started=self.clock - 2.0, finished=self.clock,
         )  # fmt: skip

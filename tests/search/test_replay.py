@@ -10,7 +10,6 @@ from benchmarks.verdict.scoring import score, truth_of
 from benchmarks.verdict.table import Branch, Table, kept_epochs
 from benchmarks.verdict.world import World
 from optselect.search.space import study_space
-from optselect.trials.configuration import OptimizerConfig
 
 TRUTH = {"SGD": 1.0, "Adam": 1.0, "Lion": 2.0}
 ROWS, SEEDS, EPOCHS = 32, 12, 25
@@ -40,7 +39,7 @@ def test_a_replayed_study_goes_through_all_phases_and_counts_its_epochs(world: W
     assert any(row.state == "pruned" and row.epochs < EPOCHS for row in replay.rows)
     verdict = replay.verdict()
     assert set(verdict.named) <= {"SGD", "Adam"}
-    assert set(verdict.found) == set(TRUTH)
+    assert set(verdict.found) == {*TRUTH, "baseline"}
 
 
 def test_the_truth_of_a_table_knows_who_is_alike(world: World) -> None:
@@ -86,7 +85,7 @@ def test_a_configuration_is_answered_by_the_nearest_and_pairs_by_seed(world: Wor
     branch = world.table.branches["SGD"]
     values = {d.keyword: d.at(x) for d, x in zip(branch.dimensions, branch.points[7] + 1e-4, strict=True)}
     arguments = {"learning_rate": values["learning_rate"], "momentum": 1.0 - float(str(values["momentum"]))}
-    place = world.place(OptimizerConfig("SGD", arguments))
+    place = world.place("SGD", arguments)
     assert place.row == 7
     assert world.run(place, 1, 200) == world.run(place, 1, 200)
     assert {world.run(place, 1, seed).test for seed in range(40)} <= set(branch.tests[7].tolist())

@@ -7,7 +7,7 @@ from optselect.search.catalogue import CATALOGUE, DEFAULT_OPTIMIZERS
 from optselect.search.dimension import Dimension
 from optselect.search.errors import InvalidInput
 from optselect.search.space import choose_optimizers, study_space, suggest_optimizer, tuned_dimensions
-from optselect.trials.configuration import check_arguments
+from optselect.trials.configuration import OptimizerConfig, check_arguments
 
 KERAS = "SGD RMSprop Adam AdamW Nadam Adamax Adagrad Adadelta Lion Adafactor Lamb Ftrl Muon ScheduleFreeAdamW"
 
@@ -24,7 +24,7 @@ def test_every_value_that_can_be_sampled_is_allowed(optimizer: str) -> None:
         study.enqueue_trial({"optimizer": optimizer})
         config = suggest_optimizer(study.ask(), space, total_steps=200)
         assert config.optimizer == optimizer
-        check_arguments(config)
+        check_arguments(OptimizerConfig(config.optimizer, config.arguments))
 
 
 @pytest.mark.parametrize("optimizer", CATALOGUE)
@@ -35,7 +35,8 @@ def test_both_ends_of_every_range_are_allowed(optimizer: str) -> None:
             trial = optuna.trial.FixedTrial(
                 {"optimizer": optimizer, f"{optimizer}.{dimension.parameter}": end}
             )
-            check_arguments(suggest_optimizer(trial, {optimizer: (dimension,)}, total_steps=100))
+            found = suggest_optimizer(trial, {optimizer: (dimension,)}, total_steps=100)
+            check_arguments(OptimizerConfig(found.optimizer, found.arguments))
 
 
 @pytest.mark.parametrize("optimizer", CATALOGUE)

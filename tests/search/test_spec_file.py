@@ -15,7 +15,7 @@ from optselect.search.space import suggest_optimizer
 from optselect.search.spec import StudySpec, differences, resolve
 from optselect.search.spec_file import read_spec, spec_toml
 from optselect.search.toml_lines import line_of
-from optselect.trials.configuration import check_arguments
+from optselect.trials.configuration import OptimizerConfig, check_arguments
 from tests.search.problems import description
 
 SPEC = """
@@ -171,7 +171,7 @@ def test_a_fixed_value_is_no_parameter_of_the_search_and_reaches_keras(write: An
     config = suggest_optimizer(trial, resolved(write(SPEC)).space, 100)
     assert config.arguments["epsilon"] == 1e-8
     assert "Adam.epsilon" not in trial.params
-    check_arguments(config)
+    check_arguments(OptimizerConfig(config.optimizer, config.arguments))
 
 
 def test_whole_numbers_stay_whole_and_other_numbers_become_floats(write: Any) -> None:

@@ -7,11 +7,16 @@ from typing import Any
 import keras
 import numpy as np
 
+from optselect.trials.callbacks import fresh_callbacks
 from optselect.trials.configuration import Configuration, OptimizerConfig
+from optselect.trials.data import Arrays
+from optselect.trials.fit_runner import training_arguments
+from optselect.trials.initial_weights import assign_values, build_model
 from optselect.trials.outcome import Epoch, Stop, TrialResult
 from optselect.trials.problem import Problem
 from optselect.trials.programs import Programs
 from optselect.trials.row_order import order_of_rows
+from optselect.trials.snapshot import Position, write_snapshot
 from optselect.trials.trainer import run_trial
 
 SEED = 3
@@ -75,6 +80,36 @@ def fit_by_hand(
     return curve
 
 
+def fit_by_keras(model: Any, problem: Problem) -> tuple[list[dict[str, float]], list[np.ndarray[Any, Any]]]:
+    """One fit of a compiled model on the seed's batches; gives the curve and the state after the last epoch."""
+    build_model(model, problem.one_batch)
+    assign_values(model.variables, problem.initial_weights.of_seed(SEED))
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)  # or Keras 3.15 trains ScheduleFreeAdamW wrongly
+    state: list[np.ndarray[Any, Any]] = []
+    keep = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: state.__setitem__(slice(None), read_state(model))
+    )
+    validation = problem.data.validation
+    given = {name: problem.fit[name] for name in ("validation_steps",) if name in problem.fit}
+    history = model.fit(
+        **training_arguments(problem, SEED, 1, problem.epochs),
+        **given,
+        epochs=problem.epochs,
+        validation_data=validation.packed() if isinstance(validation, Arrays) else validation,
+        validation_batch_size=problem.validation_batch_size,
+        callbacks=[*fresh_callbacks(problem.fit.get("callbacks")), keep],
+        verbose=0,
+    ).history
+    epochs = range(len(history["loss"]))
+    return [{name: values[epoch] for name, values in history.items()} for epoch in epochs], state
+
+
+def read_state(model: Any) -> list[np.ndarray[Any, Any]]:
+    """All variables of a training, as a snapshot holds them."""
+    return state_in(write_snapshot(model, Position(epoch=0, phase=1)))
+
+
 def _picked(part: Any, order: Any) -> Any:
     return None if part is None else keras.tree.map_structure(lambda array: array[order], part)
 
@@ -97,3 +132,24 @@ def largest_difference(curve: Sequence[Mapping[str, float]], epochs: Sequence[Ep
     assert len(curve) == len(epochs)
     pairs = zip(curve, epochs, strict=True)
     return max(abs(logs[name] - epoch.metrics[name]) for logs, epoch in pairs for name in logs)
+
+
+def curve_ulps(curve: Sequence[Mapping[str, float]], epochs: Sequence[Epoch]) -> float:
+    """Compare two curves; the largest difference of a metric, in float32 steps at its value."""
+    assert len(curve) == len(epochs)
+    pairs = zip(curve, epochs, strict=True)
+    return max(
+        ulps(np.float32(epoch.metrics[name]), np.float32(logs[name]))
+        for logs, epoch in pairs
+        for name in logs
+    )
+
+
+def ulps(own: Any, other: Any) -> float:
+    """The largest difference of two arrays, in steps of their type at the largest value of the second."""
+    own, other = np.asarray(own), np.asarray(other)
+    assert own.shape == other.shape and own.dtype == other.dtype
+    if np.array_equal(own, other):
+        return 0.0
+    step = np.spacing(np.max(np.abs(other))) if own.dtype.kind == "f" else 1
+    return float(np.max(np.abs(own.astype(float) - other.astype(float))) / step)

@@ -24,7 +24,9 @@ BASELINES = {
 }
 
 
-@pytest.mark.parametrize("name", ["diabetes", "digits", "quadratic_deep", pytest.param("fashion", marks=needs_fashion)])
+@pytest.mark.parametrize(
+    "name", ["diabetes", "digits", "quadratic_deep", pytest.param("fashion", marks=needs_fashion)]
+)
 def test_bundled_problem_is_as_described(name: str) -> None:
     problem = load_problem(resolve_problem(name))
     description = describe(problem)

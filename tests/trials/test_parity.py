@@ -72,7 +72,7 @@ def test_switch_equals_compile_fit_compile_fit(make_problem: MakeProblem) -> Non
     adam = OptimizerConfig("Adam", {"learning_rate": 0.01})
     sgd = OptimizerConfig("SGD", {"learning_rate": 0.02, "momentum": 0.9})
     recorder = Recorder()
-    result = train(problem, recorder=recorder, configuration=Configuration(adam, Switch(2, sgd)), epochs=4)
+    result = train(problem, recorder=recorder, configuration=Configuration(adam, (Switch(2, sgd),)), epochs=4)
 
     model = problem.initial_weights.model_of_seed(SEED)
     model.compile(optimizer=keras.optimizers.Adam(0.01), loss="mse", metrics=["mae"])

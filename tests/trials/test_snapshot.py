@@ -65,7 +65,7 @@ def test_trial_with_a_switch_resumes_in_either_phase(make_problem: MakeProblem) 
         OptimizerConfig("Adam", {}),
         OptimizerConfig("SGD", {"learning_rate": 0.02, "momentum": 0.9}),
     )
-    configuration = Configuration(first, Switch(2, second))
+    configuration = Configuration(first, (Switch(2, second),))
     whole = Recorder()
     full = train(problem, recorder=whole, configuration=configuration, epochs=4, batch_ends=(1, 2, 3))
     for at in (1, 2, 3):

@@ -151,9 +151,9 @@ def test_configurations_that_cannot_be_are_refused_before_training(make_problem:
     with pytest.raises(ConfigurationError, match="learning_rate must be"):
         train(problem, arguments={"learning_rate": 0.0})
     with pytest.raises(ConfigurationError, match="from 1 to 2"):
-        train(problem, configuration=Configuration(sgd, Switch(3, sgd)))
+        train(problem, configuration=Configuration(sgd, (Switch(3, sgd),)))
     with pytest.raises(ConfigurationError, match="must be named"):
-        train(problem, configuration=Configuration(sgd, Switch(1, OptimizerConfig(BASELINE, {}))))
+        train(problem, configuration=Configuration(sgd, (Switch(1, OptimizerConfig(BASELINE, {})),)))
 
 
 # The user's fit
