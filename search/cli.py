@@ -394,6 +394,33 @@ def stop(study: Study, storage: Storage = None, as_json: Json = False) -> None:
 
 
 @app.command(rich_help_panel="Look")
+def report(
+    study: Study,
+    code: Annotated[bool, typer.Option("--code", help="Print only the optimizer to use, as code.")] = False,
+    script: Annotated[
+        bool,
+        typer.Option(
+            "--script", help="With --code: a whole script that trains with it, to the study's own numbers."
+        ),
+    ] = False,
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """The verdict: which optimizer to use, how sure that is, and what would settle what is open."""
+    from optselect.search.errors import InvalidInput
+    from optselect.search.looking import console
+    from optselect.search.report import print_code, print_report
+
+    if script and not code:
+        raise InvalidInput("--script goes with --code. Received: --script alone. Write --code --script.")
+    place = surroundings(storage, None, as_json)
+    if code:
+        print_code(study, place, script)
+    else:
+        print_report(study, place, console())
+
+
+@app.command(rich_help_panel="Look")
 def status(study: Study, storage: Storage = None, as_json: Json = False) -> None:
     """How far a study is: counts by state and by optimizer, workers, the best so far."""
     from optselect.search.looking import print_status

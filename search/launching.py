@@ -28,7 +28,7 @@ from optselect.search.supervising import (
     send_rest,
     supervise,
 )
-from optselect.search.tables import NO_VERDICT, next_commands, summary
+from optselect.search.tables import SINGLE_RUNS, next_commands, summary
 from optselect.storage import overview, studies
 from optselect.storage.checkpoint_files import check_place
 from optselect.storage.database import (
@@ -287,9 +287,10 @@ def conclude(
         print(json.dumps(study_status(study, database, engine), indent=2))
     else:
         out.print(summary(study, trials))
-        if finished:
-            out.print(NO_VERDICT, style="dim")
+        out.print(SINGLE_RUNS, style="dim")
         out.print(f"\n{next_commands(study, finished)}", soft_wrap=True)
+        if finished:
+            print_verdict(engine, study, out)
     if ending.curves_behind:
         err.print(
             f"MLflow lacks some curves: {ending.curves_behind}. They are safe in Postgres; to send them: "
@@ -312,6 +313,19 @@ def conclude(
         err.print(f"{why}. To go on: optselect resume {study.name}", soft_wrap=True)
         return ending.code
     return 0 if standing(study, trials).search.best is not None else no_usable_trial(trials, err)
+
+
+def print_verdict(engine: Engine, study: StoredStudy, out: Console) -> None:
+    """The verdict as the last thing that is printed; a study that compares nothing has none."""
+    from optselect.search.findings import find  # SciPy costs half a second
+    from optselect.search.report import read_record
+    from optselect.search.verdict_page import short_verdict
+
+    if study.spec.get("goal") == "best-config":
+        return
+    found = find(read_record(engine, study))
+    out.print("")
+    out.print(found if isinstance(found, str) else short_verdict(found))
 
 
 def no_usable_trial(trials: list[overview.TrialRow], err: Console) -> int:

@@ -18,11 +18,11 @@ from optselect.search.evidence import (
     DEFAULTS,
     Scale,
     candidates,
+    competes,
     contenders,
     current_finals,
     dropped,
     final_name,
-    is_tuned,
     key_of,
     scale_of,
 )
@@ -218,11 +218,11 @@ def final_tickets(spec: StudySpec, progress: Progress) -> list[NewTicket]:
     if not runs:
         return list(first_finals(spec, progress))
     found = contenders(runs, scale_of(spec.objective, spec.direction, progress.trials))
-    tuned = [contender for name, contender in found.items() if is_tuned(name)]
-    if is_thin(spec, progress.budget) or not tuned:
+    rivals = [contender for name, contender in found.items() if competes(name)]
+    if is_thin(spec, progress.budget) or not rivals:
         return []
-    wanted = next_look(judge(tuned), tuned)
-    if wanted:
+    wanted = next_look(judge(rivals), rivals)
+    if wanted:  # every sentence compares with what the user has
         wanted[BASELINE] = max(wanted.values())
     return list(more_finals(spec, progress.trials, runs, wanted))
 

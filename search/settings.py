@@ -21,6 +21,8 @@ from optselect.trials.configuration import (
 )
 
 SCHEDULE_KEYS = ("schedule", "warmup_fraction", "end_factor")
+FOUND_RATE = "second_learning_rate"
+"""Among the numbers of a run: what the rule of SWATS found."""
 LEAST_EXPONENTIAL_END = 1e-3
 """An exponential decay never reaches 0: where end_factor says 0 it ends here."""
 

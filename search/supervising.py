@@ -29,13 +29,13 @@ from optselect.search.executors.local import (
 )
 from optselect.search.progress import REFRESH_SECONDS, progress_view
 from optselect.storage import overview, workers
-from optselect.storage.database import PATIENCE_SECONDS as DATABASE_PATIENCE_SECONDS
 from optselect.storage.database import (
     Database,
     Engine,
     child_environment,
     make_engine,
     one_line,
+    outage_seconds,
     transient,
 )
 from optselect.storage.errors import Unreachable
@@ -172,7 +172,7 @@ class Burials:
 class Outage:
     """How long the database has been away, as far as this process asked it."""
 
-    patience_seconds: float = DATABASE_PATIENCE_SECONDS
+    patience_seconds: float = field(default_factory=lambda: outage_seconds(os.environ))
     since: float | None = None
     why: str = ""
 

@@ -58,8 +58,8 @@ class Configuration:
         return (self.optimizer, *(switch.optimizer for switch in self.switches))
 
 
-def keras_code(config: OptimizerConfig) -> str:
-    """Write the optimizer as code to paste.
+def keras_code(config: OptimizerConfig, *, exact: bool = False) -> str:
+    """Write the optimizer as code to paste: six digits of a float, or all that it has.
 
     >>> keras_code(OptimizerConfig("Adam", {"learning_rate": 0.0012, "beta_1": 0.93}))
     'keras.optimizers.Adam(learning_rate=0.0012, beta_1=0.93)'
@@ -68,11 +68,12 @@ def keras_code(config: OptimizerConfig) -> str:
     """
     if config.optimizer == BASELINE:
         return "# the optimizer of the problem file's own compile()"
-    arguments = {name: literal(value) for name, value in config.arguments.items()}
+    write = repr if exact else literal
+    arguments = {name: write(value) for name, value in config.arguments.items()}
     if config.schedule is not None:
         arguments = {"learning_rate": "", **arguments}
         highest = config.arguments.get("learning_rate", KERAS_RATES.get(config.optimizer, 0.001))
-        arguments["learning_rate"] = schedule_code(config.schedule, literal(highest))
+        arguments["learning_rate"] = schedule_code(config.schedule, write(highest), write)
     listed = ", ".join(f"{name}={value}" for name, value in arguments.items())
     return f"keras.optimizers.{config.optimizer}({listed})"
 
@@ -94,24 +95,27 @@ def configuration_code(configuration: Configuration) -> str:
     return "\n".join(lines)
 
 
-def schedule_code(schedule: Schedule, rate: str) -> str:
+def schedule_code(schedule: Schedule, rate: str, write: Callable[[ArgumentValue], str] | None = None) -> str:
     """Write a schedule as code to paste; WarmedUp is a class of ours (schedules.py).
+
+    Args:
+        write: how numbers are written; default: literal.
 
     >>> schedule_code(Schedule("cosine", 100), "0.1")
     'keras.optimizers.schedules.CosineDecay(0.1, 100, alpha=0.0)'
     """
-    end, warmup = schedule.end_factor, schedule.warmup_steps
+    end, warmup = (write or literal)(schedule.end_factor), schedule.warmup_steps
     rest = schedule.steps - warmup
     if schedule.kind == "cosine" and warmup:
         return (
-            f"keras.optimizers.schedules.CosineDecay(0.0, {rest}, alpha={literal(end)}, warmup_target={rate}, "
+            f"keras.optimizers.schedules.CosineDecay(0.0, {rest}, alpha={end}, warmup_target={rate}, "
             f"warmup_steps={warmup})"
         )
     decays = {
         "constant": "None",
-        "cosine": f"keras.optimizers.schedules.CosineDecay({rate}, {rest}, alpha={literal(end)})",
-        "linear": f"keras.optimizers.schedules.PolynomialDecay({rate}, {rest}, {rate} * {literal(end)})",
-        "exponential": f"keras.optimizers.schedules.ExponentialDecay({rate}, {rest}, {literal(end)})",
+        "cosine": f"keras.optimizers.schedules.CosineDecay({rate}, {rest}, alpha={end})",
+        "linear": f"keras.optimizers.schedules.PolynomialDecay({rate}, {rest}, {rate} * {end})",
+        "exponential": f"keras.optimizers.schedules.ExponentialDecay({rate}, {rest}, {end})",
     }
     return f"WarmedUp({rate}, {warmup}, {decays[schedule.kind]})" if warmup else decays[schedule.kind]
 
