@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from optselect.search.executors.devices import Seat
 from optselect.search.executors.forking import ForkedChild, Zygote
 from optselect.search.executors.local import training_environment
 from optselect.storage.studies import StoredStudy
@@ -64,7 +65,7 @@ class Describer:
 
 def forked(zygote: Zygote, problem: Path, folder: Path) -> ForkedChild:
     """A child without TensorFlow's import."""
-    environment = {**os.environ, **training_environment("", os.getpid())}
+    environment = {**os.environ, **training_environment(Seat(), os.getpid())}
     return zygote.fork("describe", arguments_of(problem, folder), environment, folder / "log")
 
 
@@ -73,7 +74,7 @@ def spawned(problem: Path, folder: Path) -> subprocess.Popen[bytes]:
     with (folder / "log").open("wb") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "optselect.trials.describe", *arguments_of(problem, folder)],
-            env={**os.environ, **training_environment("", os.getpid())},
+            env={**os.environ, **training_environment(Seat(), os.getpid())},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

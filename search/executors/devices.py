@@ -5,6 +5,7 @@ already set is what an engine (SLURM, Ray, Kubernetes) has given us: nothing bey
 """
 
 import contextlib
+import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -60,6 +61,9 @@ class Wish:
         """The same for another command line."""
         named = () if self.gpus is None else ("--gpus", self.gpus)
         return named if self.per_gpu == 1 else (*named, "--per-gpu", str(self.per_gpu))
+
+
+NO_WISH = Wish()
 
 
 def seats(wish: Wish, environment: Mapping[str, str], nvml: Any = None) -> tuple[Seat, ...]:
@@ -174,17 +178,16 @@ def is_there(device: str, nvml: Any = None) -> bool:
 @contextlib.contextmanager
 def opened(nvml: Any = None) -> Iterator[Any]:
     """The library while the block runs; None where there is no driver."""
-    if nvml is None:
-        import pynvml as nvml  # only where GPUs are looked for: it loads a shared library
+    library = nvml or importlib.import_module("pynvml")  # only where GPUs are looked for
     try:
-        nvml.nvmlInit()
-    except nvml.NVMLError:
+        library.nvmlInit()
+    except library.NVMLError:
         yield None
         return
     try:
-        yield nvml
+        yield library
     finally:
-        nvml.nvmlShutdown()
+        library.nvmlShutdown()
 
 
 def text_of(value: Any) -> str:
