@@ -3,10 +3,10 @@ PYTHON ?= python
 # The environment's own programs come first, so that a recipe reads like the line one would type.
 export PATH := $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("scripts"))'):$(PATH)
 
-.PHONY: check format lint layers types test
+.PHONY: check format lint layers types test bench-storage
 .NOTPARALLEL:
 
-check: format lint layers types test
+check: format lint layers types test bench-storage
 
 format:
 	ruff format --check .
@@ -23,3 +23,6 @@ types:
 test:
 	pytest
 
+# What the protocol costs, beside plain Optuna: some minutes. ARGUMENTS=--full makes the figures of docs/storage-costs.md.
+bench-storage:
+	$(PYTHON) -m benchmarks.storage $(ARGUMENTS)

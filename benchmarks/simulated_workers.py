@@ -4,6 +4,7 @@ All of it is the real worker's code on a real Postgres; only the training is a l
 """
 
 import hashlib
+import math
 import os
 import random
 import time
@@ -93,7 +94,7 @@ class SimulatedTraining:
     training_seconds: float = 0.0  # from the first epoch's start to the last one's end, reports included
     service_seconds: float = 0.0  # in the reports
     service_cpu_seconds: float = 0.0  # of the training thread, in the reports
-    blocks: int = 0
+    ends_at: float = math.inf  # by the monotonic clock: then it leaves in good order
 
     def __call__(
         self,
@@ -117,7 +118,7 @@ class SimulatedTraining:
             unreported.append(Epoch(number, metrics_of(best, number), int(time.time() * 1000)))
             curve.append(unreported[-1])
             due = number in batch_ends or time.monotonic() - reported >= self.report_seconds
-            if due and self.told_to_stop(on_epochs, unreported):
+            if time.monotonic() > self.ends_at or (due and self.told_to_stop(on_epochs, unreported)):
                 return TrialResult(Outcome.STOPPED, tuple(curve), "told to stop")
             if due:
                 unreported, reported = [], time.monotonic()

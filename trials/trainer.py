@@ -14,7 +14,7 @@ from optselect.trials.configuration import BASELINE, Configuration, check_argume
 from optselect.trials.device import is_device_lost
 from optselect.trials.errors import ConfigurationError, DeviceLost, SnapshotError
 from optselect.trials.fit_runner import evaluate
-from optselect.trials.outcome import Outcome, TrialResult
+from optselect.trials.outcome import OUT_OF_MEMORY, Outcome, TrialResult
 from optselect.trials.problem import Problem
 from optselect.trials.programs import Programs
 from optselect.trials.snapshot import Position, read_position, restore_snapshot
@@ -44,6 +44,7 @@ def run_trial(
     raises becomes a failed result, but for a lost GPU, which is DeviceLost. `programs` is the training process's cache of compiled programs. Raises
     ConfigurationError and SnapshotError before any training.
     """
+    configuration = problem.with_classes(configuration)
     _check_configuration(configuration, epochs)
     watch = Watch(configuration, epochs, batch_ends, on_epochs)
     step, tested = None, None
@@ -62,7 +63,9 @@ def run_trial(
         log.debug("the trial failed", exc_info=True)
         watch.end(Outcome.FAILED, explain_failure(error, problem.path.parent))
     watch.report_rest()
-    return TrialResult(watch.outcome, tuple(watch.curve), watch.reason, watch.initial, tested, step)
+    return TrialResult(
+        watch.outcome, tuple(watch.curve), watch.reason, watch.initial, tested, step, problem.jit
+    )
 
 
 def _check_configuration(configuration: Configuration, epochs: int) -> None:
@@ -109,7 +112,7 @@ def _is_failure(error: BaseException, watch: Watch, folder: Path) -> bool:
 def explain_failure(error: BaseException, folder: Path) -> str:
     """Say in one line why a trial failed; begins with "out of memory" where that was it."""
     cause = explain(error, folder)
-    return f"out of memory: {cause}" if is_out_of_memory(error) else cause
+    return f"{OUT_OF_MEMORY}: {cause}" if is_out_of_memory(error) else cause
 
 
 def is_out_of_memory(error: BaseException) -> bool:
