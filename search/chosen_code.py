@@ -15,6 +15,7 @@ from optselect.trials.configuration import (
     configuration_code,
     keras_code,
 )
+from optselect.trials.reference import BUNDLE_FOLDER
 
 # --- the constructor ----------------------------------------------------------------------------------
 
@@ -131,9 +132,12 @@ def training_script(
         phases: the optimizers in their order; none: the one that model() compiles with.
     """
     phases = phases or [Phase(epochs, "model.optimizer  # the one of model()")]
-    others = sorted(name for name in bundle if name != source_name)
+    others = sorted(file_name(name) for name in bundle if name != source_name)
     imports = "from optselect.trials.schedules import WarmedUp\n" * any("WarmedUp(" in p.code for p in phases)
     imports += "from optselect.trials.slots import handing_on\n" * any(phase.keeps_slots for phase in phases)
+    # A class that stands in the problem's own file is in the script already.
+    own = dict.fromkeys(line for phase in phases for line in phase.code.splitlines()[:-1])
+    imports += "".join(f"{line}\n" for line in own if not line.startswith(f"from {Path(source_name).stem} "))
     needs = f"\n# It imports {', '.join(others)}: save it in their folder." if others else ""
     stored = "" if run.value is None else f"\nprint(f'stored:    {objective} {run.value!r}')"
     training = TRAINING.format(
@@ -141,6 +145,12 @@ def training_script(
         imports=imports, fits="\n".join(fit_code(phases)),
     )  # fmt: skip
     return f"{ENVIRONMENT}{as_module(bundle[source_name])}\n\n{training}"
+
+
+def file_name(name: str) -> str:
+    """The path of a file of the bundle as an import finds it: an optimizer's from elsewhere without its place there."""
+    folder, _, inner = name.partition("/")
+    return inner.partition("/")[2] if folder == BUNDLE_FOLDER else name
 
 
 def fit_code(phases: Sequence[Phase]) -> Iterator[str]:
@@ -153,7 +163,7 @@ def fit_code(phases: Sequence[Phase]) -> Iterator[str]:
         if phase.keeps_slots:
             yield "with handing_on(model, True):"
             indent = "    "
-        yield f"{indent}model.optimizer = {phase.code}"
+        yield f"{indent}model.optimizer = {phase.code.splitlines()[-1]}"
         yield f"{indent}model.optimizer.build(model.trainable_variables)"
         if not first:
             yield "model.train_function = None  # as a second compile() does: the weights stay"

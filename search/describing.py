@@ -6,15 +6,22 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from optselect.search.executors.forking import ForkedChild, Zygote
 from optselect.search.executors.local import training_environment
 from optselect.storage.studies import StoredStudy
-from optselect.trials.description import ProblemDescription
+from optselect.trials.description import CustomDescription, ProblemDescription, read_optimizers
 from optselect.trials.errors import ProblemError
+from optselect.trials.reference import AskedClass, Reference, write_classes
+
+POLL_SECONDS = 0.02
+ANSWER = "problem.json"
 
 
 def stored_description(study: StoredStudy) -> ProblemDescription:
@@ -22,57 +29,93 @@ def stored_description(study: StoredStudy) -> ProblemDescription:
     return ProblemDescription.from_json(study.problem)
 
 
+def describe_class(reference: Reference) -> CustomDescription:
+    """Describe one class apart from any problem, in a child process that has TensorFlow; raises ProblemError."""
+    describer = Describer.start(None, None, (AskedClass(reference),))
+    try:
+        return read_optimizers(describer.answer()["optimizers"])[reference.class_name]
+    finally:
+        describer.close()
+
+
 @dataclass
 class Describer:
-    """A child process that loads, builds and tries a problem; started early, for the imports take seconds."""
+    """A child process that loads, builds and tries a problem; started early, for the imports take seconds.
 
-    problem: Path
+    After its answer it leaves the initial weights of the study's seeds, which no training process can make.
+    """
+
+    problem: Path | None  # None: classes alone
+    arguments: Sequence[str]  # of the child
     folder: tempfile.TemporaryDirectory[str]
     process: ForkedChild | subprocess.Popen[bytes]
+    answered: bool = False
 
     @classmethod
-    def start(cls, problem: Path, zygote: Zygote | None) -> "Describer":
+    def start(
+        cls,
+        problem: Path | None,
+        zygote: Zygote | None,
+        classes: Sequence[AskedClass] = (),
+        options: Sequence[str] = (),
+    ) -> "Describer":
         folder = tempfile.TemporaryDirectory(prefix="optselect-")
         start = spawned if zygote is None else partial(forked, zygote)
-        return cls(problem, folder, start(problem, Path(folder.name)))
+        arguments = arguments_of(problem, Path(folder.name), classes, options)
+        return cls(problem, arguments, folder, start(arguments, Path(folder.name)))
 
     def result(self) -> ProblemDescription:
         """Wait for the description; raises ProblemError with the user's mistake in one line."""
-        code, folder = self.process.wait(), Path(self.folder.name)
-        file = folder / "problem.json"
-        if not file.exists() and isinstance(self.process, ForkedChild):
-            self.process = spawned(self.problem, folder)
-            code = self.process.wait()
-        if not file.exists():
-            raise ProblemError(self._last_words(code))
-        return ProblemDescription.from_json(json.loads(file.read_text("utf-8")))
+        return ProblemDescription.from_json(self.answer())
+
+    def answer(self) -> dict[str, Any]:
+        """Wait for what the child writes; raises ProblemError where it wrote nothing, or what is wrong."""
+        folder = Path(self.folder.name)
+        if not self._is_answered(folder) and isinstance(self.process, ForkedChild):
+            self.process = spawned(self.arguments, folder)
+        if not self._is_answered(folder):
+            raise ProblemError(self._last_words(self.process.wait()))
+        self.answered = True
+        answer: dict[str, Any] = json.loads((folder / ANSWER).read_text("utf-8"))
+        if "error" in answer:
+            raise ProblemError(answer["error"])
+        return answer
+
+    def _is_answered(self, folder: Path) -> bool:
+        """Wait for the answer or the child's end."""
+        while not (folder / ANSWER).exists():
+            if self.process.poll() is not None:
+                return (folder / ANSWER).exists()
+            time.sleep(POLL_SECONDS)
+        return True
 
     def close(self) -> None:
-        """End the child where its answer is not needed any more."""
+        """End the child where its answer is not needed any more, else let it finish; a second time does no harm."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGKILL)
+            if not self.answered:
+                self.process.send_signal(signal.SIGKILL)
             self.process.wait()
         self.folder.cleanup()
 
     def _last_words(self, code: int) -> str:
         lines = (Path(self.folder.name) / "log").read_text(errors="replace").strip().splitlines()
         return (
-            f"{self.problem.name} could not be tried: its process ended with code {code}. "
+            f"{self.problem.name if self.problem else 'The class'} could not be tried: its process ended with code {code}. "
             f"Its last line: {lines[-1] if lines else '(none)'}"
         )
 
 
-def forked(zygote: Zygote, problem: Path, folder: Path) -> ForkedChild:
+def forked(zygote: Zygote, arguments: Sequence[str], folder: Path) -> ForkedChild:
     """A child without TensorFlow's import."""
     environment = {**os.environ, **training_environment("", os.getpid())}
-    return zygote.fork("describe", arguments_of(problem, folder), environment, folder / "log")
+    return zygote.fork("describe", list(arguments), environment, folder / "log")
 
 
-def spawned(problem: Path, folder: Path) -> subprocess.Popen[bytes]:
+def spawned(arguments: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
     """A child on its own feet."""
     with (folder / "log").open("wb") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "optselect.trials.describe", *arguments_of(problem, folder)],
+            [sys.executable, "-m", "optselect.trials.describe", *arguments],
             env={**os.environ, **training_environment("", os.getpid())},
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -81,5 +124,8 @@ def spawned(problem: Path, folder: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def arguments_of(problem: Path, folder: Path) -> list[str]:
-    return [str(problem), "--out", str(folder / "problem.json")]
+def arguments_of(
+    problem: Path | None, folder: Path, classes: Sequence[AskedClass], options: Sequence[str]
+) -> list[str]:
+    named = [] if problem is None else [str(problem)]
+    return [*named, "--out", str(folder / ANSWER), "--optimizers", write_classes(classes), *options]

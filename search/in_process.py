@@ -1,6 +1,7 @@
 """How does one step through a study with a debugger? Everything runs here: no child process, one trial at a time."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from optselect.search.departure import Departure
@@ -13,13 +14,14 @@ from optselect.storage.studies import StoredStudy
 from optselect.storage.tickets import LEASE_SECONDS
 from optselect.storage.tracking import Flusher, find_tracking
 from optselect.trials.description import ProblemDescription
+from optselect.trials.reference import AskedClass
 
 
 class InProcessDescriber:
     """Describes a problem here, where breakpoints in the user's model() and data() are hit."""
 
-    def __init__(self, problem: Path) -> None:
-        self._problem = problem
+    def __init__(self, problem: Path, classes: Sequence[AskedClass] = (), jit: bool = False) -> None:
+        self._problem, self._classes, self._jit = problem, classes, jit
 
     def result(self) -> ProblemDescription:
         """Load, build and try the problem; raises ProblemError."""
@@ -27,7 +29,8 @@ class InProcessDescriber:
         from optselect.trials.describe import describe  # TensorFlow
         from optselect.trials.problem import load_problem
 
-        return describe(load_problem(self._problem))
+        references = [one.reference for one in self._classes]
+        return describe(load_problem(self._problem, optimizers=references, jit=self._jit), self._classes)
 
     def close(self) -> None:
         """Nothing to end."""

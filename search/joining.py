@@ -13,7 +13,7 @@ from optselect.search.errors import InvalidInput
 from optselect.search.executors.local import visible_gpus
 from optselect.search.fleet import Terms, serve_all
 from optselect.search.launching import Surroundings
-from optselect.search.source import find_source
+from optselect.search.source import find_source, weights_folder
 from optselect.search.supervising import demand_room, supervise
 from optselect.search.worker_log import log_to_stderr
 from optselect.storage import studies
@@ -93,6 +93,7 @@ def train_here(name: str, place: Surroundings, asked: Joining) -> int:
             asked.slot,
             use_local=asked.use_local,
             gives_way=asked.gives_way,
+            weights=weights_folder(place.home),
             stuck_seconds=float(os.environ.get("OPTSELECT_STUCK_SECONDS", STUCK_SECONDS)),
         )
         return work(assignment, departure)

@@ -1,5 +1,6 @@
 """What happens between a command and the first trial? Describe, store, supervise, summarise."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -11,13 +12,15 @@ from typing import Any
 
 from rich.console import Console
 
+from optselect.search.custom import asked_classes, knows_all, notes, read_customs
 from optselect.search.describing import Describer, stored_description
 from optselect.search.errors import InvalidInput
 from optselect.search.executors.forking import Zygote, closing
 from optselect.search.executors.local import worker_command, zygote_of
 from optselect.search.exit_codes import UserExit
 from optselect.search.in_process import InProcessDescriber, train_in_process
-from optselect.search.source import bundle_hash, local_hash, read_bundle
+from optselect.search.seeds import first_seeds
+from optselect.search.source import bundle_hash, local_hash, read_bundle, weights_folder
 from optselect.search.spec import SPEC_VERSION, Request, StudySpec, differences, resolve, study_name
 from optselect.search.standing import standing, status_json
 from optselect.search.supervising import (
@@ -115,14 +118,13 @@ def launch(request: Request, name: str | None, place: Surroundings, staff: Staff
     problem = resolve_problem(request.problem)
     name = study_name(name, problem)
     zygote = None if staff.in_process else zygote_of(name, os.environ)
-    with closing(zygote):
-        describer = InProcessDescriber(problem) if staff.in_process else Describer.start(problem, zygote)
-        try:
-            database = place.open()
-            engine = make_engine(database)
-            study = find_or_create(request, name, problem, describer, database, engine, place)
-        finally:
-            describer.close()
+    with (
+        closing(zygote),
+        contextlib.closing(describer_of(problem, request, place, staff, zygote)) as describer,
+    ):
+        database = place.open()
+        engine = make_engine(database)
+        study = find_or_create(request, name, problem, describer, database, engine, place)
         return serve(study, database, engine, place, staff, zygote=zygote)
 
 
@@ -152,6 +154,17 @@ def with_more_seeds(spec: StudySpec, progress: Progress, seeds: int) -> Step:
     return Step(further_seeds(spec, progress, seeds))
 
 
+def describer_of(
+    problem: Path, request: Request, place: Surroundings, staff: Staff, zygote: Zygote | None
+) -> Describer | InProcessDescriber:
+    classes = asked_classes(request)
+    if staff.in_process:
+        return InProcessDescriber(problem, classes, request.jit == "on")
+    weights, seeds = weights_folder(place.home), ",".join(map(str, first_seeds(request.seed)))
+    options = ["--weights", str(weights), "--seeds", seeds, *(["--jit"] if request.jit == "on" else [])]
+    return Describer.start(problem, zygote, classes, options)
+
+
 # --- creating -----------------------------------------------------------------------------------------
 
 
@@ -167,19 +180,32 @@ def find_or_create(
     """The study of that name where it is the same one, else a new one; raises InvalidInput where it is another."""
     bundled = request.problem in bundled_problems() and not Path(request.problem).is_file()
     stored = studies.find_study(engine, name)
-    if stored is not None and local_hash(problem, stored.bundle) == stored.bundle_sha256:
+    if stored is not None and is_described(stored, request, problem):
         description = stored_description(stored)  # the same source: no need to build the model
-        refuse_another(stored, resolve(request, description, bundled, Path.cwd()), stored.bundle_sha256)
+        refuse_another(stored, resolved(request, description, bundled), stored.bundle_sha256)
+        describer.close()
         return stored
     description = describer.result()
-    spec = resolve(request, description, bundled, Path.cwd())
-    bundle = read_bundle(problem, description.modules)
+    spec = resolved(request, description, bundled)
+    bundle = read_bundle(problem, description.modules, spec.custom)
     if stored is not None:
         refuse_another(stored, spec, bundle_hash(bundle))
         return stored
-    for warning in description.warnings:
+    for warning in (*description.warnings, *notes(spec, description.optimizers)):
         print(f"note: {warning}", file=sys.stderr)
     return create(new_study(name, spec, description, bundle, place), spec, database, engine)
+
+
+def is_described(stored: StoredStudy, request: Request, problem: Path) -> bool:
+    """Whether the source and the classes that a request names are those of a stored study."""
+    spec = StudySpec.model_validate(stored.spec)
+    same = local_hash(problem, stored.bundle, spec.custom) == stored.bundle_sha256
+    return same and knows_all(request, stored_description(stored).optimizers)
+
+
+def resolved(request: Request, description: ProblemDescription, bundled: bool) -> StudySpec:
+    customs = read_customs(request, description.optimizers)
+    return resolve(request, description, bundled, Path.cwd(), customs)
 
 
 def new_study(
@@ -294,7 +320,7 @@ def conclude(
     if ending.curves_behind:
         err.print(
             f"MLflow lacks some curves: {ending.curves_behind}. They are safe in Postgres; to send them: "
-            f"optselect resume {study.name}",
+            f"optselect sync {study.name}",
             style="yellow",
             soft_wrap=True,
         )

@@ -1,6 +1,8 @@
 """What does `optselect report` read, and where does the verdict go: a terminal, JSON, a page, a script?"""
 
 import json
+import uuid
+from pathlib import Path
 
 from rich.console import Console
 
@@ -12,6 +14,7 @@ from optselect.search.launching import Surroundings
 from optselect.search.spec import StudySpec
 from optselect.search.verdict_page import no_verdict_json, verdict_json, verdict_page
 from optselect.storage import overview
+from optselect.storage.curves import read_metric
 from optselect.storage.database import Engine, make_engine
 from optselect.storage.studies import StoredStudy, load_study
 
@@ -33,6 +36,23 @@ def print_code(name: str, place: Surroundings, script: bool) -> None:
     study = load_study(engine, name)
     found = demand_verdict(find(read_record(engine, study)))
     print(chosen_script(found, study.bundle) if script else chosen_code(found), end="" if script else "\n")
+
+
+def write_page(name: str, place: Surroundings, file: Path) -> None:
+    """The verdict as one HTML file."""
+    from optselect.search.html_page import html_page  # Plotly and Optuna cost a second
+
+    engine = make_engine(place.open())
+    study = load_study(engine, name)
+    found = demand_verdict(find(read_record(engine, study)))
+    page = html_page(found, read_metric(engine, study.id, study.objective))
+    aside = file.with_name(f"{file.name}.{uuid.uuid4().hex}.part")
+    try:
+        aside.write_text(page, "utf-8")
+        aside.replace(file)  # whoever opens it sees the old page or the new one
+    finally:
+        aside.unlink(missing_ok=True)
+    print(file)
 
 
 def demand_verdict(found: Findings | str) -> Findings:

@@ -15,22 +15,32 @@ from optselect.search.verdict import MARGIN
 from optselect.trials.configuration import BASELINE
 from optselect.trials.description import BaselineDescription
 
+MOST_NAMES = 4
+
 
 @dataclass(frozen=True)
 class Words:
     """A verdict in words."""
 
-    answer: str
-    """The first sentences: what to do, and how that compares with what the user has."""
+    headline: str
+    """The first sentence: what to do."""
+    beside: str
+    """What else belongs to the answer: how it compares with what the user has; empty where the headline says it."""
     evidence: Sequence[str]
     cautions: Sequence[str]
     to_settle: Sequence[str]
     """What would decide what is open, with its command."""
 
+    @property
+    def answer(self) -> str:
+        return f"{self.headline} {self.beside}".rstrip()
+
 
 def words_of(found: Findings) -> Words:
+    headline, beside = answer(found)
     return Words(
-        answer=answer(found),
+        headline=headline,
+        beside=beside,
         evidence=[*margin_of_victory(found), figures(found), *others_given_up(found), holds_for(found)],
         cautions=cautions(found),
         to_settle=list(to_settle(found)),
@@ -40,31 +50,29 @@ def words_of(found: Findings) -> Words:
 # --- the answer ---------------------------------------------------------------------------------------
 
 
-def answer(found: Findings) -> str:
-    """What to do."""
+def answer(found: Findings) -> tuple[str, str]:
+    """What to do, and what else belongs to it."""
     if found.outcome == "winner":
         return winner(found)
     return tie(found) if found.outcome == "tie" else undecided(found)
 
 
-def winner(found: Findings) -> str:
+def winner(found: Findings) -> tuple[str, str]:
     name = found.judgement.leader
     if name == BASELINE:
-        return (
-            f"Keep yours: your present {own_name(found)} beats every optimizer that was tuned. {gain(found)}"
+        return f"Keep yours: your present {own_name(found)} beats every optimizer that was tuned.", gain(
+            found
         )
-    return f"Use tuned {name}: {gain(found, 'it')}"
+    return f"Use tuned {name}: {gain(found, 'it')}", ""
 
 
-def tie(found: Findings) -> str:
-    members = [member for member in found.judgement.tie if member != BASELINE]
+def tie(found: Findings) -> tuple[str, str]:
+    others = tuned([member for member in found.judgement.tie if member != BASELINE])
     how = equality(found)
     if found.keep == BASELINE:
-        return f"A tie: keep your present {own_name(found)}. It and {listed(tuned(members))} {how}. {gain(found)}"
-    return (
-        f"A tie: take tuned {found.keep}, for none of them has fewer settings. {capitalised(listed(tuned(members)))} "
-        f"{how}. {gain(found)}"
-    )
+        return f"A tie: keep your present {own_name(found)}.", f"It and {others} {how}. {gain(found)}"
+    headline = f"A tie: take tuned {found.keep}, for none of them has fewer settings."
+    return headline, f"{capitalised(others)} {how}. {gain(found)}"
 
 
 def equality(found: Findings) -> str:
@@ -75,10 +83,13 @@ def equality(found: Findings) -> str:
     return f"show no difference that {max(rival.seeds for rival in rivals)} seeds could prove"
 
 
-def undecided(found: Findings) -> str:
+def undecided(found: Findings) -> tuple[str, str]:
     name = found.judgement.leader
     leads = f"your present {own_name(found)}" if name == BASELINE else f"tuned {name}"
-    return f"Not enough evidence for a winner: {leads} leads, {why_undecided(found)}. So far {gain(found)}"
+    return (
+        f"Not enough evidence for a winner: {leads} leads, {why_undecided(found)}.",
+        f"So far {gain(found)}",
+    )
 
 
 def why_undecided(found: Findings) -> str:
@@ -161,9 +172,13 @@ def figures(found: Findings) -> str:
         where = "on the validation data, also used for the search: optimistic, for data() gives no test split"
     shares = f" Percentages are of 1 - {found.metric}." if found.record.scale.whole else ""
     return (
-        f"{found.metric} of {who}: {values.mean:.4g}{between}{median} over {finalist.seeds} fresh seeds, "
+        f"{mean_of(found)} of {who}: {values.mean:.4g}{between}{median} over {finalist.seeds} fresh seeds, "
         f"{where}.{shares}"
     )
+
+
+def mean_of(found: Findings) -> str:
+    return "Test " + found.metric.removeprefix("test ") if found.tested else f"Mean {found.metric}"
 
 
 def others_given_up(found: Findings) -> Iterator[str]:
@@ -229,8 +244,18 @@ def short_name(baseline: BaselineDescription) -> str:
     return f"{baseline.optimizer}({shown_arguments(arguments) if arguments else ''})"
 
 
-def tuned(names: Sequence[str]) -> list[str]:
-    return [f"tuned {name}" for name in names]
+def tuned(names: Sequence[str]) -> str:
+    """Tuned optimizers in a sentence, some of them where they are many.
+
+    >>> tuned(["Adam", "SGD"]), tuned(["Adam", "SGD", "Lion", "Nadam", "AdamW", "Ftrl"])
+    ('tuned Adam and SGD', 'tuned Adam, SGD, Lion and 3 more')
+    """
+    shown = (
+        list(names)
+        if len(names) <= MOST_NAMES
+        else [*names[: MOST_NAMES - 1], f"{len(names) - MOST_NAMES + 1} more"]
+    )
+    return f"tuned {listed(shown)}"
 
 
 def capitalised(sentence: str) -> str:

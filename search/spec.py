@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
@@ -16,10 +17,11 @@ from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 from optselect.search.dimension import Dimension, Scale
 from optselect.search.errors import InvalidInput
 from optselect.search.objective import Direction, parse_objective
-from optselect.search.space import Override, choose_optimizers, find_optimizer, study_space
+from optselect.search.space import Custom, Override, choose_optimizers, find_optimizer, study_space
 from optselect.search.switching import SwitchSpec, check_switches, switch_space
 from optselect.trials.configuration import SCHEDULES
 from optselect.trials.description import ProblemDescription
+from optselect.trials.reference import stored_reference
 
 SPEC_VERSION = 1
 DEFAULT_TRIALS = 24
@@ -30,6 +32,7 @@ MOST_SEED = 4_000_000  # 1000 * seed + k must stay below 2**32
 Tune = Literal["auto", "1", "all"]
 Goal = Literal["verdict", "best-config"]
 Budget = Literal["small", "medium", "large"]
+Jit = Literal["off", "auto", "on"]
 
 TRIALS_EACH: Mapping[str, int] = {"small": 3, "medium": 12, "large": 36}
 """Trials of each optimizer that a budget stands for: a first look, the whole quota, and twice that of TPE on top."""
@@ -57,6 +60,8 @@ class Request:
     """In place of trials: as many as fit, at the pace of the first runs."""
     seeds: int = FINAL_SEEDS
     """Fresh seeds of the finals' first look; 0: no finals and no verdict."""
+    jit: Jit = "off"
+    """Whether XLA compiles the trainings; auto: where it pays, measured before the first trial."""
     space: Mapping[str, Override] = field(default_factory=dict)
     """Ranges of one's own, by optimizer."""
     switches: tuple[SwitchSpec, ...] = ()
@@ -77,10 +82,22 @@ class Request:
             demand("--seeds", self.seeds, FINAL_SEEDS, MOST_SEEDS_ASKED, "0, or ")
         demand_one_of("--tune", self.tune, ("auto", "1", "all"))
         demand_one_of("--goal", self.goal, ("verdict", "best-config"))
+        demand_one_of("--jit", self.jit, ("off", "auto", "on"))
         if self.schedule is not None:
             schedule_kinds(self.schedule)
         if self.budget is not None:
             demand_one_of("--budget", self.budget, tuple(TRIALS_EACH))
+
+
+class CustomClass(BaseModel):
+    """An optimizer of the study that is not Keras's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reference: str
+    """As it is written for --optimizers, with a whole path."""
+    required: tuple[str, ...] = ()
+    """Its arguments without a default: there is no run at its defaults then."""
 
 
 class StudySpec(BaseModel):
@@ -103,8 +120,12 @@ class StudySpec(BaseModel):
     minutes: int | None = None
     """Decides the trials after the baseline runs; trials is 0 then."""
     seeds: int = FINAL_SEEDS
+    jit: Jit = "off"
+    """What auto comes to is decided before the first trial and stored with the study's decisions."""
     switches: tuple[SwitchSpec, ...] = ()
     """Each is a class among the optimizers too, after those it is made of."""
+    custom: dict[str, CustomClass] = {}
+    """The optimizers that are not Keras's, by name."""
     space: dict[str, tuple[Dimension, ...]]
 
     @field_validator("space")
@@ -120,6 +141,18 @@ class StudySpec(BaseModel):
         """The optimizers that are no switch."""
         return tuple(name for name in self.optimizers if self.switch_of(name) is None)
 
+    @property
+    def with_defaults(self) -> tuple[str, ...]:
+        """The optimizers that can run at their constructor's defaults."""
+        return tuple(
+            name for name in self.singles if not (name in self.custom and self.custom[name].required)
+        )
+
+    def module_of(self, optimizer: str) -> str:
+        """Where a class that is not Keras's is imported from; empty for Keras's own."""
+        own = self.custom.get(optimizer)
+        return "" if own is None else stored_reference(own.reference).module
+
     def switch_of(self, optimizer: str) -> SwitchSpec | None:
         """The switch of that name."""
         return next((switch for switch in self.switches if switch.name == optimizer), None)
@@ -129,10 +162,16 @@ class StudySpec(BaseModel):
         return any(d.keyword == "schedule" and d.choices != ("constant",) for d in self.space[optimizer])
 
 
-def resolve(request: Request, problem: ProblemDescription, bundled: bool, folder: Path) -> StudySpec:
+def resolve(
+    request: Request,
+    problem: ProblemDescription,
+    bundled: bool,
+    folder: Path,
+    customs: Mapping[str, Custom] = MappingProxyType({}),
+) -> StudySpec:
     """What the request comes to for the described model; raises InvalidInput."""
     singles = choose_optimizers(request.optimizers, problem.baseline.optimizer)
-    switches = tuple(spelled(switch) for switch in request.switches)
+    switches = tuple(spelled(switch, tuple(customs)) for switch in request.switches)
     optimizers = (*singles, *(switch.name for switch in switches))
     objective, direction = placed_objective(request, problem)
     epochs = request.epochs or problem.epochs
@@ -140,7 +179,7 @@ def resolve(request: Request, problem: ProblemDescription, bundled: bool, folder
     check_switches(switches, singles, epochs, request.goal)
     trials = asked_trials(request, len(optimizers))
     each = trials // len(optimizers) if trials else TRIALS_EACH["medium"]
-    space = study_space(singles, request.tune, each, request.space)
+    space = study_space(singles, request.tune, each, request.space, customs)
     space = {name: scheduled(name, space[name], request.schedule) for name in singles}
     check_schedules(space, problem.steps_per_epoch)
     space |= {
@@ -159,14 +198,21 @@ def resolve(request: Request, problem: ProblemDescription, bundled: bool, folder
         goal=request.goal,
         minutes=request.minutes,
         seeds=request.seeds,
+        jit=request.jit,
         switches=switches,
+        custom={
+            name: CustomClass(reference=one.reference, required=one.required) for name, one in customs.items()
+        },
         space=space,
     )
 
 
-def spelled(switch: SwitchSpec) -> SwitchSpec:
+def spelled(switch: SwitchSpec, customs: Sequence[str]) -> SwitchSpec:
     """The names as the catalogue spells them."""
-    names = {"first": find_optimizer(switch.first), "second": find_optimizer(switch.second)}
+    names = {
+        "first": find_optimizer(switch.first, customs),
+        "second": find_optimizer(switch.second, customs),
+    }
     return switch.model_copy(update=names)
 
 
@@ -255,12 +301,18 @@ def differences(stored: Mapping[str, Any], wanted: StudySpec) -> Iterator[str]:
             continue
         if key == "space":
             yield from differing_ranges(old or {}, value)
+        elif key == "custom":
+            yield f"classes {shown_classes(old)} -> {shown_classes(value)}"
         elif key == "switches":
             yield f"switches {shown_switches(old)} -> {shown_switches(value)}"
         elif isinstance(value, list):
             yield f"{key} {','.join(old or [])} -> {','.join(value)}"
         else:
             yield f"{key} {old} -> {value}"
+
+
+def shown_classes(custom: Any) -> str:
+    return ", ".join(one["reference"] for one in (custom or {}).values()) or "none"
 
 
 def shown_switches(switches: Any) -> str:

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from optselect.search.catalogue import ENTRIES
+from optselect.search.catalogue import ENTRIES, Entry
 from optselect.search.describing import stored_description
 from optselect.search.standing import Standing, Tally, ranked, standing
 from optselect.search.switching import EPOCH, FRACTION, SECOND
@@ -132,12 +132,21 @@ def studies_table(studies: Sequence[StudyRow]) -> Table:
     return table
 
 
-def optimizers_table() -> Table:
+def class_table(name: str, rows: Sequence[tuple[str, str, str, str]]) -> Table:
+    """One class of the user's own: its arguments, their defaults, what is searched and who says so."""
+    table = plain_table("argument", "default", "range", "by", wide="range")
+    table.title, table.title_justify = name, "left"
+    for row in rows:
+        table.add_row(*map(escape, row))
+    return table
+
+
+def optimizers_table(entries: Sequence[Entry] = ENTRIES) -> Table:
     """The catalogue: what is searched, in Keras's own values; a star marks what is tried by default."""
     table = plain_table("optimizer", "tier", "argument", "range", wide="range")
     table.caption = "* tried unless told otherwise; tier 1 is searched first"
     table.caption_justify = "left"
-    for entry in ENTRIES:
+    for entry in entries:
         name = f"{entry.optimizer} *" if entry.default else entry.optimizer
         for tier, dimensions in ((1, entry.tier_1), (2, entry.tier_2)):
             for dimension in dimensions:
@@ -151,17 +160,19 @@ def optimizers_json() -> dict[str, Any]:
     """The catalogue as data."""
     return {
         "schema": 1,
-        "optimizers": [
-            {
-                "optimizer": entry.optimizer,
-                "default": entry.default,
-                "tier_1": [dimension.model_dump(mode="json") for dimension in entry.tier_1],
-                "tier_2": [dimension.model_dump(mode="json") for dimension in entry.tier_2],
-                "source": entry.source,
-                "remark": entry.remark,
-            }
-            for entry in ENTRIES
-        ],
+        "optimizers": [entry_json(entry) for entry in ENTRIES],
+    }
+
+
+def entry_json(entry: Entry) -> dict[str, Any]:
+    """One optimizer as data."""
+    return {
+        "optimizer": entry.optimizer,
+        "default": entry.default,
+        "tier_1": [dimension.model_dump(mode="json") for dimension in entry.tier_1],
+        "tier_2": [dimension.model_dump(mode="json") for dimension in entry.tier_2],
+        "source": entry.source,
+        "remark": entry.remark,
     }
 
 

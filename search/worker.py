@@ -23,15 +23,17 @@ from optuna.trial import Trial
 from optselect.search.departure import Beat, Departure, Holding, kept_lease
 from optselect.search.describing import stored_description
 from optselect.search.exit_codes import WorkerExit
-from optselect.search.phases import next_step
+from optselect.search.phases import evaluation_runs, next_step
 from optselect.search.planning import ANY
 from optselect.search.pruner import FEWEST_TRIALS_TO_CUT, Halving, promoted, rungs
 from optselect.search.reporting import Reporter, Writer
 from optselect.search.same_data import demand_same_data
+from optselect.search.seeds import search_seed, seeds_beside
 from optselect.search.settings import FOUND_RATE, Length, configuration_of, with_epoch
 from optselect.search.sharing import Slice, gives_way
+from optselect.search.source import find_classes
 from optselect.search.space import Settings, suggest_optimizer
-from optselect.search.spec import StudySpec
+from optselect.search.spec import TRIALS_EACH, StudySpec
 from optselect.search.study import (
     adopt,
     ask_for,
@@ -49,17 +51,21 @@ from optselect.storage.checkpoints import Checkpoint
 from optselect.storage.curves import EpochRow
 from optselect.storage.database import Connection, Database, Engine, again, one_line, outage_seconds
 from optselect.storage.errors import LeaseLost
-from optselect.storage.phases import plan_next
+from optselect.storage.phases import decide_once, plan_next
 from optselect.storage.studies import StoredStudy, read_shares, study_state
 from optselect.storage.tickets import Ending, Orders, Ticket
 from optselect.storage.unsent import Unsent
 from optselect.trials.configuration import BASELINE
 from optselect.trials.errors import SnapshotError
+from optselect.trials.fingerprint import hash_data
 from optselect.trials.first_operation import run_first_operation
+from optselect.trials.initial_weights import Values
+from optselect.trials.jit import choose_jit
 from optselect.trials.outcome import Epoch, Outcome, TrialResult
 from optselect.trials.problem import Problem, load_problem
 from optselect.trials.programs import Programs
 from optselect.trials.trainer import run_trial
+from optselect.trials.weight_files import made_by_children
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +89,7 @@ class Assignment:
     slot: int | None = None
     use_local: bool = False  # whatever data() gives here is trained
     gives_way: bool = False  # to studies that are worse off
+    weights: Path | None = None  # where initial weights are kept; None: made in this very process
     stuck_seconds: float = math.inf  # for ever: under a debugger a training may stand still
 
 
@@ -108,6 +115,28 @@ def work(assignment: Assignment, departure: Departure) -> int:
 def visible_device() -> str:
     device = os.environ.get("CUDA_VISIBLE_DEVICES")
     return f"GPU {device}" if device else "CPU"
+
+
+def kept_weights(assignment: Assignment, problem: Problem) -> Callable[[int], Values]:
+    """Find initial weights in files, for seeding TensorFlow would spoil this process."""
+    assert assignment.weights is not None
+    described = stored_description(assignment.study)
+    data_hash = hash_data(problem.data) if assignment.use_local else described.data_hash
+    return made_by_children(assignment.weights, problem.path, described.modules, data_hash, seeds_beside)
+
+
+def jit_of(assignment: Assignment, spec: StudySpec, problem: Problem) -> bool:
+    """Whether XLA compiles this study's trainings: measured once, by the first process that asks."""
+    budget = assignment.study.budget or TRIALS_EACH["medium"] * len(spec.optimizers)
+    trials, seed = budget + evaluation_runs(spec, budget), search_seed(spec.seed, 0)
+
+    def measure() -> dict[str, object]:
+        choice = choose_jit(problem, seed, spec.epochs, trials, len(spec.optimizers))
+        log.info("XLA %s: %s", "is taken" if choice.jit else "is not taken", choice.reason)
+        return {"jit": choice.jit, "because": choice.reason}
+
+    decision = patiently(lambda: decide_once(assignment.engine, assignment.study.id, "jit", measure))
+    return bool(decision["jit"])
 
 
 @dataclass(frozen=True)
@@ -141,10 +170,15 @@ class Trainer:
         """Load the user's code last: our own imports are complete by then, and the user's modules may win."""
         optuna_study = load_optuna_study(assignment.database, assignment.study.name)
         spec = StudySpec.model_validate(assignment.study.spec)
-        problem = load_problem(assignment.source, spec.epochs)
+        classes = find_classes(assignment.study, assignment.source, assignment.database.home)
+        problem = load_problem(assignment.source, spec.epochs, classes, jit=spec.jit == "on")
         run_first_operation()
         if not assignment.use_local:
             demand_same_data(problem, assignment.study)
+        if assignment.weights is not None:
+            problem.initial_weights = problem.initial_weights.found_by(kept_weights(assignment, problem))
+        if spec.jit == "auto":
+            problem.decide_jit(jit_of(assignment, spec, problem))
         return cls(assignment, spec, problem, optuna_study, departure, Slice.of(os.environ))
 
     @property
@@ -399,6 +433,7 @@ class Trainer:
 
     def conclude(self, ticket: Ticket, trial: Trial, trained: "Trained") -> None:
         result = trained.result
+        trial.set_user_attr("jit", "on" if result.jit else "off")
         ending = ending_of(result, self.spec.objective, self.spec.direction, trained.seconds)
         if self.finds_rate(ticket) and result.curve:
             found = {FOUND_RATE: result.curve[-1].metrics["learning_rate"]}

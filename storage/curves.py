@@ -81,6 +81,21 @@ def read_curve(engine: Engine, ticket_id: int) -> list[EpochRow]:
     return [EpochRow(epoch, ts_ms, numbers(metrics)) for epoch, ts_ms, metrics in rows]
 
 
+METRIC = text("""
+    SELECT e.ticket_id, e.epoch, e.metrics -> :metric AS value FROM epoch_log e JOIN ticket t ON t.id = e.ticket_id
+     WHERE t.study_id = :study AND e.metrics ? :metric ORDER BY e.ticket_id, e.epoch""")
+
+
+def read_metric(engine: Engine, study_id: int, metric: str) -> dict[int, dict[int, float]]:
+    """One metric of a whole study, by ticket and epoch."""
+    with engine.begin() as connection:
+        rows = connection.execute(METRIC, {"study": study_id, "metric": metric}).all()
+    found: dict[int, dict[int, float]] = {}
+    for ticket, epoch, value in rows:
+        found.setdefault(ticket, {})[epoch] = numbers({"value": value})["value"]
+    return found
+
+
 MOST_COMPARED = 1000
 """Other trials that a trial is compared with, the newest ones: what it costs must not grow with the study."""
 

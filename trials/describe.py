@@ -1,20 +1,20 @@
 """What is this problem, for a launcher that must not load TensorFlow itself?
 
-    python -m optselect.trials.describe PROBLEM --out FILE [--epochs N]
+    python -m optselect.trials.describe [PROBLEM] --out FILE [--epochs N] [--optimizers JSON] [--jit]
+                                        [--weights FOLDER --seeds 0,1,2]
 
-writes the answer, or {"error": "..."}, as JSON. Exits 0, or 2 where the problem is at fault.
+writes the answer, or {"error": "..."}, as JSON; exits 0, or 2 where the problem is at fault. After the answer it
+leaves the initial weights of the seeds below FOLDER: TensorFlow is loaded here, and nothing will be trained.
 """
 
 import argparse
 import inspect
 import json
 import os
-import platform
 import sys
-import uuid
 import warnings
 from collections.abc import Sequence
-from importlib import metadata
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,35 +24,80 @@ import tensorflow as tf
 from optselect.trials.bundled import resolve_problem
 from optselect.trials.configuration import ArgumentValue, OptimizerConfig, keras_code
 from optselect.trials.data import Arrays, Data, Split, named_leaves
+from optselect.trials.describe_custom import describe_alone, describe_classes
 from optselect.trials.description import BaselineDescription, ProblemDescription, error_json
-from optselect.trials.errors import ProblemError
-from optselect.trials.fingerprint import FIRST_BATCH, hash_data, hash_modules
+from optselect.trials.errors import ConfigurationError, ProblemError
+from optselect.trials.fingerprint import (
+    FIRST_BATCH,
+    hash_data,
+    hash_elsewhere,
+    hash_modules,
+    package_versions,
+)
 from optselect.trials.first_operation import run_first_operation
-from optselect.trials.initial_weights import build_model
+from optselect.trials.initial_weights import Values, build_model
+from optselect.trials.make_weights import seeds_in
 from optselect.trials.optimizers import innermost, output_layers
 from optselect.trials.problem import Problem, load_problem
+from optselect.trials.reference import AskedClass, read_classes
 from optselect.trials.user_code import explain
+from optselect.trials.weight_files import WeightFiles, same_values
+from optselect.trials.whole_file import write_whole
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Describe one problem; returns the exit code."""
     options = _parse(arguments)
     try:
-        problem = load_problem(resolve_problem(options.problem), options.epochs)
+        classes = read_classes(options.optimizers)
+        if options.problem is None:  # what are these classes, apart from any problem?
+            alone = {name: asdict(one) for name, one in describe_alone(classes).items()}
+            _answer(options.out, {"optimizers": alone})
+            return 0
+        references = [one.reference for one in classes]
+        problem = load_problem(resolve_problem(options.problem), options.epochs, references, jit=options.jit)
         run_first_operation()
-        answer, code = describe(problem).to_json(), 0
-    except ProblemError as error:
-        answer, code = error_json(str(error)), 2
-    _write_whole(options.out, json.dumps(answer, indent=1))
-    return code
+        untouched = _first_weights(problem, options.seeds) if options.weights else None
+        description = describe(problem, classes)
+    except (ProblemError, ConfigurationError) as error:
+        _answer(options.out, error_json(str(error)))
+        return 2
+    _answer(options.out, description.to_json())
+    if untouched is not None:
+        files = WeightFiles.of(options.weights, problem.path, description.modules, description.data_hash)
+        with files.making():
+            _make_weights(files, problem, options.seeds, untouched)
+    return 0
 
 
-def describe(problem: Problem) -> ProblemDescription:
-    """Describe a loaded problem; trains one batch, to learn the metrics and to see that model and data fit."""
+def _answer(out: Path, answer: dict[str, Any]) -> None:
+    write_whole(out, json.dumps(answer, indent=1).encode())
+
+
+def _first_weights(problem: Problem, seeds: Sequence[int]) -> Values | None:
+    """Make the first seed's weights before anything is trained; None where describe() will say what is wrong."""
+    try:
+        return problem.initial_weights.make(seeds[0])
+    except Exception:  # noqa: BLE001 - whatever the user's model raises
+        return None
+
+
+def _make_weights(files: WeightFiles, problem: Problem, seeds: Sequence[int], untouched: Values) -> None:
+    """Make all weights, unless the batch that was trained has left its mark: layers that models share."""
+    if same_values(problem.initial_weights.make(seeds[0]), untouched):
+        files.make(seeds, problem.initial_weights.make)
+
+
+def describe(problem: Problem, classes: Sequence[AskedClass] = ()) -> ProblemDescription:
+    """Describe a loaded problem; trains one batch, to learn the metrics and to see that model and data fit.
+
+    `classes` are the problem's optimizers that are not Keras's; each is tried.
+    """
     model = problem.make_model()
     _build(model, problem)
     baseline = describe_baseline(model)  # before training: a callback or schedule may change its rate
     metrics = tuple(_train_one_batch(model, problem))
+    optimizers = describe_classes(problem, classes)
     return ProblemDescription(
         name=problem.name,
         path=str(problem.path),
@@ -67,10 +112,12 @@ def describe(problem: Problem) -> ProblemDescription:
         parameters=int(model.count_params()),
         baseline=baseline,
         data_hash=(data_hash := hash_data(problem.data)),
-        modules=hash_modules(problem.path),  # last: model() and data() may import on their first call
-        versions=_versions(),
+        # Last: model() and data() may import on their first call.
+        modules={**hash_modules(problem.path), **hash_elsewhere(classes, problem.path)},
+        versions=package_versions(),
         outputs=tuple(layer.name for layer in output_layers(model)),
         warnings=tuple(_warnings(problem, metrics, data_hash)),
+        optimizers=optimizers,
     )
 
 
@@ -88,7 +135,8 @@ def describe_baseline(model: Any) -> BaselineDescription:
 def _plain_arguments(optimizer: Any) -> dict[str, ArgumentValue]:
     """Read the constructor arguments that are plain values and not the default; the learning rate in any case."""
     config = optimizer.get_config()
-    defaults = inspect.signature(type(optimizer)).parameters
+    common = inspect.signature(keras.optimizers.SGD).parameters  # what a class of one's own takes as **kwargs
+    defaults = {**common, **inspect.signature(type(optimizer)).parameters}
     plain = {
         name: _short(value)
         for name, value in config.items()
@@ -167,7 +215,7 @@ def _does_not_match(problem: Problem, error: Exception) -> ProblemError:
         return error
     return ProblemError(
         f"{problem.path.name}: one batch of the data must train the model. "
-        f"Received: {explain(error, problem.path.parent)}"
+        f"Received: {explain(error, problem.path.parent)}" + (". Try --jit off" if problem.jit else "")
     )
 
 
@@ -189,11 +237,6 @@ def _dtype(leaf: Any) -> str:
     return "" if dtype is None else str(getattr(dtype, "name", dtype))
 
 
-def _versions() -> dict[str, str]:
-    packages = {name: metadata.version(name) for name in ("tensorflow", "keras", "numpy")}
-    return {"python": platform.python_version(), **packages}
-
-
 def _warnings(problem: Problem, metrics: Sequence[str], data_hash: str) -> list[str]:
     found = []
     if problem.epochs == 1:
@@ -213,17 +256,16 @@ def _warnings(problem: Problem, metrics: Sequence[str], data_hash: str) -> list[
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m optselect.trials.describe")
-    parser.add_argument("problem", help="a problem file, or the name of a bundled problem")
+    parser.add_argument("problem", nargs="?", help="a problem file, or the name of a bundled problem")
     parser.add_argument("--out", type=Path, required=True, help="the JSON file to write")
     parser.add_argument("--epochs", type=int, help="in place of fit['epochs']")
+    parser.add_argument(
+        "--optimizers", default="[]", help="classes of the user's own, as write_classes gives them"
+    )
+    parser.add_argument("--jit", action="store_true", help="as it will be trained with XLA")
+    parser.add_argument("--weights", type=Path, help="below this folder initial weights are kept")
+    parser.add_argument("--seeds", type=seeds_in, default=(0,), help="whose weights to make")
     return parser.parse_args(arguments)
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Replace the file at once: a reader sees the whole answer or none."""
-    aside = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)
 
 
 if __name__ == "__main__":

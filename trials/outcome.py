@@ -44,6 +44,7 @@ class TrialResult:
     initial: Mapping[str, float] = field(default_factory=dict)  # the untrained model: {"val_loss": 2.3, ...}
     test: Mapping[str, float] | None = None  # {"loss": ...}, only if asked for and the trial is complete
     step: Step | None = None  # of the ladder; None where none was reached
+    jit: bool = False  # whether XLA compiled what was trained
 
 
 ABOUT_ZERO = 1e-6  # an initial loss below this says nothing about what is large

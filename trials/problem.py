@@ -6,6 +6,7 @@ fit = {...}    optional: keyword arguments of Model.fit
 """
 
 import collections
+import dataclasses
 import importlib
 import importlib.util
 import inspect
@@ -14,7 +15,7 @@ import math
 import random
 import sys
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,9 +27,12 @@ import numpy as np
 import tensorflow as tf
 from keras.src.backend.common import global_state
 
+from optselect.trials.configuration import Configuration, OptimizerConfig
+from optselect.trials.custom_optimizers import load_class
 from optselect.trials.data import Arrays, Data, batch_count, read_data
 from optselect.trials.errors import ProblemError
 from optselect.trials.initial_weights import InitialWeights
+from optselect.trials.reference import Reference
 from optselect.trials.row_order import TrainingRows
 from optselect.trials.user_code import PROBLEM_MODULE, explain, is_users, raised_below
 
@@ -53,9 +57,10 @@ class Problem:
     """A loaded problem: everything that a trial needs and that its optimizer does not change."""
 
     path: Path
-    make_model: Callable[[], Any]  # a fresh, compiled and checked model for each call
+    make_model: "ModelMaker"  # a fresh, compiled and checked model for each call
     data: Data
     fit: Mapping[str, Any]  # as the user wrote it, with the epochs that hold
+    optimizers: Mapping[str, type] = field(default_factory=dict)  # classes that are not Keras's, by name
     initial_weights: InitialWeights = field(init=False)
     initial_metrics: dict[int, Mapping[str, float]] = field(init=False, default_factory=dict)  # by seed
 
@@ -66,6 +71,28 @@ class Problem:
     def name(self) -> str:
         """The file's stem."""
         return self.path.stem
+
+    def with_classes(self, configuration: Configuration) -> Configuration:
+        """Give a configuration whose optimizers bring their classes, where these are not Keras's."""
+
+        def whole(config: OptimizerConfig) -> OptimizerConfig:
+            return dataclasses.replace(config, custom_class=self.optimizers.get(config.optimizer))
+
+        switches = [
+            dataclasses.replace(switch, optimizer=whole(switch.optimizer))
+            for switch in configuration.switches
+        ]
+        return Configuration(whole(configuration.optimizer), tuple(switches))
+
+    @property
+    def jit(self) -> bool:
+        """Whether XLA compiles what is trained; the same for all trials of a study, for it rounds otherwise."""
+        return self.make_model.jit
+
+    def decide_jit(self, jit: bool) -> None:
+        """Let XLA compile all further models, or none."""
+        self.make_model.jit = jit
+        self.initial_metrics.clear()
 
     @property
     def epochs(self) -> int:
@@ -124,8 +151,12 @@ class Problem:
         return keras.utils.unpack_x_y_sample_weight(self.first_batch())[0]
 
 
-def load_problem(path: Path, epochs: int | None = None) -> Problem:
-    """Load and check a problem file; `epochs` replaces those of its fit.
+def load_problem(
+    path: Path, epochs: int | None = None, optimizers: Iterable[Reference] = (), jit: bool = False
+) -> Problem:
+    """Load and check a problem file; `epochs` replaces those of its fit, `optimizers` are classes of the user's own.
+
+    `jit` lets XLA compile its models.
 
     The file's folder becomes the first entry of sys.path and the user's own modules there win over everything
     that this process imported before. Raises ProblemError.
@@ -139,18 +170,20 @@ def load_problem(path: Path, epochs: int | None = None) -> Problem:
     module = _import_file(path)
     model, data = _function(module, path, "model"), _function(module, path, "data")
     fit = _read_fit(getattr(module, "fit", {}), path, epochs)
+    classes = {reference.class_name: load_class(reference, path) for reference in optimizers}
     try:
         checked = read_data(call_user(data, path))
         _check_infinite(checked, fit)
     except ProblemError as error:
         raise _in_file(error, path) from error.__cause__
-    return Problem(path, ModelMaker(model, path), checked, fit)
+    return Problem(path, ModelMaker(model, path, jit), checked, fit, classes)
 
 
 class ModelMaker:
     """The user's model(), with each model checked before it is handed on."""
 
-    def __init__(self, model: Callable[[], Any], path: Path) -> None:
+    def __init__(self, model: Callable[[], Any], path: Path, jit: bool = False) -> None:
+        self.jit = jit
         self._model, self._path = model, path
         self._last: tuple[Callable[[], Any], ...] = ()
         self._counts = dict(global_state.get_global_attribute("object_name_uids") or {})
@@ -170,8 +203,20 @@ class ModelMaker:
                 "call model.compile(optimizer=..., loss=...) before returning it"
             )
         self._check_new(model)
-        model.jit_compile = False  # XLA rounds otherwise, and is decided for a whole study
+        if self.jit:
+            self._demand_xla(model)
+        model.jit_compile = self.jit  # XLA rounds otherwise, and is decided for a whole study
         return model
+
+    def _demand_xla(self, model: Any) -> None:
+        """Refuse what Keras would train without XLA, whatever was asked."""
+        unfit = [layer.name for layer in model._flatten_layers() if not layer.supports_jit]
+        if unfit or model.run_eagerly:
+            received = f"layer {unfit[0]}, which Keras keeps from XLA" if unfit else "run_eagerly=True"
+            raise ProblemError(
+                f"{self._path.name}: XLA must be able to compile the model (--jit on). Received: {received}. "
+                "Try --jit off"
+            )
 
     def _check_new(self, model: Any) -> None:
         """Refuse a model or an optimizer made once and returned for every call: trials would share their state."""

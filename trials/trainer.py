@@ -43,6 +43,7 @@ def run_trial(
     raises becomes a failed result. `programs` is the training process's cache of compiled programs. Raises
     ConfigurationError and SnapshotError before any training.
     """
+    configuration = problem.with_classes(configuration)
     _check_configuration(configuration, epochs)
     watch = Watch(configuration, epochs, batch_ends, on_epochs)
     step, tested = None, None
@@ -59,7 +60,9 @@ def run_trial(
         log.debug("the trial failed", exc_info=True)
         watch.end(Outcome.FAILED, explain_failure(error, problem.path.parent))
     watch.report_rest()
-    return TrialResult(watch.outcome, tuple(watch.curve), watch.reason, watch.initial, tested, step)
+    return TrialResult(
+        watch.outcome, tuple(watch.curve), watch.reason, watch.initial, tested, step, problem.jit
+    )
 
 
 def _check_configuration(configuration: Configuration, epochs: int) -> None:

@@ -1,7 +1,9 @@
 """The answer from outside: a study is launched, its verdict read as a page, as JSON, as code, and repeated by a script."""
 
+import html
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.acceptance.browser import needs_chromium, page_of
 from tests.acceptance.commands import Shell, shell
 from tests.acceptance.forked import Ended, Forks
 
@@ -101,6 +104,29 @@ def history_of(script: Path) -> dict[str, list[float]]:
     found: dict[str, list[float]] = json.loads(done.stdout.splitlines()[-1])
     assert "val_loss" in found
     return found
+
+
+@needs_chromium
+def test_a_browser_shows_the_verdict_and_every_figure_without_a_network(
+    here: Shell, forked: Forks, verdict: dict[str, Any]
+) -> None:
+    done = forked.run(here, "report", "reported", "--html", "report.html")
+    assert done.returncode == 0, done.stderr
+    page = page_of((here.folder / "report.html").as_uri())
+    assert shown_text(page, "h1") in verdict["answer"]
+    assert verdict["code"].splitlines()[-1] in page
+    drawn = dict(re.findall(r'<div id="chart-(\w+)".*?>(.*?)</figure>', page, flags=re.DOTALL))
+    assert set(drawn) == {"ranking", "curves", "budget", "tuning", "sensitivity", "ends", "pace"}
+    for figure in drawn.values():
+        assert re.search(r'<g class="(trace|points?)[^>]*>.*?<path', figure, flags=re.DOTALL)
+    assert not re.search(r'<(?:script|link|img|iframe)[^>]* (?:src|href)="', page)
+
+
+def shown_text(page: str, element: str) -> str:
+    """The text of the first element of a kind, as a reader sees it."""
+    found = re.search(rf"<{element}[^>]*>(.*?)</{element}>", page, flags=re.DOTALL)
+    assert found is not None
+    return " ".join(html.unescape(found[1]).split())
 
 
 def test_a_study_that_compares_nothing_prints_no_verdict(here: Shell, forked: Forks) -> None:

@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from optselect.search.chosen_code import as_module, optimizer_code
+from optselect.search.chosen_code import Phase, as_module, optimizer_code, training_script
+from optselect.storage.overview import TrialRow
 from optselect.trials.configuration import OptimizerConfig, Schedule, keras_code
+
+RUN = TrialRow(
+    1, 1, 1, "final", "Mine", "complete", 0.5, 3, {}, 1, 200, None, None, 1.0, "tuned", {}, None, None
+)  # fmt: skip
 
 
 def test_exact_code_has_every_bit_of_its_numbers() -> None:
@@ -44,3 +49,22 @@ def test_what_a_problem_does_as_a_program_is_not_done_in_the_script(source: str,
     file.write_text(as_module(source) + "print('went on')\n")
     done = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "went on\n"), done.stderr
+
+
+@pytest.mark.parametrize("module", ["net", "mine"])
+def test_a_script_imports_the_users_own_class_unless_it_stands_there(module: str) -> None:
+    code = optimizer_code(OptimizerConfig("Mine", {"learning_rate": 0.1}, module=module), [], exact=True)
+    bundle = {"net.py": "# the problem\n", "optselect-optimizers/Mine/mine.py": ""}
+    script = training_script(
+        study="mine",
+        run=RUN,
+        phases=[Phase(3, code)],
+        epochs=3,
+        objective="val_loss",
+        source_name="net.py",
+        bundle=bundle,
+    )
+    assert "\nmodel.optimizer = Mine(learning_rate=0.1)\n" in script and ast.parse(script)
+    assert ("\nfrom mine import Mine\n" in script) == (module == "mine")
+    assert "import Mine" in script or module == "net"
+    assert "It imports mine.py: save it in their folder" in script

@@ -65,10 +65,10 @@ def test_a_winner_is_named_beside_what_the_user_has() -> None:
 
 
 def test_figures_come_from_the_test_split_where_there_is_one_and_say_so() -> None:
-    assert "test loss of tuned Adam: 1.1" in said(found(answers(CLEAR)))
+    assert "Test loss of tuned Adam: 1.1" in said(found(answers(CLEAR)))
     assert "on test data that no choice has seen" in said(found(answers(CLEAR)))
     untested = said(found(answers(CLEAR), tested=False))
-    assert "val_loss of tuned Adam: 1 (95%" in untested
+    assert "Mean val_loss of tuned Adam: 1 (95%" in untested
     assert "also used for the search: optimistic" in untested
 
 
@@ -108,9 +108,7 @@ def test_what_further_seeds_would_hardly_tell_apart_is_a_tie_that_says_what_they
     costs = {"SGD": 1.5, "Adam": 1.0, "Nadam": 1.012, "baseline": 1.5}
     findings = found(answers(costs, noise=0.05))
     assert findings.outcome == "tie"
-    assert (
-        "Tuned Adam and tuned Nadam show no difference that 10 seeds could prove" in words_of(findings).answer
-    )
+    assert "Tuned Adam and Nadam show no difference that 10 seeds could prove" in words_of(findings).answer
     assert any("more seeds" in sentence for sentence in words_of(findings).to_settle)
 
 
