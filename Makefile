@@ -6,7 +6,7 @@ export PATH := $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path(
 .PHONY: check format lint layers types test bench-storage chaos
 .NOTPARALLEL:
 
-check: format lint layers types test bench-storage chaos
+check: format lint layers types test
 
 format:
 	ruff format --check .

@@ -11,11 +11,11 @@ import math
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import optuna
 from optuna.trial import Trial
@@ -46,6 +46,8 @@ from optselect.search.study import (
     tell_pruned,
 )
 from optselect.search.tables import in_order
+from optselect.search.ways import notes_of
+from optselect.search.wear import Wear
 from optselect.storage import checkpoints, curves, tickets, unsent, workers
 from optselect.storage.checkpoints import Checkpoint
 from optselect.storage.curves import EpochRow
@@ -56,7 +58,8 @@ from optselect.storage.studies import StoredStudy, read_shares, study_state
 from optselect.storage.tickets import Ending, Orders, Ticket
 from optselect.storage.unsent import Unsent
 from optselect.trials.configuration import BASELINE
-from optselect.trials.errors import SnapshotError
+from optselect.trials.device import limit_memory
+from optselect.trials.errors import DeviceLost, SnapshotError
 from optselect.trials.fingerprint import hash_data
 from optselect.trials.first_operation import run_first_operation
 from optselect.trials.initial_weights import Values
@@ -69,8 +72,6 @@ from optselect.trials.weight_files import made_by_children
 
 log = logging.getLogger(__name__)
 
-TRIALS_PER_PROCESS = 1000
-"""After so many trials a process asks for a fresh one: what leaks in a training process ends with it."""
 IDLE_SECONDS = 0.5
 
 Answer = TypeVar("Answer")
@@ -107,7 +108,13 @@ def work(assignment: Assignment, departure: Departure) -> int:
     )
     patiently(register)
     log.info("ready to train, after %.1f CPU seconds", time.process_time())
-    code = trainer.work()
+    try:
+        code = trainer.work()
+    except (
+        DeviceLost
+    ) as error:  # the supervisor looks whether it comes back; another worker goes on with the trial
+        log.error("the device is lost: %s", error)
+        code = int(WorkerExit.DEVICE_LOST)
     patiently(lambda: workers.sign_off(assignment.engine, trainer.worker_id))
     return code
 
@@ -146,6 +153,7 @@ class Trained:
     result: TrialResult
     seconds: float
     cut_because: str  # where its pruner ended it
+    notes: Mapping[str, Any]  # how it was trained
 
 
 # --- the loop -----------------------------------------------------------------------------------------
@@ -163,11 +171,14 @@ class Trainer:
     slice: Slice
     worker_id: uuid.UUID = field(default_factory=uuid.uuid4)
     programs: Programs = field(default_factory=Programs)
+    wear: Wear = field(default_factory=Wear)
     run_trial: Callable[..., TrialResult] = run_trial  # benchmarks put a simulated training in its place
 
     @classmethod
     def prepare(cls, assignment: Assignment, departure: Departure) -> "Trainer":
         """Load the user's code last: our own imports are complete by then, and the user's modules may win."""
+        if most := os.environ.get("OPTSELECT_GPU_MEGABYTES"):
+            limit_memory(int(most))
         optuna_study = load_optuna_study(assignment.database, assignment.study.name)
         spec = StudySpec.model_validate(assignment.study.spec)
         classes = find_classes(assignment.study, assignment.source, assignment.database.home)
@@ -203,8 +214,11 @@ class Trainer:
     def train_tickets(self) -> int:
         trained = 0
         while not self.departure.wanted:
-            if trained >= (self.assignment.max_trials or TRIALS_PER_PROCESS):
-                return WorkerExit.DONE if self.assignment.max_trials else WorkerExit.RETRY
+            if trained >= (self.assignment.max_trials or math.inf):
+                return WorkerExit.DONE
+            if self.wear.reason:
+                log.info("a fresh process goes on: %s", self.wear.reason)
+                return WorkerExit.RETRY
             ticket = self.claim()
             if ticket is not None:
                 trained += self.train(ticket)
@@ -252,6 +266,10 @@ class Trainer:
             except LeaseLost as error:
                 log.warning("%s", error)
                 return False
+            except DeviceLost as error:
+                cause = f"its device was lost: {error}"
+                patiently(lambda: tickets.expire_lease(self.engine, ticket.lease, cause))
+                raise
 
     def end_stuck(self, ticket: Ticket, seconds: float) -> NoReturn:
         """End this process from another thread: nothing else ends a training that hangs. It counts as an attempt."""
@@ -279,6 +297,7 @@ class Trainer:
             patiently(lambda: tickets.give_back(self.engine, ticket.lease))
             return False
         self.conclude(ticket, trial, trained)
+        self.wear.note_trial(trained.result.is_out_of_memory)
         return True
 
     # --- the trial ---
@@ -356,7 +375,7 @@ class Trainer:
             keep=lambda state: self.keep(ticket, state),
             seconds_before=start.seconds if start else 0.0,
         )
-        at = self.rungs_of(ticket)
+        at, built = self.rungs_of(ticket), self.programs.built
         halving = Halving(reporter, at, lambda epoch: self.why_cut(ticket, settings.optimizer, epoch))
         result = self.run_trial(
             self.problem,
@@ -373,7 +392,8 @@ class Trainer:
         reporter.close()
         whole = dataclasses.replace(result, curve=(*earlier, *result.curve))
         # A training that exploded at its rung is no cut one: that is the better answer.
-        return Trained(whole, seconds, halving.because if result.outcome is Outcome.STOPPED else "")
+        notes = notes_of(result.step, self.programs.built - built, result.is_out_of_memory)
+        return Trained(whole, seconds, halving.because if result.outcome is Outcome.STOPPED else "", notes)
 
     def send(self, ticket: Ticket, rows: Sequence[EpochRow], checkpoint: Checkpoint | None) -> Orders:
         folder = checkpoints.folder_for(self.study, self.assignment.database.home)
@@ -435,6 +455,7 @@ class Trainer:
         result = trained.result
         trial.set_user_attr("jit", "on" if result.jit else "off")
         ending = ending_of(result, self.spec.objective, self.spec.direction, trained.seconds)
+        ending = dataclasses.replace(ending, notes=trained.notes)
         if self.finds_rate(ticket) and result.curve:
             found = {FOUND_RATE: result.curve[-1].metrics["learning_rate"]}
             ending = dataclasses.replace(ending, result={**(ending.result or {}), **found})

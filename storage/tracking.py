@@ -326,7 +326,8 @@ def experiment_note(engine: Engine, study: StoredStudy) -> str:
 # to its last checkpoint are sent: those behind it may be trained again, and MLflow cannot take points back.
 NEXT = text("""
     SELECT o.ticket_id, o.mlflow_epoch, o.superseded, t.trial_number, t.restarts, t.mlflow_run_id, t.state, t.outcome,
-           t.phase, t.optimizer, t.seed, t.attempt, t.worker_id, t.params, t.error, t.epochs, t.trial_value, t.result,
+           t.phase, t.optimizer, t.seed, t.attempt, t.worker_id, t.params, t.error, t.epochs, t.trial_value,
+           t.result - 'notes' AS result, coalesce(t.result -> 'notes', '{}'::jsonb) AS notes,
            (extract(epoch FROM t.started_at) * 1000)::bigint AS started_ms,
            (extract(epoch FROM t.finished_at) * 1000)::bigint AS finished_ms, sure.upto,
            coalesce((SELECT CASE WHEN (made ->> 'jit')::boolean THEN 'on' ELSE 'off' END
@@ -498,6 +499,7 @@ def close_run(client: "MlflowClient", study: StoredStudy, job: Mapping[str, Any]
     tags = [
         RunTag("optselect.state", STATE[job["outcome"]]),
         RunTag("optselect.attempt", str(job["attempt"])),
+        *(RunTag(f"optselect.{name}", str(note)) for name, note in job["notes"].items()),
     ]
     if job["error"]:
         tags.append(RunTag("mlflow.note.content", job["error"]))
