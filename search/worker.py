@@ -224,7 +224,11 @@ class Trainer:
     def claim(self) -> Ticket | None:
         return patiently(
             lambda: tickets.claim_ticket(
-                self.engine, self.study.id, self.worker_id, self.assignment.lease_seconds
+                self.engine,
+                self.study.id,
+                self.worker_id,
+                self.assignment.lease_seconds,
+                held=self.programs.optimizers,
             )
         )
 
