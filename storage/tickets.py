@@ -108,7 +108,8 @@ OPEN_STUDY = text("SELECT id FROM study WHERE id = :study AND state = 'running' 
 LATER_PLACES = 32
 """How much further back a ticket counts whose optimizer another worker holds a program for: it waits, and not for ever."""
 
-# '=' and not IN: the subquery must run once. Expired leases come first: resumed trials beat new ones.
+# '=' and not IN: the subquery must run once. Expired leases come first: resumed trials beat new ones. Of the free
+# tickets none beyond LATER_PLACES can be the next, so that a claim reads as many in a large study as in a small one.
 CLAIM = text("""
     WITH elsewhere AS (
       SELECT DISTINCT unnest(programs) AS optimizer FROM worker
@@ -119,8 +120,9 @@ CLAIM = text("""
              lease_until = clock_timestamp() + make_interval(secs => :lease_seconds),
              started_at = coalesce(started_at, clock_timestamp())
        WHERE id = (SELECT id FROM ticket
-                    WHERE study_id = :study
-                      AND (state = 'free' OR (state = 'leased' AND lease_until < clock_timestamp()))
+                    WHERE (study_id = :study AND state = 'leased' AND lease_until < clock_timestamp())
+                       OR (study_id = :study AND state = 'free' AND ord <= :later_places
+                           + (SELECT min(ord) FROM ticket WHERE study_id = :study AND state = 'free'))
                     ORDER BY state = 'leased' DESC, trial_id IS NULL,
                              ord + CASE WHEN optimizer <> ALL (CAST(:held AS text[]))
                                          AND optimizer IN (SELECT optimizer FROM elsewhere)
