@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from optselect.search.executors.devices import Seat
 from optselect.search.executors.forking import ForkedChild, Zygote
 from optselect.search.executors.local import training_environment
 from optselect.storage.studies import StoredStudy
@@ -107,7 +108,7 @@ class Describer:
 
 def forked(zygote: Zygote, arguments: Sequence[str], folder: Path) -> ForkedChild:
     """A child without TensorFlow's import."""
-    environment = {**os.environ, **training_environment("", os.getpid())}
+    environment = {**os.environ, **training_environment(Seat(), os.getpid())}
     return zygote.fork("describe", list(arguments), environment, folder / "log")
 
 
@@ -116,7 +117,7 @@ def spawned(arguments: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
     with (folder / "log").open("wb") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "optselect.trials.describe", *arguments],
-            env={**os.environ, **training_environment("", os.getpid())},
+            env={**os.environ, **training_environment(Seat(), os.getpid())},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

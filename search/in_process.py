@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from optselect.search.departure import Departure
-from optselect.search.executors.local import training_environment, visible_gpus
+from optselect.search.executors.devices import NO_WISH, Seat, seats
+from optselect.search.executors.local import training_environment
 from optselect.search.source import find_source
 from optselect.search.supervising import PATIENCE_SECONDS, Ending
 from optselect.search.worker_log import log_to_stderr
@@ -53,7 +54,7 @@ def train_in_process(database: Database, engine: Engine, study: StoredStudy, tra
 
 def prepare_tensorflow() -> None:
     """The settings that a training process gets from its supervisor; they count before TensorFlow's import."""
-    gpus = visible_gpus(os.environ)
-    settings = training_environment(gpus[0] if gpus else "", os.getpid())
+    first = next(iter(seats(NO_WISH, os.environ)), Seat())
+    settings = training_environment(first, os.getpid())
     settings.pop("OPTSELECT_SUPERVISOR")
     os.environ.update(settings)

@@ -58,7 +58,8 @@ from optselect.storage.studies import StoredStudy, read_shares, study_state
 from optselect.storage.tickets import Ending, Orders, Ticket
 from optselect.storage.unsent import Unsent
 from optselect.trials.configuration import BASELINE
-from optselect.trials.errors import SnapshotError
+from optselect.trials.device import limit_memory
+from optselect.trials.errors import DeviceLost, SnapshotError
 from optselect.trials.fingerprint import hash_data
 from optselect.trials.first_operation import run_first_operation
 from optselect.trials.initial_weights import Values
@@ -107,7 +108,13 @@ def work(assignment: Assignment, departure: Departure) -> int:
     )
     patiently(register)
     log.info("ready to train, after %.1f CPU seconds", time.process_time())
-    code = trainer.work()
+    try:
+        code = trainer.work()
+    except (
+        DeviceLost
+    ) as error:  # the supervisor looks whether it comes back; another worker goes on with the trial
+        log.error("the device is lost: %s", error)
+        code = int(WorkerExit.DEVICE_LOST)
     patiently(lambda: workers.sign_off(assignment.engine, trainer.worker_id))
     return code
 
@@ -170,6 +177,8 @@ class Trainer:
     @classmethod
     def prepare(cls, assignment: Assignment, departure: Departure) -> "Trainer":
         """Load the user's code last: our own imports are complete by then, and the user's modules may win."""
+        if most := os.environ.get("OPTSELECT_GPU_MEGABYTES"):
+            limit_memory(int(most))
         optuna_study = load_optuna_study(assignment.database, assignment.study.name)
         spec = StudySpec.model_validate(assignment.study.spec)
         classes = find_classes(assignment.study, assignment.source, assignment.database.home)
@@ -261,6 +270,10 @@ class Trainer:
             except LeaseLost as error:
                 log.warning("%s", error)
                 return False
+            except DeviceLost as error:
+                cause = f"its device was lost: {error}"
+                patiently(lambda: tickets.expire_lease(self.engine, ticket.lease, cause))
+                raise
 
     def end_stuck(self, ticket: Ticket, seconds: float) -> NoReturn:
         """End this process from another thread: nothing else ends a training that hangs. It counts as an attempt."""

@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from optselect.trials.choosing import Runner, choose_runner
 from optselect.trials.configuration import BASELINE, Configuration, check_arguments
-from optselect.trials.errors import ConfigurationError, SnapshotError
+from optselect.trials.device import is_device_lost
+from optselect.trials.errors import ConfigurationError, DeviceLost, SnapshotError
 from optselect.trials.fit_runner import evaluate
 from optselect.trials.outcome import OUT_OF_MEMORY, Outcome, TrialResult
 from optselect.trials.problem import Problem
@@ -40,7 +41,7 @@ def run_trial(
     `on_epochs` gets the epochs since its last call and a function that gives a snapshot of the moment: about once
     a second of training, at each epoch in `batch_ends`, and at the end. In the middle of a long epoch it gets no
     epochs, and the function raises SnapshotError. What it raises comes out of here; what the user's code or Keras
-    raises becomes a failed result. `programs` is the training process's cache of compiled programs. Raises
+    raises becomes a failed result, but for a lost GPU, which is DeviceLost. `programs` is the training process's cache of compiled programs. Raises
     ConfigurationError and SnapshotError before any training.
     """
     configuration = problem.with_classes(configuration)
@@ -57,6 +58,8 @@ def run_trial(
     except (Exception, SystemExit) as error:
         if not _is_failure(error, watch, problem.path.parent):
             raise
+        if is_device_lost(error):
+            raise DeviceLost(explain(error, problem.path.parent)) from error
         log.debug("the trial failed", exc_info=True)
         watch.end(Outcome.FAILED, explain_failure(error, problem.path.parent))
     watch.report_rest()

@@ -19,7 +19,14 @@ def store_study(
         for number in range(trials)
         for optimizer in optimizers
     ]
-    new = NewStudy(
+    new = new_study(name)
+    with studies.creating(engine) as connection:
+        return studies.insert_study(connection, new, tickets)
+
+
+def new_study(name: str) -> NewStudy:
+    """All that a study has besides its tickets."""
+    return NewStudy(
         name=name,
         spec={"optimizers": ["Adam"], "problem": "diabetes", "epochs": 3},
         spec_version=1,
@@ -32,5 +39,3 @@ def store_study(
         direction="minimize",
         tracking_uri=None,
     )
-    with studies.creating(engine) as connection:
-        return studies.insert_study(connection, new, tickets)

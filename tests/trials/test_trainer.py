@@ -8,8 +8,9 @@ from typing import Any
 import keras
 import pytest
 
+from optselect.trials import watch
 from optselect.trials.configuration import BASELINE, Configuration, OptimizerConfig, Switch
-from optselect.trials.errors import ConfigurationError
+from optselect.trials.errors import ConfigurationError, DeviceLost
 from optselect.trials.outcome import Epoch, Outcome, Stop
 from tests.trials.conftest import MakeProblem
 from tests.trials.fits import SEED, Recorder, fit_by_hand, largest_difference, train
@@ -48,6 +49,22 @@ def test_stop_ends_the_trial_at_once_with_its_reason(make_problem: MakeProblem) 
     result = train(make_problem(), recorder=Recorder(stop_at=1), batch_ends=(1, 2), test=True)
     assert (result.outcome, result.reason, len(result.curve)) == (Outcome.STOPPED, "enough", 1)
     assert result.test is None
+
+
+def test_stop_is_asked_for_in_a_long_validation_too(
+    make_problem: MakeProblem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "ASK_SECONDS", 0.0)
+    asked: list[Sequence[Epoch]] = []
+
+    def stop_at_the_second_question(epochs: Sequence[Epoch], snapshot: object) -> Stop | None:
+        asked.append(epochs)
+        return Stop("enough") if len(asked) == 2 else None
+
+    problem = make_problem("fit['batch_size'] = 37; fit['validation_batch_size'] = 2")
+    result = train(problem, on_epochs=stop_at_the_second_question)
+    assert (result.outcome, result.curve) == (Outcome.STOPPED, ()), "the epoch has not ended"
+    assert asked == [(), ()], "once after the only batch, once in the validation"
 
 
 def test_loss_that_is_not_finite_ends_the_trial_at_its_batch(make_problem: MakeProblem) -> None:
@@ -339,3 +356,14 @@ fit = {"steps_per_epoch": 4, "epochs": 2}
     ).history
     curve = [{name: values[epoch] for name, values in history.items()} for epoch in range(2)]
     assert largest_difference(curve, result.curve) == 0.0
+
+
+def test_a_lost_device_is_no_failure_of_the_trial(make_problem: MakeProblem) -> None:
+    problem = make_problem("""
+class Breaks(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        raise tf.errors.InternalError(None, None, "CUDA_ERROR_LAUNCH_FAILED: unspecified launch failure")
+fit = {"batch_size": 16, "epochs": 3, "callbacks": [Breaks()]}
+""")
+    with pytest.raises(DeviceLost, match="CUDA_ERROR_LAUNCH_FAILED"):
+        train(problem)
