@@ -3,7 +3,7 @@ PYTHON ?= python
 # The environment's own programs come first, so that a recipe reads like the line one would type.
 export PATH := $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("scripts"))'):$(PATH)
 
-.PHONY: check format lint layers types test storage-suite
+.PHONY: check format lint layers types test storage-suite bench-engine
 .NOTPARALLEL:
 
 check: format lint layers types test
@@ -26,3 +26,7 @@ test:
 # Optuna's own tests of a storage, run over ours: some minutes, so not part of check.
 storage-suite:
 	OPTSELECT_STORAGE_SUITE=1 pytest tests/service/test_optuna_storage.py -k Suite
+
+# What a trial costs, beside fit and KerasTuner: under 15 minutes on two quiet cores. pip install '.[bench]' first.
+bench-engine:
+	$(PYTHON) -m benchmarks.engine

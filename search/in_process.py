@@ -25,9 +25,10 @@ class InProcessDescriber:
         """Load, build and try the problem; raises ProblemError."""
         prepare_tensorflow()
         from optselect.trials.describe import describe  # TensorFlow
-        from optselect.trials.problem import load_problem
+        from optselect.trials.problem import load_problem, names_not_counted
 
-        return describe(load_problem(self._problem))
+        with names_not_counted():  # the worker, here too, loads it anew and must find the same metrics
+            return describe(load_problem(self._problem))
 
     def close(self) -> None:
         """Nothing to end."""

@@ -6,9 +6,15 @@ from pathlib import Path
 
 import filelock
 import pytest
+from hypothesis import settings
 
 from tests.acceptance.forked import Forks, forks
 from tests.homes import prepare_cluster
+
+# The same examples each time, so that a failure stays one; "thorough" looks for new ones.
+settings.register_profile("ci", max_examples=8, deadline=None, derandomize=True, database=None)
+settings.register_profile("thorough", max_examples=60, deadline=None, database=None)
+settings.load_profile("ci")
 
 SLOW_FIRST = ("acceptance/test_launch.py", "acceptance/test_kills.py", "acceptance/", "trials/", "service/")
 
