@@ -3,10 +3,10 @@ PYTHON ?= python
 # The environment's own programs come first, so that a recipe reads like the line one would type.
 export PATH := $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("scripts"))'):$(PATH)
 
-.PHONY: check format lint layers types test storage-suite bench-engine
+.PHONY: check format lint layers types test bench-storage bench-engine
 .NOTPARALLEL:
 
-check: format lint layers types test
+check: format lint layers types test bench-storage
 
 format:
 	ruff format --check .
@@ -23,10 +23,10 @@ types:
 test:
 	pytest
 
-# Optuna's own tests of a storage, run over ours: some minutes, so not part of check.
-storage-suite:
-	OPTSELECT_STORAGE_SUITE=1 pytest tests/service/test_optuna_storage.py -k Suite
+# What the protocol costs, beside plain Optuna: some minutes. ARGUMENTS=--full makes the figures of docs/storage-costs.md.
+bench-storage:
+	$(PYTHON) -m benchmarks.storage $(ARGUMENTS)
 
 # What a trial costs, beside fit and KerasTuner: under 15 minutes on two quiet cores. pip install '.[bench]' first.
 bench-engine:
-	$(PYTHON) -m benchmarks.engine
+	$(PYTHON) -m benchmarks.engine $(ARGUMENTS)

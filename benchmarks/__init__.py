@@ -1,1 +1,1 @@
-"""What does a trial cost, beside what it would cost elsewhere? Commands that measure; nothing here is installed."""
+"""What does it cost? Load generators and comparisons, run by hand; their figures stand in docs/."""

@@ -171,7 +171,8 @@ UseLocal = Annotated[
 @app.command(rich_help_panel="Run")
 def launch(
     problem: Annotated[
-        str | None, typer.Argument(help="A problem file, or diabetes, fashion, digits.", show_default=False)
+        str | None,
+        typer.Argument(help="A problem file, or diabetes, fashion, digits, momentum.", show_default=False),
     ] = None,
     spec: Annotated[
         Path | None,
@@ -185,7 +186,8 @@ def launch(
     optimizers: Annotated[
         str | None,
         typer.Option(
-            help="Comma-separated, such as sgd,rmsprop,adam, or all; default: eight and the class you use now.",
+            help="Comma-separated, such as sgd,rmsprop,adam, or all; a class of your own: my_optimizers.py:MyMomentum. "
+            "Default: eight and the class you use now.",
             show_default=False,
         ),
     ] = None,
@@ -394,6 +396,41 @@ def stop(study: Study, storage: Storage = None, as_json: Json = False) -> None:
 
 
 @app.command(rich_help_panel="Look")
+def report(
+    study: Study,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a page with all figures into this file.", metavar="FILE", show_default=False
+        ),
+    ] = None,
+    code: Annotated[bool, typer.Option("--code", help="Print only the optimizer to use, as code.")] = False,
+    script: Annotated[
+        bool,
+        typer.Option(
+            "--script", help="With --code: a whole script that trains with it, to the study's own numbers."
+        ),
+    ] = False,
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """The verdict: which optimizer to use, how sure that is, and what would settle what is open."""
+    from optselect.search.errors import InvalidInput
+    from optselect.search.looking import console
+    from optselect.search.report import print_code, print_report, write_page
+
+    if script and not code:
+        raise InvalidInput("--script goes with --code. Received: --script alone. Write --code --script.")
+    place = surroundings(storage, None, as_json)
+    if html is not None:
+        write_page(study, place, html)
+    elif code:
+        print_code(study, place, script)
+    else:
+        print_report(study, place, console())
+
+
+@app.command(rich_help_panel="Look")
 def status(study: Study, storage: Storage = None, as_json: Json = False) -> None:
     """How far a study is: counts by state and by optimizer, workers, the best so far."""
     from optselect.search.looking import print_status
@@ -435,11 +472,20 @@ def studies(storage: Storage = None, as_json: Json = False) -> None:
 
 
 @app.command(rich_help_panel="Look")
-def optimizers(as_json: Json = False) -> None:
+def optimizers(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="One optimizer, or a class of your own: my_optimizers.py:MyMomentum or package.module:Class.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """The catalogue: which arguments of which optimizer are searched, in which ranges."""
     from optselect.search.looking import print_optimizers
 
-    print_optimizers(as_json)
+    print_optimizers(name, as_json)
 
 
 @app.command(rich_help_panel="Look")
@@ -453,6 +499,32 @@ def ui(
     from optselect.search.looking import serve_ui
 
     serve_ui(study, port, surroundings(storage, tracking, False))
+
+
+@app.command(rich_help_panel="Keep")
+def sync(
+    study: Study,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Send nothing: compare point by point; exit code 1 where they differ."),
+    ] = False,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again", help="Send everything once more: to another server, or after runs were deleted."
+        ),
+    ] = False,
+    storage: Storage = None,
+    tracking: Tracking = None,
+    as_json: Json = False,
+) -> int:
+    """Complete the curves in MLflow from Postgres, from any machine, or check that they are complete."""
+    from optselect.search.errors import InvalidInput
+    from optselect.search.syncing import sync as sync_study
+
+    if check and again:
+        raise InvalidInput("Only one of --check and --again can be given. Received: both.")
+    return sync_study(study, check, again, surroundings(storage, tracking, as_json))
 
 
 # --- keep ---------------------------------------------------------------------------------------------

@@ -5,11 +5,13 @@ Leaving in good order gives the ticket back; whatever is not done in time is dro
 
 import contextlib
 import logging
+import math
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 
 from optselect.search.exit_codes import WorkerExit
@@ -23,42 +25,94 @@ DRAIN_SECONDS = 20.0
 """After SIGTERM an epoch may end within this time; then the ticket goes back without it."""
 
 
+STUCK_SECONDS = 900.0
+STUCK_FACTOR = 20
+"""A training is stuck that shows no sign of life for 15 minutes, nor for 20 times its longest silence before."""
+
+
+@dataclass
+class Pulse:
+    """When a training showed life last: a batch that ended."""
+
+    at: float = field(default_factory=time.monotonic)
+    longest_silence: float = 0.0
+
+    def beat(self) -> float:
+        """Note a sign of life; returns the seconds since the one before."""
+        now = time.monotonic()
+        silence, self.at = now - self.at, now
+        self.longest_silence = max(self.longest_silence, silence)
+        return silence
+
+    def is_stuck(self, now: float, least_seconds: float) -> bool:
+        """Whether it is silent for too long.
+
+        >>> pulse = Pulse(at=100.0, longest_silence=60.0)
+        >>> pulse.is_stuck(1100.0, 900.0), pulse.is_stuck(1301.0, 900.0)
+        (False, True)
+        """
+        return now - self.at > max(least_seconds, STUCK_FACTOR * self.longest_silence)
+
+
 @dataclass
 class Holding:
     """What the beat of a lease learned while a trial runs."""
 
     lost: bool = False  # the ticket belongs to another worker
     orders: Orders | None = None  # as of the last beat
+    pulse: Pulse | None = None  # of the training, while there is one
+
+
+@dataclass(frozen=True)
+class Beat:
+    """How a lease is renewed, and when its holder counts as stuck."""
+
+    renew: Callable[[], Orders | None]
+    seconds: float
+    stuck_seconds: float = math.inf
+    on_stuck: Callable[[float], object] = lambda seconds: None
+    """Called instead of the renewal, with the seconds of silence."""
 
 
 @contextlib.contextmanager
-def kept_lease(renew: Callable[[], Orders | None], seconds: float) -> Iterator[Holding]:
+def kept_lease(beat: Beat) -> Iterator[Holding]:
     """Renew a lease in the background while the block runs.
 
     A thread, not a call between epochs: compiling a model can outlast a lease. One failed beat is no loss.
     """
     ended, holding = threading.Event(), Holding()
-
-    def beat() -> None:
-        while not ended.wait(seconds):
-            try:
-                holding.orders = renew()
-                if holding.orders is None:
-                    holding.lost = True
-                    return
-            except Exception as error:
-                if not transient(error):
-                    log.exception("the lease could not be renewed")
-                else:
-                    log.warning("the lease could not be renewed now; next try in %.0f s", seconds)
-
-    thread = threading.Thread(target=beat, name="lease", daemon=True)
+    thread = threading.Thread(target=lambda: keep_beating(beat, holding, ended), name="lease", daemon=True)
     thread.start()
     try:
         yield holding
     finally:  # the beat goes on until the trial's last write is done
         ended.set()
         thread.join()
+
+
+def keep_beating(beat: Beat, holding: Holding, ended: threading.Event) -> None:
+    """Beat until the end, the loss of the lease, or a training that hangs."""
+    is_away, last = False, time.monotonic()
+    while not ended.wait(beat.seconds):
+        now, pulse = time.monotonic(), holding.pulse
+        if pulse is not None and now - last > 2 * beat.seconds + 1.0:
+            pulse.at = now  # this process itself was suspended: its training could not live
+        last = now
+        if pulse is not None and pulse.is_stuck(now, beat.stuck_seconds):
+            beat.on_stuck(now - pulse.at)
+        try:
+            holding.orders = beat.renew()
+        except Exception as error:
+            if not transient(error):
+                log.exception("the lease could not be renewed")
+            elif not is_away:
+                log.warning("the lease cannot be renewed now; trying on every %.0f s", beat.seconds)
+            is_away = True
+            continue
+        is_away = False
+        if holding.orders is None:
+            holding.lost = True
+            return
 
 
 class Departure:

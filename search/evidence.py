@@ -99,12 +99,24 @@ def contenders(finals: Iterable[TrialRow], scale: Scale) -> dict[str, Contender]
 
     Test costs judge where every finished run has one.
     """
-    ended = [trial for trial in finals if trial.state in ENDED and scale.cost_of(trial) is not None]
-    tested = bool(ended) and all(scale.test_cost_of(trial) is not None for trial in ended)
-    grouped: dict[str, list[TrialRow]] = {}
-    for trial in ended:
-        grouped.setdefault(final_name(trial), []).append(trial)
+    grouped = runs_of_finalists(finals, scale)
+    tested = is_tested(grouped, scale)
     return {name: contender(name, runs, scale, tested) for name, runs in grouped.items()}
+
+
+def runs_of_finalists(finals: Iterable[TrialRow], scale: Scale) -> dict[str, list[TrialRow]]:
+    """The ended runs of each finalist that have a cost."""
+    grouped: dict[str, list[TrialRow]] = {}
+    for trial in finals:
+        if trial.state in ENDED and scale.cost_of(trial) is not None:
+            grouped.setdefault(final_name(trial), []).append(trial)
+    return grouped
+
+
+def is_tested(grouped: Mapping[str, Sequence[TrialRow]], scale: Scale) -> bool:
+    """Whether every run was judged on data that no choice has seen."""
+    runs = [run for found in grouped.values() for run in found]
+    return bool(runs) and all(scale.test_cost_of(run) is not None for run in runs)
 
 
 def contender(name: str, runs: Iterable[TrialRow], scale: Scale, tested: bool) -> Contender:
@@ -118,6 +130,11 @@ def contender(name: str, runs: Iterable[TrialRow], scale: Scale, tested: bool) -
 def is_tuned(name: str) -> bool:
     """Whether a finalist is an optimizer's own best configuration."""
     return name != BASELINE and not name.endswith(f" {DEFAULTS}")
+
+
+def competes(name: str) -> bool:
+    """Whether a finalist can win: a tuned one, or what the user has already; defaults only show what tuning gains."""
+    return is_tuned(name) or name == BASELINE
 
 
 def dropped(decisions: Iterable[Mapping[str, Any]]) -> dict[str, str]:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from optselect.search.executors.local import Slot, Verdict, after_exit, visible_gpus
+from optselect.search.executors.forking import Zygote, closing
+from optselect.search.executors.local import Slot, Verdict, after_exit, visible_gpus, zygote_of
 from optselect.search.exit_codes import WorkerExit
 from optselect.search.sharing import next_study
 from optselect.search.supervising import PATIENCE_SECONDS, Outage, Service, log_folder, run_folder, watch
@@ -36,8 +37,9 @@ def serve_all(database: Database, engine: Engine, terms: Terms) -> int:
     """Serve all studies until told to leave, or idle for too long; returns the worker's exit code."""
     outage = Outage()
     with run_folder(database.home) as folder:
-        fleet = Fleet(database, engine, terms, folder)
-        interrupted = watch(fleet, lambda: fleet.assign(studies.read_shares(engine)), outage)
+        fleet = Fleet(database, engine, terms, folder, zygote_of("every-study", os.environ))
+        with closing(fleet.zygote):
+            interrupted = watch(fleet, lambda: fleet.assign(studies.read_shares(engine)), outage)
         fleet.close(0.0 if interrupted else PATIENCE_SECONDS)
     outage.demand_end()
     if interrupted:
@@ -53,6 +55,7 @@ class Fleet:
     engine: Engine
     terms: Terms
     folder: Path
+    zygote: Zygote | None  # for the training processes of all studies
     services: dict[str, Service] = field(default_factory=dict)  # by study
     stopping: bool = False
     idle_since: float = field(default_factory=time.monotonic)
@@ -118,6 +121,7 @@ class Fleet:
                 self.folder,
                 tracking=self.terms.tracking,
                 extra=(*GIVING_WAY, *self.terms.extra),
+                zygote=self.zygote,
             )
         service = self.services[name]
         service.team.slots.append(self._slot(place, log_folder(self.database, service.study)))

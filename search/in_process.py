@@ -1,6 +1,7 @@
 """How does one step through a study with a debugger? Everything runs here: no child process, one trial at a time."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from optselect.search.departure import Departure
@@ -13,13 +14,14 @@ from optselect.storage.studies import StoredStudy
 from optselect.storage.tickets import LEASE_SECONDS
 from optselect.storage.tracking import Flusher, find_tracking
 from optselect.trials.description import ProblemDescription
+from optselect.trials.reference import AskedClass
 
 
 class InProcessDescriber:
     """Describes a problem here, where breakpoints in the user's model() and data() are hit."""
 
-    def __init__(self, problem: Path) -> None:
-        self._problem = problem
+    def __init__(self, problem: Path, classes: Sequence[AskedClass] = ()) -> None:
+        self._problem, self._classes = problem, classes
 
     def result(self) -> ProblemDescription:
         """Load, build and try the problem; raises ProblemError."""
@@ -27,8 +29,9 @@ class InProcessDescriber:
         from optselect.trials.describe import describe  # TensorFlow
         from optselect.trials.problem import load_problem, names_not_counted
 
+        references = [one.reference for one in self._classes]
         with names_not_counted():  # the worker, here too, loads it anew and must find the same metrics
-            return describe(load_problem(self._problem))
+            return describe(load_problem(self._problem, optimizers=references), self._classes)
 
     def close(self) -> None:
         """Nothing to end."""

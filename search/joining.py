@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from optselect.search.departure import Departure
+from optselect.search.departure import STUCK_SECONDS, Departure
 from optselect.search.errors import InvalidInput
 from optselect.search.executors.local import visible_gpus
 from optselect.search.fleet import Terms, serve_all
@@ -93,6 +93,7 @@ def train_here(name: str, place: Surroundings, asked: Joining) -> int:
             asked.slot,
             use_local=asked.use_local,
             gives_way=asked.gives_way,
+            stuck_seconds=float(os.environ.get("OPTSELECT_STUCK_SECONDS", STUCK_SECONDS)),
         )
         return work(assignment, departure)
 

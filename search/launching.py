@@ -11,9 +11,11 @@ from typing import Any
 
 from rich.console import Console
 
+from optselect.search.custom import asked_classes, knows_all, notes, read_customs
 from optselect.search.describing import Describer, stored_description
 from optselect.search.errors import InvalidInput
-from optselect.search.executors.local import worker_command
+from optselect.search.executors.forking import Zygote, closing
+from optselect.search.executors.local import worker_command, zygote_of
 from optselect.search.exit_codes import UserExit
 from optselect.search.in_process import InProcessDescriber, train_in_process
 from optselect.search.source import bundle_hash, local_hash, read_bundle
@@ -27,7 +29,7 @@ from optselect.search.supervising import (
     send_rest,
     supervise,
 )
-from optselect.search.tables import NO_VERDICT, next_commands, summary
+from optselect.search.tables import SINGLE_RUNS, next_commands, summary
 from optselect.storage import overview, studies
 from optselect.storage.checkpoint_files import check_place
 from optselect.storage.database import (
@@ -113,14 +115,21 @@ def launch(request: Request, name: str | None, place: Surroundings, staff: Staff
     """Create a study, or attach to the one of the same spec, and serve it; returns the exit code."""
     problem = resolve_problem(request.problem)
     name = study_name(name, problem)
-    describer = describer_of(problem, staff.in_process)
-    try:
-        database = place.open()
-        engine = make_engine(database)
-        study = find_or_create(request, name, problem, describer, database, engine, place)
-    finally:
-        describer.close()
-    return serve(study, database, engine, place, staff)
+    zygote = None if staff.in_process else zygote_of(name, os.environ)
+    with closing(zygote):
+        classes = asked_classes(request)
+        describer = (
+            InProcessDescriber(problem, classes)
+            if staff.in_process
+            else Describer.start(problem, zygote, classes)
+        )
+        try:
+            database = place.open()
+            engine = make_engine(database)
+            study = find_or_create(request, name, problem, describer, database, engine, place)
+        finally:
+            describer.close()
+        return serve(study, database, engine, place, staff, zygote=zygote)
 
 
 def resume(name: str, more: More, place: Surroundings, staff: Staff, use_local: bool) -> int:
@@ -149,10 +158,6 @@ def with_more_seeds(spec: StudySpec, progress: Progress, seeds: int) -> Step:
     return Step(further_seeds(spec, progress, seeds))
 
 
-def describer_of(problem: Path, in_process: bool) -> Describer | InProcessDescriber:
-    return InProcessDescriber(problem) if in_process else Describer.start(problem)
-
-
 # --- creating -----------------------------------------------------------------------------------------
 
 
@@ -168,19 +173,31 @@ def find_or_create(
     """The study of that name where it is the same one, else a new one; raises InvalidInput where it is another."""
     bundled = request.problem in bundled_problems() and not Path(request.problem).is_file()
     stored = studies.find_study(engine, name)
-    if stored is not None and local_hash(problem, stored.bundle) == stored.bundle_sha256:
+    if stored is not None and is_described(stored, request, problem):
         description = stored_description(stored)  # the same source: no need to build the model
-        refuse_another(stored, resolve(request, description, bundled, Path.cwd()), stored.bundle_sha256)
+        refuse_another(stored, resolved(request, description, bundled), stored.bundle_sha256)
         return stored
     description = describer.result()
-    spec = resolve(request, description, bundled, Path.cwd())
-    bundle = read_bundle(problem, description.modules)
+    spec = resolved(request, description, bundled)
+    bundle = read_bundle(problem, description.modules, spec.custom)
     if stored is not None:
         refuse_another(stored, spec, bundle_hash(bundle))
         return stored
-    for warning in description.warnings:
+    for warning in (*description.warnings, *notes(spec, description.optimizers)):
         print(f"note: {warning}", file=sys.stderr)
     return create(new_study(name, spec, description, bundle, place), spec, database, engine)
+
+
+def is_described(stored: StoredStudy, request: Request, problem: Path) -> bool:
+    """Whether the source and the classes that a request names are those of a stored study."""
+    spec = StudySpec.model_validate(stored.spec)
+    same = local_hash(problem, stored.bundle, spec.custom) == stored.bundle_sha256
+    return same and knows_all(request, stored_description(stored).optimizers)
+
+
+def resolved(request: Request, description: ProblemDescription, bundled: bool) -> StudySpec:
+    customs = read_customs(request, description.optimizers)
+    return resolve(request, description, bundled, Path.cwd(), customs)
 
 
 def new_study(
@@ -238,8 +255,9 @@ def serve(
     place: Surroundings,
     staff: Staff,
     extra: tuple[str, ...] = (),
+    zygote: Zygote | None = None,
 ) -> int:
-    """Do the study's work on this machine and say how it ended."""
+    """Do the study's work on this machine and say how it ended; a zygote may be at hand already."""
     console = Console(stderr=True, highlight=False)
     count = staff.count()
     if study.state != "running":
@@ -255,7 +273,9 @@ def serve(
         )
     if not place.as_json:
         console.print(opening(study, count, database), soft_wrap=True)
-    ending = supervise(database, study, count, tracking=place.tracking, extra=extra, quiet=place.as_json)
+    ending = supervise(
+        database, study, count, tracking=place.tracking, extra=extra, quiet=place.as_json, zygote=zygote
+    )
     return conclude(study, database, engine, place, ending)
 
 
@@ -285,13 +305,14 @@ def conclude(
         print(json.dumps(study_status(study, database, engine), indent=2))
     else:
         out.print(summary(study, trials))
-        if finished:
-            out.print(NO_VERDICT, style="dim")
+        out.print(SINGLE_RUNS, style="dim")
         out.print(f"\n{next_commands(study, finished)}", soft_wrap=True)
+        if finished:
+            print_verdict(engine, study, out)
     if ending.curves_behind:
         err.print(
             f"MLflow lacks some curves: {ending.curves_behind}. They are safe in Postgres; to send them: "
-            f"optselect resume {study.name}",
+            f"optselect sync {study.name}",
             style="yellow",
             soft_wrap=True,
         )
@@ -310,6 +331,19 @@ def conclude(
         err.print(f"{why}. To go on: optselect resume {study.name}", soft_wrap=True)
         return ending.code
     return 0 if standing(study, trials).search.best is not None else no_usable_trial(trials, err)
+
+
+def print_verdict(engine: Engine, study: StoredStudy, out: Console) -> None:
+    """The verdict as the last thing that is printed; a study that compares nothing has none."""
+    from optselect.search.findings import find  # SciPy costs half a second
+    from optselect.search.report import read_record
+    from optselect.search.verdict_page import short_verdict
+
+    if study.spec.get("goal") == "best-config":
+        return
+    found = find(read_record(engine, study))
+    out.print("")
+    out.print(found if isinstance(found, str) else short_verdict(found))
 
 
 def no_usable_trial(trials: list[overview.TrialRow], err: Console) -> int:

@@ -1,18 +1,23 @@
 """What do the reading commands print? stdout holds the answer, as tables or as JSON."""
 
 import contextlib
+import dataclasses
 import json
 import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 
 from optselect.search import tables
-from optselect.search.describing import stored_description
+from optselect.search.catalogue import CATALOGUE, Entry
+from optselect.search.custom import class_json, class_rows, read_custom
+from optselect.search.describing import describe_class, stored_description
 from optselect.search.launching import Surroundings, study_status, tracking_address
+from optselect.search.space import custom_name, find_optimizer
 from optselect.search.spec import StudySpec
 from optselect.search.spec_file import spec_toml
 from optselect.search.standing import standing, trial_json, trials_json
@@ -23,6 +28,8 @@ from optselect.storage.database import Database, Engine, make_engine
 from optselect.storage.errors import NotFound
 from optselect.storage.studies import StoredStudy, load_study
 from optselect.storage.tracking import experiment_link, run_link
+from optselect.trials.description import CustomDescription, ParameterDescription
+from optselect.trials.reference import Reference, is_reference, read_reference
 
 
 @dataclass(frozen=True)
@@ -124,12 +131,41 @@ def study_json(row: overview.StudyRow) -> dict[str, object]:
     return {**vars(row), "created_at": row.created_at.isoformat()}
 
 
-def print_optimizers(as_json: bool) -> None:
-    """The catalogue."""
-    if as_json:
+def print_optimizers(name: str | None, as_json: bool) -> None:
+    """The catalogue, one entry of it, or a class of the user's own."""
+    if name is not None and is_reference(name):
+        print_class(read_reference(name, Path.cwd()), as_json)
+    elif name is not None:
+        print_entry(CATALOGUE[find_optimizer(name)], as_json)
+    elif as_json:
         print(json.dumps(tables.optimizers_json(), indent=2))
     else:
         console().print(tables.optimizers_table())
+
+
+def print_class(reference: Reference, as_json: bool) -> None:
+    """The arguments of a class, their defaults and ranges, and who says so."""
+    name = custom_name(reference)
+    description = describe_class(reference)
+    custom = read_custom(dataclasses.replace(description, parameters=with_defaults(description)), reference)
+    if as_json:
+        print(json.dumps({"schema": 1, "optimizers": [class_json(name, custom, description)]}, indent=2))
+    else:
+        console().print(tables.class_table(name, class_rows(custom, description)))
+
+
+def with_defaults(description: CustomDescription) -> dict[str, ParameterDescription]:
+    """Apart from a study nobody need give what has no default."""
+    return {
+        key: dataclasses.replace(value, is_required=False) for key, value in description.parameters.items()
+    }
+
+
+def print_entry(entry: Entry, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"schema": 1, "optimizers": [tables.entry_json(entry)]}, indent=2))
+    else:
+        console().print(tables.optimizers_table((entry,)))
 
 
 def console() -> Console:

@@ -18,11 +18,11 @@ from optselect.search.evidence import (
     DEFAULTS,
     Scale,
     candidates,
+    competes,
     contenders,
     current_finals,
     dropped,
     final_name,
-    is_tuned,
     key_of,
     scale_of,
 )
@@ -116,7 +116,7 @@ def evaluation_runs(spec: StudySpec, budget: int) -> int:
     if is_thin(spec, budget):
         return spec.seeds * (1 + min(THIN_FINALISTS, len(spec.optimizers)))
     eliminating = ELIMINATION_SEEDS * len(spec.optimizers) if len(spec.optimizers) > 2 else 0
-    return eliminating + spec.seeds * (1 + len(spec.optimizers) + len(spec.singles))
+    return eliminating + spec.seeds * (1 + len(spec.optimizers) + len(spec.with_defaults))
 
 
 # --- switches -----------------------------------------------------------------------------------------
@@ -218,11 +218,11 @@ def final_tickets(spec: StudySpec, progress: Progress) -> list[NewTicket]:
     if not runs:
         return list(first_finals(spec, progress))
     found = contenders(runs, scale_of(spec.objective, spec.direction, progress.trials))
-    tuned = [contender for name, contender in found.items() if is_tuned(name)]
-    if is_thin(spec, progress.budget) or not tuned:
+    rivals = [contender for name, contender in found.items() if competes(name)]
+    if is_thin(spec, progress.budget) or not rivals:
         return []
-    wanted = next_look(judge(tuned), tuned)
-    if wanted:
+    wanted = next_look(judge(rivals), rivals)
+    if wanted:  # every sentence compares with what the user has
         wanted[BASELINE] = max(wanted.values())
     return list(more_finals(spec, progress.trials, runs, wanted))
 
@@ -238,7 +238,7 @@ def first_finals(spec: StudySpec, progress: Progress) -> Iterator[NewTicket]:
         yield evaluation("final", BASELINE, seed, "own", {})
         for trial in best:
             yield evaluation("final", trial.optimizer, seed, "tuned", trial.params)
-            if not is_thin(spec, progress.budget) and trial.optimizer in spec.singles:
+            if not is_thin(spec, progress.budget) and trial.optimizer in spec.with_defaults:
                 yield evaluation("final", trial.optimizer, seed, DEFAULTS, {})
 
 

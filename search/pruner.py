@@ -1,10 +1,9 @@
 """When is a search trial not worth its remaining epochs? Successive halving among the trials of its own optimizer.
 
-A rung shared by all optimizers would pick the one that starts fastest. The costs at a rung are read from
-epoch_log; Optuna's SuccessiveHalvingPruner, which asks six statements each time, is the oracle of the test.
+A rung shared by all optimizers would pick the one that starts fastest. The costs at a rung are ranked in
+epoch_log by one statement; Optuna's SuccessiveHalvingPruner, which asks six statements each time, is the oracle of the test.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -35,16 +34,15 @@ def rungs(epochs: int) -> tuple[int, ...]:
     return tuple(found)
 
 
-def promoted(cost: float, others: Sequence[float]) -> bool:
-    """Tell whether a cost at a rung is among the best third of those seen there so far.
+def promoted(better: int, others: int) -> bool:
+    """Tell whether a trial is among the best third at a rung, where so many others were seen, so many of them better.
 
-    Below three it must be the best one, so the first always goes on. NaN never does.
+    Below three it must be the best one, so the first always goes on.
 
-    >>> promoted(1.0, []), promoted(2.0, [1.0]), promoted(2.0, [1.0, 3.0, 4.0, 5.0, 6.0])
+    >>> promoted(0, 0), promoted(1, 1), promoted(1, 5)
     (True, False, True)
     """
-    ranked = sorted([*(other for other in others if not math.isnan(other)), cost])
-    return not math.isnan(cost) and cost <= ranked[max(len(ranked) // ETA, 1) - 1]
+    return better < max((others + 1) // ETA, 1)
 
 
 @dataclass

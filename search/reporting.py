@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from optselect.search.departure import Departure, Holding
+from optselect.search.departure import Departure, Holding, Pulse
 from optselect.storage.checkpoints import Checkpoint
 from optselect.storage.curves import EpochRow
 from optselect.storage.errors import LeaseLost
@@ -139,8 +139,7 @@ class Reporter:
     keep: Callable[[Unsent], None]  # in a file of this machine
     seconds_before: float = 0.0  # spent by earlier attempts on the epochs before
     began: float = field(default_factory=time.monotonic)
-    alive_at: float = field(default_factory=time.monotonic)  # the last sign of life of the training
-    longest_silence: float = 0.0
+    pulse: Pulse = field(default_factory=Pulse)
     _pace: Pace = field(default_factory=lambda: Pace(CHECKPOINT_SHARE))
     _at_end: Checkpoint | None = None
 
@@ -149,8 +148,11 @@ class Reporter:
         """Spent on the trial, over all attempts."""
         return self.seconds_before + time.monotonic() - self.began
 
+    def __post_init__(self) -> None:
+        self.holding.pulse = self.pulse
+
     def __call__(self, epochs: Sequence[Epoch], snapshot: Callable[[], bytes]) -> Stop | None:
-        silence = self.show_life()
+        silence = self.pulse.beat()
         if epochs:
             self.write(epochs, snapshot)
             self.writer.settle(ANSWER_SHARE * silence)
@@ -163,13 +165,6 @@ class Reporter:
         if self.told_to_leave and not (epochs and self.ends_with(epochs)):
             return self.leave(epochs, snapshot)
         return None
-
-    def show_life(self) -> float:
-        """Note a sign of life; returns the seconds since the one before."""
-        now = time.monotonic()
-        silence, self.alive_at = now - self.alive_at, now
-        self.longest_silence = max(self.longest_silence, silence)
-        return silence
 
     def write(self, epochs: Sequence[Epoch], snapshot: Callable[[], bytes]) -> None:
         rows = [EpochRow(epoch.number, epoch.ended_ms, epoch.metrics) for epoch in epochs]
@@ -213,6 +208,7 @@ class Reporter:
 
     def close(self) -> None:
         """Wait for the last write; raises what any write raised."""
+        self.holding.pulse = None  # from here on it is the database that may be silent
         try:
             self.writer.close()
         except Exception:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from optselect.search.errors import InvalidInput
-from optselect.search.space import choose_optimizers
+from optselect.search.space import choose_optimizers, names_in, placed_names
 from optselect.search.spec import FINAL_SEEDS, Request
 from optselect.search.spec_file import ReadSpec, SpecFile, read_spec
 from optselect.search.switching import SwitchSpec, read_switches
@@ -59,12 +59,14 @@ BUDGETS = ("trials", "budget", "minutes")
 
 def merged(flags: Flags, spec: Path | None) -> Asked:
     """Read the spec file, if one is named, and fill what the flags leave open; raises InvalidInput."""
-    read = read_spec(spec) if spec is not None else ReadSpec(SpecFile(), {})
+    if flags.optimizers is not None:
+        flags = dataclasses.replace(flags, optimizers=placed_names(names_in(flags.optimizers), Path.cwd()))
+    read = read_spec(spec, flags.optimizers) if spec is not None else ReadSpec(SpecFile(), {})
     said = read.file.model_dump(exclude={"space", "switch"}, exclude_none=True)
     if isinstance(said.get("schedule"), list):
         said["schedule"] = ",".join(said["schedule"])
     if isinstance(said.get("optimizers"), list):
-        said["optimizers"] = ",".join(said["optimizers"])
+        said["optimizers"] = placed_names(said["optimizers"], spec.parent if spec is not None else Path())
     typed = {name: value for name, value in vars(flags).items() if value is not None and value is not False}
     if any(name in typed for name in BUDGETS):
         said = {name: value for name, value in said.items() if name not in BUDGETS}

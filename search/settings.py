@@ -21,6 +21,8 @@ from optselect.trials.configuration import (
 )
 
 SCHEDULE_KEYS = ("schedule", "warmup_fraction", "end_factor")
+FOUND_RATE = "second_learning_rate"
+"""Among the numbers of a run: what the rule of SWATS found."""
 LEAST_EXPONENTIAL_END = 1e-3
 """An exponential decay never reaches 0: where end_factor says 0 it ends here."""
 
@@ -47,19 +49,21 @@ def configuration_of(
     """Make what the trainer takes of a trial's settings."""
     switch = spec.switch_of(optimizer)
     if switch is None:
-        return Configuration(optimizer_of(optimizer, arguments, length))
+        return Configuration(optimizer_of(spec, optimizer, arguments, length))
     epoch = epoch_of(float(arguments[FRACTION] or 0.0), length.epochs)
     first, second = halves(arguments)
     later = Switch(
         epoch,
-        optimizer_of(switch.second, second, length.after(epoch)),
+        optimizer_of(spec, switch.second, second, length.after(epoch)),
         keeps_slots=switch.slots == "keep",
         estimates_rate=switch.rate == "swats",
     )
-    return Configuration(optimizer_of(switch.first, first, length), (later,))
+    return Configuration(optimizer_of(spec, switch.first, first, length), (later,))
 
 
-def optimizer_of(optimizer: str, arguments: Mapping[str, Choice], length: Length) -> OptimizerConfig:
+def optimizer_of(
+    spec: StudySpec, optimizer: str, arguments: Mapping[str, Choice], length: Length
+) -> OptimizerConfig:
     """One optimizer; its schedule covers the whole length."""
     own = {name: value for name, value in arguments.items() if name not in SCHEDULE_KEYS}
     if optimizer == "ScheduleFreeAdamW":
@@ -67,7 +71,8 @@ def optimizer_of(optimizer: str, arguments: Mapping[str, Choice], length: Length
             name: value for name, value in arguments.items() if name != "schedule" and name != "end_factor"
         }
         return OptimizerConfig(optimizer, keras_arguments(given, length.steps))
-    return OptimizerConfig(optimizer, own, schedule_of(arguments, length.steps))
+    schedule = schedule_of(arguments, length.steps)
+    return OptimizerConfig(optimizer, own, schedule, module=spec.module_of(optimizer))
 
 
 def schedule_of(arguments: Mapping[str, Choice], steps: int | None) -> Schedule | None:

@@ -2,18 +2,33 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
+from optselect.search.describing import stored_description
 from optselect.search.errors import InvalidInput
+from optselect.search.spec import CustomClass, StudySpec
 from optselect.storage.studies import StoredStudy
 from optselect.trials.bundled import bundled_problems, resolve_problem
 from optselect.trials.errors import ProblemError
+from optselect.trials.reference import BUNDLE_FOLDER, Reference, stored_reference
 
 
-def read_bundle(problem: Path, modules: Mapping[str, str]) -> dict[str, str]:
-    """The text of every module that the problem imported from its own folder, by relative path."""
-    return {name: (problem.parent / name).read_text("utf-8") for name in sorted(modules)}
+def read_bundle(
+    problem: Path, modules: Iterable[str], custom: Mapping[str, CustomClass] = MappingProxyType({})
+) -> dict[str, str]:
+    """The text of every module that the problem and its optimizers imported from their folders, by relative path."""
+    return {name: local_file(problem, name, custom).read_text("utf-8") for name in sorted(modules)}
+
+
+def local_file(problem: Path, name: str, custom: Mapping[str, CustomClass]) -> Path:
+    """Where a file of a bundle lies on the machine of the launch."""
+    folder, _, inner = name.partition("/")
+    if folder != BUNDLE_FOLDER:
+        return problem.parent / name
+    owner, _, inner = inner.partition("/")
+    return stored_reference(custom[owner].reference).path.parent / inner
 
 
 def bundle_hash(bundle: Mapping[str, str]) -> str:
@@ -21,10 +36,10 @@ def bundle_hash(bundle: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(sorted(bundle.items())).encode()).hexdigest()
 
 
-def local_hash(problem: Path, bundle: Mapping[str, str]) -> str | None:
+def local_hash(problem: Path, bundle: Mapping[str, str], custom: Mapping[str, CustomClass]) -> str | None:
     """The hash that the bundle's files have on this machine; None where one is missing."""
     try:
-        return bundle_hash(read_bundle(problem, dict.fromkeys(bundle, "")))
+        return bundle_hash(read_bundle(problem, bundle, custom))
     except (OSError, UnicodeDecodeError):
         return None
 
@@ -39,7 +54,7 @@ def find_source(study: StoredStudy, home: Path, use_local: bool) -> Path:
         problem = resolve_problem(study.spec["problem"])
     except ProblemError:
         return unpacked(study, home)
-    found = local_hash(problem, study.bundle)
+    found = local_hash(problem, study.bundle, StudySpec.model_validate(study.spec).custom)
     if found == study.bundle_sha256 or use_local:
         return problem
     if found is None or study.spec["problem"] in bundled_problems():  # another version's example, no edit
@@ -48,6 +63,21 @@ def find_source(study: StoredStudy, home: Path, use_local: bool) -> Path:
         f'The problem of study "{study.name}" must be the one it was launched with ({study.bundle_sha256[:12]}). '
         f"Received: {problem} ({found[:12]}). Restore the file, launch under another --name, or give --use-local."
     )
+
+
+def find_classes(study: StoredStudy, problem: Path, home: Path) -> list[Reference]:
+    """Where the study's own optimizers are on this machine: with the problem file, in the bundle, or installed."""
+    described = stored_description(study).optimizers
+    found = []
+    for name, one in StudySpec.model_validate(study.spec).custom.items():
+        file = described[name].file
+        if not file:
+            found.append(stored_reference(one.reference))
+        elif file.startswith(f"{BUNDLE_FOLDER}/"):
+            found.append(Reference(str(unpacked(study, home).parent / file), name))
+        else:
+            found.append(Reference(str(problem.parent / file), name))
+    return found
 
 
 def unpacked(study: StoredStudy, home: Path) -> Path:

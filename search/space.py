@@ -1,8 +1,9 @@
 """Which optimizers does a study try, which of their arguments does it search, and what does a trial get?"""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -10,6 +11,7 @@ from optselect.search.catalogue import CATALOGUE, DEFAULT_OPTIMIZERS, Entry
 from optselect.search.dimension import Choice, Dimension, keras_arguments
 from optselect.search.errors import InvalidInput
 from optselect.trials.configuration import BASELINE
+from optselect.trials.reference import Reference, is_reference, read_reference, stored_reference
 
 FULL_TIER_1 = 10
 """Trials an optimizer must get before more than its learning rate is searched."""
@@ -24,6 +26,18 @@ class Override:
     dimensions: tuple[Dimension, ...]
     place: str
     """Where it was said: "space.Adam (study.toml, line 4)"."""
+
+
+@dataclass(frozen=True)
+class Custom:
+    """What is known of a class that is not Keras's."""
+
+    entry: Entry
+    own: tuple[Dimension, ...]
+    """What the class itself and then the spec file say of its space: the later one of a keyword wins."""
+    reference: str
+    required: tuple[str, ...]
+    """Its arguments without a default."""
 
 
 def choose_optimizers(asked: str | None, baseline_class: str) -> tuple[str, ...]:
@@ -41,22 +55,59 @@ def choose_optimizers(asked: str | None, baseline_class: str) -> tuple[str, ...]
         return (*DEFAULT_OPTIMIZERS, baseline_class) if known_baseline else DEFAULT_OPTIMIZERS
     if asked.strip().lower() == "all":
         return tuple(CATALOGUE)
-    names = [name.strip() for name in asked.split(",") if name.strip()]
+    names = names_in(asked)
     if not names:
         raise InvalidInput(
             f'--optimizers must name at least one optimizer. Received: "{asked}". Known: {known()}'
         )
-    return tuple(dict.fromkeys(find_optimizer(name) for name in names))
+    chosen = [find_optimizer(name) for name in dict.fromkeys(names)]
+    for name in (reference.class_name for reference in custom_references(asked)):
+        if chosen.count(name) > 1:
+            raise InvalidInput(
+                f"--optimizers must name different classes. Received: {name} twice. Give one of them another name."
+            )
+    return tuple(dict.fromkeys(chosen))
 
 
-def find_optimizer(name: str) -> str:
-    """The catalogue's spelling of a name."""
-    by_lower_case = {optimizer.lower(): optimizer for optimizer in CATALOGUE}
+def names_in(asked: str) -> list[str]:
+    return [name.strip() for name in asked.split(",") if name.strip()]
+
+
+def custom_references(asked: str | None) -> list[Reference]:
+    """The classes of the user's own among the names."""
+    return [stored_reference(name) for name in names_in(asked or "") if is_reference(name)]
+
+
+def placed_names(names: Sequence[str], folder: Path) -> str:
+    """The names as one text in which classes of the user's own stand with whole paths; raises ConfigurationError."""
+    return ",".join(str(read_reference(name, folder)) if is_reference(name) else name for name in names)
+
+
+def custom_name(reference: Reference) -> str:
+    """The name of a class of the user's own within a study, which no other optimizer may have."""
+    name = reference.class_name
+    for taken in (*CATALOGUE, BASELINE, "any", "all"):
+        if name.lower() == taken.lower():
+            raise InvalidInput(
+                f'--optimizers: a class of your own must not be called like {taken}. Received: "{reference}". '
+                f"Call it My{name}, or add the line My{name} = {name} to its file and give :My{name}."
+            )
+    return name
+
+
+def find_optimizer(name: str, customs: Collection[str] = ()) -> str:
+    """The catalogue's spelling of a name, or the name of a class of the user's own."""
+    if is_reference(name):
+        return custom_name(stored_reference(name))
+    by_lower_case = {optimizer.lower(): optimizer for optimizer in (*CATALOGUE, *customs)}
     if name.lower() in by_lower_case:
         return by_lower_case[name.lower()]
     near = difflib.get_close_matches(name.lower(), by_lower_case, n=1)
     hint = f' Did you mean "{by_lower_case[near[0]].lower()}"?' if near else ""
-    raise InvalidInput(f'--optimizers: there is no optimizer "{name}".{hint} Known: {known()}')
+    raise InvalidInput(
+        f'--optimizers: there is no optimizer "{name}".{hint} Known: {known()}; '
+        "a class of your own is written my_optimizers.py:MyMomentum"
+    )
 
 
 def known() -> str:
@@ -68,6 +119,7 @@ def study_space(
     tune: str,
     trials_per_optimizer: int,
     overrides: Mapping[str, Override] = MappingProxyType({}),
+    customs: Mapping[str, "Custom"] = MappingProxyType({}),
 ) -> dict[str, tuple[Dimension, ...]]:
     """What is searched of each optimizer; fixed for the life of a study.
 
@@ -82,8 +134,10 @@ def study_space(
                 f"{override.place} must be of an optimizer that the study tries: {', '.join(optimizers)}. "
                 f"Received: {name}."
             )
-    tuned = {name: tuned_dimensions(CATALOGUE[name], tune, trials_per_optimizer) for name in optimizers}
-    return {name: overridden(dimensions, overrides.get(name)) for name, dimensions in tuned.items()}
+    entries = {**CATALOGUE, **{name: custom.entry for name, custom in customs.items()}}
+    said = {**overrides, **{name: Override(custom.own, custom.reference) for name, custom in customs.items()}}
+    tuned = {name: tuned_dimensions(entries[name], tune, trials_per_optimizer) for name in optimizers}
+    return {name: overridden(dimensions, said.get(name)) for name, dimensions in tuned.items()}
 
 
 def overridden(dimensions: Sequence[Dimension], override: Override | None) -> tuple[Dimension, ...]:

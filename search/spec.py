@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
@@ -16,10 +17,11 @@ from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 from optselect.search.dimension import Dimension, Scale
 from optselect.search.errors import InvalidInput
 from optselect.search.objective import Direction, parse_objective
-from optselect.search.space import Override, choose_optimizers, find_optimizer, study_space
+from optselect.search.space import Custom, Override, choose_optimizers, find_optimizer, study_space
 from optselect.search.switching import SwitchSpec, check_switches, switch_space
 from optselect.trials.configuration import SCHEDULES
 from optselect.trials.description import ProblemDescription
+from optselect.trials.reference import stored_reference
 
 SPEC_VERSION = 1
 DEFAULT_TRIALS = 24
@@ -83,6 +85,17 @@ class Request:
             demand_one_of("--budget", self.budget, tuple(TRIALS_EACH))
 
 
+class CustomClass(BaseModel):
+    """An optimizer of the study that is not Keras's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reference: str
+    """As it is written for --optimizers, with a whole path."""
+    required: tuple[str, ...] = ()
+    """Its arguments without a default: there is no run at its defaults then."""
+
+
 class StudySpec(BaseModel):
     """What a study does, for its whole life."""
 
@@ -105,6 +118,8 @@ class StudySpec(BaseModel):
     seeds: int = FINAL_SEEDS
     switches: tuple[SwitchSpec, ...] = ()
     """Each is a class among the optimizers too, after those it is made of."""
+    custom: dict[str, CustomClass] = {}
+    """The optimizers that are not Keras's, by name."""
     space: dict[str, tuple[Dimension, ...]]
 
     @field_validator("space")
@@ -120,6 +135,18 @@ class StudySpec(BaseModel):
         """The optimizers that are no switch."""
         return tuple(name for name in self.optimizers if self.switch_of(name) is None)
 
+    @property
+    def with_defaults(self) -> tuple[str, ...]:
+        """The optimizers that can run at their constructor's defaults."""
+        return tuple(
+            name for name in self.singles if not (name in self.custom and self.custom[name].required)
+        )
+
+    def module_of(self, optimizer: str) -> str:
+        """Where a class that is not Keras's is imported from; empty for Keras's own."""
+        own = self.custom.get(optimizer)
+        return "" if own is None else stored_reference(own.reference).module
+
     def switch_of(self, optimizer: str) -> SwitchSpec | None:
         """The switch of that name."""
         return next((switch for switch in self.switches if switch.name == optimizer), None)
@@ -129,10 +156,16 @@ class StudySpec(BaseModel):
         return any(d.keyword == "schedule" and d.choices != ("constant",) for d in self.space[optimizer])
 
 
-def resolve(request: Request, problem: ProblemDescription, bundled: bool, folder: Path) -> StudySpec:
+def resolve(
+    request: Request,
+    problem: ProblemDescription,
+    bundled: bool,
+    folder: Path,
+    customs: Mapping[str, Custom] = MappingProxyType({}),
+) -> StudySpec:
     """What the request comes to for the described model; raises InvalidInput."""
     singles = choose_optimizers(request.optimizers, problem.baseline.optimizer)
-    switches = tuple(spelled(switch) for switch in request.switches)
+    switches = tuple(spelled(switch, tuple(customs)) for switch in request.switches)
     optimizers = (*singles, *(switch.name for switch in switches))
     objective, direction = placed_objective(request, problem)
     epochs = request.epochs or problem.epochs
@@ -140,7 +173,7 @@ def resolve(request: Request, problem: ProblemDescription, bundled: bool, folder
     check_switches(switches, singles, epochs, request.goal)
     trials = asked_trials(request, len(optimizers))
     each = trials // len(optimizers) if trials else TRIALS_EACH["medium"]
-    space = study_space(singles, request.tune, each, request.space)
+    space = study_space(singles, request.tune, each, request.space, customs)
     space = {name: scheduled(name, space[name], request.schedule) for name in singles}
     check_schedules(space, problem.steps_per_epoch)
     space |= {
@@ -160,13 +193,19 @@ def resolve(request: Request, problem: ProblemDescription, bundled: bool, folder
         minutes=request.minutes,
         seeds=request.seeds,
         switches=switches,
+        custom={
+            name: CustomClass(reference=one.reference, required=one.required) for name, one in customs.items()
+        },
         space=space,
     )
 
 
-def spelled(switch: SwitchSpec) -> SwitchSpec:
+def spelled(switch: SwitchSpec, customs: Sequence[str]) -> SwitchSpec:
     """The names as the catalogue spells them."""
-    names = {"first": find_optimizer(switch.first), "second": find_optimizer(switch.second)}
+    names = {
+        "first": find_optimizer(switch.first, customs),
+        "second": find_optimizer(switch.second, customs),
+    }
     return switch.model_copy(update=names)
 
 
@@ -255,12 +294,18 @@ def differences(stored: Mapping[str, Any], wanted: StudySpec) -> Iterator[str]:
             continue
         if key == "space":
             yield from differing_ranges(old or {}, value)
+        elif key == "custom":
+            yield f"classes {shown_classes(old)} -> {shown_classes(value)}"
         elif key == "switches":
             yield f"switches {shown_switches(old)} -> {shown_switches(value)}"
         elif isinstance(value, list):
             yield f"{key} {','.join(old or [])} -> {','.join(value)}"
         else:
             yield f"{key} {old} -> {value}"
+
+
+def shown_classes(custom: Any) -> str:
+    return ", ".join(one["reference"] for one in (custom or {}).values()) or "none"
 
 
 def shown_switches(switches: Any) -> str:

@@ -35,7 +35,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from optselect.search.dimension import Choice, Dimension, keras_arguments, one_minus
 from optselect.search.errors import InvalidInput
-from optselect.search.space import Override, find_optimizer
+from optselect.search.space import Override, custom_references, find_optimizer
 from optselect.search.spec import (
     MOST_EPOCHS,
     MOST_MINUTES,
@@ -50,7 +50,17 @@ from optselect.search.spec import (
 )
 from optselect.search.switching import EARLIEST, LATEST, SwitchSpec
 from optselect.search.toml_lines import line_of
-from optselect.trials.configuration import COMMON, RULES, SCHEDULES, OptimizerConfig, Rule, check_arguments
+from optselect.trials.configuration import (
+    ANYTHING_PLAIN,
+    COMMON,
+    RULES,
+    SCHEDULES,
+    OptimizerConfig,
+    Rule,
+    check_arguments,
+    check_custom,
+    custom_rule,
+)
 from optselect.trials.errors import ConfigurationError
 
 COMPLEMENTS = ("momentum", "rho", "beta_1", "beta_2", "adam_beta_1", "adam_beta_2")
@@ -129,6 +139,8 @@ class Source:
 
     path: Path
     text: str
+    customs: tuple[str, ...] = ()
+    """The classes of the user's own that the study tries."""
 
     def wrong(self, key: Sequence[str], must: str, received: str) -> InvalidInput:
         """An error about one key."""
@@ -142,15 +154,22 @@ class Source:
 # --- reading ------------------------------------------------------------------------------------------
 
 
-def read_spec(path: Path) -> ReadSpec:
-    """Read a spec file; raises InvalidInput with the first mistake."""
+def read_spec(path: Path, optimizers: str | None = None) -> ReadSpec:
+    """Read a spec file; raises InvalidInput with the first mistake.
+
+    Args:
+        optimizers: what a flag names in place of the file.
+    """
     source = Source(path, read_text(path))
     try:
         file = SpecFile.model_validate(read_toml(source))
     except ValidationError as error:
         raise first_mistake(error, source) from error
-    for name in file.optimizers if isinstance(file.optimizers, list) else ():
+    names = file.optimizers if isinstance(file.optimizers, list) else []
+    for name in names:
         checked_optimizer(name, ("optimizers",), source)
+    own = custom_references(optimizers if optimizers is not None else ",".join(names))
+    source = Source(path, source.text, tuple(reference.class_name for reference in own))
     if file.name is not None:
         check_name(file.name, source)
     if file.problem is not None:
@@ -206,7 +225,7 @@ def unknown_key(key: Sequence[str], known: Iterable[str], source: Source) -> Inv
 
 def checked_optimizer(name: str, key: Sequence[str], source: Source) -> str:
     try:
-        return find_optimizer(name)
+        return find_optimizer(name, source.customs)
     except InvalidInput as error:
         words = str(error).removeprefix("--optimizers: ")
         raise InvalidInput(f"{'.'.join(key)}: {words} ({source.place(key)})") from error
@@ -293,12 +312,20 @@ def read_space(space: Mapping[str, Mapping[str, Any]], source: Source) -> dict[s
         optimizer = checked_optimizer(table, key, source)
         if optimizer in overrides:
             raise source.wrong(key, "stand once for each optimizer", f"a second table of {optimizer}")
-        dimensions = tuple(
-            read_dimension(optimizer, (*key, name), value, source) for name, value in values.items()
-        )
-        check_together(optimizer, dimensions, key, source)
+        dimensions = read_table(optimizer, key, values, source)
         overrides[optimizer] = Override(dimensions, f"{'.'.join(key)} ({source.place(key)})")
     return overrides
+
+
+def read_table(
+    optimizer: str, key: tuple[str, ...], values: Mapping[str, Any], source: Source
+) -> tuple[Dimension, ...]:
+    """What one table says of one optimizer's arguments."""
+    dimensions = tuple(
+        read_dimension(optimizer, (*key, name), value, source) for name, value in values.items()
+    )
+    check_together(optimizer, dimensions, key, source)
+    return dimensions
 
 
 def check_together(
@@ -312,15 +339,16 @@ def check_together(
     }
     if {"warmup_steps", "warmup_fraction"} <= first.keys():
         raise source.wrong((*key, "warmup_steps"), "stand without warmup_fraction", "both")
+    config = OptimizerConfig(optimizer, keras_arguments(first, total_steps=None))
     try:
-        check_arguments(OptimizerConfig(optimizer, keras_arguments(first, total_steps=None)))
+        check_arguments(config) if optimizer in RULES else check_custom(config)
     except ConfigurationError as error:
         raise InvalidInput(f"{'.'.join(key)}: {error} ({source.place(key)})") from error
 
 
 def read_dimension(optimizer: str, key: tuple[str, ...], value: Any, source: Source) -> Dimension:
     """One key of a [space.X] table."""
-    rules = {**COMMON, **RULES[optimizer]}
+    rules = {**COMMON, **RULES.get(optimizer, {key[-1]: custom_rule_of(key[-1], value)})}
     if optimizer == "ScheduleFreeAdamW":
         rules["warmup_fraction"] = WARMUP
     else:
@@ -334,6 +362,19 @@ def read_dimension(optimizer: str, key: tuple[str, ...], value: Any, source: Sou
     if isinstance(value, list):
         return argument.choice(value)
     return Dimension(keyword=keyword, scale="fixed", choices=(argument.checked(value, key),))
+
+
+def custom_rule_of(keyword: str, value: Any) -> Rule:
+    """The rule of an argument of the user's own class: written as whole numbers, it is one."""
+    rule = custom_rule(keyword)
+    written = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+    numbers = [one for one in written if not isinstance(one, bool)]
+    whole = rule is ANYTHING_PLAIN and numbers and all(isinstance(one, int) for one in numbers)
+    return (
+        Rule("an integer", lambda one: isinstance(one, (int, float)) and float(one).is_integer())
+        if whole
+        else rule
+    )
 
 
 @dataclass(frozen=True)
@@ -426,7 +467,7 @@ def spec_toml(spec: StudySpec, name: str) -> str:
     head = {
         "problem": spec.problem,
         "name": name,
-        "optimizers": list(spec.singles),
+        "optimizers": [spec.custom[name].reference if name in spec.custom else name for name in spec.singles],
         "tune": spec.tune,
         **({"minutes": spec.minutes} if spec.minutes else {"trials": spec.trials}),
         "epochs": spec.epochs,

@@ -5,7 +5,8 @@ die. The trial is created with its ticket's marks in one transaction, so that no
 """
 
 import math
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import optuna
@@ -14,9 +15,9 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from optselect.search.objective import Direction, stand_in
 from optselect.search.sampler import ViewedTPE, all_search_trials, search_trials_of
 from optselect.search.spec import StudySpec
-from optselect.storage.database import Database
+from optselect.storage.database import Database, outage_seconds
 from optselect.storage.optuna_storage import optuna_storage
-from optselect.storage.tickets import Ending, Holdings, Ticket
+from optselect.storage.tickets import Ending, Ticket
 
 
 def create_optuna_study(database: Database, name: str, direction: Direction) -> None:
@@ -30,9 +31,8 @@ def create_optuna_study(database: Database, name: str, direction: Direction) -> 
 def load_optuna_study(database: Database, name: str) -> optuna.Study:
     """The Optuna study of that name, on a storage that waits out a lost database."""
     quiet_optuna()
-    return optuna.load_study(
-        study_name=name, storage=optuna_storage(database), sampler=optuna.samplers.RandomSampler()
-    )
+    storage = optuna_storage(database, patience_seconds=outage_seconds(os.environ))
+    return optuna.load_study(study_name=name, storage=storage, sampler=optuna.samplers.RandomSampler())
 
 
 def quiet_optuna() -> None:
@@ -136,23 +136,10 @@ def tell_pruned(trial: Trial, ending: Ending, reached: float) -> None:
     tell_ending(trial, ending, None)
 
 
-def tell_orphans(study: optuna.Study, read_holdings: Callable[[], Holdings]) -> int:
-    """Tell FAIL for each RUNNING trial that no ticket knows; returns how many there were.
-
-    A worker that dies between asking and binding leaves such a trial. Tokens are compared, not ages, for
-    clocks differ. The trials are read before the tickets, so that one asked for meanwhile is no orphan.
-    """
-    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    holdings = read_holdings() if running else Holdings(frozenset(), frozenset())
-    orphans = [trial for trial in running if is_orphan(trial, holdings)]
-    for trial in orphans:
-        study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
-    return len(orphans)
-
-
-def is_orphan(trial: FrozenTrial, holdings: Holdings) -> bool:
-    """Neither bound to a ticket nor asked for by the present holder of one, who is about to bind it."""
-    return trial._trial_id not in holdings.trial_ids and trial.user_attrs.get("token") not in holdings.tokens
+def tell_orphans(study: optuna.Study, numbers: Sequence[int]) -> None:
+    """Tell FAIL for trials that belong to no ticket: they must not stay RUNNING."""
+    for number in numbers:
+        study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
 
 
 def ending_already_told(told: FrozenTrial, epochs: int) -> Ending:

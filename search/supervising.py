@@ -15,23 +15,27 @@ from typing import Protocol
 import psutil
 
 from optselect.search.errors import InvalidInput
+from optselect.search.executors.forking import Zygote, closing
 from optselect.search.executors.local import (
+    Forks,
     Slot,
     Supervisor,
     cause_of_death,
     visible_gpus,
+    worker_arguments,
     worker_command,
     worker_slots,
+    zygote_of,
 )
 from optselect.search.progress import REFRESH_SECONDS, progress_view
 from optselect.storage import overview, workers
-from optselect.storage.database import PATIENCE_SECONDS as DATABASE_PATIENCE_SECONDS
 from optselect.storage.database import (
     Database,
     Engine,
     child_environment,
     make_engine,
     one_line,
+    outage_seconds,
     transient,
 )
 from optselect.storage.errors import Unreachable
@@ -86,17 +90,23 @@ def supervise(
     tracking: str | None,
     extra: tuple[str, ...] = (),
     quiet: bool = False,
+    zygote: Zygote | None = None,
 ) -> Ending:
     """Serve one study with `count` workers until nothing is left or a signal says to leave.
 
-    SIGTERM and the first Ctrl-C drain the workers; a second Ctrl-C ends them at once.
+    SIGTERM and the first Ctrl-C drain the workers; a second Ctrl-C ends them at once. A zygote that the caller
+    has started is used and closed.
     """
+    zygote = zygote or zygote_of(study.name, os.environ)
     engine = make_engine(database)
     outage = Outage()
     with run_folder(database.home) as folder, progress_view(study, quiet) as refresh:
         slots = worker_slots(count, visible_gpus(os.environ), log_folder(database, study))
-        service = Service.start(database, engine, study, slots, folder, tracking=tracking, extra=extra)
-        interrupted = watch(service.team, lambda: refresh(overview.list_trials(engine, study.id)), outage)
+        service = Service.start(
+            database, engine, study, slots, folder, tracking=tracking, extra=extra, zygote=zygote
+        )
+        with closing(zygote):
+            interrupted = watch(service.team, lambda: refresh(overview.list_trials(engine, study.id)), outage)
         service.flusher.close(patience_seconds=0.0 if interrupted else PATIENCE_SECONDS)
     engine.dispose()
     outage.demand_end()
@@ -124,6 +134,7 @@ class Service:
         *,
         tracking: str | None,
         extra: tuple[str, ...],
+        zygote: Zygote | None,
     ) -> "Service":
         """Free what dead processes of this machine still hold, and begin; the team starts at its first poll."""
         burials = Burials(engine, study)
@@ -133,6 +144,7 @@ class Service:
             environment=child_environment(database, os.environ, folder),
             slots=slots,
             on_death=lambda pid, code: burials.bury({pid: cause_of_death(code)}),
+            forks=None if zygote is None else Forks(zygote, worker_arguments(study.name, extra)),
         )
         return cls(study, team, Flusher(engine, study, lambda: find_tracking(database, study, tracking)))
 
@@ -160,7 +172,7 @@ class Burials:
 class Outage:
     """How long the database has been away, as far as this process asked it."""
 
-    patience_seconds: float = DATABASE_PATIENCE_SECONDS
+    patience_seconds: float = field(default_factory=lambda: outage_seconds(os.environ))
     since: float | None = None
     why: str = ""
 

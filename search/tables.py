@@ -9,9 +9,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from optselect.search.catalogue import ENTRIES
+from optselect.search.catalogue import ENTRIES, Entry
 from optselect.search.describing import stored_description
 from optselect.search.standing import Standing, Tally, ranked, standing
+from optselect.search.switching import EPOCH, FRACTION, SECOND
 from optselect.storage.overview import StudyRow, TrialRow
 from optselect.storage.studies import StoredStudy
 
@@ -88,6 +89,7 @@ def baseline_row(study: StoredStudy, baseline: TrialRow) -> tuple[str, ...]:
 def next_commands(study: StoredStudy, finished: bool) -> str:
     """What to type now."""
     lines = [
+        *([(f"optselect report {study.name}", "the verdict, with its ranking")] if finished else []),
         (f"optselect ui {study.name}", "the curves of every trial, in MLflow"),
         (f"optselect trials {study.name}", "every trial as a row"),
         (f"optselect resume {study.name}" + (" --trials +24" if finished else ""), "search on"),
@@ -96,9 +98,9 @@ def next_commands(study: StoredStudy, finished: bool) -> str:
     return "\n".join(f"  {command:<{width}}   {what}" for command, what in lines)
 
 
-NO_VERDICT = (
-    "These are best single runs, each the luckiest of its optimizer's trials on one seed. "
-    "Small differences between them mean nothing."
+SINGLE_RUNS = (
+    "These are best single runs, each the luckiest of its optimizer's trials on one seed: only runs on fresh seeds "
+    "tell optimizers apart."
 )
 
 
@@ -130,12 +132,21 @@ def studies_table(studies: Sequence[StudyRow]) -> Table:
     return table
 
 
-def optimizers_table() -> Table:
+def class_table(name: str, rows: Sequence[tuple[str, str, str, str]]) -> Table:
+    """One class of the user's own: its arguments, their defaults, what is searched and who says so."""
+    table = plain_table("argument", "default", "range", "by", wide="range")
+    table.title, table.title_justify = name, "left"
+    for row in rows:
+        table.add_row(*map(escape, row))
+    return table
+
+
+def optimizers_table(entries: Sequence[Entry] = ENTRIES) -> Table:
     """The catalogue: what is searched, in Keras's own values; a star marks what is tried by default."""
     table = plain_table("optimizer", "tier", "argument", "range", wide="range")
     table.caption = "* tried unless told otherwise; tier 1 is searched first"
     table.caption_justify = "left"
-    for entry in ENTRIES:
+    for entry in entries:
         name = f"{entry.optimizer} *" if entry.default else entry.optimizer
         for tier, dimensions in ((1, entry.tier_1), (2, entry.tier_2)):
             for dimension in dimensions:
@@ -149,17 +160,19 @@ def optimizers_json() -> dict[str, Any]:
     """The catalogue as data."""
     return {
         "schema": 1,
-        "optimizers": [
-            {
-                "optimizer": entry.optimizer,
-                "default": entry.default,
-                "tier_1": [dimension.model_dump(mode="json") for dimension in entry.tier_1],
-                "tier_2": [dimension.model_dump(mode="json") for dimension in entry.tier_2],
-                "source": entry.source,
-                "remark": entry.remark,
-            }
-            for entry in ENTRIES
-        ],
+        "optimizers": [entry_json(entry) for entry in ENTRIES],
+    }
+
+
+def entry_json(entry: Entry) -> dict[str, Any]:
+    """One optimizer as data."""
+    return {
+        "optimizer": entry.optimizer,
+        "default": entry.default,
+        "tier_1": [dimension.model_dump(mode="json") for dimension in entry.tier_1],
+        "tier_2": [dimension.model_dump(mode="json") for dimension in entry.tier_2],
+        "source": entry.source,
+        "remark": entry.remark,
     }
 
 
@@ -190,9 +203,25 @@ def shown_arguments(arguments: Mapping[str, Any]) -> str:
     'learning_rate=0.00123, nesterov=True'
     """
     shown = {
-        name: f"{value:.3g}" if isinstance(value, float) else str(value) for name, value in arguments.items()
+        name: f"{value:.3g}" if isinstance(value, float) else str(value)
+        for name, value in in_order(arguments).items()
     }
     return ", ".join(f"{name}={value}" for name, value in shown.items()) or "-"
+
+
+def in_order(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The learning rate first; of a switch the first optimizer's, the epoch, the second one's. jsonb keeps no order.
+
+    >>> list(in_order({"switch_epoch": 4, "momentum": 0.9, "second_learning_rate": 0.1, "learning_rate": 0.2}))
+    ['learning_rate', 'momentum', 'switch_epoch', 'second_learning_rate']
+    """
+
+    def place(name: str) -> tuple[bool, bool, bool]:
+        is_second, is_moment = name.startswith(SECOND), name in (EPOCH, FRACTION)
+        return is_second, is_moment, not name.endswith("learning_rate")
+
+    kept = [name for name in arguments if name != FRACTION or EPOCH not in arguments]
+    return {name: arguments[name] for name in sorted(kept, key=place)}
 
 
 def shown_value(tally: Tally) -> str:

@@ -4,20 +4,23 @@ All state lives in Postgres: the process may die at any line and loses nothing b
 write. Importing this file imports TensorFlow; joining.py has checked everything else by then.
 """
 
+import contextlib
 import dataclasses
 import logging
 import math
 import os
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import optuna
 from optuna.trial import Trial
 
-from optselect.search.departure import Departure, Holding, kept_lease
+from optselect.search.departure import Beat, Departure, Holding, kept_lease
 from optselect.search.describing import stored_description
 from optselect.search.exit_codes import WorkerExit
 from optselect.search.phases import next_step
@@ -25,8 +28,9 @@ from optselect.search.planning import ANY
 from optselect.search.pruner import FEWEST_TRIALS_TO_CUT, Halving, promoted, rungs
 from optselect.search.reporting import Reporter, Writer
 from optselect.search.same_data import demand_same_data
-from optselect.search.settings import Length, configuration_of, with_epoch
+from optselect.search.settings import FOUND_RATE, Length, configuration_of, with_epoch
 from optselect.search.sharing import Slice, gives_way
+from optselect.search.source import find_classes
 from optselect.search.space import Settings, suggest_optimizer
 from optselect.search.spec import StudySpec
 from optselect.search.study import (
@@ -40,10 +44,11 @@ from optselect.search.study import (
     tell_orphans,
     tell_pruned,
 )
+from optselect.search.tables import in_order
 from optselect.storage import checkpoints, curves, tickets, unsent, workers
 from optselect.storage.checkpoints import Checkpoint
 from optselect.storage.curves import EpochRow
-from optselect.storage.database import Connection, Database, Engine, again
+from optselect.storage.database import Connection, Database, Engine, again, one_line, outage_seconds
 from optselect.storage.errors import LeaseLost
 from optselect.storage.phases import plan_next
 from optselect.storage.studies import StoredStudy, read_shares, study_state
@@ -51,6 +56,7 @@ from optselect.storage.tickets import Ending, Orders, Ticket
 from optselect.storage.unsent import Unsent
 from optselect.trials.configuration import BASELINE
 from optselect.trials.errors import SnapshotError
+from optselect.trials.first_operation import run_first_operation
 from optselect.trials.outcome import Epoch, Outcome, TrialResult
 from optselect.trials.problem import Problem, load_problem
 from optselect.trials.programs import Programs
@@ -78,21 +84,25 @@ class Assignment:
     slot: int | None = None
     use_local: bool = False  # whatever data() gives here is trained
     gives_way: bool = False  # to studies that are worse off
+    stuck_seconds: float = math.inf  # for ever: under a debugger a training may stand still
 
 
 def work(assignment: Assignment, departure: Departure) -> int:
     """Train until nothing is left or the departure is wanted; returns the worker's exit code."""
     trainer = Trainer.prepare(assignment, departure)
     departure.begin()
-    workers.register_worker(
+    register = partial(
+        workers.register_worker,
         assignment.engine,
         assignment.study.id,
         trainer.worker_id,
         slot=assignment.slot,
         device=visible_device(),
     )
+    patiently(register)
+    log.info("ready to train, after %.1f CPU seconds", time.process_time())
     code = trainer.work()
-    workers.sign_off(assignment.engine, trainer.worker_id)
+    patiently(lambda: workers.sign_off(assignment.engine, trainer.worker_id))
     return code
 
 
@@ -125,13 +135,16 @@ class Trainer:
     slice: Slice
     worker_id: uuid.UUID = field(default_factory=uuid.uuid4)
     programs: Programs = field(default_factory=Programs)
+    run_trial: Callable[..., TrialResult] = run_trial  # benchmarks put a simulated training in its place
 
     @classmethod
     def prepare(cls, assignment: Assignment, departure: Departure) -> "Trainer":
         """Load the user's code last: our own imports are complete by then, and the user's modules may win."""
         optuna_study = load_optuna_study(assignment.database, assignment.study.name)
         spec = StudySpec.model_validate(assignment.study.spec)
-        problem = load_problem(assignment.source, spec.epochs)
+        classes = find_classes(assignment.study, assignment.source, assignment.database.home)
+        problem = load_problem(assignment.source, spec.epochs, classes)
+        run_first_operation()
         if not assignment.use_local:
             demand_same_data(problem, assignment.study)
         return cls(assignment, spec, problem, optuna_study, departure, Slice.of(os.environ))
@@ -152,7 +165,8 @@ class Trainer:
         return code
 
     def tell_orphans(self) -> None:
-        tell_orphans(self.optuna_study, lambda: tickets.read_holdings(self.engine, self.study.id))
+        orphans = patiently(lambda: tickets.find_orphans(self.engine, self.study.id))
+        tell_orphans(self.optuna_study, orphans)
 
     def train_tickets(self) -> int:
         trained = 0
@@ -193,16 +207,28 @@ class Trainer:
 
     def train(self, ticket: Ticket) -> bool:
         """One ticket from claim to end; False where it was not ours to finish."""
-        beat = kept_lease(
-            lambda: tickets.renew_lease(self.engine, ticket.lease, self.assignment.lease_seconds),
-            self.assignment.lease_seconds / 6,
+        lease_seconds = self.assignment.lease_seconds
+        beat = Beat(
+            lambda: tickets.renew_lease(self.engine, ticket.lease, lease_seconds),
+            lease_seconds / 6,
+            self.assignment.stuck_seconds,
+            lambda seconds: self.end_stuck(ticket, seconds),
         )
-        with beat as holding, self.departure.giving_back(self.engine, ticket.lease):
+        with kept_lease(beat) as holding, self.departure.giving_back(self.engine, ticket.lease):
             try:
                 return self.train_claimed(ticket, holding)
             except LeaseLost as error:
                 log.warning("%s", error)
                 return False
+
+    def end_stuck(self, ticket: Ticket, seconds: float) -> NoReturn:
+        """End this process from another thread: nothing else ends a training that hangs. It counts as an attempt."""
+        cause = f"stuck: no batch ended within {seconds:.0f} s"
+        log.error("the training is %s; ending its process", cause)
+        with contextlib.suppress(Exception):  # else the lease runs out by itself
+            tickets.expire_lease(self.engine, ticket.lease, cause)
+        logging.shutdown()
+        os._exit(WorkerExit.RETRY)
 
     def train_claimed(self, ticket: Ticket, holding: Holding) -> bool:
         trial, ended = self.trial_of(ticket)
@@ -274,10 +300,10 @@ class Trainer:
         """What an earlier attempt left, newest first."""
         if ticket.trial_id is None:  # nobody has trained it
             return
-        kept = unsent.take(self.engine, self.unsent_folder, ticket.id)
+        kept = patiently(lambda: unsent.take(self.engine, self.unsent_folder, ticket.id))
         if kept is not None:
             self.send(ticket, kept.rows, kept.checkpoint)
-            tickets.forgive_attempt(self.engine, ticket.lease)
+            patiently(lambda: tickets.forgive_attempt(self.engine, ticket.lease))
             unsent.forget(self.unsent_folder, ticket.id)
         yield from checkpoints.whole_checkpoints(self.engine, ticket.id)
 
@@ -300,7 +326,7 @@ class Trainer:
         )
         at = self.rungs_of(ticket)
         halving = Halving(reporter, at, lambda epoch: self.why_cut(ticket, settings.optimizer, epoch))
-        result = run_trial(
+        result = self.run_trial(
             self.problem,
             configuration_of(self.spec, settings.optimizer, settings.arguments, self.length),
             ticket.seed,
@@ -351,13 +377,17 @@ class Trainer:
     def why_cut(self, ticket: Ticket, optimizer: str, epoch: Epoch) -> str:
         """Why a trial ends at this epoch, or nothing."""
         metric, number = self.spec.objective, epoch.number
-        others = patiently(
-            lambda: curves.values_at(self.engine, self.study.id, ticket.id, optimizer, number, metric)
-        )
         value, sign = epoch.metrics.get(metric, math.nan), 1.0 if self.spec.direction == "minimize" else -1.0
-        if promoted(sign * value, [sign * other for other in others]):
+        if math.isnan(value):
+            return f"{metric} is not a number at epoch {number}"
+        rank = patiently(
+            lambda: curves.rank_at(
+                self.engine, self.study.id, ticket.id, optimizer, number, metric, sign * value, sign
+            )
+        )
+        if promoted(rank.better, rank.others):
             return ""
-        trials = f"the {len(others) + 1} trials of {optimizer}"
+        trials = f"the {rank.others + 1} trials of {optimizer}"
         return f"{metric} {value:.4g} at epoch {number} was not in the best third of {trials} there"
 
     # --- the end ---
@@ -372,6 +402,9 @@ class Trainer:
     def conclude(self, ticket: Ticket, trial: Trial, trained: "Trained") -> None:
         result = trained.result
         ending = ending_of(result, self.spec.objective, self.spec.direction, trained.seconds)
+        if self.finds_rate(ticket) and result.curve:
+            found = {FOUND_RATE: result.curve[-1].metrics["learning_rate"]}
+            ending = dataclasses.replace(ending, result={**(ending.result or {}), **found})
         if trained.cut_because:
             cut = dataclasses.replace(ending, outcome="pruned", message=trained.cut_because)
             reached = result.curve[-1].metrics.get(self.spec.objective, math.nan)
@@ -385,6 +418,11 @@ class Trainer:
         self.finish(ticket, ending, tell=lambda: tell_ending(trial, ending, exploded))
         value = "" if ending.value is None else f" {self.spec.objective} {ending.value:.6g}"
         log.info("trial %d: %s%s %s", trial.number, ending.outcome, value, ending.message)
+
+    def finds_rate(self, ticket: Ticket) -> bool:
+        """Whether the second learning rate is no setting, but comes out of each training."""
+        switch = self.spec.switch_of(ticket.optimizer)
+        return switch is not None and switch.rate == "swats"
 
     def finish(self, ticket: Ticket, ending: Ending, tell: Callable[[], None]) -> None:
         def whole() -> None:
@@ -434,11 +472,15 @@ def ending_of(result: TrialResult, objective: str, direction: str, seconds: floa
 def shown(settings: Settings) -> str:
     arguments = ", ".join(
         f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in settings.arguments.items()
+        for name, value in in_order(settings.arguments).items()
     )
     return f"{settings.optimizer}({arguments})"
 
 
 def patiently(call: Callable[[], Answer]) -> Answer:
     """Call the database, waiting out an outage with one visible line."""
-    return again(call, on_wait=lambda error: log.warning("the database is away; waiting for it: %s", error))
+    return again(
+        call,
+        patience_seconds=outage_seconds(os.environ),
+        on_wait=lambda error: log.warning("the database is away; waiting for it: %s", one_line(error)),
+    )

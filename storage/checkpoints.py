@@ -6,14 +6,17 @@ to it. Two are kept: should the newest be damaged, the one before serves.
 
 import hashlib
 import logging
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
 from optselect.storage.checkpoint_files import read_file, remove_quietly, write_file
+from optselect.storage.database import again, outage_seconds
 from optselect.storage.studies import StoredStudy
 from optselect.storage.tickets import Lease, fence_values
 
@@ -98,8 +101,9 @@ def whole_checkpoints(engine: Engine, ticket_id: int) -> Iterator[Checkpoint]:
     """The checkpoints of a ticket that can be read and have their hash, newest first; a warning for each other."""
     before = 2**31 - 1
     while True:
-        with engine.begin() as connection:
-            row = connection.execute(STORED, {"ticket": ticket_id, "before": before}).first()
+        row = again(
+            partial(stored_before, engine, ticket_id, before), patience_seconds=outage_seconds(os.environ)
+        )
         if row is None:
             return
         before = row.epoch
@@ -107,6 +111,12 @@ def whole_checkpoints(engine: Engine, ticket_id: int) -> Iterator[Checkpoint]:
             yield Checkpoint(row.epoch, row.seconds, whole_body(row))
         except OSError as error:
             log.warning("the checkpoint of epoch %d cannot be used: %s", row.epoch, error)
+
+
+def stored_before(engine: Engine, ticket_id: int, epoch: int) -> Any:
+    """The row of the newest checkpoint below an epoch."""
+    with engine.begin() as connection:
+        return connection.execute(STORED, {"ticket": ticket_id, "before": epoch}).first()
 
 
 def whole_body(row: Any) -> bytes:

@@ -81,16 +81,56 @@ def read_curve(engine: Engine, ticket_id: int) -> list[EpochRow]:
     return [EpochRow(epoch, ts_ms, numbers(metrics)) for epoch, ts_ms, metrics in rows]
 
 
-AT_EPOCH = text("""
-    SELECT e.metrics -> :metric AS value FROM epoch_log e JOIN ticket t ON t.id = e.ticket_id
-     WHERE t.study_id = :study AND t.optimizer = :optimizer AND t.phase = ANY(:phases) AND e.epoch = :epoch
-       AND t.id <> :ticket AND e.metrics ? :metric""")
+METRIC = text("""
+    SELECT e.ticket_id, e.epoch, e.metrics -> :metric AS value FROM epoch_log e JOIN ticket t ON t.id = e.ticket_id
+     WHERE t.study_id = :study AND e.metrics ? :metric ORDER BY e.ticket_id, e.epoch""")
 
 
-def values_at(
-    engine: Engine, study_id: int, ticket_id: int, optimizer: str, epoch: int, metric: str
-) -> list[float]:
-    """What the other search trials of an optimizer had at an epoch."""
+def read_metric(engine: Engine, study_id: int, metric: str) -> dict[int, dict[int, float]]:
+    """One metric of a whole study, by ticket and epoch."""
+    with engine.begin() as connection:
+        rows = connection.execute(METRIC, {"study": study_id, "metric": metric}).all()
+    found: dict[int, dict[int, float]] = {}
+    for ticket, epoch, value in rows:
+        found.setdefault(ticket, {})[epoch] = numbers({"value": value})["value"]
+    return found
+
+
+MOST_COMPARED = 1000
+"""Other trials that a trial is compared with, the newest ones: what it costs must not grow with the study."""
+
+# The value is looked up for each ticket: a join may read the epochs of all studies.
+RANK = text("""
+    WITH newest AS (
+      SELECT id FROM ticket
+       WHERE study_id = :study AND optimizer = :optimizer AND phase = ANY(:phases) AND epochs >= :epoch
+         AND id <> :ticket
+       ORDER BY ord DESC LIMIT :most),
+    there AS (
+      SELECT :sign * (SELECT (metrics ->> :metric)::float8 FROM epoch_log
+                       WHERE ticket_id = newest.id AND epoch = :epoch) AS cost FROM newest)
+    SELECT count(*) FILTER (WHERE cost < :cost) AS better, count(*) AS others FROM there WHERE cost <> 'NaN'""")
+
+
+@dataclass(frozen=True)
+class Rank:
+    """Where a trial stands among those that had a value at an epoch."""
+
+    better: int
+    others: int
+
+
+def rank_at(
+    engine: Engine,
+    study_id: int,
+    ticket_id: int,
+    optimizer: str,
+    epoch: int,
+    metric: str,
+    cost: float,
+    sign: float,
+) -> Rank:
+    """Compare a cost, which is a metric times a sign, with what other search trials of an optimizer had at an epoch."""
     values = {
         "study": study_id,
         "ticket": ticket_id,
@@ -98,6 +138,6 @@ def values_at(
         "epoch": epoch,
         "metric": metric,
     }
+    values |= {"cost": cost, "sign": sign, "phases": list(SEARCH_PHASES), "most": MOST_COMPARED}
     with engine.begin() as connection:
-        found = connection.execute(AT_EPOCH, {**values, "phases": list(SEARCH_PHASES)}).scalars()
-        return list(numbers({str(place): value for place, value in enumerate(found)}).values())
+        return Rank(*connection.execute(RANK, values).one())

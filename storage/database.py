@@ -253,12 +253,25 @@ def set_search_path(engine: Engine, schema: str) -> None:
     """Let every transaction of an engine find its tables in `schema`.
 
     By transaction, not by connection: behind a transaction pooler the next transaction may get another connection.
+    The setting travels with the transaction's first statement and costs no round trip of its own.
     """
+    setting = f"SET LOCAL search_path TO {schema}"
 
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql(f"SET LOCAL search_path TO {schema}")
+        connection.info["search_path_is_due"] = True
+
+    def prefix(
+        connection: Connection, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
+    ) -> tuple[str, Any]:
+        if not connection.info.pop("search_path_is_due", False):
+            return statement, parameters
+        if many:  # its statement is repeated with each row
+            cursor.execute(setting)
+            return statement, parameters
+        return f"{setting}; {statement}", parameters
 
     event.listen(engine, "begin", begin)
+    event.listen(engine, "before_cursor_execute", prefix, retval=True)
 
 
 def transient(error: BaseException) -> bool:
@@ -278,6 +291,11 @@ def transient(error: BaseException) -> bool:
             "authentication failed|no password supplied|does not exist|pg_hba", str(original)
         )
     return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
+def outage_seconds(environment: Mapping[str, str]) -> float:
+    """How long an outage is waited out; tests have less time."""
+    return float(environment.get("OPTSELECT_OUTAGE_SECONDS", PATIENCE_SECONDS))
 
 
 def again(

@@ -2,9 +2,11 @@
 
 Stock Optuna loses results when its connection breaks: before `tell` the trial stays RUNNING for ever. Here each call
 is repeated until the database is back. That is safe, since Optuna's writes are upserts or guarded: a lost `ask` leaves
-an orphan for the reaper, a lost `tell` is recognised below.
+an orphan for the reaper, a lost `tell` is recognised below. What is read and written
+most is one statement each (optuna_reading.py, optuna_writing.py), in place of the ORM's many.
 """
 
+import inspect
 import logging
 import time
 from collections.abc import Callable, Container, Sequence
@@ -28,6 +30,15 @@ from optselect.storage.database import (
     set_search_path,
 )
 from optselect.storage.errors import SchemaMismatch, Unreachable
+from optselect.storage.optuna_reading import SCHEMA_REVISION, read_trial, read_trials
+from optselect.storage.optuna_writing import (
+    SYSTEM_ATTRIBUTE,
+    USER_ATTRIBUTE,
+    create_trial,
+    is_bare,
+    wrote_attribute,
+    wrote_param,
+)
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +84,8 @@ class PatientStorage(RDBStorage):
             skip_compatibility_check=make_tables,
             skip_table_creation=not make_tables,
         )
+        # Tables or calls of another version are left to Optuna.
+        self.is_known = self.get_current_version() == SCHEMA_REVISION and is_called_as_expected()
 
     @property
     def engine(self) -> Engine:
@@ -156,6 +169,10 @@ class PatientStorage(RDBStorage):
         return self.again(super().get_all_studies)
 
     def _create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> FrozenTrial:
+        if self.is_known and template_trial is not None and is_bare(template_trial):
+            created = self.again(create_trial, self.engine, study_id, template_trial)
+            if created is not None:
+                return created
         return self.again(super()._create_new_trial, study_id, template_trial)
 
     def _set_trial_param(
@@ -166,28 +183,32 @@ class PatientStorage(RDBStorage):
         distribution: BaseDistribution,
         previous_distribution: BaseDistribution | None,
     ) -> None:
-        self.again(
-            super()._set_trial_param,
-            trial_id,
-            param_name,
-            param_value_internal,
-            distribution,
-            previous_distribution,
-        )
+        values = (trial_id, param_name, param_value_internal, distribution, previous_distribution)
+        known = self.is_known and previous_distribution is not None
+        if not known or not self.again(wrote_param, self.engine, *values):
+            self.again(super()._set_trial_param, *values)
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
         self.again(super().set_trial_intermediate_value, trial_id, step, intermediate_value)
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        self.again(super().set_trial_user_attr, trial_id, key, value)
+        if not self.is_known or not self.again(
+            wrote_attribute, self.engine, USER_ATTRIBUTE, trial_id, key, value
+        ):
+            self.again(super().set_trial_user_attr, trial_id, key, value)
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        self.again(super().set_trial_system_attr, trial_id, key, value)
+        if not self.is_known or not self.again(
+            wrote_attribute, self.engine, SYSTEM_ATTRIBUTE, trial_id, key, value
+        ):
+            self.again(super().set_trial_system_attr, trial_id, key, value)
 
     def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
         return self.again(super().get_trial_id_from_study_id_trial_number, study_id, trial_number)
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
+        if self.is_known:
+            return self.again(read_trial, self.engine, trial_id)
         return self.again(super().get_trial, trial_id)
 
     def _get_trials(
@@ -197,7 +218,31 @@ class PatientStorage(RDBStorage):
         included_trial_ids: set[int],
         trial_id_greater_than: int,
     ) -> list[FrozenTrial]:
-        return self.again(super()._get_trials, study_id, states, included_trial_ids, trial_id_greater_than)
+        chosen = (study_id, states, included_trial_ids, trial_id_greater_than)
+        if self.is_known:
+            return self.again(read_trials, self.engine, *chosen)
+        return self.again(super()._get_trials, *chosen)
 
     def _get_best_trial_id(self, study_id: int, direction: StudyDirection) -> int:
         return self.again(super()._get_best_trial_id, study_id, direction)
+
+
+EXPECTED = {
+    "_get_trials": ("study_id", "states", "included_trial_ids", "trial_id_greater_than"),
+    "_create_new_trial": ("study_id", "template_trial"),
+    "_set_trial_param": (
+        "trial_id",
+        "param_name",
+        "param_value_internal",
+        "distribution",
+        "previous_distribution",
+    ),
+}
+
+
+def is_called_as_expected() -> bool:
+    """Whether Optuna's private methods that are replaced here still take what they took."""
+    return all(
+        tuple(inspect.signature(getattr(RDBStorage, name)).parameters) == ("self", *arguments)
+        for name, arguments in EXPECTED.items()
+    )

@@ -86,14 +86,6 @@ class Orders:
 
 
 @dataclass(frozen=True)
-class Holdings:
-    """What the tickets of a study hold: Optuna trials by id, and the tokens of those that are leased."""
-
-    trial_ids: frozenset[int]
-    tokens: frozenset[str]
-
-
-@dataclass(frozen=True)
 class Ending:
     """How a ticket ended, as the tables and MLflow show it."""
 
@@ -143,19 +135,23 @@ def count_undone(engine: Engine, study_id: int) -> int:
         return int(connection.execute(UNDONE, {"study": study_id}).scalar_one())
 
 
-HOLDINGS = text("""
-    SELECT trial_id, CASE WHEN state = 'leased' THEN token::text END AS token FROM ticket
-     WHERE study_id = :study AND (trial_id IS NOT NULL OR state = 'leased')""")
+# Tokens are compared, not ages, for clocks differ: whoever holds a ticket with the trial's token is about to bind it.
+ORPHANS = text("""
+    SELECT t.number
+      FROM optuna.trials t
+      JOIN optuna.studies s ON s.study_id = t.study_id
+      JOIN study ON study.optuna_study_name = s.study_name
+      LEFT JOIN optuna.trial_user_attributes a ON a.trial_id = t.trial_id AND a.key = 'token'
+     WHERE study.id = :study AND t.state = 'RUNNING'
+       AND NOT EXISTS (SELECT 1 FROM ticket WHERE ticket.trial_id = t.trial_id)
+       AND NOT EXISTS (SELECT 1 FROM ticket WHERE study_id = :study AND ticket.state = 'leased'
+                          AND to_json(token::text)::text = a.value_json)""")
 
 
-def read_holdings(engine: Engine, study_id: int) -> Holdings:
-    """Which trials and tokens belong to tickets now."""
+def find_orphans(engine: Engine, study_id: int) -> list[int]:
+    """The numbers of running Optuna trials that no ticket knows: their workers died between asking and binding."""
     with engine.begin() as connection:
-        rows = connection.execute(HOLDINGS, {"study": study_id}).all()
-    return Holdings(
-        trial_ids=frozenset(row.trial_id for row in rows if row.trial_id is not None),
-        tokens=frozenset(row.token for row in rows if row.token is not None),
-    )
+        return list(connection.execute(ORPHANS, {"study": study_id}).scalars())
 
 
 # --- holding ------------------------------------------------------------------------------------------

@@ -162,6 +162,17 @@ def cause_in_short(error: Exception) -> str:
     return f"{type(error).__name__}: {words[:120]}"
 
 
+def is_refusal(error: Exception) -> bool:
+    """Tell MLflow's own errors, and those of its way to a server or database, from mistakes of ours."""
+    return type(error).__module__.partition(".")[0] in (
+        "mlflow",
+        "requests",
+        "urllib3",
+        "sqlalchemy",
+        "psycopg2",
+    )
+
+
 UNSENT = text("""
     SELECT count(*) FROM outbox o JOIN ticket t ON t.id = o.ticket_id
      WHERE t.study_id = :study AND NOT o.finished AND t.trial_number IS NOT NULL""")
@@ -183,13 +194,17 @@ class Connected:
     experiment_id: str
     note: str = ""  # as MLflow has it
     note_due: float = 0.0  # by time.monotonic()
+    runs: int = 0  # ended so far, by this connection
+    points: int = 0  # sent so far
 
     def flush(self) -> bool:
         """Send one batch, or refresh the experiment's note; tell whether there may be more."""
         sent = flush_one(self.engine, self.client, self.study, self.experiment_id)
-        if time.monotonic() >= self.note_due or not sent:
+        if sent is not None:
+            self.runs, self.points = self.runs + sent.runs, self.points + sent.points
+        if time.monotonic() >= self.note_due or sent is None:
             self._refresh_note()
-        return sent
+        return sent is not None
 
     def _refresh_note(self) -> None:
         self.note_due = time.monotonic() + 5.0
@@ -341,33 +356,59 @@ STATUS = {"complete": "FINISHED", "diverged": "FINISHED", "pruned": "KILLED", "f
 STATE = {"complete": "COMPLETE", "diverged": "DIVERGED", "pruned": "PRUNED", "failed": "FAIL"}
 
 
-def flush_one(engine: Engine, client: "MlflowClient", study: StoredStudy, experiment_id: str) -> bool:
-    """Send one batch of one run; False where nothing waits.
+@dataclass(frozen=True)
+class Sent:
+    """What one batch carried."""
+
+    points: int = 0
+    runs: int = 0  # that ended with it
+
+
+def flush_one(engine: Engine, client: "MlflowClient", study: StoredStudy, experiment_id: str) -> Sent | None:
+    """Send one batch of one run; None where nothing waits.
 
     Only the outbox row is locked while MLflow answers: a locked ticket would stop the training thread.
     """
     with engine.begin() as connection:
         row = connection.execute(NEXT, {"study": study.id}).mappings().first()
         if row is None:
-            return False
+            return None
         job = dict(row)
         if job["superseded"]:
             for run_id in job["superseded"]:
                 close_superseded(client, run_id)
             connection.execute(CLOSED_OLD_RUNS, job)
-            return True
+            return Sent()
         if job["mlflow_run_id"] is None:
             run_id = find_or_create_run(client, study, experiment_id, job)
             connection.execute(SET_RUN, {**job, "run": run_id})
-            return True
+            return Sent()
         rows = whole_batch(connection.execute(ROWS, job).all())
         if rows:
-            client.log_batch(job["mlflow_run_id"], metrics=points(rows))
+            metrics = points(rows)
+            client.log_batch(job["mlflow_run_id"], metrics=metrics)
             connection.execute(SENT, {"ticket_id": job["ticket_id"], "epoch": rows[-1].epoch})
-        elif job["state"] == "done":
+            return Sent(points=len(metrics))
+        if job["state"] == "done":
             close_run(client, study, job)
             connection.execute(FINISHED, job)
-    return True
+        return Sent(runs=int(job["state"] == "done"))
+
+
+FORGET_SENT = text("""
+    WITH old AS (
+      UPDATE outbox SET mlflow_epoch = 0, finished = false FROM ticket
+       WHERE ticket.id = ticket_id AND study_id = :study RETURNING ticket_id)
+    UPDATE ticket SET mlflow_run_id = NULL FROM old WHERE id = ticket_id""")
+
+
+def forget_sent(engine: Engine, study_id: int) -> None:
+    """Let everything of a study be sent again: to another server, or where runs were deleted.
+
+    Runs that are there are found by their tag, and a point that is there is not doubled.
+    """
+    with engine.begin() as connection:
+        connection.execute(FORGET_SENT, {"study": study_id})
 
 
 def whole_batch(rows: Sequence[Any]) -> Sequence[Any]:

@@ -44,7 +44,8 @@ def pid_namespace() -> str:
 
 REGISTER = text("""
     INSERT INTO worker(id, study_id, host, pid, boot_id, device, slot, state, started_at, heartbeat_at)
-    VALUES (:id, :study, :host, :pid, :boot_id, :device, :slot, 'working', clock_timestamp(), clock_timestamp())""")
+    VALUES (:id, :study, :host, :pid, :boot_id, :device, :slot, 'working', clock_timestamp(), clock_timestamp())
+    ON CONFLICT (id) DO NOTHING""")
 
 
 def register_worker(

@@ -3,8 +3,8 @@
 import math
 import numbers
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from optselect.trials.errors import ConfigurationError
 
@@ -28,11 +28,13 @@ class Schedule:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """One optimizer of Keras and what its constructor is given."""
+    """One optimizer and what its constructor is given."""
 
-    optimizer: str  # Keras's class name, "Adam", or BASELINE
-    arguments: Mapping[str, ArgumentValue]  # what is absent stays at Keras's default
+    optimizer: str  # class name, "Adam", or BASELINE
+    arguments: Mapping[str, ArgumentValue]  # what is absent stays at the constructor's default
     schedule: Schedule | None = None  # of the argument learning_rate, which is its highest value then
+    module: str = field(default="", kw_only=True)  # what a class that is not Keras's is imported from
+    custom_class: Any = field(default=None, kw_only=True)  # that class, once it is loaded
 
 
 @dataclass(frozen=True)
@@ -58,22 +60,28 @@ class Configuration:
         return (self.optimizer, *(switch.optimizer for switch in self.switches))
 
 
-def keras_code(config: OptimizerConfig) -> str:
-    """Write the optimizer as code to paste.
+def keras_code(config: OptimizerConfig, *, exact: bool = False) -> str:
+    """Write the optimizer as code to paste: six digits of a float, or all that it has.
 
     >>> keras_code(OptimizerConfig("Adam", {"learning_rate": 0.0012, "beta_1": 0.93}))
     'keras.optimizers.Adam(learning_rate=0.0012, beta_1=0.93)'
     >>> keras_code(OptimizerConfig(BASELINE, {}))
     "# the optimizer of the problem file's own compile()"
+    >>> print(keras_code(OptimizerConfig("Mine", {"learning_rate": 0.1}, module="my_optimizers")))
+    from my_optimizers import Mine
+    Mine(learning_rate=0.1)
     """
     if config.optimizer == BASELINE:
         return "# the optimizer of the problem file's own compile()"
-    arguments = {name: literal(value) for name, value in config.arguments.items()}
+    write = repr if exact else literal
+    arguments = {name: write(value) for name, value in config.arguments.items()}
     if config.schedule is not None:
         arguments = {"learning_rate": "", **arguments}
         highest = config.arguments.get("learning_rate", KERAS_RATES.get(config.optimizer, 0.001))
-        arguments["learning_rate"] = schedule_code(config.schedule, literal(highest))
+        arguments["learning_rate"] = schedule_code(config.schedule, write(highest), write)
     listed = ", ".join(f"{name}={value}" for name, value in arguments.items())
+    if config.module:
+        return f"from {config.module} import {config.optimizer}\n{config.optimizer}({listed})"
     return f"keras.optimizers.{config.optimizer}({listed})"
 
 
@@ -94,24 +102,27 @@ def configuration_code(configuration: Configuration) -> str:
     return "\n".join(lines)
 
 
-def schedule_code(schedule: Schedule, rate: str) -> str:
+def schedule_code(schedule: Schedule, rate: str, write: Callable[[ArgumentValue], str] | None = None) -> str:
     """Write a schedule as code to paste; WarmedUp is a class of ours (schedules.py).
+
+    Args:
+        write: how numbers are written; default: literal.
 
     >>> schedule_code(Schedule("cosine", 100), "0.1")
     'keras.optimizers.schedules.CosineDecay(0.1, 100, alpha=0.0)'
     """
-    end, warmup = schedule.end_factor, schedule.warmup_steps
+    end, warmup = (write or literal)(schedule.end_factor), schedule.warmup_steps
     rest = schedule.steps - warmup
     if schedule.kind == "cosine" and warmup:
         return (
-            f"keras.optimizers.schedules.CosineDecay(0.0, {rest}, alpha={literal(end)}, warmup_target={rate}, "
+            f"keras.optimizers.schedules.CosineDecay(0.0, {rest}, alpha={end}, warmup_target={rate}, "
             f"warmup_steps={warmup})"
         )
     decays = {
         "constant": "None",
-        "cosine": f"keras.optimizers.schedules.CosineDecay({rate}, {rest}, alpha={literal(end)})",
-        "linear": f"keras.optimizers.schedules.PolynomialDecay({rate}, {rest}, {rate} * {literal(end)})",
-        "exponential": f"keras.optimizers.schedules.ExponentialDecay({rate}, {rest}, {literal(end)})",
+        "cosine": f"keras.optimizers.schedules.CosineDecay({rate}, {rest}, alpha={end})",
+        "linear": f"keras.optimizers.schedules.PolynomialDecay({rate}, {rest}, {rate} * {end})",
+        "exponential": f"keras.optimizers.schedules.ExponentialDecay({rate}, {rest}, {end})",
     }
     return f"WarmedUp({rate}, {warmup}, {decays[schedule.kind]})" if warmup else decays[schedule.kind]
 
@@ -139,6 +150,9 @@ def check_arguments(config: OptimizerConfig) -> None:
                 "The baseline is the optimizer of the problem file and takes no arguments. "
                 f"Received: {', '.join(arguments)}."
             )
+        return
+    if config.custom_class is not None:
+        check_custom(config)
         return
     if config.optimizer not in RULES:
         raise ConfigurationError(
@@ -181,6 +195,18 @@ def _check_schedule(optimizer: str, schedule: Schedule) -> None:
             f"The end_factor of {'an' if schedule.kind == 'exponential' else 'a'} {schedule.kind} schedule must be "
             f"{'in (0, 1]' if schedule.kind == 'exponential' else 'in [0, 1]'}. Received: {schedule.end_factor}."
         )
+
+
+def check_custom(config: OptimizerConfig) -> None:
+    """Hold the names that one knows to what they mean; which names there are, the constructor knows."""
+    for name, value in config.arguments.items():
+        if not (rule := custom_rule(name)).holds(value):
+            raise ConfigurationError(
+                f"{config.optimizer}.{name} must be {rule.must}. Received: {name}={value!r}."
+            )
+    _check_single_clip(config)
+    if config.schedule is not None:
+        _check_schedule(config.optimizer, config.schedule)
 
 
 def _check_single_clip(config: OptimizerConfig) -> None:
@@ -301,3 +327,21 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "warmup_steps": _whole(">= 0", lambda value: value >= 0),
     },
 }
+
+KNOWN_NAMES: Mapping[str, Rule] = {
+    "momentum": BELOW_ONE,
+    "rho": BELOW_ONE,
+    "beta_1": BELOW_ONE,
+    "beta_2": BELOW_ONE,
+    "epsilon": NOT_NEGATIVE,
+}
+"""What these arguments mean in Keras's optimizers, they mean in anybody's."""
+ANYTHING_PLAIN = Rule(
+    "a number, a string, True or False",
+    lambda value: _is_number(value) or value is None or isinstance(value, (bool, str)),
+)
+
+
+def custom_rule(name: str) -> Rule:
+    """Give the rule of an argument of a class that is not Keras's."""
+    return {**COMMON, **KNOWN_NAMES}.get(name, ANYTHING_PLAIN)

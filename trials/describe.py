@@ -1,6 +1,6 @@
 """What is this problem, for a launcher that must not load TensorFlow itself?
 
-    python -m optselect.trials.describe PROBLEM --out FILE [--epochs N]
+    python -m optselect.trials.describe [PROBLEM] --out FILE [--epochs N] [--optimizers JSON]
 
 writes the answer, or {"error": "..."}, as JSON. Exits 0, or 2 where the problem is at fault.
 """
@@ -14,6 +14,7 @@ import sys
 import uuid
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,15 @@ import tensorflow as tf
 from optselect.trials.bundled import resolve_problem
 from optselect.trials.configuration import ArgumentValue, OptimizerConfig, keras_code
 from optselect.trials.data import Arrays, Data, Split, named_leaves
+from optselect.trials.describe_custom import describe_alone, describe_classes
 from optselect.trials.description import BaselineDescription, ProblemDescription, error_json
-from optselect.trials.errors import ProblemError
-from optselect.trials.fingerprint import FIRST_BATCH, hash_data, hash_modules
+from optselect.trials.errors import ConfigurationError, ProblemError
+from optselect.trials.fingerprint import FIRST_BATCH, hash_data, hash_elsewhere, hash_modules
+from optselect.trials.first_operation import run_first_operation
 from optselect.trials.initial_weights import build_model
 from optselect.trials.optimizers import innermost, output_layers
 from optselect.trials.problem import Problem, load_problem
+from optselect.trials.reference import AskedClass, read_classes
 from optselect.trials.user_code import explain
 
 
@@ -37,19 +41,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Describe one problem; returns the exit code."""
     options = _parse(arguments)
     try:
-        answer, code = describe(load_problem(resolve_problem(options.problem), options.epochs)).to_json(), 0
-    except ProblemError as error:
+        answer, code = _answer(options), 0
+    except (ProblemError, ConfigurationError) as error:
         answer, code = error_json(str(error)), 2
     _write_whole(options.out, json.dumps(answer, indent=1))
     return code
 
 
-def describe(problem: Problem) -> ProblemDescription:
-    """Describe a loaded problem; trains one batch, to learn the metrics and to see that model and data fit."""
+def _answer(options: argparse.Namespace) -> dict[str, Any]:
+    classes = read_classes(options.optimizers)
+    if options.problem is None:  # what are these classes, apart from any problem?
+        return {"optimizers": {name: asdict(one) for name, one in describe_alone(classes).items()}}
+    references = [one.reference for one in classes]
+    problem = load_problem(resolve_problem(options.problem), options.epochs, references)
+    run_first_operation()
+    return describe(problem, classes).to_json()
+
+
+def describe(problem: Problem, classes: Sequence[AskedClass] = ()) -> ProblemDescription:
+    """Describe a loaded problem; trains one batch, to learn the metrics and to see that model and data fit.
+
+    `classes` are the problem's optimizers that are not Keras's; each is tried.
+    """
     model = problem.make_model()
     _build(model, problem)
     baseline = describe_baseline(model)  # before training: a callback or schedule may change its rate
     metrics = tuple(_train_one_batch(model, problem))
+    optimizers = describe_classes(problem, classes)
     return ProblemDescription(
         name=problem.name,
         path=str(problem.path),
@@ -64,10 +82,12 @@ def describe(problem: Problem) -> ProblemDescription:
         parameters=int(model.count_params()),
         baseline=baseline,
         data_hash=(data_hash := hash_data(problem.data)),
-        modules=hash_modules(problem.path),  # last: model() and data() may import on their first call
+        # Last: model() and data() may import on their first call.
+        modules={**hash_modules(problem.path), **hash_elsewhere(classes, problem.path)},
         versions=_versions(),
         outputs=tuple(layer.name for layer in output_layers(model)),
         warnings=tuple(_warnings(problem, metrics, data_hash)),
+        optimizers=optimizers,
     )
 
 
@@ -85,7 +105,8 @@ def describe_baseline(model: Any) -> BaselineDescription:
 def _plain_arguments(optimizer: Any) -> dict[str, ArgumentValue]:
     """Read the constructor arguments that are plain values and not the default; the learning rate in any case."""
     config = optimizer.get_config()
-    defaults = inspect.signature(type(optimizer)).parameters
+    common = inspect.signature(keras.optimizers.SGD).parameters  # what a class of one's own takes as **kwargs
+    defaults = {**common, **inspect.signature(type(optimizer)).parameters}
     plain = {
         name: _short(value)
         for name, value in config.items()
@@ -210,9 +231,12 @@ def _warnings(problem: Problem, metrics: Sequence[str], data_hash: str) -> list[
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m optselect.trials.describe")
-    parser.add_argument("problem", help="a problem file, or the name of a bundled problem")
+    parser.add_argument("problem", nargs="?", help="a problem file, or the name of a bundled problem")
     parser.add_argument("--out", type=Path, required=True, help="the JSON file to write")
     parser.add_argument("--epochs", type=int, help="in place of fit['epochs']")
+    parser.add_argument(
+        "--optimizers", default="[]", help="classes of the user's own, as write_classes gives them"
+    )
     return parser.parse_args(arguments)
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from optselect.trials.configuration import ArgumentValue
@@ -18,6 +18,38 @@ class BaselineDescription:
     optimizer: str  # class name, "SGD"
     arguments: Mapping[str, ArgumentValue]  # the plain ones that differ from the defaults, and learning_rate
     code: str  # "keras.optimizers.SGD(learning_rate=0.01)"
+
+
+@dataclass(frozen=True)
+class ParameterDescription:
+    """One argument of a constructor, by its signature."""
+
+    default: ArgumentValue  # None also where it is no plain value
+    shown: str  # the default as Python writes it; empty where there is none
+    is_required: bool
+
+
+@dataclass(frozen=True)
+class CustomDescription:
+    """An optimizer class that is not Keras's."""
+
+    reference: str  # "/home/me/my_optimizers.py:MyMomentum" or "package.module:Class"
+    file: str  # its path in the bundle; empty where an installed package holds it
+    parameters: Mapping[str, ParameterDescription]
+    takes_more: bool  # **kwargs: Keras's common arguments too
+    search_space: Mapping[str, Any] | None  # what the class itself says of its ranges
+    notes: tuple[str, ...] = ()  # sentences for the user
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The arguments without a default."""
+        return tuple(name for name, parameter in self.parameters.items() if parameter.is_required)
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> "CustomDescription":
+        """Read what asdict gave."""
+        parameters = {name: ParameterDescription(**values) for name, values in given["parameters"].items()}
+        return cls(**{**given, "parameters": parameters, "notes": tuple(given["notes"])})
 
 
 @dataclass(frozen=True)
@@ -41,6 +73,7 @@ class ProblemDescription:
     versions: Mapping[str, str]  # of python, tensorflow, keras, numpy
     outputs: tuple[str, ...]  # names of the dense layers that give the outputs
     warnings: tuple[str, ...]  # sentences for the user
+    optimizers: Mapping[str, CustomDescription] = field(default_factory=dict)  # by class name
     schema: int = SCHEMA
 
     def to_json(self) -> dict[str, Any]:
@@ -54,7 +87,14 @@ class ProblemDescription:
         if "error" in values:
             raise ProblemError(values["error"])
         values |= {name: tuple(values[name]) for name in ("metrics", "outputs", "warnings")}
-        return cls(**{**values, "baseline": BaselineDescription(**values["baseline"])})
+        values["baseline"] = BaselineDescription(**values["baseline"])
+        values["optimizers"] = read_optimizers(values.get("optimizers", {}))
+        return cls(**values)
+
+
+def read_optimizers(given: Mapping[str, Any]) -> dict[str, CustomDescription]:
+    """Read the descriptions of classes, by name."""
+    return {name: CustomDescription.from_json(values) for name, values in given.items()}
 
 
 def error_json(message: str) -> dict[str, Any]:

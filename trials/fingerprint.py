@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from optselect.trials.data import Arrays, Data, named_leaves
+from optselect.trials.reference import BUNDLE_FOLDER, AskedClass, Reference
 from optselect.trials.user_code import PROBLEM_MODULE, is_users
 
 FIRST_BATCH = "first-batch:"
@@ -29,16 +31,41 @@ def hash_data(data: Data) -> str:
 
 def hash_modules(problem: Path) -> dict[str, str]:
     """Hash the problem file and every module of its folder that is loaded now."""
-    loaded = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
-    others = ("optselect.", PROBLEM_MODULE)  # ours, and whatever other problem this process has loaded
-    users = [file for name, file in loaded.items() if file is not None and not f"{name}.".startswith(others)]
-    files = {Path(file).resolve() for file in users} | {problem.resolve()}
     folder = problem.resolve().parent
+    files = loaded_files(folder) | {problem.resolve()}
     return {
         file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
         for file in sorted(files)
         if is_users(file, folder) and file.is_file()
     }
+
+
+def hash_elsewhere(asked: Iterable[AskedClass], problem: Path) -> dict[str, str]:
+    """Hash the optimizers' files that lie elsewhere, and the modules beside them, by their place in the bundle."""
+    found = {}
+    for reference in (one.reference for one in asked):
+        if not reference.is_file or is_users(reference.path, problem.parent):
+            continue
+        folder = reference.path.parent
+        for file in sorted(loaded_files(folder)):
+            if not is_users(file, problem.parent):
+                found[place_in_bundle(reference, file)] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return found
+
+
+def place_in_bundle(reference: Reference, file: Path) -> str:
+    """Name a file from elsewhere within a bundle."""
+    inner = file.relative_to(reference.path.parent).as_posix()
+    return f"{BUNDLE_FOLDER}/{reference.class_name}/{inner}"
+
+
+def loaded_files(folder: Path) -> set[Path]:
+    """Find the user's modules below a folder that are loaded now."""
+    loaded = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
+    others = ("optselect.", PROBLEM_MODULE)  # ours, and whatever other problem this process has loaded
+    users = [file for name, file in loaded.items() if file is not None and not f"{name}.".startswith(others)]
+    files = {Path(file).resolve() for file in users}
+    return {file for file in files if is_users(file, folder) and file.is_file()}
 
 
 def _leaves(split: Any) -> list[tuple[str, Any]]:

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from optselect.trials.configuration import BASELINE, OptimizerConfig, check_arguments
+from optselect.trials.custom_optimizers import make_custom
 from optselect.trials.errors import ConfigurationError
 from optselect.trials.schedules import build_schedule
 
@@ -19,6 +20,8 @@ def build_optimizer(config: OptimizerConfig, model: Any) -> Any:
     check_arguments(config)
     if config.optimizer == BASELINE:
         return model.optimizer
+    if config.custom_class is not None:
+        return make_custom(config)
     optimizer_class = getattr(keras.optimizers, config.optimizer)
     arguments = {
         name: _as_keras_wants(optimizer_class, name, value) for name, value in config.arguments.items()

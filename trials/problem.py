@@ -6,6 +6,7 @@ fit = {...}    optional: keyword arguments of Model.fit
 """
 
 import collections
+import dataclasses
 import importlib
 import importlib.util
 import inspect
@@ -14,7 +15,7 @@ import math
 import random
 import sys
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -27,9 +28,12 @@ import numpy as np
 import tensorflow as tf
 from keras.src.backend.common import global_state
 
+from optselect.trials.configuration import Configuration, OptimizerConfig
+from optselect.trials.custom_optimizers import load_class
 from optselect.trials.data import Arrays, Data, batch_count, read_data
 from optselect.trials.errors import ProblemError
 from optselect.trials.initial_weights import InitialWeights
+from optselect.trials.reference import Reference
 from optselect.trials.row_order import TrainingRows
 from optselect.trials.user_code import PROBLEM_MODULE, explain, is_users, raised_below
 
@@ -57,6 +61,7 @@ class Problem:
     make_model: Callable[[], Any]  # a fresh, compiled and checked model for each call
     data: Data
     fit: Mapping[str, Any]  # as the user wrote it, with the epochs that hold
+    optimizers: Mapping[str, type] = field(default_factory=dict)  # classes that are not Keras's, by name
     initial_weights: InitialWeights = field(init=False)
     initial_metrics: dict[int, Mapping[str, float]] = field(init=False, default_factory=dict)  # by seed
 
@@ -67,6 +72,18 @@ class Problem:
     def name(self) -> str:
         """The file's stem."""
         return self.path.stem
+
+    def with_classes(self, configuration: Configuration) -> Configuration:
+        """Give a configuration whose optimizers bring their classes, where these are not Keras's."""
+
+        def whole(config: OptimizerConfig) -> OptimizerConfig:
+            return dataclasses.replace(config, custom_class=self.optimizers.get(config.optimizer))
+
+        switches = [
+            dataclasses.replace(switch, optimizer=whole(switch.optimizer))
+            for switch in configuration.switches
+        ]
+        return Configuration(whole(configuration.optimizer), tuple(switches))
 
     @property
     def epochs(self) -> int:
@@ -125,8 +142,8 @@ class Problem:
         return keras.utils.unpack_x_y_sample_weight(self.first_batch())[0]
 
 
-def load_problem(path: Path, epochs: int | None = None) -> Problem:
-    """Load and check a problem file; `epochs` replaces those of its fit.
+def load_problem(path: Path, epochs: int | None = None, optimizers: Iterable[Reference] = ()) -> Problem:
+    """Load and check a problem file; `epochs` replaces those of its fit, `optimizers` are classes of the user's own.
 
     The file's folder becomes the first entry of sys.path and the user's own modules there win over everything
     that this process imported before. Raises ProblemError.
@@ -140,12 +157,13 @@ def load_problem(path: Path, epochs: int | None = None) -> Problem:
     module = _import_file(path)
     model, data = _function(module, path, "model"), _function(module, path, "data")
     fit = _read_fit(getattr(module, "fit", {}), path, epochs)
+    classes = {reference.class_name: load_class(reference, path) for reference in optimizers}
     try:
         checked = read_data(call_user(data, path))
         _check_infinite(checked, fit)
     except ProblemError as error:
         raise _in_file(error, path) from error.__cause__
-    return Problem(path, ModelMaker(model, path), checked, fit)
+    return Problem(path, ModelMaker(model, path), checked, fit, classes)
 
 
 class ModelMaker:

@@ -114,8 +114,8 @@ class Programs:
             self.bench(problem),
             self.maker(problem, with_other_numbers(config, self.structural(config))),
         )
-        is_scheduled = config.schedule is not None
-        bound = BoundOptimizer(make(), bench.model, make, self.structural(config), is_scheduled)
+        own, is_scheduled = self.maker(problem, config), config.schedule is not None
+        bound = BoundOptimizer(make(), bench.model, own, self.structural(config), is_scheduled)
         bench.model.optimizer = bound.optimizer
         self.built += 1
         if epochs:

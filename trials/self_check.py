@@ -20,7 +20,7 @@ from optselect.trials.optimizers import build_optimizer, innermost, install_opti
 from optselect.trials.programs import Program
 from optselect.trials.snapshot import state_variables
 from optselect.trials.sources import Resident
-from optselect.trials.structure import NoProgram
+from optselect.trials.structure import NoProgram, is_custom
 
 MOST_BATCHES = 3
 ROUNDING_ULPS = 8
@@ -139,12 +139,12 @@ def _agree(own: Any, other: Any, ulps: int) -> bool:
 
 
 def _ulps(program: Program) -> int:
-    """Give the rounding that is allowed: none but for the few whose arithmetic TensorFlow reorders in fit."""
+    """Give the rounding that is allowed: none but for those whose arithmetic TensorFlow reorders in fit, or might."""
     optimizer = innermost(program.bound.optimizer)
     reordered = isinstance(optimizer, (keras.optimizers.Adafactor, keras.optimizers.ScheduleFreeAdamW))
     centered = isinstance(optimizer, keras.optimizers.RMSprop) and optimizer.centered
     has_schedule = isinstance(optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule)
-    return ROUNDING_ULPS if reordered or centered or has_schedule else 0
+    return ROUNDING_ULPS if reordered or centered or has_schedule or is_custom(optimizer) else 0
 
 
 def _on_gpu() -> bool:

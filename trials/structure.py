@@ -7,7 +7,7 @@ a user's class may leave things out.
 import dataclasses
 import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,10 @@ import numpy as np
 import tensorflow as tf
 
 from optselect.trials.configuration import BASELINE, OptimizerConfig, Schedule
+from optselect.trials.custom_optimizers import make_custom, parameters_of
+from optselect.trials.errors import ConfigurationError
 from optselect.trials.hyperparameter import Hyperparameter, Reading, sign_of
-from optselect.trials.schedules import build_schedule, numbers_in, shape_of
+from optselect.trials.schedules import NUMBERS, build_schedule, numbers_in, shape_of
 
 # Numbers that Python itself looks at: repeats, counts, and "is there a factor at all".
 STRUCTURAL = frozenset(
@@ -68,18 +70,25 @@ def take_apart(
     """
     key: list[Any] = [type(optimizer)]  # the class itself: two of the user's may share a name
     values: dict[str, float] = {}
+    # Whoever wrote a class that is not Keras's may keep numbers under private names.
+    custom = is_custom(optimizer)
     for name, value in sorted(vars(optimizer).items()):
         if name == "_learning_rate" and is_scheduled and callable(value):
             key.append((name, shape_of(value)))
             values |= dict(numbers_in(value, name))
             continue
-        if name in ("name", "built") or name in BUILD_ONLY or _is_own_state(name, value):
+        if custom and isinstance(value, keras.optimizers.schedules.LearningRateSchedule):
+            shape, numbers = _schedule_apart(name, value)
+            key.append((name, shape))
+            values |= numbers
+            continue
+        if name in ("name", "built") or (name in BUILD_ONLY and not custom) or _is_own_state(name, value):
             continue
         if isinstance(value, keras.optimizers.Optimizer):
             inner = take_apart(value, structural, is_scheduled=is_scheduled)
             key.append((name, inner.key))
             values |= {f"{name}.{inner_name}": number for inner_name, number in inner.values.items()}
-        elif is_value(name, value) and name not in structural and not name.startswith("_"):
+        elif is_value(name, value) and name not in structural and (custom or not name.startswith("_")):
             values[name] = float(value)
             key.append((name, VALUE))
         elif is_plain(value):
@@ -87,6 +96,11 @@ def take_apart(
         elif not name.startswith("_") or name == "_learning_rate":
             raise NoProgram(f"{type(optimizer).__name__}.{name} is {_describe(value)}")
     return Structure(tuple(key), values)
+
+
+def is_custom(optimizer: Any) -> bool:
+    """Tell whether an optimizer's class is not one of Keras's."""
+    return type(optimizer) is not getattr(keras.optimizers, type(optimizer).__name__, None)
 
 
 def is_value(name: str, value: object) -> bool:
@@ -122,11 +136,14 @@ def bind(optimizer: Any, values: Values, reading: Reading) -> dict[str, Any]:
 def outline(config: OptimizerConfig, structural: frozenset[str] = frozenset()) -> tuple[Any, ...]:
     """Tell the structure by the arguments alone, which spares making the optimizer.
 
-    Holds for Keras's own classes, whose attributes are their arguments, and for the baseline, which has none.
+    That holds for Keras's own classes, whose attributes are their arguments, and for the baseline, which has none.
+    One of any other class is made and taken apart.
 
     >>> outline(OptimizerConfig("Adam", {"learning_rate": 0.1, "beta_1": 0.8, "amsgrad": True, "clipnorm": 1.0}))
     ('Adam', ('amsgrad', 'True'), ('clipnorm', 'a value'))
     """
+    if config.custom_class is not None:
+        return _custom_outline(config, structural)
     defaults = _float_defaults(config.optimizer)
     parts = [
         (name, VALUE if _is_free(name, value) and name not in structural else repr(value))
@@ -139,6 +156,9 @@ def outline(config: OptimizerConfig, structural: frozenset[str] = frozenset()) -
 
 def values_of(config: OptimizerConfig) -> dict[str, float]:
     """Give the arguments that are values, by the attribute that holds them; also those left at Keras's default."""
+    if config.custom_class is not None:
+        optimizer = make_custom(config)
+        return {**take_apart(optimizer).values, **dict(_rates(optimizer))}
     given = {
         name: float(value)  # type: ignore[arg-type]
         for name, value in config.arguments.items()
@@ -172,6 +192,8 @@ def _float_defaults(optimizer: str) -> dict[str, float]:
 
 def with_other_numbers(config: OptimizerConfig, structural: frozenset[str] = frozenset()) -> OptimizerConfig:
     """Halve every argument that is a value: the same structure, other numbers."""
+    if config.custom_class is not None:
+        return _custom_with_other_numbers(config, structural)
     values = values_of(dataclasses.replace(config, schedule=None))
     halved = {name: value / 2 for name, value in values.items() if name not in structural}
     schedule = None if config.schedule is None else _with_other_steps(config.schedule)
@@ -181,6 +203,69 @@ def with_other_numbers(config: OptimizerConfig, structural: frozenset[str] = fro
 def _with_other_steps(schedule: Schedule) -> Schedule:
     steps, warmup = 2 * schedule.steps + 1, 2 * schedule.warmup_steps
     return dataclasses.replace(schedule, steps=steps, warmup_steps=warmup, end_factor=schedule.end_factor / 2)
+
+
+# --- classes that are not Keras's ---
+
+
+def _custom_outline(config: OptimizerConfig, structural: frozenset[str]) -> tuple[Any, ...]:
+    return (config.optimizer, *take_apart(make_custom(config), structural).key)
+
+
+def _schedule_apart(name: str, schedule: Any) -> tuple[Any, dict[str, float]]:
+    """Split a schedule that a constructor made; what one does not know of it is structure."""
+    if type(schedule) is not getattr(keras.optimizers.schedules, type(schedule).__name__, None):
+        try:
+            return f"{type(schedule)}{schedule.get_config()!r}", {}
+        except NotImplementedError:
+            return schedule, {}  # like no other
+    known = NUMBERS.get(type(schedule).__name__, ())
+    rest = {name: value for name, value in vars(schedule).items() if name not in known}
+    numbers = dict(numbers_in(schedule, name)) if known else {}
+    return (shape_of(schedule), repr(rest)), numbers
+
+
+def _rates(optimizer: Any, path: str = "") -> Iterator[tuple[str, float]]:
+    """Give the learning rate of an optimizer and of each that it holds, as far as they are numbers."""
+    if isinstance(optimizer._learning_rate, keras.Variable):
+        yield f"{path}learning_rate", float(optimizer._learning_rate.numpy())
+    for name, value in vars(optimizer).items():
+        if isinstance(value, keras.optimizers.Optimizer):
+            yield from _rates(value, f"{path}{name}.")
+
+
+def _custom_with_other_numbers(config: OptimizerConfig, structural: frozenset[str]) -> OptimizerConfig:
+    """Halve what can be halved without another structure: which attribute an argument becomes, nobody knows.
+
+    Raises NoProgram where each value of a number would be another program.
+    """
+    key, defaults = outline(config, structural), _constructor_floats(config.custom_class)
+    arguments = dict(config.arguments)
+    for name, value in {**defaults, **config.arguments}.items():
+        if not isinstance(value, float):
+            continue
+        other = dataclasses.replace(config, arguments={**arguments, name: value / 2})
+        try:
+            outlined = outline(other, structural)
+        except (ConfigurationError, NoProgram):
+            continue
+        if outlined == key:
+            arguments[name] = value / 2
+        elif _schedule_key(outlined) != _schedule_key(key):
+            raise NoProgram(
+                f"its constructor makes a schedule from {name}, so each value would be another program"
+            )
+    schedule = None if config.schedule is None else _with_other_steps(config.schedule)
+    return dataclasses.replace(config, arguments=arguments, schedule=schedule)
+
+
+def _schedule_key(key: tuple[Any, ...]) -> list[Any]:
+    return [part for part in key if isinstance(part, tuple) and part[0] == "_learning_rate"]
+
+
+def _constructor_floats(custom_class: type) -> dict[str, float]:
+    parameters = parameters_of(custom_class).items()
+    return {name: parameter.default for name, parameter in parameters if isinstance(parameter.default, float)}
 
 
 def _is_free(name: str, value: object) -> bool:

@@ -43,6 +43,7 @@ def run_trial(
     raises becomes a failed result. `programs` is the training process's cache of compiled programs. Raises
     ConfigurationError and SnapshotError before any training.
     """
+    configuration = problem.with_classes(configuration)
     _check_configuration(configuration, epochs)
     watch = Watch(configuration, epochs, batch_ends, on_epochs)
     step, tested = None, None

@@ -156,6 +156,11 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
         else:
             self.is_told_to_stop()
 
+    def on_test_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Called by fit: a validation may be as long as an epoch."""
+        if self.outcome is Outcome.COMPLETE:
+            self.is_told_to_stop()
+
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Called by fit, after validation."""
         if self._is_abandoned:

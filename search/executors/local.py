@@ -1,7 +1,8 @@
 """How do worker processes stay alive on this machine? One child per slot, restarted by what its exit code says.
 
-The supervisor trains nothing and imports no TensorFlow. A child leads a session of its own, so that Ctrl-C
-reaches the supervisor alone, which then lets the children drain.
+The supervisor trains nothing and imports no TensorFlow. A child is a fork of a zygote that has imported it
+(forking.py), or a process of its own where a GPU is in play or a fork failed. It leads a session of its own, so
+that Ctrl-C reaches the supervisor alone, which then lets the children drain.
 """
 
 import enum
@@ -14,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from optselect.search.executors.forking import Child, Zygote, can_fork
 from optselect.search.exit_codes import WorkerExit
 
 FAST_SECONDS = 10.0
@@ -22,6 +24,8 @@ MOST_FAST_CRASHES = 5
 GRACE_SECONDS = 30.0
 """From SIGTERM to SIGKILL."""
 LONGEST_PAUSE_SECONDS = 30.0
+PRIVATE = ("OPTSELECT_STORAGE", "OPTSELECT_STORAGE_PASSWORD_FILE", "PGPASSWORD")
+"""May hold a password: a zygote, whose environment is on view as long as its children live, does without."""
 
 
 class Verdict(enum.Enum):
@@ -72,12 +76,21 @@ class Slot:
     number: int
     device: str
     log_file: Path
-    process: subprocess.Popen[bytes] | None = None
+    process: Child | None = None
+    spawns: bool = False  # after a fork that failed: the next child imports everything itself
     started: float = 0.0
     start_at: float = 0.0
     fast_crashes: int = 0
     last_code: int | None = None
     closed: bool = False
+
+
+@dataclass(frozen=True)
+class Forks:
+    """The zygote, and the command's arguments, that make a child of a slot without a GPU."""
+
+    zygote: Zygote
+    arguments: Sequence[str]
 
 
 @dataclass
@@ -92,6 +105,7 @@ class Supervisor:
     slots: list[Slot]
     on_death: Callable[[int, int], object]
     """Called with pid and code after a child was killed or crashed, so that its ticket waits for no lease."""
+    forks: Forks | None = None
     stopping: bool = False
     _kill_at: float = field(default=0.0, repr=False)
 
@@ -150,16 +164,25 @@ class Supervisor:
 
     def _start(self, slot: Slot) -> None:
         slot.log_file.parent.mkdir(parents=True, exist_ok=True)
+        environment = {**self.environment, **training_environment(slot.device, os.getpid())}
+        forks = self.forks
+        if forks is None or slot.device or slot.spawns or not forks.zygote.usable:
+            slot.process = self._spawned(slot, environment)
+        else:
+            arguments, name = [*forks.arguments, *slot_flag(slot)], f"optselect-{slot.number}"
+            slot.process = forks.zygote.fork("worker", arguments, environment, slot.log_file, name=name)
+        slot.started = time.monotonic()
+
+    def _spawned(self, slot: Slot, environment: Mapping[str, str]) -> Child:
         with slot.log_file.open("ab") as log:
-            slot.process = subprocess.Popen(
-                [*self.command, "--slot", str(slot.number)],
-                env={**self.environment, **training_environment(slot.device, os.getpid())},
+            return subprocess.Popen(
+                [*self.command, *slot_flag(slot)],
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
-        slot.started = time.monotonic()
 
     def _reap(self, slot: Slot) -> None:
         assert slot.process is not None
@@ -173,6 +196,7 @@ class Supervisor:
         slot.closed = step.verdict is not Verdict.RESTART
         slot.start_at = time.monotonic() + step.pause_seconds
         if code not in (WorkerExit.DONE, WorkerExit.MISCONFIGURED, WorkerExit.RETRY, WorkerExit.INTERRUPTED):
+            slot.spawns = code != -signal.SIGKILL  # a kill is no fault of the fork
             self.on_death(pid, code)
 
     def _signal(self, number: int) -> None:
@@ -189,9 +213,25 @@ def worker_slots(count: int, devices: Sequence[str], log_folder: Path) -> list[S
     ]
 
 
+def slot_flag(slot: Slot) -> list[str]:
+    return ["--slot", str(slot.number)]
+
+
 def worker_command(study: str, extra: Sequence[str] = ()) -> list[str]:
     """The command of one training process, run by this very interpreter."""
-    return [sys.executable, "-m", "optselect", "worker", study, *extra]
+    return [sys.executable, "-m", "optselect", *worker_arguments(study, extra)]
+
+
+def worker_arguments(study: str, extra: Sequence[str] = ()) -> list[str]:
+    return ["worker", study, *extra]
+
+
+def zygote_of(study: str, environment: Mapping[str, str]) -> Zygote | None:
+    """A zygote for the training processes of a study, not yet started; None where they must be spawned."""
+    if not can_fork(visible_gpus(environment)):
+        return None
+    public = {name: value for name, value in environment.items() if name not in PRIVATE}
+    return Zygote(study, {**public, **training_environment("", os.getpid())})
 
 
 def training_environment(device: str, supervisor: int) -> dict[str, str]:

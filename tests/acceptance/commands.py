@@ -62,18 +62,37 @@ class Shell:
 
     def training_processes(self, study: str) -> list[psutil.Process]:
         """The living training processes of a study in this home."""
-        found = []
-        for process in psutil.process_iter(["cmdline"]):
-            line = process.info["cmdline"] or []
-            if line[1:5] == ["-m", "optselect", "worker", study] and "--slot" in line and self.owns(process):
-                found.append(process)
-        return found
+        return [
+            process
+            for process in psutil.process_iter(["cmdline", "name"])
+            if trains(process.info["cmdline"] or [], process.info["name"], study) and self.owns(process)
+        ]
+
+    def zygotes(self, study: str) -> list[psutil.Process]:
+        """The living processes of which the training processes are forks."""
+        return [
+            process
+            for process in psutil.process_iter(["cmdline", "name"])
+            if is_zygote(process.info["cmdline"] or [], study)
+            and not trains(process.info["cmdline"], process.info["name"], study)
+            and self.owns(process)
+        ]
 
     def owns(self, process: psutil.Process) -> bool:
         try:
             return process.environ().get("OPTSELECT_HOME") == str(self.home)
         except psutil.Error:
             return False
+
+
+def trains(line: list[str], name: str, study: str) -> bool:
+    """Tell by command line and name: a fork has its zygote's line."""
+    spawned = line[1:5] == ["-m", "optselect", "worker", study] and "--slot" in line
+    return spawned or (is_zygote(line, study) and name.startswith("optselect-"))
+
+
+def is_zygote(line: list[str], study: str) -> bool:
+    return line[1:4] == ["-m", "optselect.search.zygote", study]
 
 
 def answer(done: subprocess.CompletedProcess[str]) -> Any:

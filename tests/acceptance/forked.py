@@ -68,6 +68,7 @@ class Forks:
                 if started.code is None:
                     os.kill(started.pid, signal.SIGKILL)
                     started.end()
+                started.last_words = started.words()
 
     def json(self, shell: Shell, *arguments: str) -> Any:
         """Like Shell.json."""
@@ -88,6 +89,7 @@ class Started:
     pid: int
     stderr: Path
     code: int | None = None
+    last_words: str = ""
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal, whatever its process is doing."""
@@ -95,7 +97,7 @@ class Started:
 
     def words(self) -> str:
         """What it has said so far."""
-        return self.stderr.read_text()
+        return self.last_words or self.stderr.read_text()
 
     def end(self) -> int:
         """Wait for its end; returns the exit code."""

@@ -1,4 +1,4 @@
-"""A study is paused, stopped and taken up from another terminal than the one that trains it."""
+"""A study is paused, stopped, taken up and carried to MLflow from another terminal than the one that trains it."""
 
 import shutil
 from pathlib import Path
@@ -49,6 +49,11 @@ def test_a_study_is_stopped_resumed_and_paused_from_another_terminal(at_home: Sh
     last = forked.run(at_home, "resume", "steered", "--workers", "0")
     joined = forked.run(at_home, "worker", "steered")
     assert (last.returncode, joined.returncode) == (0, 0), joined.stderr
+    behind = forked.run(at_home, "sync", "steered", "--check")  # nobody has sent what the last worker trained
+    assert behind.returncode == 1, behind.stdout
+    assert "its curve is sent up to epoch" in behind.stdout
+    assert forked.json(at_home, "sync", "steered")["points"] > 0
+    assert forked.json(at_home, "sync", "steered", "--check")["same"]
     assert "nothing is to be ended" in forked.run(at_home, "stop", "steered").stdout
 
 

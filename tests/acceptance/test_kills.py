@@ -17,7 +17,7 @@ TRIALS, EPOCHS = 3, 40
 
 
 @pytest.mark.timeout(300)
-def test_worker_kill_9_a_trainer_its_supervisor_and_an_interrupt_cost_no_epoch_of_any_trial(
+def test_kill_9_of_trainer_zygote_and_supervisor_and_an_interrupt_cost_no_epoch_of_any_trial(
     at_home: Shell, forked: Forks
 ) -> None:
     shutil.copy(Path(__file__).with_name("steady.py"), at_home.folder)
@@ -35,6 +35,7 @@ def test_worker_kill_9_a_trainer_its_supervisor_and_an_interrupt_cost_no_epoch_o
 
     resume = at_home.start("resume", "killed", "--workers", "1", EPOCH_SECONDS="0.25")
     await_that(lambda: checkpointed(at_home), "the resumed search goes on")
+    zygotes = kill_zygotes(at_home)
     resume.send_signal(signal.SIGINT)
     _, words = resume.communicate(timeout=60)
     assert resume.returncode == 130, words
@@ -47,7 +48,7 @@ def test_worker_kill_9_a_trainer_its_supervisor_and_an_interrupt_cost_no_epoch_o
     last = forked.run(at_home, "resume", "killed")
     assert last.returncode == 0, last.stderr
     log = (at_home.home / "logs" / "killed" / "worker-0.log").read_text() + joined.stderr
-    assert len(re.findall("it goes on after epoch [1-9]", log)) == 3, log
+    assert len(re.findall("it goes on after epoch [1-9]", log)) == 3 + zygotes, log
     whole = forked.run(at_home, "launch", "steady.py", "--name", "whole", *flags, "--in-process")
     assert whole.returncode == 0, whole.stderr
     assert trials_of(at_home, "killed") == trials_of(at_home, "whole")
@@ -59,6 +60,17 @@ def test_worker_kill_9_a_trainer_its_supervisor_and_an_interrupt_cost_no_epoch_o
 def checkpointed(here: Shell) -> bool:
     """Whether a trial is in its first half and has a fresh checkpoint: however slow the machine, it lives through this."""
     return holds(here, CHECKPOINTED, "killed", EPOCHS // 2)
+
+
+def kill_zygotes(here: Shell) -> int:
+    """Kill what the trainer is a fork of, and see it leave and another go on; how many: none where it was spawned."""
+    (trainer,) = here.training_processes("killed")
+    zygotes = here.zygotes("killed")
+    for zygote in zygotes:
+        kill_at_once(zygote)
+        await_that(lambda: restarted(here, trainer), "the trainer leaves with its zygote and another starts")
+        await_that(lambda: checkpointed(here), "a trial has a checkpoint once more")
+    return len(zygotes)
 
 
 def restarted(here: Shell, killed: psutil.Process) -> bool:

@@ -126,7 +126,7 @@ def test_the_summary_puts_the_users_own_optimizer_beside_the_best() -> None:
 
 
 def test_the_next_commands_name_the_study() -> None:
-    assert next_commands(study(), finished=True).count("net") == 3
+    assert next_commands(study(), finished=True).count("net") == 4
 
 
 def test_a_sparkline_is_thinned_and_keeps_its_last_value() -> None:

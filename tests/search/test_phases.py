@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from optselect.search.evidence import contenders, current_finals, is_tuned, scale_of
+from optselect.search.evidence import competes, contenders, current_finals, scale_of
 from optselect.search.phases import evaluation_runs, fitting_budget, further_seeds, next_step
 from optselect.search.verdict import MOST_SEEDS, Judgement, judge
 from optselect.storage.tickets import NewTicket
@@ -26,7 +26,7 @@ def study(**asked: object) -> Simulated:
 
 def verdict_of(done: Simulated) -> Judgement:
     found = contenders(current_finals(done.rows), scale_of("val_loss", "minimize", done.rows))
-    return judge([contender for name, contender in found.items() if is_tuned(name)])
+    return judge([contender for name, contender in found.items() if competes(name)])
 
 
 def test_a_study_goes_through_all_its_phases_and_searches_exactly_its_budget() -> None:

@@ -16,9 +16,8 @@ from optselect.search.study import (
     ending_already_told,
     explosion,
     tell_ending,
-    tell_orphans,
 )
-from optselect.storage.tickets import Ending, Holdings, Ticket
+from optselect.storage.tickets import Ending, Ticket
 
 SPACE = study_space(["SGD", "Adam"], "all", 1)
 
@@ -98,19 +97,6 @@ def test_a_failed_trial_keeps_its_reason(study: optuna.Study) -> None:
     tell_ending(trial, Ending("failed", 0, message="ValueError: no"), None)
     assert study.trials[0].state == TrialState.FAIL
     assert ending_already_told(study.trials[0], 0).message == "ValueError: no"
-
-
-def test_a_running_trial_that_no_ticket_knows_is_told_failed(study: optuna.Study) -> None:
-    bound, about_to_be_bound, orphan = (ask_for(study, ticket(number)) for number in (1, 2, 3))
-    token = study.trials[1].user_attrs["token"]
-    holdings = Holdings(frozenset({bound._trial_id}), frozenset({token}))
-    assert tell_orphans(study, lambda: holdings) == 1
-    states = {trial.number: trial.state for trial in study.trials}
-    assert states == {
-        bound.number: TrialState.RUNNING,
-        about_to_be_bound.number: TrialState.RUNNING,
-        orphan.number: TrialState.FAIL,
-    }
 
 
 def complete(study: optuna.Study, optimizer: str, phase: str, value: float) -> None:

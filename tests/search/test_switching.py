@@ -135,7 +135,7 @@ def test_a_schedule_named_by_a_flag_is_searched_of_every_optimizer_that_takes_on
     assert spec.is_scheduled("SGD")
     assert not spec.is_scheduled("ScheduleFreeAdamW")
     trial = optuna.create_study().ask()
-    assert suggest_optimizer(trial, {"SGD": spec.space["SGD"]}, 275).arguments["schedule"] in (
+    assert suggest_optimizer(trial, {"SGD": spec.space["SGD"]}, 275, jointly=True).arguments["schedule"] in (
         "constant",
         "cosine",
     )

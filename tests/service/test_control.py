@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine
 
-from optselect.search.departure import Departure, Holding, kept_lease
+from optselect.search.departure import Beat, Departure, Holding, kept_lease
 from optselect.search.reporting import Reporter, Writer
 from optselect.storage import curves, studies, tickets
 from optselect.storage.checkpoints import Checkpoint
@@ -65,7 +65,7 @@ def test_a_trial_in_a_long_epoch_hears_of_a_stop_by_the_beat_of_its_lease(
         heard.append(orders)
         return orders
 
-    with kept_lease(renew, 0.02) as holding:
+    with kept_lease(Beat(renew, 0.02)) as holding:
         reporter = Reporter(silent_writer(), 3, Departure(), holding, keep=lambda state: None)
         assert reporter((), no_snapshot) is None
         studies.order_state(engine, study.id, "stopped")

@@ -1,23 +1,26 @@
 """Optuna's studies live in schema optuna, and a lost database costs time, not results.
 
-Optuna's own suite for storages runs with OPTSELECT_STORAGE_SUITE=1 (`make storage-suite`).
+Optuna's own suite for storages holds for ours, whose trials are read and written past Optuna's ORM.
 """
 
-import os
+import itertools
+import math
 import pickle
 import threading
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import optuna
 import psycopg2
 import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import RDBStorage
 from optuna.testing.pytest_storages import StorageTestCase
-from optuna.trial import TrialState
-from sqlalchemy import text
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy import URL, text
 from sqlalchemy.exc import OperationalError
 
 from optselect.storage.database import EMBEDDED_DATABASE, Database, make_engine
@@ -26,6 +29,19 @@ from optselect.storage.errors import SchemaMismatch, Unreachable
 from optselect.storage.optuna_storage import PatientStorage, optuna_storage
 from tests.homes import THROW_AWAY
 from tests.service.conftest import execute, fresh_database
+
+
+@pytest.fixture(scope="module")
+def kept_database(server: URL, home: Path, template: str) -> Iterator[Database]:
+    with fresh_database(server, home, template) as database:
+        yield database
+
+
+@pytest.fixture
+def initialised_database(kept_database: Database) -> Database:
+    """The module's database, emptied: a database of its own for each of eighty tests takes a minute in all."""
+    execute(kept_database.url, "TRUNCATE optuna.studies RESTART IDENTITY CASCADE")
+    return kept_database
 
 
 @pytest.fixture
@@ -45,10 +61,8 @@ def restartable(restartable_home: Path) -> Iterator[Database]:
         ensure_running(restartable_home, THROW_AWAY)
 
 
-if "OPTSELECT_STORAGE_SUITE" in os.environ:  # else absent: it takes as long as all our service tests together
-
-    class TestOptunasOwnSuite(StorageTestCase):
-        pass
+class TestOptunasOwnSuite(StorageTestCase):
+    pass
 
 
 def test_a_study_is_kept_in_schema_optuna(storage: PatientStorage, initialised_database: Database) -> None:
@@ -140,3 +154,150 @@ def test_a_storage_sent_elsewhere_opens_the_same_tables(storage: PatientStorage)
     study = optuna.create_study(storage=storage, study_name="a")
     copied: PatientStorage = pickle.loads(pickle.dumps(storage))
     assert copied.get_study_id_from_name("a") == study._study_id
+
+
+# --- past the ORM -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["Asia/Kathmandu", "America/St_Johns"])
+def far_away(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Where local time differs from Optuna's stored one by odd minutes."""
+    monkeypatch.setenv("TZ", request.param)
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def every_kind_of_trial() -> Iterator[FrozenTrial]:
+    distributions = {
+        "learning_rate": FloatDistribution(1e-5, 1e-1, log=True),
+        "stepped": FloatDistribution(0.0, 1.0, step=0.25),
+        "whole": IntDistribution(1, 100, log=True),
+        "halves": IntDistribution(0, 10, step=2),
+        "choice": CategoricalDistribution((None, True, 1, 1.5, "sgd")),
+    }
+    params = {"learning_rate": 1 / 3e3, "stepped": 0.75, "whole": 7, "halves": 4, "choice": None}
+    began, ended = datetime(2026, 3, 29, 1, 59, 59, 123456), datetime(2026, 10, 25, 3, 0, 0, 1)
+    attributes: Any = {"user_attrs": {"text": 'é "quoted" \\u0000', "nested": {"a": [1, None, 2.5]}}}
+    steps = {1: 0.1, 2: math.nan, 10: math.inf, 3: -math.inf, 0: 1e-310}
+    given: Any = {"distributions": distributions, "params": params}
+    for value in (0.1, 1e308, 5e-324, math.inf, -math.inf, 3.0):
+        trial = create_trial(value=value, intermediate_values=steps, **given, **attributes)
+        trial.datetime_start, trial.datetime_complete = began, ended
+        yield trial
+    yield create_trial(state=TrialState.PRUNED, system_attrs={"constraints": [1.5, -0.0]}, **given)
+    yield create_trial(state=TrialState.FAIL)
+    yield create_trial(state=TrialState.WAITING, system_attrs={"fixed_params": {"choice": "sgd"}})
+    yield create_trial(state=TrialState.RUNNING, **given)
+
+
+def exactly(trial: FrozenTrial) -> dict[str, str]:
+    """A trial to the last bit, NaN and the types of its parameters included."""
+    return {
+        name: repr(sorted(value.items(), key=repr) if isinstance(value, dict) else value)
+        for name, value in vars(trial).items()
+    }
+
+
+def test_what_one_statement_reads_equals_what_optuna_reads(storage: PatientStorage, far_away: None) -> None:
+    assert storage.is_known
+    study = optuna.create_study(storage=storage)
+    study.add_trials(list(every_kind_of_trial()))
+    study.ask().set_constraint("diverged", 1.25)
+    optuna.create_study(storage=storage).ask()  # somebody else's
+    ids = [trial._trial_id for trial in study.trials]
+    choices = itertools.product(
+        (None, (TrialState.COMPLETE,), (TrialState.RUNNING, TrialState.WAITING)),
+        (set(), set(ids[:3]), set(ids)),
+        (-1, ids[4], ids[-1]),
+    )
+    for choice in choices:
+        ours = storage._get_trials(study._study_id, *choice)
+        stock = RDBStorage._get_trials(storage, study._study_id, *choice)
+        assert [exactly(trial) for trial in ours] == [exactly(trial) for trial in stock]
+    for number in ids:
+        assert exactly(storage.get_trial(number)) == exactly(RDBStorage.get_trial(storage, number))
+
+
+def test_several_objectives_are_read_in_order(storage: PatientStorage) -> None:
+    study = optuna.create_study(storage=storage, directions=["minimize", "maximize"])
+    study.tell(study.ask(), [math.inf, 2.0])
+    assert study.trials[0].values == [math.inf, 2.0]
+
+
+def test_a_study_or_trial_that_is_not_there_is_a_key_error(storage: PatientStorage) -> None:
+    with pytest.raises(KeyError):
+        storage._get_trials(77, None, set(), -1)
+    with pytest.raises(KeyError):
+        storage.get_trial(77)
+
+
+def test_a_trial_written_past_the_orm_equals_one_that_optuna_writes(
+    storage: PatientStorage, far_away: None
+) -> None:
+    template = create_trial(
+        state=TrialState.RUNNING,
+        user_attrs={"ticket": 3, "text": 'é \u2028 "'},
+        system_attrs={"fixed_params": {"a": None}},
+    )
+    studies = [optuna.create_study(storage=storage)._study_id for _ in range(2)]
+    ours = storage._create_new_trial(studies[0], template)
+    stock = RDBStorage._create_new_trial(storage, studies[1], template)
+    distribution = CategoricalDistribution(("a", "b"))
+    for _ in range(2):  # the second time changes the attribute and leaves the parameter
+        storage._set_trial_param(ours._trial_id, "x", 1.0, distribution, distribution)
+        RDBStorage._set_trial_param(storage, stock._trial_id, "x", 1.0, distribution, distribution)
+        for key, value in (("phase", "quota"), ("phase", "final"), ("ticket", math.inf)):
+            storage.set_trial_user_attr(ours._trial_id, key, value)
+            storage.set_trial_system_attr(ours._trial_id, key, value)
+            RDBStorage.set_trial_user_attr(storage, stock._trial_id, key, value)
+            RDBStorage.set_trial_system_attr(storage, stock._trial_id, key, value)
+    left, right = (exactly(RDBStorage.get_trial(storage, trial._trial_id)) for trial in (ours, stock))
+    assert {**left, "_trial_id": ""} == {**right, "_trial_id": ""}
+    assert exactly(ours)["_datetime_start"] == left["_datetime_start"]
+
+
+def test_nothing_is_written_to_a_trial_that_has_ended(storage: PatientStorage) -> None:
+    study = optuna.create_study(storage=storage)
+    trial = study.ask()
+    study.tell(trial, 1.0)
+    distribution = IntDistribution(0, 9)
+    with pytest.raises(optuna.exceptions.UpdateFinishedTrialError):
+        storage._set_trial_param(trial._trial_id, "x", 1.0, distribution, distribution)
+    with pytest.raises(optuna.exceptions.UpdateFinishedTrialError):
+        storage.set_trial_user_attr(trial._trial_id, "a", 1)
+    with pytest.raises(ValueError, match="different distribution kind"):
+        storage._set_trial_param(trial._trial_id, "x", 1.0, distribution, FloatDistribution(0, 1))
+
+
+def test_racing_processes_number_their_trials_without_a_gap(initialised_database: Database) -> None:
+    study_id = optuna.create_study(storage=optuna_storage(initialised_database))._study_id
+
+    def ask() -> None:
+        own = optuna_storage(initialised_database)
+        for _ in range(10):
+            own._create_new_trial(study_id, create_trial(state=TrialState.RUNNING, user_attrs={"a": 1}))
+        own.engine.dispose()
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    trials = optuna_storage(initialised_database)._get_trials(study_id, None, set(), -1)
+    assert [trial.number for trial in trials] == list(range(40))
+    assert all(trial.user_attrs == {"a": 1} for trial in trials)
+
+
+def test_tables_of_another_revision_are_left_to_optuna(
+    initialised_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("optselect.storage.optuna_storage.SCHEMA_REVISION", "v9")
+    storage = optuna_storage(initialised_database)
+    assert not storage.is_known
+    study = optuna.create_study(storage=storage)
+    trial = study.ask()
+    trial.suggest_float("x", 0.0, 1.0)
+    study.tell(trial, 0.5)
+    assert optuna_storage(initialised_database).get_all_trials(study._study_id) == study.trials

@@ -1,16 +1,19 @@
 """The budget is exact: one holder per ticket, whatever dies, and nothing written by a holder of the past."""
 
+import math
 import threading
 import uuid
 from collections.abc import Iterator
 
+import optuna
 import pytest
 from sqlalchemy import Engine, text
 
 from optselect.storage import curves, overview, studies, tickets, workers
-from optselect.storage.curves import EpochRow
+from optselect.storage.curves import EpochRow, Rank
 from optselect.storage.database import Database, make_engine
 from optselect.storage.errors import LeaseLost
+from optselect.storage.optuna_storage import optuna_storage
 from optselect.storage.studies import StoredStudy
 from optselect.storage.tickets import Ending, NewTicket, Ticket, insert_tickets
 from tests.service.studies import store_study
@@ -248,3 +251,38 @@ def test_a_trial_whose_lease_ran_out_is_shown_as_waiting(engine: Engine, study: 
 def test_an_unknown_study_is_answered_with_the_nearest_name(engine: Engine, study: StoredStudy) -> None:
     with pytest.raises(Exception, match='did you mean "study"'):
         studies.load_study(engine, "sudy")
+
+
+def test_a_rank_counts_the_search_trials_of_the_optimizer_that_have_a_number_there(engine: Engine) -> None:
+    study = store_study(engine, trials=7, name="ranks")
+    own = None
+    for value in (0.0, 3.0, math.inf, math.nan, 1.0, 2.0, None, 2.5):  # the first is the baseline's
+        own = claim(engine, study)
+        if value is not None:
+            curves.write_epochs(engine, own.lease, [EpochRow(1, 1, {"val_loss": value})])
+    assert own is not None
+
+    def rank(cost: float, sign: float = 1.0, optimizer: str = "Adam", epoch: int = 1) -> Rank:
+        return curves.rank_at(engine, study.id, own.id, optimizer, epoch, "val_loss", cost, sign)
+
+    assert rank(2.5) == Rank(better=2, others=4)
+    assert rank(-2.5, sign=-1.0) == Rank(better=2, others=4)
+    assert rank(math.inf) == Rank(better=3, others=4)
+    assert rank(2.5, optimizer="SGD") == rank(2.5, epoch=2) == Rank(0, 0)
+
+
+def test_a_running_trial_that_no_ticket_knows_is_an_orphan(
+    engine: Engine, study: StoredStudy, initialised_database: Database
+) -> None:
+    asked = optuna.create_study(storage=optuna_storage(initialised_database), study_name=study.name)
+    bound, about_to_be_bound, lost = claim(engine, study), claim(engine, study), claim(engine, study)
+    for ticket in (bound, about_to_be_bound, lost):
+        asked.ask().set_user_attr("token", str(ticket.token))
+    finished, unmarked = asked.ask(), asked.ask()
+    asked.tell(finished, 1.0)
+    tickets.bind_trial(engine, bound.lease, asked.trials[0]._trial_id, 0)
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE ticket SET token = gen_random_uuid() WHERE id = :id"), {"id": lost.id}
+        )
+    assert tickets.find_orphans(engine, study.id) == [2, unmarked.number]

@@ -14,6 +14,7 @@ from optselect.storage.curves import EpochRow
 from optselect.storage.database import Database, make_engine
 from optselect.storage.studies import StoredStudy
 from optselect.storage.tickets import Ending, Ticket
+from optselect.storage.tracking_check import Comparison, compare
 from tests.service.studies import store_study
 from tests.service.test_tickets import NOBODY, claim
 
@@ -192,3 +193,41 @@ def test_a_flusher_sends_everything_before_it_closes(
     assert flusher.close()
     (run,) = runs(connected)
     assert run.info.status == "FINISHED"
+
+
+def test_what_mlflow_shows_is_compared_point_by_point(
+    engine: Engine, study: StoredStudy, connected: tracking.Connected
+) -> None:
+    ticket = train(engine, study, 0, 0.5, math.nan, 0.125)
+    flush(connected)
+    assert compare(connected) == Comparison(runs=1, points=3)
+    curves.write_epochs(engine, ticket.lease, [EpochRow(4, 5004, {"val_loss": 0.1})])  # behind its checkpoint
+    assert not compare(connected).difference
+    ending = Ending("complete", 4, 0.1, result={"seconds": 1.5, "initial_val_loss": 1.0})
+    with tickets.finishing(engine, ticket.lease, ending):
+        pass
+    assert compare(connected).difference == "trial 0: its curve is sent up to epoch 3 of 4"
+    flush(connected)
+    assert compare(connected) == Comparison(runs=1, points=4 + 4)
+    assert (connected.runs, connected.points) == (1, 4)
+
+    (run,) = runs(connected)
+    connected.client.log_metric(run.info.run_id, "val_loss", 0.5, timestamp=9999, step=1)
+    doubled = "trial 0: val_loss at epoch 1 is not in Postgres with the time 9999, and 0.5 in MLflow"
+    assert compare(connected).difference == doubled
+
+
+def test_deleted_runs_are_noticed_and_sent_again_and_whole_ones_are_not_doubled(
+    engine: Engine, study: StoredStudy, connected: tracking.Connected
+) -> None:
+    for number in (0, 1):
+        ticket = train(engine, study, number, 0.5, 0.25)
+        with tickets.finishing(engine, ticket.lease, Ending("complete", 2, 0.25)):
+            pass
+    flush(connected)
+    first, _ = runs(connected)
+    connected.client.delete_run(first.info.run_id)
+    assert compare(connected).difference.startswith("trial 0: MLflow has the runs none, and should have ")
+    tracking.forget_sent(engine, study.id)
+    flush(connected)
+    assert compare(connected) == Comparison(runs=2, points=2 * (2 + 3))

@@ -16,7 +16,7 @@ from tests.trials.conftest import MakeProblem, WriteProblem
 
 
 def test_bundled_problems_are_found_by_bare_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert set(bundled_problems()) == {"diabetes", "digits", "fashion"}
+    assert set(bundled_problems()) == {"diabetes", "digits", "fashion", "momentum"}
     assert resolve_problem("digits").name == "digits.py"
     own = tmp_path / "digits"
     own.write_text("")
@@ -32,7 +32,7 @@ def test_bundled_problems_are_found_by_bare_name(tmp_path: Path, monkeypatch: py
         ("missing.py", "There is no problem file 'missing.py'"),
         ("folder/none.py", "There is no problem file"),
         (".", "a folder"),
-        ("", "Bundled problems: diabetes, digits, fashion."),
+        ("", "Bundled problems: diabetes, digits, fashion, momentum."),
     ],
 )
 def test_missing_problem_lists_the_bundled_ones(

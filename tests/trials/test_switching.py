@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from optselect.trials.bundled import resolve_problem
 from optselect.trials.configuration import Configuration, OptimizerConfig, Schedule, Switch
 from optselect.trials.errors import ConfigurationError
 from optselect.trials.problem import Problem, load_problem
@@ -67,6 +68,22 @@ def test_three_optimizers_in_turn_equal_compiling_and_fitting_three_times(
     for own, other in zip(weights_in(recorder.last, model), model.variables, strict=True):
         np.testing.assert_array_equal(own, other.numpy())
     assert [epoch.metrics["optimizer_phase"] for epoch in result.curve] == [1, 2, 2, 3]
+
+
+def test_sgd_that_goes_on_as_adam_on_the_diabetes_data_equals_compiling_twice() -> None:
+    problem = load_problem(resolve_problem("diabetes"))
+    configuration = Configuration(OptimizerConfig("SGD", {}), (Switch(3, OptimizerConfig("Adam", {})),))
+    recorder = Recorder()
+    result = train(problem, recorder=recorder, configuration=configuration, epochs=6)
+
+    net = problem.initial_weights.model_of_seed(SEED)
+    net.compile(optimizer="sgd", loss="mse", metrics=["mae"])
+    curve = fit_by_hand(net, problem, (1, 2, 3))
+    net.compile(optimizer=keras.optimizers.Adam(learning_rate=0.001), loss="mse", metrics=["mae"])
+    curve += fit_by_hand(net, problem, (4, 5, 6))
+    assert largest_difference(curve, result.curve) == 0.0
+    for own, other in zip(weights_in(recorder.last, net), net.variables, strict=True):
+        np.testing.assert_array_equal(own, other.numpy())
 
 
 def test_slots_that_both_optimizers_have_are_kept_where_asked(problem: Problem, programs: Programs) -> None:

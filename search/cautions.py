@@ -1,0 +1,153 @@
+"""What should make a reader of a verdict careful? Sentences, each with what can be done about it."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from optselect.search.dimension import Dimension
+from optselect.search.findings import Findings
+from optselect.search.planning import QUOTA
+from optselect.trials.configuration import BASELINE, ArgumentValue
+
+EDGE = 0.05
+"""Outer share of a range, on the scale of the search, in which the best value may well lie beyond it."""
+
+CONTAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "RMSprop": ("SGD",),
+        "Adam": ("SGD",),
+        "AdamW": ("Adam", "SGD"),
+        "Nadam": ("Adam", "RMSprop", "SGD"),
+    }
+)
+"""Optimizers that behave, with the right settings, like these simpler ones (Choi et al. 2019)."""
+
+
+def cautions(found: Findings) -> list[str]:
+    """The most important first."""
+    return [
+        *contradictions(found),
+        *too_few_trials(found),
+        *unstable(found),
+        *edges(found),
+        *inclusions(found),
+        *shortfall(found),
+    ]
+
+
+def contradictions(found: Findings) -> Iterator[str]:
+    """Validation and test disagree on who is best."""
+    ahead = [name for name, c in found.judgement.comparisons.items() if c.relation == "ahead"]
+    if ahead:
+        yield (
+            f"Validation data name {found.judgement.leader}, test data clearly prefer {', '.join(ahead)}: the two "
+            "splits differ more than the optimizers do. More validation rows would help, more trials would not."
+        )
+
+
+def too_few_trials(found: Findings) -> Iterator[str]:
+    fewest, _ = found.trials_each
+    if fewest < QUOTA and not found.thin:  # then the answer itself says so
+        yield (
+            f"Only {fewest} trial{'s' if fewest != 1 else ''} of an optimizer: with fewer than {QUOTA} the order "
+            "often changes when there are more."
+        )
+
+
+def unstable(found: Findings) -> Iterator[str]:
+    """Of those one may take: an optimizer that is best on average and explodes now and then."""
+    for name in dict.fromkeys((found.keep, *found.judgement.tie)):
+        finalist = found.finalist(name)
+        if finalist.diverged:
+            yield f"{called(name)} diverged on {finalist.diverged} of {finalist.seeds} seeds."
+        elif finalist.shaky:
+            yield (
+                f"{called(name)} is unstable: on {finalist.shaky} of {finalist.seeds} seeds it was more than twice "
+                "as bad as usual."
+            )
+
+
+def called(name: str) -> str:
+    return "Your own optimizer" if name == BASELINE else f"Tuned {name}"
+
+
+def edges(found: Findings) -> Iterator[str]:
+    """Arguments at the end of their range, and how to widen it."""
+    name = found.keep
+    for dimension in found.record.spec.space.get(name, ()):
+        side = edge_of(dimension, found.finalist(name).arguments)
+        if side:
+            yield edge_sentence(name, dimension, found.finalist(name).arguments, side)
+
+
+def edge_of(dimension: Dimension, arguments: Mapping[str, ArgumentValue]) -> str:
+    """At which end of its range an argument stands, "lower" or "upper" in Keras's values; empty where inside.
+
+    >>> rate = Dimension(keyword="learning_rate", scale="log", low=1e-5, high=0.1)
+    >>> edge_of(rate, {"learning_rate": 0.08}), edge_of(rate, {"learning_rate": 1.1e-5})
+    ('upper', 'lower')
+    >>> edge_of(rate, {"learning_rate": 0.01})
+    ''
+    """
+    value = arguments.get(dimension.keyword)
+    if dimension.scale in ("choice", "fixed") or not isinstance(value, (int, float)):
+        return ""
+    place = dimension.place(value)
+    if dimension.scale == "complement":  # 1 - x is sampled
+        # Beyond 0.9 of 1 - x lies next to nothing: there the momentum is gone already.
+        return "upper" if place < EDGE else "lower" if place > 1 - EDGE and dimension.high < 0.9 else ""
+    return "lower" if place < EDGE else "upper" if place > 1 - EDGE else ""
+
+
+def edge_sentence(
+    optimizer: str, dimension: Dimension, arguments: Mapping[str, ArgumentValue], side: str
+) -> str:
+    low, high = dimension.keras_bounds()
+    return (
+        f"{dimension.keyword} {arguments[dimension.keyword]:.4g} of {optimizer} is at the {side} edge of its range, "
+        f"{low:.4g} to {high:.4g}: the best may lie beyond. Widen it in a spec file, [space.{optimizer}] "
+        f"{dimension.keyword} = {{{widened(dimension, side)}}}, and launch under another name."
+    )
+
+
+def widened(dimension: Dimension, side: str) -> str:
+    """The range with a decade more at one end, as a spec file says it.
+
+    >>> widened(Dimension(keyword="learning_rate", scale="log", low=1e-5, high=0.1), "upper")
+    'low = 1e-05, high = 1, log = true'
+    """
+    low, high = dimension.keras_bounds()
+    if dimension.scale == "complement":
+        low, high = (low, 1 - (1 - high) / 10) if side == "upper" else (max(0.0, 1 - (1 - low) * 2), high)
+        return f"low = {low:.6g}, high = {high:.6g}"
+    if dimension.scale in ("log", "integer log"):
+        low, high = (low, high * 10) if side == "upper" else (low / 10, high)
+        return f"low = {low:.6g}, high = {high:.6g}, log = true"
+    width = high - low
+    low, high = (low, high + width) if side == "upper" else (low - width, high)
+    return f"low = {low:.6g}, high = {high:.6g}"
+
+
+def inclusions(found: Findings) -> Iterator[str]:
+    """A general optimizer that lost to one that it contains was rather searched badly than worse."""
+    best = found.judgement.leader
+    beaten = {name for name, c in found.judgement.comparisons.items() if c.relation == "beaten"}
+    losers = [n for n, inside in CONTAINS.items() if best in inside and n in beaten | found.dropped.keys()]
+    if losers:
+        yield (
+            f"{' and '.join(losers)} lost to {best}, which {'they' if len(losers) > 1 else 'it'} can imitate: "
+            "suspect ranges or too few trials before the optimizer."
+        )
+
+
+def shortfall(found: Findings) -> Iterator[str]:
+    """Trials of the budget that failed: they searched nothing."""
+    failed = [trial for trial in found.record.trials if trial.searched and trial.state == "failed"]
+    if failed:
+        by_optimizer = Counter(trial.optimizer for trial in failed)
+        whose = ", ".join(f"{count} of {name}" for name, count in by_optimizer.items())
+        reason = next((trial.message for trial in failed if trial.message), "unknown")
+        yield f"{len(failed)} trials failed and searched nothing ({whose}); the first reason: {reason}"
+    runs = [t for t in found.record.trials if t.phase == "final" and t.state == "failed"]
+    if runs:
+        yield f"{len(runs)} runs of the finals failed and are missing; the first reason: {runs[0].message}"

@@ -1,0 +1,271 @@
+"""How is a verdict said? The answer first, then how sure it is, for what it holds, and what would settle the rest."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from optselect.search.cautions import cautions
+from optselect.search.comparing import Interval
+from optselect.search.findings import Finalist, Findings
+from optselect.search.phases import FEWEST_TRIALS
+from optselect.search.planning import QUOTA
+from optselect.search.spec import MOST_SEEDS_ASKED
+from optselect.search.tables import shown_arguments
+from optselect.search.verdict import MARGIN
+from optselect.trials.configuration import BASELINE
+from optselect.trials.description import BaselineDescription
+
+MOST_NAMES = 4
+
+
+@dataclass(frozen=True)
+class Words:
+    """A verdict in words."""
+
+    headline: str
+    """The first sentence: what to do."""
+    beside: str
+    """What else belongs to the answer: how it compares with what the user has; empty where the headline says it."""
+    evidence: Sequence[str]
+    cautions: Sequence[str]
+    to_settle: Sequence[str]
+    """What would decide what is open, with its command."""
+
+    @property
+    def answer(self) -> str:
+        return f"{self.headline} {self.beside}".rstrip()
+
+
+def words_of(found: Findings) -> Words:
+    headline, beside = answer(found)
+    return Words(
+        headline=headline,
+        beside=beside,
+        evidence=[*margin_of_victory(found), figures(found), *others_given_up(found), holds_for(found)],
+        cautions=cautions(found),
+        to_settle=list(to_settle(found)),
+    )
+
+
+# --- the answer ---------------------------------------------------------------------------------------
+
+
+def answer(found: Findings) -> tuple[str, str]:
+    """What to do, and what else belongs to it."""
+    if found.outcome == "winner":
+        return winner(found)
+    return tie(found) if found.outcome == "tie" else undecided(found)
+
+
+def winner(found: Findings) -> tuple[str, str]:
+    name = found.judgement.leader
+    if name == BASELINE:
+        return f"Keep yours: your present {own_name(found)} beats every optimizer that was tuned.", gain(
+            found
+        )
+    return f"Use tuned {name}: {gain(found, 'it')}", ""
+
+
+def tie(found: Findings) -> tuple[str, str]:
+    others = tuned([member for member in found.judgement.tie if member != BASELINE])
+    how = equality(found)
+    if found.keep == BASELINE:
+        return f"A tie: keep your present {own_name(found)}.", f"It and {others} {how}. {gain(found)}"
+    headline = f"A tie: take tuned {found.keep}, for none of them has fewer settings."
+    return headline, f"{capitalised(others)} {how}. {gain(found)}"
+
+
+def equality(found: Findings) -> str:
+    """In which sense the members of a tie are equal."""
+    rivals = [found.judgement.comparisons[name] for name in found.judgement.tie[1:]]
+    if all(rival.relation == "equivalent" for rival in rivals):
+        return f"are equal within {MARGIN:.0%}"
+    return f"show no difference that {max(rival.seeds for rival in rivals)} seeds could prove"
+
+
+def undecided(found: Findings) -> tuple[str, str]:
+    name = found.judgement.leader
+    leads = f"your present {own_name(found)}" if name == BASELINE else f"tuned {name}"
+    return (
+        f"Not enough evidence for a winner: {leads} leads, {why_undecided(found)}.",
+        f"So far {gain(found)}",
+    )
+
+
+def why_undecided(found: Findings) -> str:
+    if found.judgement.contradicted:
+        return "but the test data prefer another one"
+    if found.thin:
+        fewest, _ = found.trials_each
+        return (
+            f"but {fewest} trial{'s' if fewest != 1 else ''} of each optimizer are too few to tell them apart"
+        )
+    names = [own_name(found) if name == BASELINE else name for name in found.judgement.undecided]
+    return f"but {listed(names)} {'is' if len(names) == 1 else 'are'} not excluded"
+
+
+def gain(found: Findings, subject: str = "") -> str:
+    """The best tuned optimizer beside the user's own."""
+    own = next((finalist for finalist in found.finalists if finalist.name == BASELINE), None)
+    if found.gain is None or own is None:
+        return "your present optimizer has no finished run to compare with."
+    who = subject or f"tuned {found.gain.optimizer}"
+    sentence = (
+        f"{who} is {compared(found.gain.share)} than your present {own_name(found)}, "
+        f"which diverged on {own.diverged} of {own.seeds} seeds."
+    )
+    return (
+        sentence if subject or found.outcome == "not_enough_evidence" else sentence[0].upper() + sentence[1:]
+    )
+
+
+def compared(share: Interval) -> str:
+    """A difference in words.
+
+    >>> compared(Interval(0.12, 0.09, 0.15)), compared(Interval(-0.034, -0.044, -0.024))
+    ('12% ± 3% better', '3% ± 1% worse')
+    >>> compared(Interval(0.003, -0.005, 0.011))
+    '0.3% ± 0.8% better'
+    """
+    word = "better" if share.mean >= 0 else "worse"
+    if not math.isfinite(share.half):
+        return f"{abs(share.mean):.0%} (one seed) {word}"
+    digits = 0 if share.half >= 0.0095 else 1
+    return f"{abs(share.mean):.{digits}%} ± {share.half:.{digits}%} {word}"
+
+
+# --- the evidence -------------------------------------------------------------------------------------
+
+
+def margin_of_victory(found: Findings) -> Iterator[str]:
+    """How far the next ones are behind a winner."""
+    rivals = [finalist for finalist in found.finalists[1:] if finalist.name != BASELINE]
+    if found.outcome != "winner" or not rivals:
+        return
+    next_best = rivals[0]
+    beside = next_best.versus_leader
+    assert beside is not None, "every one but the leader is compared with it"
+    yield (
+        f"The next best is tuned {next_best.name}: {compared(relative(found, next_best))}, and it lost on "
+        f"{beside.lost_on} of {beside.seeds} seeds."
+    )
+
+
+def relative(found: Findings, rival: Finalist) -> Interval:
+    """How much better a rival is than the leader, as a share of the leader's cost; below 0: worse."""
+    assert rival.versus_leader is not None
+    difference = rival.versus_leader.difference
+    whole = abs(found.judgement.costs[found.judgement.leader].mean) or 1.0
+    return Interval(-difference.mean / whole, -difference.high / whole, -difference.low / whole)
+
+
+def figures(found: Findings) -> str:
+    """The figure of the one to use, from fresh seeds."""
+    finalist = found.finalist(found.keep)
+    values = finalist.values
+    between = f" (95%: {values.low:.4g} to {values.high:.4g})" if math.isfinite(values.half) else ""
+    who = f"your present {own_name(found)}" if finalist.name == BASELINE else f"tuned {finalist.name}"
+    median = f", median {finalist.median:.4g}" if finalist.diverged else ""
+    if found.tested:
+        where = "on test data that no choice has seen"
+    else:
+        where = "on the validation data, also used for the search: optimistic, for data() gives no test split"
+    shares = f" Percentages are of 1 - {found.metric}." if found.record.scale.whole else ""
+    return (
+        f"{mean_of(found)} of {who}: {values.mean:.4g}{between}{median} over {finalist.seeds} fresh seeds, "
+        f"{where}.{shares}"
+    )
+
+
+def mean_of(found: Findings) -> str:
+    return "Test " + found.metric.removeprefix("test ") if found.tested else f"Mean {found.metric}"
+
+
+def others_given_up(found: Findings) -> Iterator[str]:
+    if found.dropped:
+        each = "; ".join(f"{name} ({reason})" for name, reason in found.dropped.items())
+        yield f"Given up on the way: {each}."
+
+
+def holds_for(found: Findings) -> str:
+    """For which budget it holds."""
+    fewest, most = found.trials_each
+    trials = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+    plural = "" if most == 1 else "s"
+    return (
+        f"This holds for {trials} trial{plural} of each optimizer and {found.record.spec.epochs} epochs; "
+        "with another budget the order may be another."
+    )
+
+
+# --- what would settle it -----------------------------------------------------------------------------
+
+
+def to_settle(found: Findings) -> Iterator[str]:
+    """How much more would decide, and the command."""
+    name = found.record.name
+    if found.thin:
+        least = FEWEST_TRIALS * len(found.record.spec.optimizers) - found.record.budget
+        more = QUOTA * len(found.record.spec.optimizers) - found.record.budget
+        yield (
+            f"A verdict takes at least {least} more trials; {QUOTA} for each optimizer are advised: "
+            f"optselect resume {name} --trials +{more}. Or name fewer optimizers in a new study."
+        )
+    elif found.outcome != "winner" and found.judgement.undecided and not found.judgement.contradicted:
+        yield more_seeds(found)
+
+
+def more_seeds(found: Findings) -> str:
+    seeds, command = found.judgement.more_seeds, f"optselect resume {found.record.name} --seeds"
+    what = "decide" if found.outcome == "not_enough_evidence" else "show so small a difference"
+    if seeds <= MOST_SEEDS_ASKED:
+        return f"About {seeds} more seeds would {what}: {command} +{seeds}"
+    return f"It would take about {seeds} more seeds to show so small a difference: not worth while."
+
+
+# --- names --------------------------------------------------------------------------------------------
+
+
+def own_name(found: Findings) -> str:
+    return short_name(found.record.problem.baseline)
+
+
+def short_name(baseline: BaselineDescription) -> str:
+    """The user's optimizer in a sentence.
+
+    >>> short_name(BaselineDescription("SGD", {"learning_rate": 0.01}, ""))
+    'SGD(0.01)'
+    >>> short_name(BaselineDescription("SGD", {"learning_rate": 0.01, "momentum": 0.9}, ""))
+    'SGD(learning_rate=0.01, momentum=0.9)'
+    """
+    arguments = dict(baseline.arguments)
+    if set(arguments) == {"learning_rate"}:
+        return f"{baseline.optimizer}({arguments['learning_rate']:.4g})"
+    return f"{baseline.optimizer}({shown_arguments(arguments) if arguments else ''})"
+
+
+def tuned(names: Sequence[str]) -> str:
+    """Tuned optimizers in a sentence, some of them where they are many.
+
+    >>> tuned(["Adam", "SGD"]), tuned(["Adam", "SGD", "Lion", "Nadam", "AdamW", "Ftrl"])
+    ('tuned Adam and SGD', 'tuned Adam, SGD, Lion and 3 more')
+    """
+    shown = (
+        list(names)
+        if len(names) <= MOST_NAMES
+        else [*names[: MOST_NAMES - 1], f"{len(names) - MOST_NAMES + 1} more"]
+    )
+    return f"tuned {listed(shown)}"
+
+
+def capitalised(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
+
+
+def listed(names: Sequence[str]) -> str:
+    """A list in a sentence.
+
+    >>> listed(["a"]), listed(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)

@@ -1,0 +1,174 @@
+"""How does a verdict look in a terminal, and as JSON?"""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from optselect.search.chosen_code import chosen_code
+from optselect.search.comparing import Interval
+from optselect.search.findings import Finalist, Findings
+from optselect.search.sentences import Words, compared, relative, short_name, words_of
+from optselect.search.tables import dash, plain_table
+from optselect.trials.configuration import BASELINE
+
+SCHEMA = 1
+MOST_ROWS = 9
+MOST_CAUTIONS = 5
+"""What is beyond stands in --json and --html: a page of a terminal is soon full."""
+
+
+def verdict_page(found: Findings) -> RenderableType:
+    """The whole report: at most 40 lines of 100 columns."""
+    words = words_of(found)
+    parts: list[RenderableType] = [Text(words.answer, style="bold"), "", ranking_table(found)]
+    hidden = len(found.finalists) - MOST_ROWS
+    parts += [Text(f"and {hidden} more: --json", style="dim")] if hidden > 0 else []
+    return Group(*parts, "", *evidence_lines(words), "", code_lines(found))
+
+
+def short_verdict(found: Findings) -> RenderableType:
+    """The end of a launch, below its table."""
+    words = words_of(found)
+    return Group(Text(words.answer, style="bold"), *evidence_lines(words), "", code_lines(found))
+
+
+def evidence_lines(words: Words) -> Iterator[RenderableType]:
+    for sentence in words.evidence:
+        yield Text(sentence)
+    for sentence in words.cautions[:MOST_CAUTIONS]:
+        yield Text(f"Mind: {sentence}", style="yellow")
+    if len(words.cautions) > MOST_CAUTIONS:
+        yield Text(f"and {len(words.cautions) - MOST_CAUTIONS} more warnings: --json", style="dim")
+    for sentence in words.to_settle:
+        yield Text(sentence)
+
+
+def code_lines(found: Findings) -> Text:
+    return Text("\n".join(f"  {line}" for line in chosen_code(found).splitlines()), style="green")
+
+
+def ranking_table(found: Findings) -> Table:
+    """Who was in the finals, the best first."""
+    table = plain_table("optimizer", f"mean {found.metric}", "95%", "beside the leader", "seeds", "diverged")
+    for finalist in found.finalists[:MOST_ROWS]:
+        table.add_row(
+            f"yours: {found.record.problem.baseline.optimizer}"
+            if finalist.name == BASELINE
+            else finalist.name,
+            f"{finalist.values.mean:.4g}",
+            shown_interval(finalist.values),
+            beside_leader(found, finalist),
+            str(finalist.seeds),
+            dash(finalist.diverged),
+        )
+    return table
+
+
+def shown_interval(interval: Interval) -> str:
+    return f"{interval.low:.4g} to {interval.high:.4g}" if math.isfinite(interval.half) else "-"
+
+
+def beside_leader(found: Findings, finalist: Finalist) -> str:
+    if finalist.versus_leader is None:
+        return "leads"
+    return f"{compared(relative(found, finalist))}, {finalist.versus_leader.relation}"
+
+
+# --- JSON ---------------------------------------------------------------------------------------------
+
+
+def verdict_json(found: Findings) -> dict[str, Any]:
+    """The answer of `report --json`: means in the objective's values, differences in cost, above 0 where worse."""
+    words = words_of(found)
+    return {
+        "schema": SCHEMA,
+        "study": found.record.name,
+        "outcome": found.outcome,
+        "winner": found.judgement.leader if found.outcome == "winner" else None,
+        "tie": list(found.judgement.tie),
+        "leader": found.judgement.leader,
+        "keep": found.keep,
+        "metric": found.metric,
+        "tested": found.tested,
+        "ranking": [finalist_json(finalist) for finalist in found.finalists],
+        "baseline": baseline_json(found),
+        "dropped": dict(found.dropped),
+        "answer": words.answer,
+        "evidence": list(words.evidence),
+        "warnings": list(words.cautions),
+        "to_settle": list(words.to_settle),
+        "code": chosen_code(found),
+    }
+
+
+def no_verdict_json(study: str, reason: str) -> dict[str, Any]:
+    """The same for a study without a verdict."""
+    return {
+        "schema": SCHEMA,
+        "study": study,
+        "outcome": None,
+        "winner": None,
+        "tie": [],
+        "ranking": [],
+        "answer": reason,
+    }
+
+
+def finalist_json(finalist: Finalist) -> dict[str, Any]:
+    return {
+        "optimizer": finalist.name,
+        "mean": finite(finalist.values.mean),
+        "ci": bounds(finalist.values),
+        "median": finite(finalist.median),
+        "p_best": finalist.p_best,
+        "seeds": finalist.seeds,
+        "diverged_share": finalist.diverged / finalist.seeds,
+        "params": dict(finalist.arguments),
+        "vs_leader": None if finalist.versus_leader is None else versus_json(finalist),
+    }
+
+
+def versus_json(finalist: Finalist) -> dict[str, Any]:
+    beside = finalist.versus_leader
+    assert beside is not None, "the leader has none"
+    return {
+        "mean": finite(beside.difference.mean),
+        "ci": bounds(beside.difference),
+        "p": beside.p,
+        "relation": beside.relation,
+        "seeds": beside.seeds,
+        "lost_on": beside.lost_on,
+    }
+
+
+def baseline_json(found: Findings) -> dict[str, Any]:
+    own = found.record.problem.baseline
+    ran = [finalist_json(finalist) for finalist in found.finalists if finalist.name == BASELINE]
+    gain = None
+    if found.gain is not None:
+        share = found.gain.share
+        gain = {
+            "optimizer": found.gain.optimizer,
+            "share": share.mean,
+            "ci": bounds(share),
+            "seeds": found.gain.seeds,
+        }
+    facts: Mapping[str, Any] = ran[0] if ran else {"params": dict(own.arguments)}
+    return {**facts, "optimizer": own.optimizer, "called": short_name(own), "gain": gain, "code": own.code}
+
+
+def bounds(interval: Interval) -> list[float | None]:
+    return [finite(interval.low), finite(interval.high)]
+
+
+def finite(number: float) -> float | None:
+    """JSON knows no infinity.
+
+    >>> finite(float("inf")), finite(0.5)
+    (None, 0.5)
+    """
+    return number if math.isfinite(number) else None

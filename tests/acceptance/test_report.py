@@ -1,0 +1,148 @@
+"""The answer from outside: a study is launched, its verdict read as a page, as JSON, as code, and repeated by a script."""
+
+import html
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.browser import needs_chromium, page_of
+from tests.acceptance.commands import Shell, shell
+from tests.acceptance.forked import Ended, Forks
+
+EPOCHS = 3
+PROBLEM = '''"""Everything a seed decides: weights, dropout, the order of rows. Its own optimizer hardly moves."""
+
+import keras
+from sklearn.datasets import load_diabetes
+
+fit = {"batch_size": 32, "epochs": 3}
+
+
+def model():
+    layers = [keras.Input((10,)), keras.layers.Dense(16, "relu"), keras.layers.Dropout(0.2), keras.layers.Dense(1)]
+    net = keras.Sequential(layers)
+    net.compile(optimizer=keras.optimizers.SGD(1e-6), loss="mse", metrics=["mae"])
+    return net
+
+
+def data():
+    x, y = load_diabetes(return_X_y=True, scaled=True)
+    x, y = x * 20, (y - 150) / 80
+    return (x[:300], y[:300]), (x[300:370], y[300:370]), (x[370:], y[370:])
+'''
+FLAGS = ("--optimizers", "adam", "--trials", "4", "--in-process")
+
+
+@pytest.fixture(scope="module")
+def here(acceptance_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    return shell(acceptance_home, tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture(scope="module")
+def launched(here: Shell, forked: Forks) -> Ended:
+    (here.folder / "reported.py").write_text(PROBLEM)
+    return forked.run(here, "launch", "reported.py", *FLAGS)
+
+
+@pytest.fixture(scope="module")
+def verdict(here: Shell, forked: Forks, launched: Ended) -> dict[str, Any]:
+    assert launched.returncode == 0, launched.stderr
+    return dict(forked.json(here, "report", "reported"))
+
+
+def test_a_launch_ends_with_the_verdict_and_its_code(launched: Ended, verdict: dict[str, Any]) -> None:
+    *_, end = launched.stdout.partition("\n\n")[2].partition("optselect resume reported")
+    assert " ".join(verdict["answer"].split()) in " ".join(end.split())
+    assert launched.stdout.rstrip().endswith(verdict["code"].splitlines()[-1])
+
+
+def test_the_report_says_it_in_40_lines(here: Shell, forked: Forks, verdict: dict[str, Any]) -> None:
+    page = forked.run(here, "report", "reported")
+    assert page.returncode == 0, page.stderr
+    assert len(page.stdout.splitlines()) <= 40
+    assert verdict["answer"] in " ".join(page.stdout.split())
+    assert "yours: SGD" in page.stdout
+
+
+def test_json_ranks_finalists_on_fresh_seeds_and_test_data(verdict: dict[str, Any]) -> None:
+    assert (verdict["schema"], verdict["metric"], verdict["tested"]) == (1, "test loss", True)
+    assert {row["optimizer"] for row in verdict["ranking"]} == {"Adam", "baseline"}
+    assert all(row["seeds"] >= 5 for row in verdict["ranking"])
+    assert sum(row["p_best"] for row in verdict["ranking"]) == pytest.approx(1.0)
+
+
+def test_code_is_what_json_says(here: Shell, forked: Forks, verdict: dict[str, Any]) -> None:
+    assert forked.run(here, "report", "reported", "--code").stdout == verdict["code"] + "\n"
+
+
+def test_the_script_repeats_a_final_run_bit_for_bit(
+    here: Shell, forked: Forks, verdict: dict[str, Any]
+) -> None:
+    assert (verdict["outcome"], verdict["winner"]) == ("winner", "Adam")
+    script = here.folder / "script.py"
+    script.write_text(forked.run(here, "report", "reported", "--code", "--script").stdout)
+    trial = script.read_text().partition("written by optselect: trial ")[2].split()[0]
+    stored = forked.json(here, "show", "reported", trial)["curve"]
+    assert len(stored) == EPOCHS
+    for metric, values in history_of(script).items():
+        assert values == [epoch[metric] for epoch in stored]
+
+
+def history_of(script: Path) -> dict[str, list[float]]:
+    """What a run of the script has in its History."""
+    code = f"import json, runpy; print(json.dumps(runpy.run_path({str(script)!r}, run_name='__main__')['history'].history))"
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
+    )
+    found: dict[str, list[float]] = json.loads(done.stdout.splitlines()[-1])
+    assert "val_loss" in found
+    return found
+
+
+@needs_chromium
+def test_a_browser_shows_the_verdict_and_every_figure_without_a_network(
+    here: Shell, forked: Forks, verdict: dict[str, Any]
+) -> None:
+    done = forked.run(here, "report", "reported", "--html", "report.html")
+    assert done.returncode == 0, done.stderr
+    page = page_of((here.folder / "report.html").as_uri())
+    assert shown_text(page, "h1") in verdict["answer"]
+    assert verdict["code"].splitlines()[-1] in page
+    drawn = dict(re.findall(r'<div id="chart-(\w+)".*?>(.*?)</figure>', page, flags=re.DOTALL))
+    assert set(drawn) == {"ranking", "curves", "budget", "tuning", "sensitivity", "ends", "pace"}
+    for figure in drawn.values():
+        assert re.search(r'<g class="(trace|points?)[^>]*>.*?<path', figure, flags=re.DOTALL)
+    assert not re.search(r'<(?:script|link|img|iframe)[^>]* (?:src|href)="', page)
+
+
+def shown_text(page: str, element: str) -> str:
+    """The text of the first element of a kind, as a reader sees it."""
+    found = re.search(rf"<{element}[^>]*>(.*?)</{element}>", page, flags=re.DOTALL)
+    assert found is not None
+    return " ".join(html.unescape(found[1]).split())
+
+
+def test_a_study_that_compares_nothing_prints_no_verdict(here: Shell, forked: Forks) -> None:
+    few = ("--optimizers", "sgd", "--trials", "1", "--epochs", "1")
+    best = forked.run(
+        here, "launch", "diabetes", "--name", "best", "--goal", "best-config", *few, "--in-process"
+    )
+    assert best.returncode == 0, best.stderr
+    assert "erdict" not in best.stdout.partition("optselect resume")[2]
+    assert forked.run(here, "report", "best").stdout.startswith("No verdict: --goal best-config")
+
+
+def test_a_study_without_seeds_says_so_and_has_no_code(here: Shell, forked: Forks) -> None:
+    few = ("--optimizers", "sgd", "--trials", "1", "--epochs", "1")
+    forked.run(here, "launch", "diabetes", "--name", "none", "--seeds", "0", *few, "--workers", "0")
+    assert "No verdict: with --seeds 0" in forked.run(here, "report", "none").stdout
+    assert forked.json(here, "report", "none")["outcome"] is None
+    refused = forked.run(here, "report", "none", "--code")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)

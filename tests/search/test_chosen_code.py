@@ -1,0 +1,70 @@
+"""Code to paste is what was trained; what a script repeats bit for bit is shown in tests/acceptance/test_report.py."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from optselect.search.chosen_code import Phase, as_module, optimizer_code, training_script
+from optselect.storage.overview import TrialRow
+from optselect.trials.configuration import OptimizerConfig, Schedule, keras_code
+
+RUN = TrialRow(
+    1, 1, 1, "final", "Mine", "complete", 0.5, 3, {}, 1, 200, None, None, 1.0, "tuned", {}, None, None
+)  # fmt: skip
+
+
+def test_exact_code_has_every_bit_of_its_numbers() -> None:
+    config = OptimizerConfig("Adam", {"learning_rate": 0.1 + 0.2, "amsgrad": True})
+    assert (
+        keras_code(config, exact=True)
+        == "keras.optimizers.Adam(learning_rate=0.30000000000000004, amsgrad=True)"
+    )
+    assert keras_code(config) == "keras.optimizers.Adam(learning_rate=0.3, amsgrad=True)"
+
+
+def test_exact_code_of_a_schedule_is_exact_too() -> None:
+    config = OptimizerConfig("SGD", {"learning_rate": 0.1 + 0.2}, Schedule("cosine", 100, end_factor=1 / 3))
+    assert "CosineDecay(0.30000000000000004, 100, alpha=0.3333333333333333)" in keras_code(config, exact=True)
+    assert "CosineDecay(0.3, 100, alpha=0.333333)" in keras_code(config)
+
+
+def test_muon_leaves_out_the_output_layers_as_in_training() -> None:
+    code = optimizer_code(OptimizerConfig("Muon", {"learning_rate": 0.01}), ["dense_1", "head"])
+    assert code.endswith("exclude_layers=['(^|/)dense_1/', '(^|/)head/'])")
+    assert ast.parse(code)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'if __name__ == "__main__":\n    raise SystemExit("ran as a program")\n',
+        '"""A docstring."""\nfrom __future__ import annotations\n\nif __name__ == "__main__":\n    raise SystemExit(1)\n',
+    ],
+)
+def test_what_a_problem_does_as_a_program_is_not_done_in_the_script(source: str, tmp_path: Path) -> None:
+    file = tmp_path / "script.py"
+    file.write_text(as_module(source) + "print('went on')\n")
+    done = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "went on\n"), done.stderr
+
+
+@pytest.mark.parametrize("module", ["net", "mine"])
+def test_a_script_imports_the_users_own_class_unless_it_stands_there(module: str) -> None:
+    code = optimizer_code(OptimizerConfig("Mine", {"learning_rate": 0.1}, module=module), [], exact=True)
+    bundle = {"net.py": "# the problem\n", "optselect-optimizers/Mine/mine.py": ""}
+    script = training_script(
+        study="mine",
+        run=RUN,
+        phases=[Phase(3, code)],
+        epochs=3,
+        objective="val_loss",
+        source_name="net.py",
+        bundle=bundle,
+    )
+    assert "\nmodel.optimizer = Mine(learning_rate=0.1)\n" in script and ast.parse(script)
+    assert ("\nfrom mine import Mine\n" in script) == (module == "mine")
+    assert "import Mine" in script or module == "net"
+    assert "It imports mine.py: save it in their folder" in script

@@ -1,0 +1,285 @@
+"""What a verdict says, case by case: whole studies whose costs are known, told in the words that a person reads."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from optselect.search.cautions import edge_of
+from optselect.search.dimension import complement
+from optselect.search.findings import Findings, Record, find
+from optselect.search.sentences import words_of
+from optselect.search.verdict_page import verdict_json, verdict_page
+from optselect.storage.tickets import NewTicket
+from tests.search.problems import description
+from tests.search.simulated import Answer, Simulated, spec_of
+
+SPREAD = {0: 0.00, 1: 0.03, 2: -0.03, 3: 0.015, 4: -0.015}
+
+
+def answers(costs: Mapping[str, float | None], noise: float = 0.002, untuned: float = 0.5) -> Answer:
+    """Each optimizer's cost, with an effect of the seed that all share; None: it diverges."""
+
+    def answer(ticket: NewTicket, random: random.Random) -> float | None:
+        cost = costs[ticket.optimizer]
+        if cost is None:
+            return None
+        worse = untuned if ticket.role == "defaults" else 0.0
+        return cost + worse + SPREAD[ticket.seed % 5] + random.gauss(0.0, noise)
+
+    return answer
+
+
+def record(answer: Answer, tested: bool = True, **asked: Any) -> Record:
+    """A finished study."""
+    done = Simulated(spec_of(**{"optimizers": "sgd,adam,nadam", "trials": 36, **asked}), answer).run()
+    rows = done.rows if tested else [replace(row, result={"initial_val_loss": 5.0}) for row in done.rows]
+    return Record("net", done.spec, description(), done.budget, True, done.decisions, rows)
+
+
+def found(*given: Any, **asked: Any) -> Findings:
+    findings = find(record(*given, **asked))
+    assert isinstance(findings, Findings), findings
+    return findings
+
+
+def said(findings: Findings) -> str:
+    words = words_of(findings)
+    return " ".join((words.answer, *words.evidence, *words.cautions, *words.to_settle))
+
+
+CLEAR = {"SGD": 1.3, "Adam": 1.0, "Nadam": 1.2, "baseline": 2.0}
+
+
+def test_a_winner_is_named_beside_what_the_user_has() -> None:
+    findings = found(answers(CLEAR))
+    answer = words_of(findings).answer
+    assert answer.startswith("Use tuned Adam: it is 47.6% ± ")
+    assert answer.endswith("% better than your present SGD(0.01), which diverged on 0 of 5 seeds.")
+    assert (findings.outcome, findings.keep) == ("winner", "Adam")
+    assert "The next best is tuned Nadam: 18.2% ± " in said(findings)
+    assert "lost on 5 of 5 seeds" in said(findings)
+
+
+def test_figures_come_from_the_test_split_where_there_is_one_and_say_so() -> None:
+    assert "Test loss of tuned Adam: 1.1" in said(found(answers(CLEAR)))
+    assert "on test data that no choice has seen" in said(found(answers(CLEAR)))
+    untested = said(found(answers(CLEAR), tested=False))
+    assert "Mean val_loss of tuned Adam: 1 (95%" in untested
+    assert "also used for the search: optimistic" in untested
+
+
+def test_the_users_own_optimizer_can_win() -> None:
+    findings = found(answers({**CLEAR, "baseline": 0.5}))
+    answer = words_of(findings).answer
+    assert answer.startswith(
+        "Keep yours: your present SGD(0.01) beats every optimizer that was tuned. Tuned Adam is "
+    )
+    assert "worse than your present SGD(0.01)" in answer
+    assert verdict_json(findings)["winner"] == "baseline"
+    assert verdict_json(findings)["code"] == "# keep yours\nkeras.optimizers.SGD(learning_rate=0.01)"
+
+
+def test_of_a_tie_that_holds_the_users_own_it_is_kept() -> None:
+    findings = found(answers({"SGD": 1.5, "Adam": 1.0, "Nadam": 1.5, "baseline": 1.0}))
+    answer = words_of(findings).answer
+    assert findings.outcome == "tie"
+    assert set(findings.judgement.tie) == {"Adam", "baseline"}
+    assert answer.startswith(
+        "A tie: keep your present SGD(0.01). It and tuned Adam are equal within 1%. Tuned Adam is "
+    )
+
+
+def test_of_a_tie_without_the_users_own_the_one_with_the_fewest_settings_is_taken() -> None:
+    costs = {"Adagrad": 1.0, "Adam": 1.0, "Lion": 2.0, "baseline": 3.0}
+    findings = found(answers(costs), optimizers="adagrad,adam,lion")
+    assert words_of(findings).answer.startswith(
+        "A tie: take tuned Adagrad, for none of them has fewer settings. Tuned "
+    )
+    assert verdict_json(findings)["code"].startswith(
+        "# a tie: none of them has fewer settings\nkeras.optimizers.Adag"
+    )
+
+
+def test_what_further_seeds_would_hardly_tell_apart_is_a_tie_that_says_what_they_would_cost() -> None:
+    costs = {"SGD": 1.5, "Adam": 1.0, "Nadam": 1.012, "baseline": 1.5}
+    findings = found(answers(costs, noise=0.05))
+    assert findings.outcome == "tie"
+    assert "Tuned Adam and Nadam show no difference that 10 seeds could prove" in words_of(findings).answer
+    assert any("more seeds" in sentence for sentence in words_of(findings).to_settle)
+
+
+def test_too_few_trials_are_no_evidence_and_the_command_that_helps_is_named() -> None:
+    findings = found(answers(CLEAR), trials=6)
+    answer, settle = words_of(findings).answer, words_of(findings).to_settle
+    assert answer.startswith(
+        "Not enough evidence for a winner: tuned Adam leads, but 2 trials of each optimizer are too few to tell them "
+        "apart. So far tuned Adam is "
+    )
+    assert "your present SGD(0.01)" in answer
+    assert "at least 6 more trials" in settle[0]
+    assert "optselect resume net --trials +30" in settle[0]
+    assert verdict_json(findings)["code"].startswith("# not enough evidence for a winner: this one leads\n")
+
+
+def test_an_open_question_says_how_many_seeds_would_decide_it() -> None:
+    whole = record(answers({**CLEAR, "Nadam": 1.03}, noise=0.02))
+    few = {row.seed for row in whole.trials if row.phase == "final"}
+    kept = [row for row in whole.trials if row.phase != "final" or row.seed in sorted(few)[:5]]
+    findings = find(replace(whole, trials=kept))
+    assert isinstance(findings, Findings)
+    assert words_of(findings).answer.startswith(
+        "Not enough evidence for a winner: tuned Adam leads, but Nadam is not excluded. So far tuned Adam is "
+    )
+    (settle,) = words_of(findings).to_settle
+    assert f"optselect resume net --seeds +{findings.judgement.more_seeds}" in settle
+
+
+def test_test_data_that_prefer_another_one_forbid_a_winner() -> None:
+    whole = record(answers(CLEAR))
+    turned = [
+        replace(row, result={**row.result, "test_loss": 4.0 + (row.value or 0.0)})
+        if row.optimizer == "Adam"
+        else row
+        for row in whole.trials
+    ]
+    findings = find(replace(whole, trials=turned))
+    assert isinstance(findings, Findings)
+    assert "leads, but the test data prefer another one" in words_of(findings).answer
+    assert "Validation data name Adam, test data clearly prefer " in said(findings)
+
+
+# --- warnings -----------------------------------------------------------------------------------------
+
+
+def test_a_winner_at_the_edge_of_its_range_says_which_way_to_widen_it() -> None:
+    whole = record(answers(CLEAR))
+    moved = [
+        replace(row, params={**row.params, "learning_rate": 0.0985, "beta_1": 0.9})
+        if row.optimizer == "Adam"
+        else row
+        for row in whole.trials
+    ]
+    findings = find(replace(whole, trials=moved))
+    assert isinstance(findings, Findings)
+    assert (
+        "learning_rate 0.0985 of Adam is at the upper edge of its range, 1e-05 to 0.1: the best may lie beyond. Widen it "
+        "in a spec file, [space.Adam] learning_rate = {low = 1e-05, high = 1, log = true}"
+    ) in said(findings)
+
+
+def test_next_to_no_momentum_is_no_edge_for_there_is_nothing_beyond() -> None:
+    momentum = complement("momentum", 5e-3, 0.999)
+    assert edge_of(momentum, {"momentum": 0.002}) == ""
+    assert edge_of(momentum, {"momentum": 0.9945}) == "upper"
+    assert edge_of(complement("beta_1", 4e-3, 0.5), {"beta_1": 0.51}) == "lower"
+
+
+def test_a_general_optimizer_that_loses_to_one_that_it_contains_is_suspected_of_a_bad_search() -> None:
+    findings = found(answers({"SGD": 1.0, "Adam": 1.3, "Nadam": 1.5, "baseline": 2.0}))
+    assert "Adam and Nadam lost to SGD, which they can imitate: suspect ranges or too few trials" in said(
+        findings
+    )
+
+
+def test_a_winner_that_diverges_on_a_seed_is_called_so() -> None:
+    whole = record(answers(CLEAR))
+    seed = max(row.seed for row in whole.trials if row.phase == "final")
+    turned = [
+        replace(row, state="diverged", value=None)
+        if row.phase == "final" and row.seed == seed and row.role == "own"
+        else row
+        for row in whole.trials
+    ]
+    findings = find(replace(whole, trials=turned))
+    assert isinstance(findings, Findings)
+    assert "which diverged on 1 of 5 seeds" in words_of(findings).answer
+    assert verdict_json(findings)["baseline"]["diverged_share"] == 0.2
+
+
+def test_failed_trials_are_a_shortfall_with_its_reason() -> None:
+    whole = record(answers(CLEAR))
+    turned = [
+        replace(row, state="failed", value=None, message="out of memory: x")
+        if row.phase == "quota" and row.optimizer == "Nadam" and row.ord % 2
+        else row
+        for row in whole.trials
+    ]
+    findings = find(replace(whole, trials=turned))
+    assert isinstance(findings, Findings)
+    assert "trials failed and searched nothing (" in said(findings)
+    assert "of Nadam); the first reason: out of memory: x" in said(findings)
+
+
+def test_who_was_dropped_is_named_with_the_reason_and_the_budget_is_said() -> None:
+    findings = found(answers({**CLEAR, "SGD": 4.0}))
+    assert "Given up on the way: SGD (" in said(findings)
+    assert "This holds for 12 trials of each optimizer and 25 epochs" in said(findings)
+
+
+def test_a_score_is_judged_as_what_is_missing_to_one_and_shown_as_itself() -> None:
+    costs = answers({"SGD": 0.7, "Adam": 0.9, "Nadam": 0.8, "baseline": 0.6}, noise=0.001, untuned=-0.3)
+    whole = record(costs, tested=False)
+    spec = whole.spec.model_copy(update={"objective": "val_accuracy", "direction": "maximize"})
+    findings = find(replace(whole, spec=spec))
+    assert isinstance(findings, Findings)
+    assert findings.finalists[0].values.mean > findings.finalists[1].values.mean
+    assert "Percentages are of 1 - val_accuracy" in said(findings)
+
+
+# --- no verdict ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"goal": "best-config"}, "--goal best-config only looks for a good configuration"),
+        ({"seeds": 0}, "with --seeds 0 nothing is trained again on fresh seeds"),
+    ],
+)
+def test_a_study_that_compares_nothing_says_why_it_has_no_verdict(asked: dict[str, Any], words: str) -> None:
+    spec = spec_of(optimizers="sgd,adam", trials=8, **asked)
+    assert words in str(find(Record("net", spec, description(), 8, True, [], [])))
+
+
+def test_an_unfinished_study_has_no_verdict_yet_and_one_that_only_exploded_never() -> None:
+    whole = record(answers(CLEAR))
+    assert "optselect resume net" in str(find(replace(whole, finished=False)))
+    exploded = record(answers(dict.fromkeys(CLEAR)))
+    assert "no trial reached its last epoch" in str(find(exploded))
+
+
+# --- the page -----------------------------------------------------------------------------------------
+
+
+def test_the_page_of_the_largest_study_fits_into_40_lines() -> None:
+    names = "sgd,rmsprop,adam,adamw,nadam,adagrad,adadelta,lion,adamax,adafactor,lamb,ftrl"
+    classes = [*spec_of(optimizers=names, trials=60).optimizers, "baseline"]
+    costs = {name: 1.0 + 0.003 * place for place, name in enumerate(classes)}
+    findings = found(answers(costs, noise=0.05), optimizers=names, trials=60)
+    console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115  ends with the process
+    console.print(verdict_page(findings))
+    page = console.export_text()
+    assert len(page.splitlines()) <= 40
+    assert words_of(findings).answer.split()[0] in page.split()[:2]
+
+
+def test_json_holds_what_the_words_say() -> None:
+    answer = verdict_json(found(answers(CLEAR)))
+    assert (answer["schema"], answer["study"], answer["outcome"], answer["winner"]) == (
+        1,
+        "net",
+        "winner",
+        "Adam",
+    )
+    assert [row["optimizer"] for row in answer["ranking"]] == ["Adam", "Nadam", "baseline"]  # SGD was dropped
+    assert list(answer["dropped"]) == ["SGD"]
+    first, second = answer["ranking"][:2]
+    assert first["vs_leader"] is None and first["p_best"] == 1.0
+    assert first["ci"][0] < first["mean"] < first["ci"][1]
+    assert second["vs_leader"]["ci"][0] > 0 and second["vs_leader"]["p"] < 0.01
+    assert answer["baseline"]["gain"]["share"] == pytest.approx(0.48, abs=0.02)
+    assert answer["code"].startswith("keras.optimizers.Adam(learning_rate=")

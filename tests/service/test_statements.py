@@ -1,0 +1,67 @@
+"""A trial of 20 epochs costs at most 90 SQL statements, also where each epoch is written by itself with a checkpoint."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, event
+
+from optselect.search.departure import Departure
+from optselect.search.in_process import InProcessDescriber
+from optselect.search.launching import Surroundings, create, new_study
+from optselect.search.source import read_bundle
+from optselect.search.spec import Request, resolve
+from optselect.storage.database import Database, make_engine
+from optselect.storage.overview import list_trials
+
+MOST_STATEMENTS = 90
+PROBLEM = Path(__file__).parents[1] / "acceptance" / "steady.py"
+
+
+@pytest.fixture
+def statements() -> Iterator[list[str]]:
+    """Every statement that any engine of this process sends, in order."""
+    sent: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        sent.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    yield sent
+    event.remove(Engine, "before_cursor_execute", note)
+
+
+def test_a_trial_of_twenty_epochs_costs_ninety_statements_at_most(
+    initialised_database: Database, statements: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("optselect.trials.watch.REPORT_SECONDS", 0.0)
+    engine = make_engine(initialised_database)
+    description = InProcessDescriber(PROBLEM).result()
+    request = Request(problem=str(PROBLEM), optimizers="adamw", trials=13, epochs=20, tune="all", seeds=0)
+    spec = resolve(request, description, False, PROBLEM.parent)
+    place = Surroundings(None, initialised_database.home)
+    bundle = read_bundle(PROBLEM, description.modules)
+    study = create(new_study("counted", spec, description, bundle, place), spec, initialised_database, engine)
+
+    from optselect.search.worker import Assignment, work  # TensorFlow, whose settings are in place now
+
+    statements.clear()
+    assert work(Assignment(initialised_database, engine, study, PROBLEM, 60.0), Departure()) == 0
+    whole = [trial for trial in list_trials(engine, study.id) if trial.epochs == 20]
+    assert {"quota", "survivors"} <= {trial.phase for trial in whole}  # points of a plan, and TPE's
+    # One worker claims in order; what it sends until the next claim is that trial's.
+    of_tickets = list(between_claims(statements))
+    for trial in whole:
+        sent = of_tickets[trial.ord]
+        epochs = sum("INSERT INTO epoch_log" in statement for statement in sent)
+        states = sum("INSERT INTO checkpoint" in statement for statement in sent)
+        assert epochs >= 1
+        # Short epochs may have shared a write; twenty times as long, each has its own, with a checkpoint.
+        assert len(sent) - epochs - states + 2 * 20 <= MOST_STATEMENTS, sent
+
+
+def between_claims(statements: list[str]) -> Iterator[list[str]]:
+    claims = [place for place, statement in enumerate(statements) if "SET state = 'leased'" in statement]
+    for first, following in itertools.pairwise([*claims, len(statements)]):
+        yield statements[first:following]
