@@ -27,14 +27,15 @@ def main() -> None:
     """METHOD LETTER TRIALS JIT"""
     method, letter, trials, jit = sys.argv[1:]
     workload = WORKLOADS[letter]
-    problem = load_problem(resolve_problem(workload.problem), workload.epochs)
+    own_jit = method == "optselect" and jit == "on"
+    problem = load_problem(resolve_problem(workload.problem), workload.epochs, jit=own_jit)
     measured = METHODS[method](problem, workload, int(trials), jit)
     print(measured.to_json())
 
 
 def by_optselect(problem: Problem, workload: Workload, trials: int, jit: str) -> Measured:
     """As a training process of ours does, without the database."""
-    programs = programs_of(jit)
+    programs = Programs()
     steps: set[int] = set()
     checks: list[Cost] = []
 
@@ -55,11 +56,6 @@ def by_optselect(problem: Problem, workload: Workload, trials: int, jit: str) ->
         measured = measure(train, trials, checks)
     assert steps == {1}, steps
     return measured
-
-
-def programs_of(jit: str) -> Programs:
-    assert jit == "off", "this version compiles without XLA only"
-    return Programs()
 
 
 @contextmanager

@@ -31,12 +31,9 @@ class InProcessDescriber:
         from optselect.trials.problem import load_problem, names_not_counted
 
         references = [one.reference for one in self._classes]
-<<<<<<< HEAD
         with names_not_counted():  # the worker, here too, loads it anew and must find the same metrics
-            return describe(load_problem(self._problem, optimizers=references), self._classes)
-=======
-        return describe(load_problem(self._problem, optimizers=references, jit=self._jit), self._classes)
->>>>>>> main
+            problem = load_problem(self._problem, optimizers=references, jit=self._jit)
+            return describe(problem, self._classes)
 
     def close(self) -> None:
         """Nothing to end."""
