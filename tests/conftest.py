@@ -19,7 +19,14 @@ settings.register_profile(
 settings.register_profile("thorough", max_examples=100, deadline=None, database=None)
 settings.load_profile("ci")
 
-SLOW_FIRST = ("acceptance/test_launch.py", "acceptance/test_kills.py", "acceptance/", "trials/", "service/")
+SLOW_FIRST = (
+    "acceptance/test_chaos.py",
+    "acceptance/test_launch.py",
+    "acceptance/test_kills.py",
+    "acceptance/",
+    "trials/",
+    "service/",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
