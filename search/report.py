@@ -40,12 +40,12 @@ def print_code(name: str, place: Surroundings, script: bool) -> None:
 
 def write_page(name: str, place: Surroundings, file: Path) -> None:
     """The verdict as one HTML file."""
-    from optselect.search.html_page import html_page  # Plotly and Optuna cost a second
+    from optselect.search.html_page import Page  # Plotly and Optuna cost a second
 
     engine = make_engine(place.open())
     study = load_study(engine, name)
     found = demand_verdict(find(read_record(engine, study)))
-    page = html_page(found, read_metric(engine, study.id, study.objective))
+    page = Page.of(found, read_metric(engine, study.id, study.objective)).html()
     aside = file.with_name(f"{file.name}.{uuid.uuid4().hex}.part")
     try:
         aside.write_text(page, "utf-8")
