@@ -14,24 +14,24 @@ if TYPE_CHECKING:
     from optselect.search.insight import Curves
 
 
-def publish(connected: Connected) -> None:
-    """Send a finished study's verdict; repeating it replaces what was sent. A study without one sends nothing."""
+def publish(connected: Connected) -> str | None:
+    """Send a finished study's verdict, in place of what was sent before; returns its run, None where there is none."""
     # SciPy, Plotly and Optuna cost two seconds, which a study that goes on need not pay.
     study = load_study(connected.engine, connected.study.name)
     if study.state != "finished" or study.spec.get("goal") == "best-config":
-        return
+        return None
     from optselect.search.findings import find
     from optselect.search.report import read_record
 
     found = find(read_record(connected.engine, study))
     if isinstance(found, str):
-        return
+        return None
     from optselect.search.verdict_page import verdict_json
 
     answer = verdict_json(found)
     facts = {"outcome": str(answer["outcome"]), "keep": str(answer["keep"]), "code": str(answer["code"])}
     files = artifacts(found, answer, read_metric(connected.engine, study.id, study.objective))
-    publish_verdict(connected, str(answer["answer"]), files, facts)
+    return publish_verdict(connected, str(answer["answer"]), files, facts)
 
 
 def artifacts(found: "Findings", answer: Mapping[str, object], curves: "Curves") -> dict[str, str]:

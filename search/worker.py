@@ -45,7 +45,7 @@ from optselect.search.study import (
     tell_pruned,
 )
 from optselect.search.tables import in_order
-from optselect.storage import checkpoints, curves, tickets, unsent, workers
+from optselect.storage import checkpoints, curves, model_files, tickets, unsent, workers
 from optselect.storage.checkpoints import Checkpoint
 from optselect.storage.curves import EpochRow
 from optselect.storage.database import Connection, Database, Engine, again, one_line, outage_seconds
@@ -60,7 +60,7 @@ from optselect.trials.first_operation import run_first_operation
 from optselect.trials.outcome import Epoch, Outcome, TrialResult
 from optselect.trials.problem import Problem, load_problem
 from optselect.trials.programs import Programs
-from optselect.trials.trainer import run_trial
+from optselect.trials.trainer import OnModel, run_trial
 
 log = logging.getLogger(__name__)
 
@@ -336,12 +336,31 @@ class Trainer:
             on_epochs=halving,
             start=start.snapshot if start else None,
             test=ticket.phase == "final",
+            on_model=self.keeper_of_model(ticket),
         )
         seconds = reporter.seconds
         reporter.close()
         whole = dataclasses.replace(result, curve=(*earlier, *result.curve))
         # A training that exploded at its rung is no cut one: that is the better answer.
         return Trained(whole, seconds, halving.because if result.outcome is Outcome.STOPPED else "")
+
+    def keeper_of_model(self, ticket: Ticket) -> OnModel | None:
+        """What keeps the trained model of a final run that may be the one to use."""
+        if ticket.phase != "final" or ticket.role not in ("tuned", "own"):
+            return None
+        sign = 1.0 if self.spec.direction == "minimize" else -1.0
+        folder = model_files.model_folder(self.study, self.assignment.database.home)
+
+        def keep(last: Epoch, body: Callable[[], bytes]) -> None:
+            value = last.metrics.get(self.spec.objective, math.nan)
+            if math.isfinite(value):
+                patiently(
+                    lambda: model_files.keep_if_best(
+                        self.engine, folder, ticket.id, lambda found: sign * found, value, body
+                    )
+                )
+
+        return keep
 
     def send(self, ticket: Ticket, rows: Sequence[EpochRow], checkpoint: Checkpoint | None) -> Orders:
         folder = checkpoints.folder_for(self.study, self.assignment.database.home)

@@ -106,7 +106,7 @@ class Flusher:
         engine: Engine,
         study: StoredStudy,
         tracking: Callable[[], Tracking],
-        at_end: Callable[["Connected"], None] | None = None,
+        at_end: Callable[["Connected"], object] | None = None,
     ) -> None:
         self._engine, self._study, self._tracking, self._at_end = engine, study, tracking, at_end
         self._closing = threading.Event()

@@ -153,7 +153,7 @@ def load_problem(path: Path, epochs: int | None = None, optimizers: Iterable[Ref
     # What the file draws at random, such as a split, must be the same in every process that serves a study.
     random.seed(0)
     np.random.seed(0)
-    module = _import_file(path)
+    module = import_problem(path)
     model, data = _function(module, path, "model"), _function(module, path, "data")
     fit = _read_fit(getattr(module, "fit", {}), path, epochs)
     classes = {reference.class_name: load_class(reference, path) for reference in optimizers}
@@ -223,8 +223,8 @@ def call_user(function: Callable[[], Any], path: Path) -> Any:
         ) from error
 
 
-def _import_file(path: Path) -> ModuleType:
-    """Import the file under a private name, so that a problem called like a library hides nothing."""
+def import_problem(path: Path) -> ModuleType:
+    """Import a problem file under a private name, so that one called like a library hides nothing."""
     _prefer_users_modules(path.parent)
     name = f"{PROBLEM_MODULE}{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
