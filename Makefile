@@ -6,7 +6,7 @@ export PATH := $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path(
 .PHONY: check format lint layers types test bench-storage
 .NOTPARALLEL:
 
-check: format lint layers types test bench-storage
+check: format lint layers types test
 
 format:
 	ruff format --check .

@@ -157,6 +157,16 @@ Workers = Annotated[
         show_default=False,
     ),
 ]
+Gpus = Annotated[
+    str | None,
+    typer.Option(
+        help="One training process for each: all, numbers or UUIDs, comma-separated. Default: all there are.",
+        show_default=False,
+    ),
+]
+PerGpu = Annotated[
+    int, typer.Option(min=1, max=32, help="Processes that share a GPU, each with its part of the memory.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Train in the background.")]
 UseLocal = Annotated[
@@ -236,11 +246,21 @@ def launch(
             show_default=False,
         ),
     ] = None,
+    jit: Annotated[
+        str | None,
+        typer.Option(
+            help="off, on or auto (where it pays, by measurement): let XLA compile the trainings. Faster for small "
+            "dense and recurrent models on CPU, but it rounds otherwise than fit.",
+            show_default="off",
+        ),
+    ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(help="Epochs of a trial; default: those of the problem's fit.", show_default=False),
     ] = None,
     workers: Workers = None,
+    gpus: Gpus = None,
+    per_gpu: PerGpu = 1,
     seed: Annotated[int | None, typer.Option(help="Seed of the study.", show_default="0")] = None,
     objective: Annotated[
         str | None,
@@ -267,6 +287,7 @@ def launch(
     as_json: Json = False,
 ) -> int:
     """Search the optimizer for a Keras model: create a study, or attach to it, and train."""
+    from optselect.search.executors.devices import Wish
     from optselect.search.launching import Staff
     from optselect.search.launching import launch as launch_study
     from optselect.search.requesting import Flags, merged
@@ -284,6 +305,7 @@ def launch(
         budget=budget,
         minutes=minutes,
         seeds=seeds,
+        jit=jit,
         workers=workers,
         storage=storage,
         tracking=tracking,
@@ -294,7 +316,7 @@ def launch(
     )
     asked = merged(flags, spec)
     place = surroundings(asked.flags.storage, asked.flags.tracking, as_json, asked.flags.checkpoints)
-    staff = Staff(asked.flags.workers, asked.flags.detach, in_process)
+    staff = Staff(asked.flags.workers, asked.flags.detach, in_process, Wish(gpus, per_gpu))
     return launch_study(asked.request, asked.flags.name, place, staff)
 
 
@@ -309,6 +331,8 @@ def resume(
         typer.Option(help="+N: compare the finalists on N more seeds.", metavar="+N", show_default=False),
     ] = None,
     workers: Workers = None,
+    gpus: Gpus = None,
+    per_gpu: PerGpu = 1,
     storage: Storage = None,
     tracking: Tracking = None,
     use_local: UseLocal = False,
@@ -316,12 +340,13 @@ def resume(
     as_json: Json = False,
 ) -> int:
     """Go on with a study, by name alone, on any machine."""
+    from optselect.search.executors.devices import Wish
     from optselect.search.launching import More, Staff
     from optselect.search.launching import resume as resume_study
 
     place = surroundings(storage, tracking, as_json)
     more = More(further("--trials", trials, 1_000_000, 24), further("--seeds", seeds, 200, 5))
-    return resume_study(study, more, place, Staff(workers, detach), use_local)
+    return resume_study(study, more, place, Staff(workers, detach, wish=Wish(gpus, per_gpu)), use_local)
 
 
 def further(flag: str, text: str | None, most: int, example: int) -> int:
@@ -347,7 +372,7 @@ def worker(
     slots: Annotated[
         str | None,
         typer.Option(
-            help="N or gpus: supervise so many training processes instead of training here; without STUDY 1.",
+            help="Supervise so many training processes instead of training here; without STUDY 1.",
             show_default=False,
         ),
     ] = None,
@@ -363,6 +388,8 @@ def worker(
             show_default=False,
         ),
     ] = None,
+    gpus: Gpus = None,
+    per_gpu: PerGpu = 1,
     storage: Storage = None,
     tracking: Tracking = None,
     use_local: UseLocal = False,
@@ -370,9 +397,10 @@ def worker(
     gives_way: Annotated[bool, typer.Option("--gives-way", hidden=True)] = False,
 ) -> int:
     """Join a study, or without STUDY every running one and those to come, from any machine that reaches the database."""
+    from optselect.search.executors.devices import Wish
     from optselect.search.joining import Joining, join
 
-    asked = Joining(slots, max_trials, max_idle, slot, use_local, gives_way)
+    asked = Joining(slots, max_trials, max_idle, slot, use_local, gives_way, Wish(gpus, per_gpu))
     return join(study, asked, surroundings(storage, tracking, False))
 
 

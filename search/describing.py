@@ -6,18 +6,23 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from optselect.search.executors.devices import Seat
 from optselect.search.executors.forking import ForkedChild, Zygote
 from optselect.search.executors.local import training_environment
 from optselect.storage.studies import StoredStudy
 from optselect.trials.description import CustomDescription, ProblemDescription, read_optimizers
 from optselect.trials.errors import ProblemError
 from optselect.trials.reference import AskedClass, Reference, write_classes
+
+POLL_SECONDS = 0.02
+ANSWER = "problem.json"
 
 
 def stored_description(study: StoredStudy) -> ProblemDescription:
@@ -36,20 +41,29 @@ def describe_class(reference: Reference) -> CustomDescription:
 
 @dataclass
 class Describer:
-    """A child process that loads, builds and tries a problem; started early, for the imports take seconds."""
+    """A child process that loads, builds and tries a problem; started early, for the imports take seconds.
+
+    After its answer it leaves the initial weights of the study's seeds, which no training process can make.
+    """
 
     problem: Path | None  # None: classes alone
-    classes: Sequence[AskedClass]
+    arguments: Sequence[str]  # of the child
     folder: tempfile.TemporaryDirectory[str]
     process: ForkedChild | subprocess.Popen[bytes]
+    answered: bool = False
 
     @classmethod
     def start(
-        cls, problem: Path | None, zygote: Zygote | None, classes: Sequence[AskedClass] = ()
+        cls,
+        problem: Path | None,
+        zygote: Zygote | None,
+        classes: Sequence[AskedClass] = (),
+        options: Sequence[str] = (),
     ) -> "Describer":
         folder = tempfile.TemporaryDirectory(prefix="optselect-")
         start = spawned if zygote is None else partial(forked, zygote)
-        return cls(problem, classes, folder, start(problem, Path(folder.name), classes))
+        arguments = arguments_of(problem, Path(folder.name), classes, options)
+        return cls(problem, arguments, folder, start(arguments, Path(folder.name)))
 
     def result(self) -> ProblemDescription:
         """Wait for the description; raises ProblemError with the user's mistake in one line."""
@@ -57,22 +71,30 @@ class Describer:
 
     def answer(self) -> dict[str, Any]:
         """Wait for what the child writes; raises ProblemError where it wrote nothing, or what is wrong."""
-        code, folder = self.process.wait(), Path(self.folder.name)
-        file = folder / "problem.json"
-        if not file.exists() and isinstance(self.process, ForkedChild):
-            self.process = spawned(self.problem, folder, self.classes)
-            code = self.process.wait()
-        if not file.exists():
-            raise ProblemError(self._last_words(code))
-        answer: dict[str, Any] = json.loads(file.read_text("utf-8"))
+        folder = Path(self.folder.name)
+        if not self._is_answered(folder) and isinstance(self.process, ForkedChild):
+            self.process = spawned(self.arguments, folder)
+        if not self._is_answered(folder):
+            raise ProblemError(self._last_words(self.process.wait()))
+        self.answered = True
+        answer: dict[str, Any] = json.loads((folder / ANSWER).read_text("utf-8"))
         if "error" in answer:
             raise ProblemError(answer["error"])
         return answer
 
+    def _is_answered(self, folder: Path) -> bool:
+        """Wait for the answer or the child's end."""
+        while not (folder / ANSWER).exists():
+            if self.process.poll() is not None:
+                return (folder / ANSWER).exists()
+            time.sleep(POLL_SECONDS)
+        return True
+
     def close(self) -> None:
-        """End the child where its answer is not needed any more."""
+        """End the child where its answer is not needed any more, else let it finish; a second time does no harm."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGKILL)
+            if not self.answered:
+                self.process.send_signal(signal.SIGKILL)
             self.process.wait()
         self.folder.cleanup()
 
@@ -84,18 +106,18 @@ class Describer:
         )
 
 
-def forked(zygote: Zygote, problem: Path | None, folder: Path, classes: Sequence[AskedClass]) -> ForkedChild:
+def forked(zygote: Zygote, arguments: Sequence[str], folder: Path) -> ForkedChild:
     """A child without TensorFlow's import."""
-    environment = {**os.environ, **training_environment("", os.getpid())}
-    return zygote.fork("describe", arguments_of(problem, folder, classes), environment, folder / "log")
+    environment = {**os.environ, **training_environment(Seat(), os.getpid())}
+    return zygote.fork("describe", list(arguments), environment, folder / "log")
 
 
-def spawned(problem: Path | None, folder: Path, classes: Sequence[AskedClass]) -> subprocess.Popen[bytes]:
+def spawned(arguments: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
     """A child on its own feet."""
     with (folder / "log").open("wb") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "optselect.trials.describe", *arguments_of(problem, folder, classes)],
-            env={**os.environ, **training_environment("", os.getpid())},
+            [sys.executable, "-m", "optselect.trials.describe", *arguments],
+            env={**os.environ, **training_environment(Seat(), os.getpid())},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -103,6 +125,8 @@ def spawned(problem: Path | None, folder: Path, classes: Sequence[AskedClass]) -
         )
 
 
-def arguments_of(problem: Path | None, folder: Path, classes: Sequence[AskedClass]) -> list[str]:
+def arguments_of(
+    problem: Path | None, folder: Path, classes: Sequence[AskedClass], options: Sequence[str]
+) -> list[str]:
     named = [] if problem is None else [str(problem)]
-    return [*named, "--out", str(folder / "problem.json"), "--optimizers", write_classes(classes)]
+    return [*named, "--out", str(folder / ANSWER), "--optimizers", write_classes(classes), *options]

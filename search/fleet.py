@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from optselect.search.executors.devices import Seat
 from optselect.search.executors.forking import Zygote, closing
-from optselect.search.executors.local import Slot, Verdict, after_exit, visible_gpus, zygote_of
+from optselect.search.executors.local import Slot, Verdict, after_exit, seat_of, zygote_of
 from optselect.search.exit_codes import WorkerExit
 from optselect.search.sharing import next_study
 from optselect.search.supervising import PATIENCE_SECONDS, Outage, Service, log_folder, run_folder, watch
@@ -31,13 +32,14 @@ class Terms:
     max_idle_seconds: float | None = None  # None: it stays until it is told to leave
     tracking: str | None = None
     extra: tuple[str, ...] = ()
+    seats: Sequence[Seat] = ()
 
 
 def serve_all(database: Database, engine: Engine, terms: Terms) -> int:
     """Serve all studies until told to leave, or idle for too long; returns the worker's exit code."""
     outage = Outage()
     with run_folder(database.home) as folder:
-        fleet = Fleet(database, engine, terms, folder, zygote_of("every-study", os.environ))
+        fleet = Fleet(database, engine, terms, folder, zygote_of("every-study", os.environ, terms.seats))
         with closing(fleet.zygote):
             interrupted = watch(fleet, lambda: fleet.assign(studies.read_shares(engine)), outage)
         fleet.close(0.0 if interrupted else PATIENCE_SECONDS)
@@ -129,9 +131,7 @@ class Fleet:
         say(f"place {place} serves {name}")
 
     def _slot(self, place: int, logs: Path) -> Slot:
-        gpus = visible_gpus(os.environ)
-        device = gpus[place % len(gpus)] if gpus else ""
-        return Slot(place, device, logs / f"worker-{place}.log")
+        return Slot(place, seat_of(place, self.terms.seats), logs / f"worker-{place}.log")
 
     def _collect(self) -> None:
         """Take back the places whose process is gone for good, and end the service of studies that have none left."""

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from optselect.search.departure import Departure
-from optselect.search.executors.local import training_environment, visible_gpus
+from optselect.search.executors.devices import NO_WISH, Seat, seats
+from optselect.search.executors.local import training_environment
 from optselect.search.publishing import publish
 from optselect.search.source import find_source
 from optselect.search.supervising import PATIENCE_SECONDS, Ending
@@ -21,8 +22,8 @@ from optselect.trials.reference import AskedClass
 class InProcessDescriber:
     """Describes a problem here, where breakpoints in the user's model() and data() are hit."""
 
-    def __init__(self, problem: Path, classes: Sequence[AskedClass] = ()) -> None:
-        self._problem, self._classes = problem, classes
+    def __init__(self, problem: Path, classes: Sequence[AskedClass] = (), jit: bool = False) -> None:
+        self._problem, self._classes, self._jit = problem, classes, jit
 
     def result(self) -> ProblemDescription:
         """Load, build and try the problem; raises ProblemError."""
@@ -31,7 +32,7 @@ class InProcessDescriber:
         from optselect.trials.problem import load_problem
 
         references = [one.reference for one in self._classes]
-        return describe(load_problem(self._problem, optimizers=references), self._classes)
+        return describe(load_problem(self._problem, optimizers=references, jit=self._jit), self._classes)
 
     def close(self) -> None:
         """Nothing to end."""
@@ -54,7 +55,7 @@ def train_in_process(database: Database, engine: Engine, study: StoredStudy, tra
 
 def prepare_tensorflow() -> None:
     """The settings that a training process gets from its supervisor; they count before TensorFlow's import."""
-    gpus = visible_gpus(os.environ)
-    settings = training_environment(gpus[0] if gpus else "", os.getpid())
+    first = next(iter(seats(NO_WISH, os.environ)), Seat())
+    settings = training_environment(first, os.getpid())
     settings.pop("OPTSELECT_SUPERVISOR")
     os.environ.update(settings)

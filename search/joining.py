@@ -5,15 +5,17 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from optselect.search.departure import STUCK_SECONDS, Departure
 from optselect.search.errors import InvalidInput
-from optselect.search.executors.local import visible_gpus
+from optselect.search.executors import devices
+from optselect.search.executors.devices import NO_WISH, Seat, Wish
 from optselect.search.fleet import Terms, serve_all
 from optselect.search.launching import Surroundings
-from optselect.search.source import find_source
+from optselect.search.source import find_source, weights_folder
 from optselect.search.supervising import demand_room, supervise
 from optselect.search.worker_log import log_to_stderr
 from optselect.storage import studies
@@ -32,6 +34,7 @@ class Joining:
     slot: int | None = None
     use_local: bool = False
     gives_way: bool = False
+    wish: Wish = NO_WISH  # what was said of GPUs
 
     def demand_possible(self, study: str | None) -> None:
         """Refuse what would be ignored; raises InvalidInput."""
@@ -50,16 +53,18 @@ class Joining:
 def join(study: str | None, asked: Joining, place: Surroundings) -> int:
     """Train a study in this process, or supervise processes that do; returns the worker's exit code."""
     asked.demand_possible(study)
-    if study is not None and asked.slots is None:
+    if study is not None and asked.slots is None and asked.wish == NO_WISH:
         return train_here(study, place, asked)
     extra = (("--max-trials", str(asked.max_trials)) if asked.max_trials else ()) + (
         ("--use-local",) if asked.use_local else ()
     )
-    count = slot_count(asked.slots or "1")
+    own = devices.seats(asked.wish, os.environ)
+    count = slot_count(asked.slots) if asked.slots else max(1, len(own) if asked.wish != NO_WISH else 1)
     try:
         if study is not None:
-            return supervise_study(study, count, place, extra)
-        return supervise_all(count, asked.max_idle_seconds, place, extra)
+            return supervise_study(study, count, own, place, extra)
+        terms = Terms(count, asked.max_idle_seconds, place.tracking, extra, own)
+        return supervise_all(terms, place)
     finally:
         if handed_over := os.environ.get("OPTSELECT_HANDED_OVER"):
             shutil.rmtree(Path(handed_over), ignore_errors=True)
@@ -93,6 +98,7 @@ def train_here(name: str, place: Surroundings, asked: Joining) -> int:
             asked.slot,
             use_local=asked.use_local,
             gives_way=asked.gives_way,
+            weights=weights_folder(place.home),
             stuck_seconds=float(os.environ.get("OPTSELECT_STUCK_SECONDS", STUCK_SECONDS)),
         )
         return work(assignment, departure)
@@ -110,38 +116,31 @@ def opened(place: Surroundings) -> tuple[Database, Engine]:
 
 
 def slot_count(text: str) -> int:
-    """N, or one per GPU."""
-    if text == "gpus":
-        count = len(visible_gpus(os.environ))
-        if count == 0:
-            raise InvalidInput(
-                "--slots gpus needs a GPU that the driver shows. Received: none. Write --slots 2."
-            )
-        return count
+    """How many training processes; as text, for a mistake has an exit code of its own here."""
     if not text.isdigit() or not 1 <= int(text) <= 1000:
-        raise InvalidInput(f'--slots must be a number from 1 to 1000, or gpus. Received: "{text}".')
+        raise InvalidInput(f'--slots must be a number from 1 to 1000. Received: "{text}".')
     demand_room("--slots", int(text))
     return int(text)
 
 
-def supervise_study(name: str, count: int, place: Surroundings, extra: tuple[str, ...]) -> int:
+def supervise_study(
+    name: str, count: int, seats: Sequence[Seat], place: Surroundings, extra: tuple[str, ...]
+) -> int:
     """Serve one study until nothing of it is left."""
     database, engine = opened(place)
     stored = studies.load_study(engine, name)
     print(f"{time.strftime('%H:%M:%S')} supervising {name} with {count} slots", file=sys.stderr, flush=True)
-    ending = supervise(database, stored, count, tracking=place.tracking, extra=extra)
+    ending = supervise(database, stored, count, tracking=place.tracking, extra=extra, seats=seats)
     if ending.last_words:
         print(ending.last_words, file=sys.stderr)
     engine.dispose()
     return ending.code
 
 
-def supervise_all(
-    count: int, max_idle_seconds: float | None, place: Surroundings, extra: tuple[str, ...]
-) -> int:
+def supervise_all(terms: Terms, place: Surroundings) -> int:
     """Serve every running study, and those that are still to come."""
     database, engine = opened(place)
     try:
-        return serve_all(database, engine, Terms(count, max_idle_seconds, place.tracking, extra))
+        return serve_all(database, engine, terms)
     finally:
         engine.dispose()

@@ -1,10 +1,12 @@
 """What happens between a command and the first trial? Describe, store, supervise, summarise."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,14 @@ from rich.console import Console
 from optselect.search.custom import asked_classes, knows_all, notes, read_customs
 from optselect.search.describing import Describer, stored_description
 from optselect.search.errors import InvalidInput
+from optselect.search.executors import devices
+from optselect.search.executors.devices import NO_WISH, Seat, Wish
 from optselect.search.executors.forking import Zygote, closing
 from optselect.search.executors.local import worker_command, zygote_of
 from optselect.search.exit_codes import UserExit
 from optselect.search.in_process import InProcessDescriber, train_in_process
-from optselect.search.source import bundle_hash, local_hash, read_bundle
+from optselect.search.seeds import first_seeds
+from optselect.search.source import bundle_hash, local_hash, read_bundle, weights_folder
 from optselect.search.spec import SPEC_VERSION, Request, StudySpec, differences, resolve, study_name
 from optselect.search.standing import standing, status_json
 from optselect.search.supervising import (
@@ -30,6 +35,7 @@ from optselect.search.supervising import (
     supervise,
 )
 from optselect.search.tables import SINGLE_RUNS, next_commands, summary
+from optselect.search.ways import ways_lines
 from optselect.storage import overview, studies
 from optselect.storage.checkpoint_files import check_place
 from optselect.storage.database import (
@@ -79,13 +85,18 @@ class Staff:
     workers: int | None = None  # None: as many as this machine carries
     detach: bool = False
     in_process: bool = False  # no child process at all, for a debugger
+    wish: Wish = NO_WISH  # what was said of GPUs
 
     def __post_init__(self) -> None:
         demand_room("--workers", self.workers or 0)
 
-    def count(self) -> int:
+    def seats(self) -> tuple[Seat, ...]:
+        """The GPUs that they have; raises InvalidInput for one that is not there."""
+        return devices.seats(self.wish, os.environ)
+
+    def count(self, seats: Sequence[Seat]) -> int:
         """Training processes on this machine."""
-        return default_workers(os.environ) if self.workers is None else self.workers
+        return default_workers(seats) if self.workers is None else self.workers
 
 
 @dataclass(frozen=True)
@@ -115,21 +126,16 @@ def launch(request: Request, name: str | None, place: Surroundings, staff: Staff
     """Create a study, or attach to the one of the same spec, and serve it; returns the exit code."""
     problem = resolve_problem(request.problem)
     name = study_name(name, problem)
-    zygote = None if staff.in_process else zygote_of(name, os.environ)
-    with closing(zygote):
-        classes = asked_classes(request)
-        describer = (
-            InProcessDescriber(problem, classes)
-            if staff.in_process
-            else Describer.start(problem, zygote, classes)
-        )
-        try:
-            database = place.open()
-            engine = make_engine(database)
-            study = find_or_create(request, name, problem, describer, database, engine, place)
-        finally:
-            describer.close()
-        return serve(study, database, engine, place, staff, zygote=zygote)
+    seats = staff.seats()
+    zygote = None if staff.in_process else zygote_of(name, os.environ, seats)
+    with (
+        closing(zygote),
+        contextlib.closing(describer_of(problem, request, place, staff, zygote)) as describer,
+    ):
+        database = place.open()
+        engine = make_engine(database)
+        study = find_or_create(request, name, problem, describer, database, engine, place)
+        return serve(study, database, engine, place, staff, seats, zygote=zygote)
 
 
 def resume(name: str, more: More, place: Surroundings, staff: Staff, use_local: bool) -> int:
@@ -145,7 +151,8 @@ def resume(name: str, more: More, place: Surroundings, staff: Staff, use_local: 
 
     studies.reopen_study(engine, study.id, more.trials, plan)
     study = studies.load_study(engine, name)
-    return serve(study, database, engine, place, staff, ("--use-local",) if use_local else (), resumed=True)
+    extra = ("--use-local",) if use_local else ()
+    return serve(study, database, engine, place, staff, staff.seats(), extra, resumed=True)
 
 
 def with_more_seeds(spec: StudySpec, progress: Progress, seeds: int) -> Step:
@@ -156,6 +163,17 @@ def with_more_seeds(spec: StudySpec, progress: Progress, seeds: int) -> Step:
     if not seeds or step.tickets or step.decision:
         return step
     return Step(further_seeds(spec, progress, seeds))
+
+
+def describer_of(
+    problem: Path, request: Request, place: Surroundings, staff: Staff, zygote: Zygote | None
+) -> Describer | InProcessDescriber:
+    classes = asked_classes(request)
+    if staff.in_process:
+        return InProcessDescriber(problem, classes, request.jit == "on")
+    weights, seeds = weights_folder(place.home), ",".join(map(str, first_seeds(request.seed)))
+    options = ["--weights", str(weights), "--seeds", seeds, *(["--jit"] if request.jit == "on" else [])]
+    return Describer.start(problem, zygote, classes, options)
 
 
 # --- creating -----------------------------------------------------------------------------------------
@@ -176,6 +194,7 @@ def find_or_create(
     if stored is not None and is_described(stored, request, problem):
         description = stored_description(stored)  # the same source: no need to build the model
         refuse_another(stored, resolved(request, description, bundled), stored.bundle_sha256)
+        describer.close()
         return stored
     description = describer.result()
     spec = resolved(request, description, bundled)
@@ -254,19 +273,20 @@ def serve(
     engine: Engine,
     place: Surroundings,
     staff: Staff,
+    seats: Sequence[Seat],
     extra: tuple[str, ...] = (),
     zygote: Zygote | None = None,
     resumed: bool = False,
 ) -> int:
     """Do the study's work on this machine and say how it ended; a zygote may be at hand already."""
     console = Console(stderr=True, highlight=False)
-    count = staff.count()
+    count = staff.count(seats)
     if study.state != "running":
         behind = send_rest(database, engine, study, place.tracking, verdict=resumed)
         return conclude(study, database, engine, place, Ending(0, "", behind))
     if count == 0 or staff.detach:
         if count:
-            detach(study, count, database, place, extra)
+            detach(study, count, database, place, (*staff.wish.arguments(), *extra))
         return report_stored(study, database, engine, place, detached=count > 0)
     if staff.in_process:
         return conclude(
@@ -275,7 +295,14 @@ def serve(
     if not place.as_json:
         console.print(opening(study, count, database), soft_wrap=True)
     ending = supervise(
-        database, study, count, tracking=place.tracking, extra=extra, quiet=place.as_json, zygote=zygote
+        database,
+        study,
+        count,
+        tracking=place.tracking,
+        extra=extra,
+        quiet=place.as_json,
+        zygote=zygote,
+        seats=seats,
     )
     return conclude(study, database, engine, place, ending)
 
@@ -307,6 +334,8 @@ def conclude(
     else:
         out.print(summary(study, trials))
         out.print(SINGLE_RUNS, style="dim")
+        for line in ways_lines(trials, debug="OPTSELECT_DEBUG" in os.environ):
+            out.print(line, markup=False, soft_wrap=True)
         out.print(f"\n{next_commands(study, finished)}", soft_wrap=True)
         if finished:
             print_verdict(engine, study, out)

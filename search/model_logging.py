@@ -1,10 +1,12 @@
 """What does the short process do that hands a study's best model to MLflow? Load it, log it, print its address."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+from optselect.search.executors.devices import Seat
 from optselect.search.executors.local import training_environment
 from optselect.storage.errors import Unreachable
 
@@ -21,7 +23,7 @@ def log_in_a_process(
     done = subprocess.run(
         [sys.executable, "-m", "optselect.search.model_logging"],
         input=json.dumps(order).encode() + b"\n" + body,
-        env={**environment, **training_environment("", 0)},
+        env={**environment, **training_environment(Seat(), os.getpid())},
         capture_output=True,
         check=False,
     )

@@ -27,15 +27,14 @@ from optselect.search.evidence import (
     scale_of,
 )
 from optselect.search.planning import (
-    elimination_seed,
     evaluation,
-    final_seed,
     joint_tickets,
     quota_of,
     quota_tickets,
     search_tickets,
     survivor_tickets,
 )
+from optselect.search.seeds import ELIMINATION_SEEDS, elimination_seed, final_seed
 from optselect.search.spec import StudySpec
 from optselect.search.switching import copied
 from optselect.search.verdict import judge, next_look
@@ -48,7 +47,6 @@ FEWEST_TRIALS = 4
 """Trials of each optimizer below which nobody was tuned well enough to lose."""
 THIN_FINALISTS = 3
 """So many meet in the finals of a study with fewer trials: enough for a first look."""
-ELIMINATION_SEEDS = 3
 CLEARLY_WORSE = 0.05
 """Share of the leader's cost by which a loser must be behind on the elimination's seeds."""
 

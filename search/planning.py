@@ -14,6 +14,7 @@ import numpy as np
 from scipy.stats import qmc
 
 from optselect.search.dimension import Choice, Dimension
+from optselect.search.seeds import search_seed
 from optselect.search.spec import StudySpec
 from optselect.storage.tickets import NewTicket
 from optselect.trials.configuration import BASELINE
@@ -23,14 +24,6 @@ QUOTA = 12
 their own best; a joint sampler leaves 18-40 %."""
 ANY = "any"
 """In place of an optimizer: the sampler chooses that too."""
-
-SEARCH_SEEDS = 12
-"""Size of the pool of seeds that search trials share: enough that no seed decides, few enough to keep weights."""
-ELIMINATION_SEED = 100
-FINAL_SEED = 200
-"""Where the seeds of the later phases begin, within the thousand that belong to a study's seed: no phase meets
-a seed of another one."""
-MOST_FINAL_SEEDS = 500
 
 
 def first_tickets(spec: StudySpec) -> list[NewTicket]:
@@ -128,16 +121,3 @@ def evaluation(
 ) -> NewTicket:
     """One run of a configuration that is known already."""
     return NewTicket(phase, optimizer, seed, {"optimizer": optimizer}, role=role, arguments=arguments)
-
-
-def search_seed(study_seed: int, turn: int) -> int:
-    """The seed of an optimizer's trial number `turn`: the same for all optimizers, from a pool of twelve."""
-    return 1000 * study_seed + turn % SEARCH_SEEDS
-
-
-def elimination_seed(study_seed: int, place: int) -> int:
-    return 1000 * study_seed + ELIMINATION_SEED + place
-
-
-def final_seed(study_seed: int, place: int) -> int:
-    return 1000 * study_seed + FINAL_SEED + place

@@ -29,6 +29,7 @@ class Flags:
     budget: str | None = None
     minutes: int | None = None
     seeds: int | None = None
+    jit: str | None = None
     workers: int | None = None
     storage: str | None = None
     tracking: str | None = None
@@ -51,6 +52,7 @@ DEFAULTS: Mapping[str, Any] = {
     "seed": 0,
     "objective": "val_loss",
     "goal": "verdict",
+    "jit": "off",
     "seeds": FINAL_SEEDS,
 }
 BUDGETS = ("trials", "budget", "minutes")

@@ -95,3 +95,8 @@ def unpacked(study: StoredStudy, home: Path) -> Path:
             aside.write_text(content, "utf-8")
             aside.replace(file)
     return folder / Path(study.problem["path"]).name
+
+
+def weights_folder(home: Path) -> Path:
+    """Where this machine keeps initial weights, by problem and seed."""
+    return home / "weights"

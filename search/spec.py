@@ -32,6 +32,7 @@ MOST_SEED = 4_000_000  # 1000 * seed + k must stay below 2**32
 Tune = Literal["auto", "1", "all"]
 Goal = Literal["verdict", "best-config"]
 Budget = Literal["small", "medium", "large"]
+Jit = Literal["off", "auto", "on"]
 
 TRIALS_EACH: Mapping[str, int] = {"small": 3, "medium": 12, "large": 36}
 """Trials of each optimizer that a budget stands for: a first look, the whole quota, and twice that of TPE on top."""
@@ -59,6 +60,8 @@ class Request:
     """In place of trials: as many as fit, at the pace of the first runs."""
     seeds: int = FINAL_SEEDS
     """Fresh seeds of the finals' first look; 0: no finals and no verdict."""
+    jit: Jit = "off"
+    """Whether XLA compiles the trainings; auto: where it pays, measured before the first trial."""
     space: Mapping[str, Override] = field(default_factory=dict)
     """Ranges of one's own, by optimizer."""
     switches: tuple[SwitchSpec, ...] = ()
@@ -79,6 +82,7 @@ class Request:
             demand("--seeds", self.seeds, FINAL_SEEDS, MOST_SEEDS_ASKED, "0, or ")
         demand_one_of("--tune", self.tune, ("auto", "1", "all"))
         demand_one_of("--goal", self.goal, ("verdict", "best-config"))
+        demand_one_of("--jit", self.jit, ("off", "auto", "on"))
         if self.schedule is not None:
             schedule_kinds(self.schedule)
         if self.budget is not None:
@@ -116,6 +120,8 @@ class StudySpec(BaseModel):
     minutes: int | None = None
     """Decides the trials after the baseline runs; trials is 0 then."""
     seeds: int = FINAL_SEEDS
+    jit: Jit = "off"
+    """What auto comes to is decided before the first trial and stored with the study's decisions."""
     switches: tuple[SwitchSpec, ...] = ()
     """Each is a class among the optimizers too, after those it is made of."""
     custom: dict[str, CustomClass] = {}
@@ -192,6 +198,7 @@ def resolve(
         goal=request.goal,
         minutes=request.minutes,
         seeds=request.seeds,
+        jit=request.jit,
         switches=switches,
         custom={
             name: CustomClass(reference=one.reference, required=one.required) for name, one in customs.items()

@@ -44,6 +44,7 @@ from optselect.search.spec import (
     MOST_TRIALS,
     Budget,
     Goal,
+    Jit,
     StudySpec,
     Tune,
     study_name,
@@ -113,6 +114,7 @@ class SpecFile(BaseModel):
     budget: Budget | None = None
     minutes: Annotated[int, Field(ge=1, le=MOST_MINUTES)] | None = None
     seeds: Annotated[int, Field(ge=0, le=MOST_SEEDS_ASKED)] | None = None
+    jit: Jit | None = None
     workers: Annotated[int, Field(ge=0)] | None = None
     storage: str | None = None
     tracking: str | None = None
@@ -475,6 +477,7 @@ def spec_toml(spec: StudySpec, name: str) -> str:
         "objective": f"{spec.objective}:{spec.direction.removesuffix('imize')}",
         "goal": spec.goal,
         "seeds": spec.seeds,
+        "jit": spec.jit,
     }
     lines = [f"{key} = {toml_value(value)}" for key, value in head.items()]
     for switch in spec.switches:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from optselect.search.ways import programs_built
 from optselect.storage.overview import ENDED, STATES, TrialRow, WorkerRow
 from optselect.storage.studies import StoredStudy
 
@@ -108,6 +109,7 @@ def status_json(
             for name, tally in now.by_optimizer.items()
         },
         "best": best_json(now.search.best),
+        "programs_built": programs_built(trials),
         "workers": [worker_json(worker) for worker in workers],
         "storage": storage,
         "tracking": tracking,
@@ -153,4 +155,8 @@ def trial_json(trial: TrialRow) -> dict[str, Any]:
         "attempts": trial.attempts,
         "mlflow_run_id": trial.mlflow_run_id,
         "message": trial.message,
+        "step": trial.notes.get("step"),
+        "step_reason": trial.notes.get("step_reason"),
+        "programs_built": trial.notes.get("programs_built"),
+        "cause": trial.notes.get("cause"),
     }

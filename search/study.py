@@ -108,6 +108,10 @@ def explosion(
     return Explosion(epoch=max(1, epoch), epochs=epochs, cap=cap)
 
 
+OPTUNAS_NOTES = frozenset({"step", "step_reason", "cause"})
+"""What Optuna's tables get of a training's notes, as user attributes."""
+
+
 def tell_ending(trial: Trial, ending: Ending, exploded: Explosion | None) -> None:
     """Tell Optuna how a trial ended; safe to repeat, for the first answer stays.
 
@@ -116,6 +120,8 @@ def tell_ending(trial: Trial, ending: Ending, exploded: Explosion | None) -> Non
     """
     study, number = trial.study, trial.number
     trial.set_user_attr("outcome", ending.outcome)
+    for name in OPTUNAS_NOTES & ending.notes.keys():
+        trial.set_user_attr(name, ending.notes[name])
     if ending.outcome == "complete":
         study.tell(trial, ending.value, skip_if_finished=True)
     elif ending.outcome == "failed":
@@ -150,4 +156,5 @@ def ending_already_told(told: FrozenTrial, epochs: int) -> Ending:
         epochs=epochs,
         value=told.value if told.state == TrialState.COMPLETE else None,
         message=str(told.user_attrs.get("failure", "")),
+        notes={name: told.user_attrs[name] for name in OPTUNAS_NOTES & told.user_attrs.keys()},
     )

@@ -6,7 +6,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -15,13 +15,13 @@ from typing import Protocol
 import psutil
 
 from optselect.search.errors import InvalidInput
+from optselect.search.executors.devices import Seat
 from optselect.search.executors.forking import Zygote, closing
 from optselect.search.executors.local import (
     Forks,
     Slot,
     Supervisor,
     cause_of_death,
-    visible_gpus,
     worker_arguments,
     worker_command,
     worker_slots,
@@ -62,11 +62,10 @@ class Ending:
     curves_behind: str  # why MLflow lacks some curves; empty where it has them all
 
 
-def default_workers(environment: Mapping[str, str]) -> int:
-    """One worker per GPU, else one per core, as far as the memory reaches."""
-    gpus = visible_gpus(environment)
-    if gpus:
-        return len(gpus)
+def default_workers(seats: Sequence[Seat]) -> int:
+    """One worker for each seat on a GPU, else one per core, as far as the memory reaches."""
+    if seats:
+        return len(seats)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     fitting = psutil.virtual_memory().available // BYTES_PER_WORKER
     return max(1, min(cores, fitting, MOST_DEFAULT_WORKERS))
@@ -92,17 +91,18 @@ def supervise(
     extra: tuple[str, ...] = (),
     quiet: bool = False,
     zygote: Zygote | None = None,
+    seats: Sequence[Seat] = (),
 ) -> Ending:
-    """Serve one study with `count` workers until nothing is left or a signal says to leave.
+    """Serve one study with `count` workers, on the seats in turn, until nothing is left or a signal says to leave.
 
     SIGTERM and the first Ctrl-C drain the workers; a second Ctrl-C ends them at once. A zygote that the caller
     has started is used and closed.
     """
-    zygote = zygote or zygote_of(study.name, os.environ)
+    zygote = zygote or zygote_of(study.name, os.environ, seats)
     engine = make_engine(database)
     outage = Outage()
     with run_folder(database.home) as folder, progress_view(study, quiet) as refresh:
-        slots = worker_slots(count, visible_gpus(os.environ), log_folder(database, study))
+        slots = worker_slots(count, seats, log_folder(database, study))
         service = Service.start(
             database, engine, study, slots, folder, tracking=tracking, extra=extra, zygote=zygote
         )

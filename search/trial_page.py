@@ -7,6 +7,7 @@ from typing import Any
 from optselect.search.settings import settings_code
 from optselect.search.spec import StudySpec
 from optselect.search.tables import shown_seconds
+from optselect.search.ways import way_line
 from optselect.storage.curves import EpochRow
 from optselect.storage.overview import TrialRow
 from optselect.storage.studies import StoredStudy
@@ -33,7 +34,11 @@ def trial_page(
     facts += [shown_seconds(trial.seconds)] if trial.seconds is not None else []
     lines = [head, ", ".join(facts), "", code, ""]
     lines += [*curve_lines(curve, study), ""] if curve else []
-    lines += [why_it_ended(trial, study), mlflow_line(study, trial, link)]
+    lines += [
+        why_it_ended(trial, study),
+        *filter(None, [way_line(trial.notes)]),
+        mlflow_line(study, trial, link),
+    ]
     return "\n".join(lines)
 
 

@@ -11,11 +11,11 @@ import math
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import optuna
 from optuna.trial import Trial
@@ -23,16 +23,17 @@ from optuna.trial import Trial
 from optselect.search.departure import Beat, Departure, Holding, kept_lease
 from optselect.search.describing import stored_description
 from optselect.search.exit_codes import WorkerExit
-from optselect.search.phases import next_step
+from optselect.search.phases import evaluation_runs, next_step
 from optselect.search.planning import ANY
 from optselect.search.pruner import FEWEST_TRIALS_TO_CUT, Halving, promoted, rungs
 from optselect.search.reporting import Reporter, Writer
 from optselect.search.same_data import demand_same_data
+from optselect.search.seeds import search_seed, seeds_beside
 from optselect.search.settings import FOUND_RATE, Length, configuration_of, with_epoch
 from optselect.search.sharing import Slice, gives_way
 from optselect.search.source import find_classes
 from optselect.search.space import Settings, suggest_optimizer
-from optselect.search.spec import StudySpec
+from optselect.search.spec import TRIALS_EACH, StudySpec
 from optselect.search.study import (
     adopt,
     ask_for,
@@ -45,27 +46,32 @@ from optselect.search.study import (
     tell_pruned,
 )
 from optselect.search.tables import in_order
+from optselect.search.ways import notes_of
+from optselect.search.wear import Wear
 from optselect.storage import checkpoints, curves, model_files, tickets, unsent, workers
 from optselect.storage.checkpoints import Checkpoint
 from optselect.storage.curves import EpochRow
 from optselect.storage.database import Connection, Database, Engine, again, one_line, outage_seconds
 from optselect.storage.errors import LeaseLost
-from optselect.storage.phases import plan_next
+from optselect.storage.phases import decide_once, plan_next
 from optselect.storage.studies import StoredStudy, read_shares, study_state
 from optselect.storage.tickets import Ending, Orders, Ticket
 from optselect.storage.unsent import Unsent
 from optselect.trials.configuration import BASELINE
-from optselect.trials.errors import SnapshotError
+from optselect.trials.device import limit_memory
+from optselect.trials.errors import DeviceLost, SnapshotError
+from optselect.trials.fingerprint import hash_data
 from optselect.trials.first_operation import run_first_operation
+from optselect.trials.initial_weights import Values
+from optselect.trials.jit import choose_jit
 from optselect.trials.outcome import Epoch, Outcome, TrialResult
 from optselect.trials.problem import Problem, load_problem
 from optselect.trials.programs import Programs
 from optselect.trials.trainer import OnModel, run_trial
+from optselect.trials.weight_files import made_by_children
 
 log = logging.getLogger(__name__)
 
-TRIALS_PER_PROCESS = 1000
-"""After so many trials a process asks for a fresh one: what leaks in a training process ends with it."""
 IDLE_SECONDS = 0.5
 
 Answer = TypeVar("Answer")
@@ -84,6 +90,7 @@ class Assignment:
     slot: int | None = None
     use_local: bool = False  # whatever data() gives here is trained
     gives_way: bool = False  # to studies that are worse off
+    weights: Path | None = None  # where initial weights are kept; None: made in this very process
     stuck_seconds: float = math.inf  # for ever: under a debugger a training may stand still
 
 
@@ -101,7 +108,13 @@ def work(assignment: Assignment, departure: Departure) -> int:
     )
     patiently(register)
     log.info("ready to train, after %.1f CPU seconds", time.process_time())
-    code = trainer.work()
+    try:
+        code = trainer.work()
+    except (
+        DeviceLost
+    ) as error:  # the supervisor looks whether it comes back; another worker goes on with the trial
+        log.error("the device is lost: %s", error)
+        code = int(WorkerExit.DEVICE_LOST)
     patiently(lambda: workers.sign_off(assignment.engine, trainer.worker_id))
     return code
 
@@ -111,6 +124,28 @@ def visible_device() -> str:
     return f"GPU {device}" if device else "CPU"
 
 
+def kept_weights(assignment: Assignment, problem: Problem) -> Callable[[int], Values]:
+    """Find initial weights in files, for seeding TensorFlow would spoil this process."""
+    assert assignment.weights is not None
+    described = stored_description(assignment.study)
+    data_hash = hash_data(problem.data) if assignment.use_local else described.data_hash
+    return made_by_children(assignment.weights, problem.path, described.modules, data_hash, seeds_beside)
+
+
+def jit_of(assignment: Assignment, spec: StudySpec, problem: Problem) -> bool:
+    """Whether XLA compiles this study's trainings: measured once, by the first process that asks."""
+    budget = assignment.study.budget or TRIALS_EACH["medium"] * len(spec.optimizers)
+    trials, seed = budget + evaluation_runs(spec, budget), search_seed(spec.seed, 0)
+
+    def measure() -> dict[str, object]:
+        choice = choose_jit(problem, seed, spec.epochs, trials, len(spec.optimizers))
+        log.info("XLA %s: %s", "is taken" if choice.jit else "is not taken", choice.reason)
+        return {"jit": choice.jit, "because": choice.reason}
+
+    decision = patiently(lambda: decide_once(assignment.engine, assignment.study.id, "jit", measure))
+    return bool(decision["jit"])
+
+
 @dataclass(frozen=True)
 class Trained:
     """What came of one training, over all attempts."""
@@ -118,6 +153,7 @@ class Trained:
     result: TrialResult
     seconds: float
     cut_because: str  # where its pruner ended it
+    notes: Mapping[str, Any]  # how it was trained
 
 
 # --- the loop -----------------------------------------------------------------------------------------
@@ -135,18 +171,25 @@ class Trainer:
     slice: Slice
     worker_id: uuid.UUID = field(default_factory=uuid.uuid4)
     programs: Programs = field(default_factory=Programs)
+    wear: Wear = field(default_factory=Wear)
     run_trial: Callable[..., TrialResult] = run_trial  # benchmarks put a simulated training in its place
 
     @classmethod
     def prepare(cls, assignment: Assignment, departure: Departure) -> "Trainer":
         """Load the user's code last: our own imports are complete by then, and the user's modules may win."""
+        if most := os.environ.get("OPTSELECT_GPU_MEGABYTES"):
+            limit_memory(int(most))
         optuna_study = load_optuna_study(assignment.database, assignment.study.name)
         spec = StudySpec.model_validate(assignment.study.spec)
         classes = find_classes(assignment.study, assignment.source, assignment.database.home)
-        problem = load_problem(assignment.source, spec.epochs, classes)
+        problem = load_problem(assignment.source, spec.epochs, classes, jit=spec.jit == "on")
         run_first_operation()
         if not assignment.use_local:
             demand_same_data(problem, assignment.study)
+        if assignment.weights is not None:
+            problem.initial_weights = problem.initial_weights.found_by(kept_weights(assignment, problem))
+        if spec.jit == "auto":
+            problem.decide_jit(jit_of(assignment, spec, problem))
         return cls(assignment, spec, problem, optuna_study, departure, Slice.of(os.environ))
 
     @property
@@ -171,8 +214,11 @@ class Trainer:
     def train_tickets(self) -> int:
         trained = 0
         while not self.departure.wanted:
-            if trained >= (self.assignment.max_trials or TRIALS_PER_PROCESS):
-                return WorkerExit.DONE if self.assignment.max_trials else WorkerExit.RETRY
+            if trained >= (self.assignment.max_trials or math.inf):
+                return WorkerExit.DONE
+            if self.wear.reason:
+                log.info("a fresh process goes on: %s", self.wear.reason)
+                return WorkerExit.RETRY
             ticket = self.claim()
             if ticket is not None:
                 trained += self.train(ticket)
@@ -220,6 +266,10 @@ class Trainer:
             except LeaseLost as error:
                 log.warning("%s", error)
                 return False
+            except DeviceLost as error:
+                cause = f"its device was lost: {error}"
+                patiently(lambda: tickets.expire_lease(self.engine, ticket.lease, cause))
+                raise
 
     def end_stuck(self, ticket: Ticket, seconds: float) -> NoReturn:
         """End this process from another thread: nothing else ends a training that hangs. It counts as an attempt."""
@@ -247,6 +297,7 @@ class Trainer:
             patiently(lambda: tickets.give_back(self.engine, ticket.lease))
             return False
         self.conclude(ticket, trial, trained)
+        self.wear.note_trial(trained.result.is_out_of_memory)
         return True
 
     # --- the trial ---
@@ -324,7 +375,7 @@ class Trainer:
             keep=lambda state: self.keep(ticket, state),
             seconds_before=start.seconds if start else 0.0,
         )
-        at = self.rungs_of(ticket)
+        at, built = self.rungs_of(ticket), self.programs.built
         halving = Halving(reporter, at, lambda epoch: self.why_cut(ticket, settings.optimizer, epoch))
         result = self.run_trial(
             self.problem,
@@ -342,7 +393,8 @@ class Trainer:
         reporter.close()
         whole = dataclasses.replace(result, curve=(*earlier, *result.curve))
         # A training that exploded at its rung is no cut one: that is the better answer.
-        return Trained(whole, seconds, halving.because if result.outcome is Outcome.STOPPED else "")
+        notes = notes_of(result.step, self.programs.built - built, result.is_out_of_memory)
+        return Trained(whole, seconds, halving.because if result.outcome is Outcome.STOPPED else "", notes)
 
     def keeper_of_model(self, ticket: Ticket) -> OnModel | None:
         """What keeps the trained model of a final run that may be the one to use."""
@@ -420,7 +472,9 @@ class Trainer:
 
     def conclude(self, ticket: Ticket, trial: Trial, trained: "Trained") -> None:
         result = trained.result
+        trial.set_user_attr("jit", "on" if result.jit else "off")
         ending = ending_of(result, self.spec.objective, self.spec.direction, trained.seconds)
+        ending = dataclasses.replace(ending, notes=trained.notes)
         if self.finds_rate(ticket) and result.curve:
             found = {FOUND_RATE: result.curve[-1].metrics["learning_rate"]}
             ending = dataclasses.replace(ending, result={**(ending.result or {}), **found})

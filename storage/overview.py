@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -37,6 +37,7 @@ class TrialRow:
     result: Mapping[str, Any]  # single numbers: the untrained model's, the test split's, seconds
     started: float | None  # seconds since 1970, by the server's clock
     finished: float | None
+    notes: Mapping[str, Any] = field(default_factory=dict)  # how it was trained: step, step_reason, ...
 
     @property
     def searched(self) -> bool:
@@ -76,7 +77,8 @@ TRIALS = text("""
            trial_value AS value, epochs, coalesce(params, '{}'::jsonb) AS params, attempt AS attempts, seed,
            mlflow_run_id, error AS message,
            extract(epoch FROM coalesce(finished_at, clock_timestamp()) - started_at)::float8 AS seconds,
-           role, coalesce(result, '{}'::jsonb) AS result,
+           role, coalesce(result - 'notes', '{}'::jsonb) AS result,
+           coalesce(result -> 'notes', '{}'::jsonb) AS notes,
            extract(epoch FROM started_at)::float8 AS started, extract(epoch FROM finished_at)::float8 AS finished
       FROM ticket WHERE study_id = :study ORDER BY trial_number NULLS LAST, ord""")
 

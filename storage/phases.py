@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 
 from optselect.storage.overview import TrialRow, list_trials
 from optselect.storage.tickets import NewTicket, insert_tickets
@@ -40,6 +40,9 @@ PROGRESS = text("""
     SELECT budget, decisions FROM study WHERE id = :study
        AND NOT EXISTS (SELECT 1 FROM ticket WHERE study_id = :study AND state <> 'done')""")
 
+DECISION_LOCK = text("SELECT pg_advisory_xact_lock(hashtext('optselect-decision'), :study)")
+DECISIONS = text("SELECT decisions FROM study WHERE id = :study")
+
 REMEMBER = text("""
     UPDATE study SET decisions = decisions || CAST(:decisions AS jsonb), budget = coalesce(:budget, budget)
      WHERE id = :study""")
@@ -62,3 +65,21 @@ def plan_next(connection: Connection, study_id: int, decide: Callable[[Progress]
         values = {"study": study_id, "decisions": json.dumps(decisions), "budget": step.budget}
         connection.execute(REMEMBER, values)
         insert_tickets(connection, study_id, step.tickets)
+
+
+def decide_once(
+    engine: Engine, study_id: int, phase: str, decide: Callable[[], Mapping[str, Any]]
+) -> Mapping[str, Any]:
+    """Give the study's decision of that name; the first process to ask makes it, and others wait for its answer.
+
+    `decide` may take its time: only those who ask for a decision wait for the lock, which ends with its holder.
+    """
+    with engine.begin() as connection:
+        connection.execute(DECISION_LOCK, {"study": study_id})
+        known = connection.execute(DECISIONS, {"study": study_id}).scalar_one()
+        for decision in known:
+            if decision.get("phase") == phase:
+                return dict(decision)
+        made = {"phase": phase, **decide()}
+        connection.execute(REMEMBER, {"study": study_id, "decisions": json.dumps([made]), "budget": None})
+        return made

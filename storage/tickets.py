@@ -9,7 +9,7 @@ import contextlib
 import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Engine, text
@@ -23,6 +23,10 @@ LEASE_SECONDS = 60.0
 
 SEARCH_PHASES = ("quota", "survivors", "joint")
 """The phases that --trials counts; every other phase is an evaluation on top."""
+
+
+NOTES = "notes"
+"""The one entry of a ticket's result that is no number."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,7 @@ class Ending:
     value: float | None = None  # the objective, where the trial has one
     message: str = ""
     result: Mapping[str, Any] | None = None  # single numbers such as the untrained loss and the test metrics
+    notes: Mapping[str, Any] = field(default_factory=dict)  # how it was trained, in words and numbers
 
 
 # --- claiming -----------------------------------------------------------------------------------------
@@ -333,7 +338,7 @@ def ending_values(ending: Ending) -> dict[str, Any]:
         "message": ending.message or None,
         "value": ending.value,
         "epochs": ending.epochs,
-        "result": None if ending.result is None else json.dumps(storable(ending.result)),
+        "result": json.dumps(storable({**(ending.result or {}), NOTES: ending.notes})),
     }
 
 

@@ -339,10 +339,14 @@ def experiment_note(engine: Engine, study: StoredStudy) -> str:
 # to its last checkpoint are sent: those behind it may be trained again, and MLflow cannot take points back.
 NEXT = text("""
     SELECT o.ticket_id, o.mlflow_epoch, o.superseded, t.trial_number, t.restarts, t.mlflow_run_id, t.state, t.outcome,
-           t.phase, t.optimizer, t.seed, t.attempt, t.worker_id, t.params, t.error, t.epochs, t.trial_value, t.result,
+           t.phase, t.optimizer, t.seed, t.attempt, t.worker_id, t.params, t.error, t.epochs, t.trial_value,
+           t.result - 'notes' AS result, coalesce(t.result -> 'notes', '{}'::jsonb) AS notes,
            (extract(epoch FROM t.started_at) * 1000)::bigint AS started_ms,
-           (extract(epoch FROM t.finished_at) * 1000)::bigint AS finished_ms, sure.upto
-      FROM outbox o JOIN ticket t ON t.id = o.ticket_id
+           (extract(epoch FROM t.finished_at) * 1000)::bigint AS finished_ms, sure.upto,
+           coalesce((SELECT CASE WHEN (made ->> 'jit')::boolean THEN 'on' ELSE 'off' END
+                       FROM jsonb_array_elements(study.decisions) AS made WHERE made ->> 'phase' = 'jit'),
+                    study.spec ->> 'jit', 'off') AS jit
+      FROM outbox o JOIN ticket t ON t.id = o.ticket_id JOIN study ON study.id = t.study_id
      CROSS JOIN LATERAL (SELECT CASE WHEN t.state = 'done' THEN 2147483647 ELSE
            coalesce((SELECT max(epoch) FROM checkpoint c WHERE c.ticket_id = t.id), 0) END AS upto) AS sure
      WHERE t.study_id = :study AND NOT o.finished AND o.next_try <= clock_timestamp()
@@ -480,6 +484,7 @@ def run_tags(study: StoredStudy, job: Mapping[str, Any]) -> dict[str, str]:
         "worker": job["worker_id"],
         "optimizer": job["optimizer"],
         "phase": job["phase"],
+        "jit": job["jit"],
     }
     if "switch_epoch" in (job["params"] or {}):
         facts["switch_epoch"] = job["params"]["switch_epoch"]
@@ -507,6 +512,7 @@ def close_run(client: "MlflowClient", study: StoredStudy, job: Mapping[str, Any]
     tags = [
         RunTag("optselect.state", STATE[job["outcome"]]),
         RunTag("optselect.attempt", str(job["attempt"])),
+        *(RunTag(f"optselect.{name}", str(note)) for name, note in job["notes"].items()),
     ]
     if job["error"]:
         tags.append(RunTag("mlflow.note.content", job["error"]))

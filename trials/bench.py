@@ -1,6 +1,5 @@
-"""What do all programs of a training process share? One model, the data as tensors, the weights of each seed."""
+"""What do all programs of a training process share? One model, and the data as tensors."""
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -17,9 +16,6 @@ from optselect.trials.snapshot import other_optimizers, variables_in
 from optselect.trials.sources import Resident, Source, array_source, dataset_source
 from optselect.trials.structure import NoProgram
 
-MOST_WEIGHT_BYTES = 256 * 2**20
-"""Of the initial weights that stay in memory; those of one seed stay in any case."""
-
 
 class Bench:
     """Everything that one problem's programs stand on."""
@@ -34,7 +30,6 @@ class Bench:
         self.initial_metrics: dict[int, Mapping[str, float]] = {}
         self._refusal: NoProgram | None = None
         self._validation_order: Any = None
-        self._weights: OrderedDict[int, list[Any]] = OrderedDict()
         known = {id(variable) for variable in self.model.variables}
         others = variables_in(other_optimizers(self.model))
         self._others = [variable for variable in others if id(variable) not in known]
@@ -92,14 +87,15 @@ class Bench:
 
     def place_weights(self, seed: int) -> None:
         """Assign a seed's initial weights to the model."""
-        for variable, value in zip(self.model.variables, self._weights_of(seed), strict=True):
+        values = self.problem.initial_weights.of_seed(seed)
+        for variable, value in zip(self.model.variables, values, strict=True):
             variable.value.assign(value, read_value=False)
         for variable, value in zip(self._others, self._others_first, strict=True):
             variable.value.assign(value, read_value=False)
 
     def graph(self, reading: Reading) -> EpochGraph:
         """Make an epoch around the model and the optimizer that it holds now; traced at its first run."""
-        return EpochGraph(self.model, self.train, self.validation, reading)
+        return EpochGraph(self.model, self.train, self.validation, reading, self.problem.jit)
 
     def initial(self, seed: int, graph: EpochGraph) -> Mapping[str, float]:
         """Score the model, which holds the seed's initial weights now, once for each seed."""
@@ -113,15 +109,3 @@ class Bench:
         if not isinstance(dataset, tf.data.Dataset):
             raise NoProgram("a PyDataset makes its batches anew in each epoch", step=3)
         return dataset_source(dataset, class_weight, steps)
-
-    def _weights_of(self, seed: int) -> list[Any]:
-        if seed not in self._weights:
-            self._weights[seed] = [tf.constant(value) for value in self.problem.initial_weights.of_seed(seed)]
-            self._forget_old()
-        self._weights.move_to_end(seed)
-        return self._weights[seed]
-
-    def _forget_old(self) -> None:
-        sizes = [tensor.dtype.size * int(tf.size(tensor)) for tensor in next(iter(self._weights.values()))]
-        while len(self._weights) > max(1, MOST_WEIGHT_BYTES // max(1, sum(sizes))):
-            self._weights.popitem(last=False)

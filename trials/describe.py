@@ -1,21 +1,20 @@
 """What is this problem, for a launcher that must not load TensorFlow itself?
 
-    python -m optselect.trials.describe [PROBLEM] --out FILE [--epochs N] [--optimizers JSON]
+    python -m optselect.trials.describe [PROBLEM] --out FILE [--epochs N] [--optimizers JSON] [--jit]
+                                        [--weights FOLDER --seeds 0,1,2]
 
-writes the answer, or {"error": "..."}, as JSON. Exits 0, or 2 where the problem is at fault.
+writes the answer, or {"error": "..."}, as JSON; exits 0, or 2 where the problem is at fault. After the answer it
+leaves the initial weights of the seeds below FOLDER: TensorFlow is loaded here, and nothing will be trained.
 """
 
 import argparse
 import inspect
 import json
 import os
-import platform
 import sys
-import uuid
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -28,34 +27,65 @@ from optselect.trials.data import Arrays, Data, Split, named_leaves
 from optselect.trials.describe_custom import describe_alone, describe_classes
 from optselect.trials.description import BaselineDescription, ProblemDescription, error_json
 from optselect.trials.errors import ConfigurationError, ProblemError
-from optselect.trials.fingerprint import FIRST_BATCH, hash_data, hash_elsewhere, hash_modules
+from optselect.trials.fingerprint import (
+    FIRST_BATCH,
+    hash_data,
+    hash_elsewhere,
+    hash_modules,
+    package_versions,
+)
 from optselect.trials.first_operation import run_first_operation
-from optselect.trials.initial_weights import build_model
+from optselect.trials.initial_weights import Values, build_model
+from optselect.trials.make_weights import seeds_in
 from optselect.trials.optimizers import innermost, output_layers
 from optselect.trials.problem import Problem, load_problem
 from optselect.trials.reference import AskedClass, read_classes
 from optselect.trials.user_code import explain
+from optselect.trials.weight_files import WeightFiles, same_values
+from optselect.trials.whole_file import write_whole
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Describe one problem; returns the exit code."""
     options = _parse(arguments)
     try:
-        answer, code = _answer(options), 0
+        classes = read_classes(options.optimizers)
+        if options.problem is None:  # what are these classes, apart from any problem?
+            alone = {name: asdict(one) for name, one in describe_alone(classes).items()}
+            _answer(options.out, {"optimizers": alone})
+            return 0
+        references = [one.reference for one in classes]
+        problem = load_problem(resolve_problem(options.problem), options.epochs, references, jit=options.jit)
+        run_first_operation()
+        untouched = _first_weights(problem, options.seeds) if options.weights else None
+        description = describe(problem, classes)
     except (ProblemError, ConfigurationError) as error:
-        answer, code = error_json(str(error)), 2
-    _write_whole(options.out, json.dumps(answer, indent=1))
-    return code
+        _answer(options.out, error_json(str(error)))
+        return 2
+    _answer(options.out, description.to_json())
+    if untouched is not None:
+        files = WeightFiles.of(options.weights, problem.path, description.modules, description.data_hash)
+        with files.making():
+            _make_weights(files, problem, options.seeds, untouched)
+    return 0
 
 
-def _answer(options: argparse.Namespace) -> dict[str, Any]:
-    classes = read_classes(options.optimizers)
-    if options.problem is None:  # what are these classes, apart from any problem?
-        return {"optimizers": {name: asdict(one) for name, one in describe_alone(classes).items()}}
-    references = [one.reference for one in classes]
-    problem = load_problem(resolve_problem(options.problem), options.epochs, references)
-    run_first_operation()
-    return describe(problem, classes).to_json()
+def _answer(out: Path, answer: dict[str, Any]) -> None:
+    write_whole(out, json.dumps(answer, indent=1).encode())
+
+
+def _first_weights(problem: Problem, seeds: Sequence[int]) -> Values | None:
+    """Make the first seed's weights before anything is trained; None where describe() will say what is wrong."""
+    try:
+        return problem.initial_weights.make(seeds[0])
+    except Exception:  # noqa: BLE001 - whatever the user's model raises
+        return None
+
+
+def _make_weights(files: WeightFiles, problem: Problem, seeds: Sequence[int], untouched: Values) -> None:
+    """Make all weights, unless the batch that was trained has left its mark: layers that models share."""
+    if same_values(problem.initial_weights.make(seeds[0]), untouched):
+        files.make(seeds, problem.initial_weights.make)
 
 
 def describe(problem: Problem, classes: Sequence[AskedClass] = ()) -> ProblemDescription:
@@ -84,7 +114,7 @@ def describe(problem: Problem, classes: Sequence[AskedClass] = ()) -> ProblemDes
         data_hash=(data_hash := hash_data(problem.data)),
         # Last: model() and data() may import on their first call.
         modules={**hash_modules(problem.path), **hash_elsewhere(classes, problem.path)},
-        versions=_versions(),
+        versions=package_versions(),
         outputs=tuple(layer.name for layer in output_layers(model)),
         warnings=tuple(_warnings(problem, metrics, data_hash)),
         optimizers=optimizers,
@@ -185,7 +215,7 @@ def _does_not_match(problem: Problem, error: Exception) -> ProblemError:
         return error
     return ProblemError(
         f"{problem.path.name}: one batch of the data must train the model. "
-        f"Received: {explain(error, problem.path.parent)}"
+        f"Received: {explain(error, problem.path.parent)}" + (". Try --jit off" if problem.jit else "")
     )
 
 
@@ -205,11 +235,6 @@ def _describe_split(split: Split) -> str:
 def _dtype(leaf: Any) -> str:
     dtype = getattr(leaf, "dtype", None)
     return "" if dtype is None else str(getattr(dtype, "name", dtype))
-
-
-def _versions() -> dict[str, str]:
-    packages = {name: metadata.version(name) for name in ("tensorflow", "keras", "numpy")}
-    return {"python": platform.python_version(), **packages}
 
 
 def _warnings(problem: Problem, metrics: Sequence[str], data_hash: str) -> list[str]:
@@ -237,14 +262,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--optimizers", default="[]", help="classes of the user's own, as write_classes gives them"
     )
+    parser.add_argument("--jit", action="store_true", help="as it will be trained with XLA")
+    parser.add_argument("--weights", type=Path, help="below this folder initial weights are kept")
+    parser.add_argument("--seeds", type=seeds_in, default=(0,), help="whose weights to make")
     return parser.parse_args(arguments)
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Replace the file at once: a reader sees the whole answer or none."""
-    aside = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)
 
 
 if __name__ == "__main__":

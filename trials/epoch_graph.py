@@ -2,19 +2,21 @@
 
 Around the model's own train_step and test_step, so that the user's, Keras's losses, metrics, dropout and clipping
 are what they are in fit. Batches come out of the feeds inside the graph (sources.py); their size stays open there, as
-it does in fit: train_step is traced once for whole and partial batches.
+it does in fit: train_step is traced once for whole and partial batches. XLA must know every size: under it each size
+has a loop and a trace of its own.
 """
 
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from optselect.trials.hyperparameter import Reading
-from optselect.trials.sources import INDEX, Source
+from optselect.trials.sources import INDEX, Run, Source
 from optselect.trials.structure import NoProgram
 
 NO_BATCHES = range(-1, -1)
@@ -40,16 +42,18 @@ class Part:
 class EpochGraph:
     """One compiled function around a model; the model's optimizer of the first call stays in it."""
 
-    def __init__(self, model: Any, train: Source, validation: Source, reading: Reading) -> None:
+    def __init__(
+        self, model: Any, train: Source, validation: Source, reading: Reading, jit: bool = False
+    ) -> None:
         self._reading = reading
-        self._model, self._train, self._validation = model, train, validation
+        self._model, self._train, self._validation = model, train.runs(jit), validation.runs(jit)
         self._training_names: tuple[str, ...] = ()
         self._validation_names: tuple[str, ...] = ()
         signature = [train.feed_spec, validation.feed_spec, tf.TensorSpec([5], tf.float64)]
-        self._run = tf.function(self._epoch, autograph=False, input_signature=signature)
+        self._run = tf.function(self._epoch, autograph=False, jit_compile=jit, input_signature=signature)
         # Many programs are many traces of one method, which TensorFlow would warn of.
         self._run._omit_frequent_tracing_warning = True
-        self._traced: Callable[..., Any] | None = None
+        self._traced: Any = None  # callable
 
     def run(self, feeds: Feeds, batches: range, validation_batches: range, limit: float) -> Part:
         """Train some batches of an epoch, then validate on some; metrics start anew with each batch 0.
@@ -76,6 +80,14 @@ class EpochGraph:
             self._traced = self._run.get_concrete_function()
         return self._traced(*inputs)
 
+    def operations(self) -> Iterator[str]:
+        """Yield the types of TensorFlow's operations in the trace, also in its loops; after the first run."""
+        assert self._traced is not None, "run() comes first"
+        definition = self._traced.graph.as_graph_def()
+        for nodes in (definition.node, *(function.node_def for function in definition.library.function)):
+            for node in nodes:
+                yield node.op
+
     # --- traced ---
 
     def _epoch(self, feed: Any, check_feed: Any, orders: Any) -> Any:
@@ -100,20 +112,31 @@ class EpochGraph:
         return getattr(self._model.optimizer, "learning_rate", math.nan)
 
     def _train_batches(self, feed: Any, first: Any, last: Any, limit: Any) -> tuple[Any, Any]:
-        def train(step: Any, healthy: Any) -> tuple[Any, Any]:
-            logs = self._model.train_step(self._train.batch(feed, step))
+        def train(run: Run, step: Any, healthy: Any) -> tuple[Any, Any]:
+            logs = self._model.train_step(run.batch(feed, step))
             self._demand_metrics(logs)
             loss = tf.cast(logs.get("loss", 0.0), tf.float32)
             return step + 1, tf.math.is_finite(loss) & (loss < limit)
 
-        return tf.while_loop(lambda step, healthy: (step < last) & healthy, train, (first, tf.constant(True)))  # type: ignore[no-any-return]
+        def goes_on(run: Run, step: Any, healthy: Any) -> Any:
+            return (step < tf.minimum(last, run.stop)) & healthy
+
+        state = first, tf.constant(True)
+        for run in self._train:
+            state = tf.while_loop(partial(goes_on, run), partial(train, run), state)
+        return state
 
     def _validate_batches(self, feed: Any, first: Any, last: Any, healthy: Any) -> None:
-        def validate(step: Any) -> tuple[Any]:
-            self._demand_metrics(self._model.test_step(self._validation.batch(feed, step)))
+        def validate(run: Run, step: Any) -> tuple[Any]:
+            self._demand_metrics(self._model.test_step(run.batch(feed, step)))
             return (step + 1,)
 
-        tf.while_loop(lambda step: (step < last) & healthy, validate, (first,))
+        def goes_on(run: Run, step: Any) -> Any:
+            return (step < tf.minimum(last, run.stop)) & healthy
+
+        state = (first,)
+        for run in self._validation:
+            state = tf.while_loop(partial(goes_on, run), partial(validate, run), state)
 
     def _reset_metrics_at(self, batch: Any) -> None:
         tf.cond(batch == 0, lambda: _nothing(self._model.reset_metrics), lambda: tf.constant(0))

@@ -4,6 +4,7 @@ TrialsError
 ├── ProblemError         the user's problem file cannot be used as it stands
 ├── ConfigurationError   an optimizer or one of its arguments cannot be what was asked for
 └── SnapshotError        the bytes are no state of this training
+DeviceLost               the GPU is gone: nobody's mistake, and the trial can go on elsewhere
 
 Each message is one line: what must hold, what came, what to do.
 """
@@ -19,6 +20,10 @@ class ProblemError(TrialsError):
 
 class ConfigurationError(TrialsError):
     """An optimizer configuration would be refused by Keras, or silently train nonsense."""
+
+
+class DeviceLost(Exception):
+    """The device of this process cannot be used any more; another process continues the trial."""
 
 
 class SnapshotError(TrialsError):

@@ -1,8 +1,10 @@
 """Which data and which files is this? Hashes that tell a changed problem from the same one."""
 
 import hashlib
+import platform
 import sys
 from collections.abc import Iterable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,22 @@ def hash_modules(problem: Path) -> dict[str, str]:
         for file in sorted(files)
         if is_users(file, folder) and file.is_file()
     }
+
+
+def hash_files(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Hash files by their paths relative to a folder, as hash_modules does; those that are missing are left out."""
+    files = {name: folder / name for name in names}
+    return {
+        name: hashlib.sha256(file.read_bytes()).hexdigest()
+        for name, file in sorted(files.items())
+        if file.is_file()
+    }
+
+
+def package_versions() -> dict[str, str]:
+    """Give the versions that results depend on."""
+    packages = {name: metadata.version(name) for name in ("tensorflow", "keras", "numpy")}
+    return {"python": platform.python_version(), **packages}
 
 
 def hash_elsewhere(asked: Iterable[AskedClass], problem: Path) -> dict[str, str]:

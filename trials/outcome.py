@@ -34,6 +34,9 @@ class Stop:
     reason: str  # one sentence for the user
 
 
+OUT_OF_MEMORY = "out of memory"
+
+
 @dataclass(frozen=True)
 class TrialResult:
     """What one call of run_trial trained; a resumed trial's curve begins after its snapshot."""
@@ -44,6 +47,12 @@ class TrialResult:
     initial: Mapping[str, float] = field(default_factory=dict)  # the untrained model: {"val_loss": 2.3, ...}
     test: Mapping[str, float] | None = None  # {"loss": ...}, only if asked for and the trial is complete
     step: Step | None = None  # of the ladder; None where none was reached
+    jit: bool = False  # whether XLA compiled what was trained
+
+    @property
+    def is_out_of_memory(self) -> bool:
+        """Whether it failed for want of memory: its process should not go on."""
+        return self.outcome is Outcome.FAILED and self.reason.startswith(OUT_OF_MEMORY)
 
 
 ABOUT_ZERO = 1e-6  # an initial loss below this says nothing about what is large

@@ -57,7 +57,7 @@ class Problem:
     """A loaded problem: everything that a trial needs and that its optimizer does not change."""
 
     path: Path
-    make_model: Callable[[], Any]  # a fresh, compiled and checked model for each call
+    make_model: "ModelMaker"  # a fresh, compiled and checked model for each call
     data: Data
     fit: Mapping[str, Any]  # as the user wrote it, with the epochs that hold
     optimizers: Mapping[str, type] = field(default_factory=dict)  # classes that are not Keras's, by name
@@ -83,6 +83,16 @@ class Problem:
             for switch in configuration.switches
         ]
         return Configuration(whole(configuration.optimizer), tuple(switches))
+
+    @property
+    def jit(self) -> bool:
+        """Whether XLA compiles what is trained; the same for all trials of a study, for it rounds otherwise."""
+        return self.make_model.jit
+
+    def decide_jit(self, jit: bool) -> None:
+        """Let XLA compile all further models, or none."""
+        self.make_model.jit = jit
+        self.initial_metrics.clear()
 
     @property
     def epochs(self) -> int:
@@ -141,8 +151,12 @@ class Problem:
         return keras.utils.unpack_x_y_sample_weight(self.first_batch())[0]
 
 
-def load_problem(path: Path, epochs: int | None = None, optimizers: Iterable[Reference] = ()) -> Problem:
+def load_problem(
+    path: Path, epochs: int | None = None, optimizers: Iterable[Reference] = (), jit: bool = False
+) -> Problem:
     """Load and check a problem file; `epochs` replaces those of its fit, `optimizers` are classes of the user's own.
+
+    `jit` lets XLA compile its models.
 
     The file's folder becomes the first entry of sys.path and the user's own modules there win over everything
     that this process imported before. Raises ProblemError.
@@ -162,13 +176,14 @@ def load_problem(path: Path, epochs: int | None = None, optimizers: Iterable[Ref
         _check_infinite(checked, fit)
     except ProblemError as error:
         raise _in_file(error, path) from error.__cause__
-    return Problem(path, ModelMaker(model, path), checked, fit, classes)
+    return Problem(path, ModelMaker(model, path, jit), checked, fit, classes)
 
 
 class ModelMaker:
     """The user's model(), with each model checked before it is handed on."""
 
-    def __init__(self, model: Callable[[], Any], path: Path) -> None:
+    def __init__(self, model: Callable[[], Any], path: Path, jit: bool = False) -> None:
+        self.jit = jit
         self._model, self._path = model, path
         self._last: tuple[Callable[[], Any], ...] = ()
         self._counts = dict(global_state.get_global_attribute("object_name_uids") or {})
@@ -188,8 +203,20 @@ class ModelMaker:
                 "call model.compile(optimizer=..., loss=...) before returning it"
             )
         self._check_new(model)
-        model.jit_compile = False  # XLA rounds otherwise, and is decided for a whole study
+        if self.jit:
+            self._demand_xla(model)
+        model.jit_compile = self.jit  # XLA rounds otherwise, and is decided for a whole study
         return model
+
+    def _demand_xla(self, model: Any) -> None:
+        """Refuse what Keras would train without XLA, whatever was asked."""
+        unfit = [layer.name for layer in model._flatten_layers() if not layer.supports_jit]
+        if unfit or model.run_eagerly:
+            received = f"layer {unfit[0]}, which Keras keeps from XLA" if unfit else "run_eagerly=True"
+            raise ProblemError(
+                f"{self._path.name}: XLA must be able to compile the model (--jit on). Received: {received}. "
+                "Try --jit off"
+            )
 
     def _check_new(self, model: Any) -> None:
         """Refuse a model or an optimizer made once and returned for every call: trials would share their state."""

@@ -5,9 +5,10 @@ each time it is read. One that shuffles or augments anew for each epoch, or is l
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from functools import partial
+from itertools import pairwise, zip_longest
 from typing import Any
 
 import keras
@@ -19,7 +20,17 @@ from optselect.trials.structure import NoProgram
 
 MOST_BYTES = 2 * 2**30
 """A Dataset beyond this is read anew in each epoch."""
+MOST_SIZED_RUNS = 3
+"""Sizes of batches in a row that XLA compiles one by one; a smaller last batch makes two."""
 INDEX = tf.int64
+
+
+@dataclass(frozen=True)
+class Run:
+    """Batches that one loop of an epoch's graph goes through."""
+
+    stop: int  # the first batch after them
+    batch: Callable[[Any, Any], Any]  # of a feed and the batch's number, in the graph
 
 
 @dataclass(frozen=True)
@@ -48,10 +59,31 @@ class Resident:
         """Give the feed that keeps the order of the data."""
         return tf.range(self.rows, dtype=INDEX)
 
-    def batch(self, feed: Any, step: Any) -> Any:
-        """Cut a batch out of the rows, in the graph; its size stays open there, as in fit."""
+    def runs(self, sized: bool) -> list[Run]:
+        """Give all batches as one run whose sizes stay open, as in fit, or `sized`: a run for each size."""
+        if not sized:
+            return [Run(self.batches, self._batch)]
+        sizes = [stop - start for start, stop in pairwise(self.bounds)]
+        ends = [
+            place
+            for place in range(1, len(sizes) + 1)
+            if sizes[place - 1 : place] != sizes[place : place + 1]
+        ]
+        if len(ends) > MOST_SIZED_RUNS:
+            raise NoProgram(f"the sizes of its batches change {len(ends) - 1} times an epoch", step=3)
+        return [Run(stop, partial(self._sized_batch, start, stop)) for start, stop in pairwise([0, *ends])]
+
+    def _batch(self, feed: Any, step: Any) -> Any:
         bounds = tf.constant(self.bounds, INDEX)
-        rows = feed[bounds[step] : bounds[step + 1]]
+        return self._gathered(feed[bounds[step] : bounds[step + 1]])
+
+    def _sized_batch(self, first: int, stop: int, feed: Any, step: Any) -> Any:
+        """Take a line of a matrix of rows: a slice whose place is not known has no size that XLA would know."""
+        start, size = self.bounds[first], self.bounds[first + 1] - self.bounds[first]
+        lines = tf.reshape(feed[start : self.bounds[stop]], [stop - first, size])
+        return self._gathered(tf.gather(lines, step - first))
+
+    def _gathered(self, rows: Any) -> Any:
         return keras.tree.map_structure(
             lambda tensor: None if tensor is None else tf.gather(tensor, rows), self.tensors
         )
@@ -74,9 +106,11 @@ class Streamed:
         """Give a new iterator."""
         return iter(self.dataset)
 
-    def batch(self, feed: Any, step: Any) -> Any:
-        """Read the next batch, in the graph."""
-        return feed.get_next()
+    def runs(self, sized: bool) -> list[Run]:
+        """Give all batches as one run, which reads the next one each time; XLA cannot read."""
+        if sized:
+            raise NoProgram("the Dataset is read as the training runs, which XLA cannot", step=3)
+        return [Run(self.batches, lambda feed, step: feed.get_next())]
 
 
 Source = Resident | Streamed

@@ -11,9 +11,10 @@ import tensorflow as tf
 
 from optselect.trials.choosing import Runner, choose_runner
 from optselect.trials.configuration import BASELINE, Configuration, check_arguments
-from optselect.trials.errors import ConfigurationError, SnapshotError
+from optselect.trials.device import is_device_lost
+from optselect.trials.errors import ConfigurationError, DeviceLost, SnapshotError
 from optselect.trials.fit_runner import evaluate
-from optselect.trials.outcome import Epoch, Outcome, TrialResult
+from optselect.trials.outcome import OUT_OF_MEMORY, Epoch, Outcome, TrialResult
 from optselect.trials.problem import Problem
 from optselect.trials.programs import Programs
 from optselect.trials.saved_model import save_model
@@ -44,8 +45,9 @@ def run_trial(
     `on_epochs` gets the epochs since its last call and a function that gives a snapshot of the moment: about once
     a second of training, at each epoch in `batch_ends`, and at the end. In the middle of a long epoch it gets no
     epochs, and the function raises SnapshotError. What it raises comes out of here; what the user's code or Keras
-    raises becomes a failed result. `on_model` gets the last epoch of a complete training and a function that gives
-    the model as a .keras file. `programs` is the training process's cache of compiled programs. Raises
+    raises becomes a failed result, but for a lost GPU, which is DeviceLost. `on_model` gets the last epoch of a
+    complete training and a function that gives the model as a .keras file. `programs` is the training process's
+    cache of compiled programs. Raises
     ConfigurationError and SnapshotError before any training.
     """
     configuration = problem.with_classes(configuration)
@@ -63,12 +65,16 @@ def run_trial(
     except (Exception, SystemExit) as error:
         if not _is_failure(error, watch, problem.path.parent):
             raise
+        if is_device_lost(error):
+            raise DeviceLost(explain(error, problem.path.parent)) from error
         log.debug("the trial failed", exc_info=True)
         watch.end(Outcome.FAILED, explain_failure(error, problem.path.parent))
     watch.report_rest()
     if on_model is not None and watch.outcome is Outcome.COMPLETE and watch.curve:
-        on_model(watch.curve[-1], lambda: save_model(trained, problem, configuration, seed))
-    return TrialResult(watch.outcome, tuple(watch.curve), watch.reason, watch.initial, tested, step)
+        on_model(watch.curve[-1], lambda: save_model(trained, problem, configuration))
+    return TrialResult(
+        watch.outcome, tuple(watch.curve), watch.reason, watch.initial, tested, step, problem.jit
+    )
 
 
 def _check_configuration(configuration: Configuration, epochs: int) -> None:
@@ -115,7 +121,7 @@ def _is_failure(error: BaseException, watch: Watch, folder: Path) -> bool:
 def explain_failure(error: BaseException, folder: Path) -> str:
     """Say in one line why a trial failed; begins with "out of memory" where that was it."""
     cause = explain(error, folder)
-    return f"out of memory: {cause}" if is_out_of_memory(error) else cause
+    return f"{OUT_OF_MEMORY}: {cause}" if is_out_of_memory(error) else cause
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -46,6 +46,8 @@ def one_line(message: str) -> str:
     text = re.sub(r"\x1b\[[0-9;]*m", "", message)
     if text.startswith("Exception encountered when calling"):
         text = text.split("\n", 1)[-1].split("Arguments received by", 1)[0]
+    if unknown := re.search(r"Detected unsupported operations .*? on XLA\w*: (\w+)", text, re.DOTALL):
+        return f"XLA does not know the operation {unknown[1]}"
     if "[[{{node" in text:  # the line above the node's name is the cause, all before it a stack
         text = text.split("[[{{node", 1)[0].strip().rsplit("\n", 1)[-1]
     text = " ".join(text.split())

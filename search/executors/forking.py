@@ -19,6 +19,8 @@ from typing import Any, Protocol
 
 import psutil
 
+from optselect.search.executors.devices import Seat
+
 WATCHDOG_SECONDS = 120.0
 """A forked process that has not loaded the problem and run an operation by then ends; the next one is spawned."""
 MOST_ZYGOTES = 3
@@ -41,12 +43,12 @@ class Child(Protocol):
         """Signal it; no harm where it has ended."""
 
 
-def can_fork(devices: Sequence[str]) -> bool:
+def can_fork(seats: Sequence[Seat]) -> bool:
     """Whether training processes may be forks: on Linux, and where no GPU is in play.
 
     macOS's own libraries do not stand a fork, Windows has none, and CUDA forbids it.
     """
-    return sys.platform == "linux" and not devices
+    return sys.platform == "linux" and not any(seat.device for seat in seats)
 
 
 @dataclass

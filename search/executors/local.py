@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from optselect.search.executors.devices import Seat, is_there
 from optselect.search.executors.forking import Child, Zygote, can_fork
 from optselect.search.exit_codes import WorkerExit
 
@@ -71,10 +72,10 @@ def after_exit(code: int, lived_seconds: float, fast_crashes: int) -> Step:
 
 @dataclass
 class Slot:
-    """A place for one child: its device, its log file, and the child that runs there now."""
+    """A place for one child: where it runs, its log file, and the child that runs there now."""
 
     number: int
-    device: str
+    seat: Seat
     log_file: Path
     process: Child | None = None
     spawns: bool = False  # after a fork that failed: the next child imports everything itself
@@ -106,6 +107,8 @@ class Supervisor:
     on_death: Callable[[int, int], object]
     """Called with pid and code after a child was killed or crashed, so that its ticket waits for no lease."""
     forks: Forks | None = None
+    has_device: Callable[[str], bool] = is_there
+    """Asked when a child lost its device."""
     stopping: bool = False
     _kill_at: float = field(default=0.0, repr=False)
 
@@ -164,9 +167,9 @@ class Supervisor:
 
     def _start(self, slot: Slot) -> None:
         slot.log_file.parent.mkdir(parents=True, exist_ok=True)
-        environment = {**self.environment, **training_environment(slot.device, os.getpid())}
+        environment = {**self.environment, **training_environment(slot.seat, os.getpid())}
         forks = self.forks
-        if forks is None or slot.device or slot.spawns or not forks.zygote.usable:
+        if forks is None or slot.seat.device or slot.spawns or not forks.zygote.usable:
             slot.process = self._spawned(slot, environment)
         else:
             arguments, name = [*forks.arguments, *slot_flag(slot)], f"optselect-{slot.number}"
@@ -193,11 +196,18 @@ class Supervisor:
         lived = time.monotonic() - slot.started
         step = after_exit(code, lived, slot.fast_crashes)
         slot.fast_crashes = slot.fast_crashes + 1 if lived < FAST_SECONDS else 0
-        slot.closed = step.verdict is not Verdict.RESTART
+        slot.closed = step.verdict is not Verdict.RESTART or self._has_lost_its_device(slot)
         slot.start_at = time.monotonic() + step.pause_seconds
         if code not in (WorkerExit.DONE, WorkerExit.MISCONFIGURED, WorkerExit.RETRY, WorkerExit.INTERRUPTED):
             slot.spawns = code != -signal.SIGKILL  # a kill is no fault of the fork
             self.on_death(pid, code)
+
+    def _has_lost_its_device(self, slot: Slot) -> bool:
+        """Whether a child's device is gone for good: then nothing can be started there again."""
+        if slot.last_code != WorkerExit.DEVICE_LOST or self.has_device(slot.seat.device):
+            return False
+        print(f"{slot.seat.device} is gone; nothing runs there any more", file=sys.stderr, flush=True)
+        return True
 
     def _signal(self, number: int) -> None:
         for slot in self.slots:
@@ -205,12 +215,16 @@ class Supervisor:
                 slot.process.send_signal(number)
 
 
-def worker_slots(count: int, devices: Sequence[str], log_folder: Path) -> list[Slot]:
-    """Slots on the machine's GPUs in turn, or on the CPU where there is none."""
+def worker_slots(count: int, seats: Sequence[Seat], log_folder: Path) -> list[Slot]:
+    """Slots on the seats in turn, or on the CPU where there is none."""
     return [
-        Slot(number, devices[number % len(devices)] if devices else "", log_folder / f"worker-{number}.log")
-        for number in range(count)
+        Slot(number, seat_of(number, seats), log_folder / f"worker-{number}.log") for number in range(count)
     ]
+
+
+def seat_of(number: int, seats: Sequence[Seat]) -> Seat:
+    """Where the slot of that number runs."""
+    return seats[number % len(seats)] if seats else Seat()
 
 
 def slot_flag(slot: Slot) -> list[str]:
@@ -226,21 +240,23 @@ def worker_arguments(study: str, extra: Sequence[str] = ()) -> list[str]:
     return ["worker", study, *extra]
 
 
-def zygote_of(study: str, environment: Mapping[str, str]) -> Zygote | None:
+def zygote_of(study: str, environment: Mapping[str, str], seats: Sequence[Seat]) -> Zygote | None:
     """A zygote for the training processes of a study, not yet started; None where they must be spawned."""
-    if not can_fork(visible_gpus(environment)):
+    if not can_fork(seats):
         return None
     public = {name: value for name, value in environment.items() if name not in PRIVATE}
-    return Zygote(study, {**public, **training_environment("", os.getpid())})
+    return Zygote(study, {**public, **training_environment(Seat(), os.getpid())})
 
 
-def training_environment(device: str, supervisor: int) -> dict[str, str]:
+def training_environment(seat: Seat, supervisor: int) -> dict[str, str]:
     """What a training process needs: one device, one thread.
 
     Two single-threaded trainings on two cores beat two that share all threads, by time and by CPU.
     """
-    return {
-        "CUDA_VISIBLE_DEVICES": device,
+    limit = {} if seat.most_megabytes is None else {"OPTSELECT_GPU_MEGABYTES": str(seat.most_megabytes)}
+    return limit | {
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        "CUDA_VISIBLE_DEVICES": seat.device,
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         "TF_NUM_INTRAOP_THREADS": "1",
         "TF_NUM_INTEROP_THREADS": "1",
@@ -250,14 +266,6 @@ def training_environment(device: str, supervisor: int) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "OPTSELECT_SUPERVISOR": str(supervisor),
     }
-
-
-def visible_gpus(environment: Mapping[str, str], proc: Path = Path("/proc/driver/nvidia/gpus")) -> list[str]:
-    """The GPUs a worker may use: those CUDA_VISIBLE_DEVICES names, else all the driver shows."""
-    named = environment.get("CUDA_VISIBLE_DEVICES")
-    if named is not None:
-        return [device.strip() for device in named.split(",") if device.strip() not in ("", "-1")]
-    return [str(number) for number, _ in enumerate(sorted(proc.iterdir()))] if proc.is_dir() else []
 
 
 def cause_of_death(code: int) -> str:

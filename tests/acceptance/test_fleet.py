@@ -32,11 +32,16 @@ fit = {"epochs": 2, "batch_size": 10}
 """
 
 
-@pytest.fixture
-def alone(prepared_cluster: Path, tmp_path: Path) -> Iterator[Shell]:
-    """A shell whose database no other test has left a study in."""
+@pytest.fixture(scope="module")
+def own_home(prepared_cluster: Path) -> Iterator[Path]:
     with throw_away_home(prepared=prepared_cluster) as home:
-        yield shell(home, tmp_path)
+        yield home
+
+
+@pytest.fixture
+def alone(own_home: Path, tmp_path: Path) -> Shell:
+    """A shell whose database holds the studies of this file only, each finished by its test."""
+    return shell(own_home, tmp_path)
 
 
 def write_problem(folder: Path) -> None:
@@ -45,35 +50,39 @@ def write_problem(folder: Path) -> None:
 
 
 def test_a_worker_trains_the_stored_source_and_refuses_another_one_or_other_data(
-    at_home: Shell, forked: Forks
+    alone: Shell, forked: Forks
 ) -> None:
-    write_problem(at_home.folder)
-    stored = forked.run(at_home, "launch", "numbers.py", *SMALL, "--trials", "2", "--in-process")
+    write_problem(alone.folder)
+    stored = forked.run(alone, "launch", "numbers.py", *SMALL, "--trials", "2", "--in-process")
     assert stored.returncode == 0, stored.stderr
 
-    (at_home.folder / "numbers.py").write_text(PROBLEM + "# another one\n")
-    refused = forked.run(at_home, "worker", "numbers")
+    (alone.folder / "numbers.py").write_text(PROBLEM + "# another one\n")
+    refused = forked.run(alone, "worker", "numbers")
     assert refused.returncode == 64
     assert "must be the one it was launched with" in refused.stderr
     assert "--use-local" in refused.stderr
 
-    (at_home.folder / "numbers.py").unlink()  # as on another machine, where data() still finds its file
-    np.save(at_home.folder / "numbers.npy", np.ones((40, 3)))
-    refused = forked.run(at_home, "worker", "numbers")
+    (alone.folder / "numbers.py").unlink()  # as on another machine, where data() still finds its file
+    np.save(alone.folder / "numbers.npy", np.ones((40, 3)))
+    refused = forked.run(alone, "worker", "numbers")
     assert refused.returncode == 64
     assert 'data() must give the data that study "numbers" was launched with (sha256 ' in refused.stderr
-    np.save(at_home.folder / "numbers.npy", np.ones((40, 4)))
-    refused = forked.run(at_home, "worker", "numbers")
+    joined = alone.run("worker", "--max-idle", "1")
+    assert joined.returncode == 0, joined.stderr
+    assert "numbers is left to other machines. The end of its log here:" in joined.stderr
+    assert joined.stderr.count("place 0 serves numbers") == 1, "it is not tried again and again"
+    np.save(alone.folder / "numbers.npy", np.ones((40, 4)))
+    refused = forked.run(alone, "worker", "numbers")
     assert refused.returncode == 64
     assert "Received: train: x float64(30, 4)" in refused.stderr
 
-    np.save(at_home.folder / "numbers.npy", np.arange(120.0).reshape(40, 3) / 120)
-    trained = forked.run(at_home, "worker", "numbers", "--max-trials", "1")
+    np.save(alone.folder / "numbers.npy", np.arange(120.0).reshape(40, 3) / 120)
+    trained = forked.run(alone, "worker", "numbers", "--max-trials", "1")
     assert trained.returncode == 0, trained.stderr
-    np.save(at_home.folder / "numbers.npy", np.ones((40, 3)))
-    trained = forked.run(at_home, "worker", "numbers", "--use-local")
+    np.save(alone.folder / "numbers.npy", np.ones((40, 3)))
+    trained = forked.run(alone, "worker", "numbers", "--use-local")
     assert trained.returncode == 0, trained.stderr
-    assert forked.json(at_home, "status", "numbers")["state"] == "finished"
+    assert forked.json(alone, "status", "numbers")["state"] == "finished"
 
 
 @pytest.mark.timeout(300)
@@ -98,4 +107,4 @@ def test_a_machine_waits_for_studies_and_serves_them_side_by_side_until_it_is_to
 FINISHED = "SELECT count(*) FROM optselect.study WHERE name = %s AND state = 'finished'"
 ORDER = """
     SELECT s.name FROM optselect.ticket t JOIN optselect.study s ON s.id = study_id
-     ORDER BY t.started_at"""
+     WHERE s.name IN ('one', 'two') ORDER BY t.started_at"""

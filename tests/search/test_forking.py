@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from optselect.search.describing import Describer
+from optselect.search.executors.devices import Seat
 from optselect.search.executors.forking import ForkedChild, Zygote, can_fork
 from optselect.search.executors.local import Forks, Supervisor, training_environment, worker_slots, zygote_of
 from optselect.trials.errors import ProblemError
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.skipif(not can_fork([]), reason="forks are made on Linu
 
 @pytest.fixture(scope="module")
 def zygote() -> Iterator[Zygote]:
-    zygote = zygote_of("forking", {**os.environ, "CUDA_VISIBLE_DEVICES": ""})
+    zygote = zygote_of("forking", {**os.environ, "CUDA_VISIBLE_DEVICES": ""}, ())
     assert zygote is not None
     yield zygote
     zygote.close()
@@ -41,7 +42,7 @@ def silent_server() -> Iterator[str]:
 
 
 def hanging_worker(zygote: Zygote, address: str, folder: Path) -> ForkedChild:
-    environment = {**os.environ, **training_environment("", os.getpid()), "OPTSELECT_STORAGE": address}
+    environment = {**os.environ, **training_environment(Seat(), os.getpid()), "OPTSELECT_STORAGE": address}
     environment["OPTSELECT_HOME"] = str(folder)
     child = zygote.fork(
         "worker", ["worker", "forking", "--slot", "7"], environment, folder / "log", name="hang-7"
@@ -165,15 +166,15 @@ def test_children_of_a_killed_zygote_leave_and_another_zygote_serves_the_next(
 
 def test_forks_are_made_on_linux_and_without_gpus_only(monkeypatch: pytest.MonkeyPatch) -> None:
     assert can_fork([])
-    assert not can_fork(["0"])
-    assert zygote_of("forking", {"CUDA_VISIBLE_DEVICES": "0"}) is None
+    assert not can_fork([Seat("0")])
+    assert zygote_of("forking", {}, [Seat("0")]) is None
     monkeypatch.setattr("sys.platform", "darwin")
     assert not can_fork([])
 
 
 def test_no_password_stands_in_the_environment_of_a_zygote() -> None:
     zygote = zygote_of(
-        "forking", {"OPTSELECT_STORAGE": "postgresql://me:secret@host/db", "PGPASSWORD": "secret"}
+        "forking", {"OPTSELECT_STORAGE": "postgresql://me:secret@host/db", "PGPASSWORD": "secret"}, ()
     )
     assert zygote is not None
     assert "secret" not in str(zygote.environment)

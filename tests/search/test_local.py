@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from optselect.search.executors import local
-from optselect.search.executors.local import Supervisor, Verdict, after_exit, visible_gpus, worker_slots
+from optselect.search.executors.devices import Seat, Wish, seats
+from optselect.search.executors.local import Supervisor, Verdict, after_exit, worker_slots
+from tests.search.fake_nvml import machine
 
 
 @pytest.mark.parametrize(
@@ -111,15 +113,40 @@ def await_file(path: Path) -> None:
     assert path.exists()
 
 
-def test_gpus_are_those_the_environment_names_else_those_of_the_driver(tmp_path: Path) -> None:
-    for card in ("0000:01:00.0", "0000:02:00.0"):
-        (tmp_path / card).mkdir()
-    assert visible_gpus({}, tmp_path) == ["0", "1"]
-    assert visible_gpus({"CUDA_VISIBLE_DEVICES": "1"}, tmp_path) == ["1"]
-    assert visible_gpus({"CUDA_VISIBLE_DEVICES": ""}, tmp_path) == []
-    assert visible_gpus({}, tmp_path / "no driver") == []
+def test_slots_take_the_seats_in_turn(tmp_path: Path) -> None:
+    one, other = Seat("a"), Seat("b", 500)
+    assert [slot.seat for slot in worker_slots(3, [one, other], tmp_path)] == [one, other, one]
+    assert [slot.seat for slot in worker_slots(2, [], tmp_path)] == [Seat(), Seat()]
 
 
-def test_slots_take_the_gpus_in_turn(tmp_path: Path) -> None:
-    assert [slot.device for slot in worker_slots(3, ["a", "b"], tmp_path)] == ["a", "b", "a"]
-    assert [slot.device for slot in worker_slots(2, [], tmp_path)] == ["", ""]
+PRINTS = "import os, sys; print(*(os.environ.get(n) for n in sys.argv[1].split(',')), flush=True)"
+
+
+def test_each_process_is_started_on_its_own_device_by_uuid(tmp_path: Path) -> None:
+    names = "CUDA_VISIBLE_DEVICES,CUDA_DEVICE_ORDER,OPTSELECT_GPU_MEGABYTES"
+    own = seats(Wish("0,2", per_gpu=2), {}, machine("gpu,gpu,gpu"))
+    supervisor = Supervisor(
+        [sys.executable, "-c", PRINTS, names],
+        dict(os.environ),
+        worker_slots(4, own, tmp_path),
+        lambda *_: None,
+    )
+    run(supervisor)
+    logs = [(tmp_path / f"worker-{number}.log").read_text().split() for number in range(4)]
+    limit = str(own[0].most_megabytes)
+    assert logs == [[f"GPU-{device}", "PCI_BUS_ID", limit] for device in (0, 0, 2, 2)]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_lost_device_is_tried_again_only_while_it_is_there(tmp_path: Path, there: bool) -> None:
+    script = (
+        f"import sys; file = open({str(tmp_path / 'starts')!r}, 'a+'); file.write('x'); file.seek(0); "
+        "sys.exit(0 if len(file.read()) > 1 else 70)"
+    )
+    supervisor = Supervisor(
+        [sys.executable, "-c", script], dict(os.environ), worker_slots(1, [Seat("GPU-7")], tmp_path),
+        lambda *_: None, has_device=lambda device: there and device == "GPU-7",
+    )  # fmt: skip
+    run(supervisor)
+    assert (tmp_path / "starts").read_text() == ("xx" if there else "x")
+    assert supervisor.exit_code() == (0 if there else 70)

@@ -6,7 +6,8 @@ from collections import Counter
 import optuna
 import pytest
 
-from optselect.search.planning import QUOTA, SEARCH_SEEDS, first_tickets, quota_points
+from optselect.search.planning import QUOTA, first_tickets, quota_points
+from optselect.search.seeds import SEARCH_SEEDS
 from optselect.search.space import suggest_optimizer
 from tests.search.simulated import spec_of
 

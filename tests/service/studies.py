@@ -11,7 +11,14 @@ def store_study(engine: Engine, trials: int = 3, name: str = "study") -> StoredS
     """A study of `trials` search tickets of Adam and one baseline ticket, which comes first."""
     tickets = [NewTicket("baseline", "baseline", 0, {"optimizer": "baseline"})]
     tickets += [NewTicket("quota", "Adam", number, {"optimizer": "Adam"}) for number in range(trials)]
-    new = NewStudy(
+    new = new_study(name)
+    with studies.creating(engine) as connection:
+        return studies.insert_study(connection, new, tickets)
+
+
+def new_study(name: str) -> NewStudy:
+    """All that a study has besides its tickets."""
+    return NewStudy(
         name=name,
         spec={"optimizers": ["Adam"], "problem": "diabetes", "epochs": 3},
         spec_version=1,
@@ -24,5 +31,3 @@ def store_study(engine: Engine, trials: int = 3, name: str = "study") -> StoredS
         direction="minimize",
         tracking_uri=None,
     )
-    with studies.creating(engine) as connection:
-        return studies.insert_study(connection, new, tickets)

@@ -2,14 +2,15 @@
 
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine
 
 from optselect.storage import overview, studies, tickets
 from optselect.storage.database import Database, make_engine
-from optselect.storage.phases import Progress, Step, plan_next
+from optselect.storage.phases import Progress, Step, decide_once, plan_next
 from optselect.storage.tickets import Ending, NewTicket
 from tests.service.studies import store_study
 
@@ -65,6 +66,28 @@ def test_racing_workers_plan_each_phase_once_and_the_study_ends_after_the_last(e
     stored = studies.load_study(engine, study.name)
     assert stored.decisions == [{"phase": "elimination", "dropped": {"SGD": "worse"}}]
     assert (stored.state, stored.budget) == ("finished", 11)
+
+
+def test_what_is_measured_once_is_known_to_all_who_ask(engine: Engine) -> None:
+    study = store_study(engine, trials=1, name="measured")
+    made: list[int] = []
+    known: list[Mapping[str, Any]] = []
+
+    def measure() -> dict[str, Any]:
+        made.append(len(made))
+        return {"jit": True, "because": f"measured by process {made[-1]}"}
+
+    def ask() -> None:
+        known.append(decide_once(engine, study.id, "jit", measure))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made == [0]
+    assert known == [{"phase": "jit", "jit": True, "because": "measured by process 0"}] * 4
+    assert list(studies.load_study(engine, study.name).decisions) == known[:1]
 
 
 def test_a_given_configuration_comes_with_its_ticket(engine: Engine) -> None:

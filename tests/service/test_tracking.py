@@ -72,6 +72,7 @@ def test_a_running_trial_has_a_run_with_its_epochs_so_far(
     assert run.info.run_name == "007 baseline lr=1.2e-03"
     assert run.data.params == {"optimizer": "baseline", "learning_rate": "0.001235", "seed": "0"}
     assert run.data.tags["optselect.phase"] == "baseline"
+    assert run.data.tags["optselect.jit"] == "off"
     assert points(connected.client, run, "val_loss") == [(1, 0.5), (2, 0.25)]
 
 

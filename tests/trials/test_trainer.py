@@ -9,7 +9,7 @@ import keras
 import pytest
 
 from optselect.trials.configuration import BASELINE, Configuration, OptimizerConfig, Switch
-from optselect.trials.errors import ConfigurationError
+from optselect.trials.errors import ConfigurationError, DeviceLost
 from optselect.trials.outcome import Epoch, Outcome, Stop
 from tests.trials.conftest import MakeProblem
 from tests.trials.fits import SEED, Recorder, fit_by_hand, largest_difference, train
@@ -339,3 +339,14 @@ fit = {"steps_per_epoch": 4, "epochs": 2}
     ).history
     curve = [{name: values[epoch] for name, values in history.items()} for epoch in range(2)]
     assert largest_difference(curve, result.curve) == 0.0
+
+
+def test_a_lost_device_is_no_failure_of_the_trial(make_problem: MakeProblem) -> None:
+    problem = make_problem("""
+class Breaks(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        raise tf.errors.InternalError(None, None, "CUDA_ERROR_LAUNCH_FAILED: unspecified launch failure")
+fit = {"batch_size": 16, "epochs": 3, "callbacks": [Breaks()]}
+""")
+    with pytest.raises(DeviceLost, match="CUDA_ERROR_LAUNCH_FAILED"):
+        train(problem)

@@ -1,0 +1,54 @@
+"""Which process makes the initial weights of seeds? This one: it seeds TensorFlow, builds models and never trains.
+
+    python -m optselect.trials.make_weights PROBLEM --folder FOLDER --seeds 0,1,2
+
+Writes one file for each seed that FOLDER lacks. Exits 0, or 2 where the problem is at fault.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from optselect.trials.errors import ProblemError
+from optselect.trials.problem import load_problem
+from optselect.trials.weight_files import WeightFiles
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make the weights; returns the exit code."""
+    options = parse(arguments)
+    try:
+        problem = load_problem(options.problem)
+        WeightFiles(options.folder).make(options.seeds, problem.initial_weights.make)
+    except ProblemError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m optselect.trials.make_weights")
+    parser.add_argument("problem", type=Path, help="a problem file")
+    parser.add_argument("--folder", type=Path, required=True, help="where the weights are kept")
+    parser.add_argument(
+        "--seeds", type=seeds_in, required=True, help="whole numbers, with commas between them"
+    )
+    return parser.parse_args(arguments)
+
+
+def seeds_in(text: str) -> tuple[int, ...]:
+    """Read a list of seeds.
+
+    >>> seeds_in("0,1,12")
+    (0, 1, 12)
+    """
+    return tuple(int(part) for part in text.split(","))
+
+
+if __name__ == "__main__":
+    ended = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(ended)  # taking TensorFlow down costs two seconds, for which a training process would wait

@@ -1,0 +1,183 @@
+"""Where do the initial weights of a seed lie, and who makes them?
+
+One file for each seed, in a folder for each problem, data and set of versions. Seeding TensorFlow spoils a process
+for training, so a training process that misses a seed starts a short one, make_weights.py, which makes all the
+seeds that will be wanted with it: TensorFlow's import is paid once. A launch leaves the first seeds there.
+"""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import filelock
+import keras
+import numpy as np
+
+from optselect.trials.errors import ProblemError
+from optselect.trials.fingerprint import hash_files, package_versions
+from optselect.trials.initial_weights import Values
+from optselect.trials.reference import BUNDLE_FOLDER
+from optselect.trials.whole_file import write_whole
+
+FORMAT = 1
+MOST_POOL_BYTES = 256 * 2**20
+"""Of the seeds that are made at once; the first is made in any case."""
+MOST_BYTES = 2 * 2**30
+"""Of all weights that are kept; the folders that were not used for longest go first."""
+ASK_AGAIN_SECONDS = 0.2
+CHILDREN = 2
+"""Processes that are started for a seed: one that is killed with its surroundings says nothing of the problem."""
+
+
+class WeightFiles:
+    """The folder of one problem's weights."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        os.utime(folder)  # in use
+
+    @classmethod
+    def of(cls, root: Path, problem: Path, modules: Iterable[str], data_hash: str) -> "WeightFiles":
+        """Give the folder of these sources, this data and this process's packages; a change of any is another."""
+        own = [
+            name for name in modules if not name.startswith(f"{BUNDLE_FOLDER}/")
+        ]  # optimizers have no part in it
+        known_by = {
+            "format": FORMAT,
+            "modules": hash_files(problem.parent, own),
+            "data": data_hash,
+            "versions": package_versions(),
+            "floatx": keras.config.floatx(),
+        }
+        key = hashlib.sha256(json.dumps(known_by, sort_keys=True).encode()).hexdigest()
+        return cls(root / key[:32])
+
+    def find(self, seed: int, make: Callable[[], None]) -> Values:
+        """Read a seed's weights; where nobody has made them yet, wait for who is at it or call `make`."""
+        while (values := self.read(seed)) is None:
+            try:
+                with filelock.FileLock(self.folder / "lock", timeout=ASK_AGAIN_SECONDS):
+                    if not self.file(seed).exists():
+                        make()
+            except filelock.Timeout:
+                continue
+        return values
+
+    def making(self) -> filelock.BaseFileLock:
+        """Tell others, while the block runs, that weights are being made; forgotten if this process dies."""
+        return filelock.FileLock(self.folder / "lock")
+
+    def make(self, seeds: Sequence[int], make: Callable[[int], Values]) -> None:
+        """Make and write what is missing, in this process, as far as the pool's bound allows."""
+        left = MOST_POOL_BYTES
+        for seed in (seed for seed in seeds if not self.file(seed).exists()):
+            values = make(seed)
+            self.write(seed, values)
+            left -= (size := sum(value.nbytes for value in values))
+            if left < size:
+                break
+        forget_unused(self.folder.parent, MOST_BYTES, but=self.folder)
+
+    def file(self, seed: int) -> Path:
+        return self.folder / f"seed-{seed}.npz"
+
+    def write(self, seed: int, values: Values) -> None:
+        """Write one seed's values, as numpy's .npz without pickle: reading it runs no code."""
+        stream = io.BytesIO()
+        arrays = {f"value_{index}": _as_bytes(value) for index, value in enumerate(values)}
+        header = [{"dtype": str(value.dtype), "shape": value.shape} for value in values]
+        np.savez(stream, header=np.array(json.dumps(header)), allow_pickle=False, **arrays)
+        write_whole(self.file(seed), stream.getvalue())
+
+    def read(self, seed: int) -> Values | None:
+        """Read one seed's values; None where there is no whole file, which is then removed."""
+        file = self.file(seed)
+        try:
+            with np.load(file, allow_pickle=False) as stored:
+                header = json.loads(str(stored["header"]))
+                return tuple(_value(stored[f"value_{index}"], **told) for index, told in enumerate(header))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # a disk that lost something
+            file.unlink(missing_ok=True)
+            return None
+
+
+def made_by_children(
+    root: Path,
+    problem: Path,
+    modules: Iterable[str],
+    data_hash: str,
+    seeds_beside: Callable[[int], Sequence[int]],
+) -> Callable[[int], Values]:
+    """Give a function that finds a seed's weights below `root`, and has them made where they are missing."""
+    files = WeightFiles.of(root, problem, modules, data_hash)
+    return lambda seed: files.find(seed, lambda: have_made(problem, files.folder, seeds_beside(seed)))
+
+
+def have_made(problem: Path, folder: Path, seeds: Sequence[int]) -> None:
+    """Start the short process and wait for it; raises ProblemError where it cannot make the first of the seeds."""
+    module = "optselect.trials.make_weights"
+    command = [sys.executable, "-m", module, str(problem), "--folder", str(folder), "--seeds"]
+    for _ in range(CHILDREN):
+        ended = subprocess.run(
+            [*command, ",".join(map(str, seeds))],
+            check=False,
+            # The same weights on machines with and without a GPU, which stays the trainings' own.
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            start_new_session=True,  # a signal for the group of this process would end it half-way
+        )
+        if ended.returncode == 0:
+            return
+        if ended.returncode not in (-signal.SIGTERM, -signal.SIGINT, -signal.SIGKILL):
+            break
+    words = ended.stderr.strip().splitlines()
+    raise ProblemError(
+        f"{problem.name}: the initial weights of seed {seeds[0]} could not be made, the process for it ended with "
+        f"code {ended.returncode}. Its last line: {words[-1] if words else '(none)'}"
+    )
+
+
+def forget_unused(root: Path, most_bytes: int, but: Path) -> None:
+    """Remove whole folders below `root`, longest unused first, until the rest fits."""
+    folders = sorted(
+        (folder for folder in root.iterdir() if folder.is_dir()), key=lambda one: one.stat().st_mtime
+    )
+    sizes = {folder: sum(file.stat().st_size for file in folder.glob("*.npz")) for folder in folders}
+    for folder in folders:
+        if sum(sizes.values()) <= most_bytes:
+            return
+        if folder != but:
+            del sizes[folder]
+            shutil.rmtree(folder, ignore_errors=True)  # who reads there now makes them again
+
+
+def same_values(one: Values, other: Values) -> bool:
+    """Tell whether two makings of a seed agree to the last bit."""
+    return [_told(value) for value in one] == [_told(value) for value in other]
+
+
+def _told(value: np.ndarray[Any, Any]) -> tuple[str, tuple[int, ...], bytes]:
+    return str(value.dtype), value.shape, value.tobytes()
+
+
+def _as_bytes(value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """As plain bytes: .npz does not know types such as bfloat16."""
+    return np.frombuffer(value.tobytes(), np.uint8)
+
+
+def _value(stored: np.ndarray[Any, Any], dtype: str, shape: Sequence[int]) -> np.ndarray[Any, Any]:
+    return np.frombuffer(stored.tobytes(), np.dtype(dtype)).reshape(shape)

@@ -1,0 +1,12 @@
+"""How is a file written that others may read at any moment? Aside, then put in place at once."""
+
+import os
+import uuid
+from pathlib import Path
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Replace a file: a reader sees the old content or the new, never a part."""
+    aside = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+    aside.write_bytes(data)
+    os.replace(aside, path)
