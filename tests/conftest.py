@@ -10,7 +10,14 @@ import pytest
 from tests.acceptance.forked import Forks, forks
 from tests.homes import prepare_cluster
 
-SLOW_FIRST = ("acceptance/test_launch.py", "acceptance/test_kills.py", "acceptance/", "trials/", "service/")
+SLOW_FIRST = (
+    "acceptance/test_chaos.py",
+    "acceptance/test_launch.py",
+    "acceptance/test_kills.py",
+    "acceptance/",
+    "trials/",
+    "service/",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -26,7 +26,12 @@ HERE = "service/test_failure_matrix.py"
 
 ROWS = {
     "worker kill -9": "acceptance/test_kills.py::"
-    "test_worker_kill_9_a_trainer_its_supervisor_and_an_interrupt_cost_no_epoch_of_any_trial",
+    "test_kill_9_of_trainer_zygote_and_supervisor_and_an_interrupt_cost_no_epoch_of_any_trial",
+    "a machine without power": "acceptance/test_two_machines.py::"
+    "test_a_machine_without_power_loses_no_trial_and_the_other_one_finishes",
+    "a partition": "acceptance/test_two_machines.py::"
+    "test_a_partition_longer_than_the_lease_ends_with_one_result_for_each_trial",
+    "everything at once": "acceptance/test_chaos.py::test_a_study_in_chaos_ends_as_one_that_nobody_disturbed",
     "kill -9 between ask and storing the trial": f"{HERE}::test_kill_9_between_ask_and_storing_the_trial_costs_no_budget",
     "kill -9 between tell and ticket done": f"{HERE}::test_kill_9_between_tell_and_ticket_done_trains_nothing_again",
     "worker suspended and back": f"{HERE}::test_worker_suspended_and_back_tells_nothing_and_takes_the_next_ticket",

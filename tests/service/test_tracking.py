@@ -204,7 +204,7 @@ def test_what_mlflow_shows_is_compared_point_by_point(
     assert compare(connected) == Comparison(runs=1, points=3)
     curves.write_epochs(engine, ticket.lease, [EpochRow(4, 5004, {"val_loss": 0.1})])  # behind its checkpoint
     assert not compare(connected).difference
-    ending = Ending("complete", 4, 0.1, result={"seconds": 1.5, "initial_val_loss": 1.0})
+    ending = Ending("complete", 4, 0.1, result={"seconds": 1.5, "initial_val_loss": 1.0}, notes={"step": 1})
     with tickets.finishing(engine, ticket.lease, ending):
         pass
     assert compare(connected).difference == "trial 0: its curve is sent up to epoch 3 of 4"
