@@ -29,10 +29,12 @@ class InProcessDescriber:
         """Load, build and try the problem; raises ProblemError."""
         prepare_tensorflow()
         from optselect.trials.describe import describe  # TensorFlow
-        from optselect.trials.problem import load_problem
+        from optselect.trials.problem import load_problem, names_not_counted
 
         references = [one.reference for one in self._classes]
-        return describe(load_problem(self._problem, optimizers=references, jit=self._jit), self._classes)
+        with names_not_counted():  # the worker, here too, loads it anew and must find the same metrics
+            problem = load_problem(self._problem, optimizers=references, jit=self._jit)
+            return describe(problem, self._classes)
 
     def close(self) -> None:
         """Nothing to end."""
