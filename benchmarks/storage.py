@@ -36,7 +36,8 @@ from optselect.storage.database import Database, create_database, make_engine, o
 from optselect.storage.initialise import initialise
 
 FORK = multiprocessing.get_context("fork")  # TensorFlow is imported once; nothing of it has run
-THREADS_PER_PROCESS = 16
+THREADS_PER_PROCESS = 8
+SETTLING_SECONDS = 10.0  # from the start of many workers until all have joined
 SMALL, LARGE = 1_000, 10_000
 EPOCHS = 20
 
@@ -51,7 +52,7 @@ class Size:
     client_seconds: float
 
 
-SHORT = Size(warm_trials=40, measured_trials=10, seconds_of_training=6.0, client_seconds=30.0)
+SHORT = Size(warm_trials=40, measured_trials=20, seconds_of_training=6.0, client_seconds=40.0)
 FULL = Size(warm_trials=100, measured_trials=50, seconds_of_training=30.0, client_seconds=120.0)
 
 
@@ -266,7 +267,7 @@ def in_a_process(call: Callable[[], Any]) -> Any:
 
 
 def pruner_decision(place: Place, pair: Pair, out: Console) -> None:
-    engine, study = place.engine, studies.load_study(place.engine, pair.name)
+    engine, study = make_engine(place.database), studies.load_study(place.engine, pair.name)
 
     def decide() -> None:
         curves.rank_at(engine, study.id, 0, "Adam", 2, "val_loss", 0.5, 1.0)
@@ -290,15 +291,14 @@ def pruner_decision(place: Place, pair: Pair, out: Console) -> None:
 
 
 def claims_of_many(place: Place, clients: int, size: Size, out: Console) -> None:
-    """As many workers as asked, in processes of sixteen, on epochs of a second."""
+    """As many workers as asked, in processes of eight, on epochs of a second."""
     store_simulated_study(place.database, "many", trials=clients * 20)
     server, began = place.server_seconds(), time.monotonic()
     processes = []
     for first in range(0, clients, THREADS_PER_PROCESS):
         receiver, sender = FORK.Pipe(duplex=False)
         count = min(THREADS_PER_PROCESS, clients - first)
-        target = serve_many
-        process = FORK.Process(target=target, args=(place.database, count, size.client_seconds, sender))
+        process = FORK.Process(target=serve_many, args=(place.database, count, size.client_seconds, sender))
         process.start()
         processes.append((process, receiver))
     time.sleep(size.client_seconds * 0.9)
@@ -330,7 +330,7 @@ def serve(database: Database, delay: float, end: float, claims: list[float]) -> 
     """One worker, which begins so late that the claims of all are spread over a trial's length."""
     training = SimulatedTraining(1.0, works=False)
     with worker(database, "many", training, 1) as trainer:
-        time.sleep(delay)
+        time.sleep(SETTLING_SECONDS + delay)
         while time.monotonic() < end and (ticket := trainer.claim()) is not None:
             training.ends_at = end
             trainer.train(ticket)

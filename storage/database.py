@@ -29,6 +29,8 @@ EMBEDDED_DATABASE = "optselect"
 OLDEST_POSTGRES = 13  # gen_random_uuid() without an extension
 PATIENCE_SECONDS = 600.0
 RETRY_SECONDS = 0.5
+LONGEST_THOUGHT_SECONDS = 120
+"""Between two statements of one transaction; MLflow may take a few requests' time there."""
 
 Engine = sqlalchemy.Engine  # search/ hands engines on and imports no SQLAlchemy itself
 Connection = sqlalchemy.Connection
@@ -253,9 +255,12 @@ def set_search_path(engine: Engine, schema: str) -> None:
     """Let every transaction of an engine find its tables in `schema`.
 
     By transaction, not by connection: behind a transaction pooler the next transaction may get another connection.
-    The setting travels with the transaction's first statement and costs no round trip of its own.
+    The setting travels with the transaction's first statement and costs no round trip of its own. With it the server
+    learns when to give a transaction up: a machine that loses its power in the middle of one would hold its row locks
+    until TCP notices, after two hours.
     """
-    setting = f"SET LOCAL search_path TO {schema}"
+    limit = f"SET LOCAL idle_in_transaction_session_timeout TO '{LONGEST_THOUGHT_SECONDS}s'"
+    setting = f"SET LOCAL search_path TO {schema}; {limit}"
 
     def begin(connection: Connection) -> None:
         connection.info["search_path_is_due"] = True
@@ -285,7 +290,7 @@ def transient(error: BaseException) -> bool:
         error = error.__cause__
     original = error.orig if isinstance(error, DBAPIError) else error
     if code := getattr(original, "pgcode", None):
-        return str(code).startswith(("08", "53100", "53300", "57P0"))
+        return str(code).startswith(("08", "25P03", "53100", "53300", "57P0"))
     if isinstance(original, psycopg2.OperationalError):  # no code: refused, reset, closed, or never let in
         return not re.search(
             "authentication failed|no password supplied|does not exist|pg_hba", str(original)

@@ -25,7 +25,8 @@ class Comparison:
 
 # Of a running trial that is compared which was sent: the rest may be trained again.
 TRIALS = text("""
-    SELECT t.id AS ticket_id, t.trial_number, t.state, t.outcome, t.mlflow_run_id, t.trial_value, t.epochs, t.result,
+    SELECT t.id AS ticket_id, t.trial_number, t.state, t.outcome, t.mlflow_run_id, t.trial_value, t.epochs,
+           t.result - 'notes' AS result,
            (extract(epoch FROM t.finished_at) * 1000)::bigint AS finished_ms, o.finished, o.mlflow_epoch
       FROM ticket t JOIN outbox o ON o.ticket_id = t.id
      WHERE t.study_id = :study AND t.trial_number IS NOT NULL ORDER BY t.trial_number""")

@@ -5,10 +5,12 @@ gains nothing. A fork is a process like any other, with its own arguments, folde
 TensorFlow allows it as long as the parent has run no operation.
 """
 
+import ctypes
 import importlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -155,8 +157,23 @@ def become(request: dict[str, Any]) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.environ.clear()
     os.environ.update(request["environment"])
+    if machine := os.environ.get("ON_MACHINE"):
+        move_to(machine)
     os.chdir(request["folder"])
     sys.argv[1:] = request["arguments"]
+
+
+def move_to(machine: str) -> None:
+    """Into a network namespace of that name, as a host of that name: the process is then on another machine."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open(f"/run/netns/{machine}") as namespace:
+        entered = libc.setns(namespace.fileno(), CLONE_NEWNET) == 0 and libc.unshare(CLONE_NEWUTS) == 0
+    if not entered:
+        raise OSError(ctypes.get_errno(), f"machine {machine} cannot be entered")
+    socket.sethostname(machine)
+
+
+CLONE_NEWNET, CLONE_NEWUTS = 0x40000000, 0x04000000
 
 
 if __name__ == "__main__":

@@ -26,7 +26,12 @@ HERE = "service/test_failure_matrix.py"
 
 ROWS = {
     "worker kill -9": "acceptance/test_kills.py::"
-    "test_worker_kill_9_a_trainer_its_supervisor_and_an_interrupt_cost_no_epoch_of_any_trial",
+    "test_kill_9_of_trainer_zygote_and_supervisor_and_an_interrupt_cost_no_epoch_of_any_trial",
+    "a machine without power": "acceptance/test_two_machines.py::"
+    "test_a_machine_without_power_loses_no_trial_and_the_other_one_finishes",
+    "a partition": "acceptance/test_two_machines.py::"
+    "test_a_partition_longer_than_the_lease_ends_with_one_result_for_each_trial",
+    "everything at once": "acceptance/test_chaos.py::test_a_study_in_chaos_ends_as_one_that_nobody_disturbed",
     "kill -9 between ask and storing the trial": f"{HERE}::test_kill_9_between_ask_and_storing_the_trial_costs_no_budget",
     "kill -9 between tell and ticket done": f"{HERE}::test_kill_9_between_tell_and_ticket_done_trains_nothing_again",
     "worker suspended and back": f"{HERE}::test_worker_suspended_and_back_tells_nothing_and_takes_the_next_ticket",
@@ -34,7 +39,8 @@ ROWS = {
     "Postgres gone for too long": f"{HERE}::test_postgres_gone_for_too_long_keeps_the_trial_on_this_machine",
     "starter of the embedded server killed": "service/test_embedded.py::"
     "test_four_processes_start_one_server_which_survives_them_all",
-    "MLflow down or slow": "service/test_tracking.py::test_a_dead_tracking_server_is_said_and_hurts_nobody",
+    "MLflow slow": "service/test_tracking.py::test_a_slow_tracking_server_holds_up_no_statement_of_a_training",
+    "MLflow down": "service/test_tracking.py::test_a_dead_tracking_server_is_said_and_hurts_nobody",
     "MLflow back": "service/test_tracking.py::test_what_was_sent_before_a_crash_is_sent_again_without_doubling_a_point",
     "disk full (checkpoint)": "service/test_checkpoints.py::"
     "test_a_full_disk_costs_a_checkpoint_and_a_warning_and_the_older_one_stays",

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import pytest
 
+from optselect.trials import watch
 from optselect.trials.configuration import BASELINE, Configuration, OptimizerConfig, Switch
 from optselect.trials.errors import ConfigurationError, DeviceLost
 from optselect.trials.outcome import Epoch, Outcome, Stop
@@ -48,6 +49,22 @@ def test_stop_ends_the_trial_at_once_with_its_reason(make_problem: MakeProblem) 
     result = train(make_problem(), recorder=Recorder(stop_at=1), batch_ends=(1, 2), test=True)
     assert (result.outcome, result.reason, len(result.curve)) == (Outcome.STOPPED, "enough", 1)
     assert result.test is None
+
+
+def test_stop_is_asked_for_in_a_long_validation_too(
+    make_problem: MakeProblem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "ASK_SECONDS", 0.0)
+    asked: list[Sequence[Epoch]] = []
+
+    def stop_at_the_second_question(epochs: Sequence[Epoch], snapshot: object) -> Stop | None:
+        asked.append(epochs)
+        return Stop("enough") if len(asked) == 2 else None
+
+    problem = make_problem("fit['batch_size'] = 37; fit['validation_batch_size'] = 2")
+    result = train(problem, on_epochs=stop_at_the_second_question)
+    assert (result.outcome, result.curve) == (Outcome.STOPPED, ()), "the epoch has not ended"
+    assert asked == [(), ()], "once after the only batch, once in the validation"
 
 
 def test_loss_that_is_not_finite_ends_the_trial_at_its_batch(make_problem: MakeProblem) -> None:
