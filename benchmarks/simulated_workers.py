@@ -110,6 +110,7 @@ class SimulatedTraining:
         on_epochs: OnEpochs,
         start: bytes | None = None,
         test: bool = False,
+        on_model: object = None,
     ) -> TrialResult:
         began = reported = time.monotonic()
         best = random.Random(repr(sorted(configuration.optimizer.arguments.items()))).random()

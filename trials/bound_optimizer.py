@@ -48,6 +48,8 @@ class BoundOptimizer:
 
     def serves(self, config: OptimizerConfig) -> bool:
         """Tell whether the signs that Python asked for are those of this configuration."""
+        if not self.reading.asked:
+            return True
         values = self._values(values_of(config))
         asked = {self._prefix + name for name in self.reading.asked} & values.keys()
         return all(sign_of(values[name]) == sign_of(self.defaults[name]) for name in asked)
