@@ -103,7 +103,9 @@ class Ending:
 
 # --- claiming -----------------------------------------------------------------------------------------
 
-OPEN_STUDY = text("SELECT id FROM study WHERE id = :study AND state = 'running' FOR SHARE")
+# Not FOR SHARE, which would wait for whoever is finishing a ticket. A claim may slip past a pause by milliseconds, as if
+# it had come before; past a stop it hears of it with its first write and goes back.
+OPEN_STUDY = text("SELECT id FROM study WHERE id = :study AND state = 'running' FOR KEY SHARE")
 
 # '=' and not IN: the subquery must run once. Expired leases come first: resumed trials beat new ones.
 CLAIM = text("""
