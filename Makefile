@@ -23,7 +23,7 @@ types:
 test:
 	pytest
 
-# What the protocol costs, beside plain Optuna: some minutes. ARGUMENTS=--full makes the figures of docs/storage-costs.md.
+# What the protocol costs, beside plain Optuna: some minutes. docs/storage-costs.md has figures.
 bench-storage:
 	$(PYTHON) -m benchmarks.storage $(ARGUMENTS)
 

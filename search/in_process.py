@@ -7,6 +7,7 @@ from pathlib import Path
 from optselect.search.departure import Departure
 from optselect.search.executors.devices import NO_WISH, Seat, seats
 from optselect.search.executors.local import training_environment
+from optselect.search.publishing import publish
 from optselect.search.source import find_source
 from optselect.search.supervising import PATIENCE_SECONDS, Ending
 from optselect.search.worker_log import log_to_stderr
@@ -44,7 +45,7 @@ def train_in_process(database: Database, engine: Engine, study: StoredStudy, tra
     log_to_stderr()
     prepare_tensorflow()
     departure = Departure()
-    flusher = Flusher(engine, study, lambda: find_tracking(database, study, tracking))
+    flusher = Flusher(engine, study, lambda: find_tracking(database, study, tracking), publish)
     with departure.on_signals():
         from optselect.search.worker import Assignment, work  # TensorFlow
 

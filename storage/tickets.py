@@ -103,7 +103,9 @@ class Ending:
 
 # --- claiming -----------------------------------------------------------------------------------------
 
-OPEN_STUDY = text("SELECT id FROM study WHERE id = :study AND state = 'running' FOR SHARE")
+# Not FOR SHARE, which would wait for whoever is finishing a ticket. A claim may slip past a pause by milliseconds, as if
+# it had come before; past a stop it hears of it with its first write and goes back.
+OPEN_STUDY = text("SELECT id FROM study WHERE id = :study AND state = 'running' FOR KEY SHARE")
 
 LATER_PLACES = 32
 """How much further back a ticket counts whose optimizer another worker holds a program for: it waits, and not for ever."""

@@ -168,7 +168,7 @@ def load_problem(
     # What the file draws at random, such as a split, must be the same in every process that serves a study.
     random.seed(0)
     np.random.seed(0)
-    module = _import_file(path)
+    module = import_problem(path)
     model, data = _function(module, path, "model"), _function(module, path, "data")
     fit = _read_fit(getattr(module, "fit", {}), path, epochs)
     classes = {reference.class_name: load_class(reference, path) for reference in optimizers}
@@ -271,8 +271,8 @@ def count_names_from(counts: Mapping[str, int]) -> None:
     global_state.set_global_attribute("object_name_uids", collections.defaultdict(int, counts))
 
 
-def _import_file(path: Path) -> ModuleType:
-    """Import the file under a private name, so that a problem called like a library hides nothing."""
+def import_problem(path: Path) -> ModuleType:
+    """Import a problem file under a private name, so that one called like a library hides nothing."""
     _prefer_users_modules(path.parent)
     name = f"{PROBLEM_MODULE}{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
