@@ -3,7 +3,7 @@ PYTHON ?= python
 # The environment's own programs come first, so that a recipe reads like the line one would type.
 export PATH := $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("scripts"))'):$(PATH)
 
-.PHONY: check format lint layers types test bench-storage chaos
+.PHONY: check format lint layers types test bench-storage bench-engine chaos
 .NOTPARALLEL:
 
 check: format lint layers types test
@@ -23,9 +23,13 @@ types:
 test:
 	pytest
 
-# What the protocol costs, beside plain Optuna: some minutes. ARGUMENTS=--full makes the figures of docs/storage-costs.md.
+# What the protocol costs, beside plain Optuna: some minutes. docs/storage-costs.md has figures.
 bench-storage:
 	$(PYTHON) -m benchmarks.storage $(ARGUMENTS)
+
+# What a trial costs, beside fit and KerasTuner: under 15 minutes on two quiet cores. pip install '.[bench]' first.
+bench-engine:
+	$(PYTHON) -m benchmarks.engine $(ARGUMENTS)
 
 # Random kills, crashes of Postgres and absences of MLflow; each run must end equal to an undisturbed one.
 RUNS ?= 100

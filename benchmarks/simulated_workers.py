@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import text
+
 from optselect.search.departure import Departure
 from optselect.search.planning import first_tickets, survivor_tickets
 from optselect.search.sharing import Slice
@@ -108,6 +110,7 @@ class SimulatedTraining:
         on_epochs: OnEpochs,
         start: bytes | None = None,
         test: bool = False,
+        on_model: object = None,
     ) -> TrialResult:
         began = reported = time.monotonic()
         best = random.Random(repr(sorted(configuration.optimizer.arguments.items()))).random()
@@ -147,13 +150,22 @@ def metrics_of(best: float, epoch: int) -> dict[str, float]:
     return {"loss": value, "mae": value, "val_loss": value, "val_mae": value, "learning_rate": 0.01}
 
 
+NOTHING = text("SELECT 1")
+
+
 @dataclass
 class TimedTrainer(Trainer):
-    """A worker that notes how long its claims took."""
+    """A worker that notes how long its claims took, and what a transaction that does nothing took just before."""
 
     claim_seconds: list[float] = field(default_factory=list)
+    empty_seconds: list[float] = field(default_factory=list)
 
     def claim(self) -> Ticket | None:
+        began = time.perf_counter()
+        with self.engine.begin() as connection:
+            connection.execute(NOTHING)
+            connection.execute(NOTHING)
+        self.empty_seconds.append(time.perf_counter() - began)
         began = time.perf_counter()
         ticket = super().claim()
         self.claim_seconds.append(time.perf_counter() - began)

@@ -1,7 +1,7 @@
 """What does the protocol cost a training, and what does plain Optuna cost doing the same?
 
-    python -m benchmarks.storage          a few minutes
-    python -m benchmarks.storage --full   the figures of docs/storage-costs.md
+    python -m benchmarks.storage          a few minutes; docs/storage-costs.md has figures
+    python -m benchmarks.storage --full   more trials, longer runs
 
 Workers are real but train nothing. The server is a throw-away one with fsync off, so that the figures are those of
 the programs and not of a disk. Seconds of CPU are reliable on a busy machine, seconds of waiting are not.
@@ -16,7 +16,7 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,11 +68,18 @@ class Place:
         return make_engine(self.database, pooled=False)  # no connection may be open where the process forks
 
     def server_seconds(self) -> float:
-        """CPU of all the server's processes since their start; those of closed connections do not count."""
+        """CPU of all the server's processes since its start, of those that have ended too."""
         data = embedded.server_state(self.database.home).data_directory
         assert data is not None
         postmaster = psutil.Process(int((data / "postmaster.pid").read_text().split()[0]))
-        return sum(sum(child.cpu_times()[:2]) for child in postmaster.children())
+        ended = sum(postmaster.cpu_times()[2:4])
+        return ended + sum(seconds_of(child) for child in postmaster.children())
+
+
+def seconds_of(process: psutil.Process) -> float:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return float(sum(process.cpu_times()[:2]))
+    return 0.0
 
 
 def main() -> None:
@@ -303,18 +310,27 @@ def claims_of_many(place: Place, clients: int, size: Size, out: Console) -> None
         processes.append((process, receiver))
     time.sleep(size.client_seconds * 0.9)
     load = (place.server_seconds() - server) / (time.monotonic() - began)
-    found = sorted(1000 * seconds for _, receiver in processes for seconds in receiver.recv())
+    found = [pair for _, receiver in processes for pair in receiver.recv()]
     for process, _ in processes:
         process.join()
-    percentile = statistics.quantiles(found, n=20)
-    shown = f"{statistics.median(found):.1f} and {percentile[-1]:.1f}"
-    line(out, f"claim ms, median and 95th percentile of {len(found)} by {clients} workers", shown, "none")
+    claims, empty = ([1000 * seconds for seconds in column] for column in zip(*found, strict=True))
+    line(
+        out,
+        f"claim ms, median and 95th percentile of {len(claims)} by {clients} workers",
+        middle(claims),
+        "none",
+    )
+    line(out, "  a transaction that does nothing, by the same at the same time", middle(empty), "")
     line(out, f"cores of the server's CPU with {clients} workers", f"{load:.2f}", "")
+
+
+def middle(found: Sequence[float]) -> str:
+    return f"{statistics.median(found):.1f} and {statistics.quantiles(found, n=20)[-1]:.1f}"
 
 
 def serve_many(database: Database, count: int, seconds: float, answer: Any) -> None:
     end = time.monotonic() + seconds
-    claims: list[float] = []
+    claims: list[tuple[float, float]] = []
     threads = [
         threading.Thread(target=serve, args=(database, place / count * EPOCHS, end, claims))
         for place in range(count)
@@ -326,7 +342,7 @@ def serve_many(database: Database, count: int, seconds: float, answer: Any) -> N
     answer.send(claims)
 
 
-def serve(database: Database, delay: float, end: float, claims: list[float]) -> None:
+def serve(database: Database, delay: float, end: float, claims: list[tuple[float, float]]) -> None:
     """One worker, which begins so late that the claims of all are spread over a trial's length."""
     training = SimulatedTraining(1.0, works=False)
     with worker(database, "many", training, 1) as trainer:
@@ -334,7 +350,7 @@ def serve(database: Database, delay: float, end: float, claims: list[float]) -> 
         while time.monotonic() < end and (ticket := trainer.claim()) is not None:
             training.ends_at = end
             trainer.train(ticket)
-        claims += trainer.claim_seconds
+        claims += zip(trainer.claim_seconds, trainer.empty_seconds, strict=True)
 
 
 # --- saying it ----------------------------------------------------------------------------------------

@@ -439,18 +439,25 @@ def report(
             "--script", help="With --code: a whole script that trains with it, to the study's own numbers."
         ),
     ] = False,
+    with_model: Annotated[
+        bool,
+        typer.Option("--log-model", help="Log the best trained model of it to MLflow, beside the verdict."),
+    ] = False,
     storage: Storage = None,
+    tracking: Tracking = None,
     as_json: Json = False,
 ) -> None:
     """The verdict: which optimizer to use, how sure that is, and what would settle what is open."""
     from optselect.search.errors import InvalidInput
     from optselect.search.looking import console
-    from optselect.search.report import print_code, print_report, write_page
+    from optselect.search.report import log_model, print_code, print_report, write_page
 
     if script and not code:
         raise InvalidInput("--script goes with --code. Received: --script alone. Write --code --script.")
-    place = surroundings(storage, None, as_json)
-    if html is not None:
+    place = surroundings(storage, tracking, as_json)
+    if with_model:
+        log_model(study, place)
+    elif html is not None:
         write_page(study, place, html)
     elif code:
         print_code(study, place, script)

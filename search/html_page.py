@@ -1,5 +1,7 @@
 """How does a report look in a browser? One file with everything in it: opened without a network, on a phone, on paper."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
@@ -8,8 +10,8 @@ from plotly.offline import get_plotlyjs
 
 import optselect
 from optselect.search.charts import Chart, Palette, charts
-from optselect.search.chosen_code import chosen_code, constructor
-from optselect.search.findings import Findings
+from optselect.search.chosen_code import chosen_code
+from optselect.search.findings import Finalist, Findings
 from optselect.search.insight import Curves, insight_of
 from optselect.search.sentences import words_of
 from optselect.search.tables import shown_arguments
@@ -18,37 +20,49 @@ from optselect.search.verdict_page import beside_leader, shown_interval
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 
-def html_page(found: Findings, curves: Curves) -> str:
-    """The page of a study with a verdict."""
-    palette = Palette.of(found)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("report.html").render(
-        study=found.record.name,
-        spec=found.record.spec,
-        problem=found.record.problem,
-        words=words_of(found),
-        metric=found.metric,
-        code=chosen_code(found),
-        rows=[
-            {
-                "name": palette.called(finalist.name),
-                "mean": f"{finalist.values.mean:.4g}",
-                "interval": shown_interval(finalist.values),
-                "beside": beside_leader(found, finalist),
-                "best": f"{finalist.p_best:.0%}",
-                "seeds": finalist.seeds,
-                "diverged": finalist.diverged,
-                "settings": shown_arguments(finalist.arguments),
-                "code": constructor(found, finalist),
-            }
-            for finalist in found.finalists
-        ],
-        charts=[(chart, figure_html(chart)) for chart in charts(found, insight_of(found, curves))],
-        plotly=get_plotlyjs(),
-        version=optselect.__version__,
-    )
+@dataclass(frozen=True)
+class Page:
+    """A study with a verdict, its figures drawn."""
+
+    found: Findings
+    charts: Sequence[Chart]
+
+    @classmethod
+    def of(cls, found: Findings, curves: Curves) -> "Page":
+        return cls(found, charts(found, insight_of(found, curves)))
+
+    def html(self) -> str:
+        """The whole file."""
+        found = self.found
+        environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        )
+        return environment.get_template("report.html").render(
+            study=found.record.name,
+            spec=found.record.spec,
+            problem=found.record.problem,
+            words=words_of(found),
+            metric=found.metric,
+            code=chosen_code(found),
+            rows=[finalist_row(found, finalist) for finalist in found.finalists],
+            charts=[(chart, figure_html(chart)) for chart in self.charts],
+            plotly=get_plotlyjs(),
+            version=optselect.__version__,
+        )
+
+
+def finalist_row(found: Findings, finalist: Finalist) -> Mapping[str, object]:
+    """A line of the table."""
+    return {
+        "name": Palette.of(found).called(finalist.name),
+        "mean": f"{finalist.values.mean:.4g}",
+        "interval": shown_interval(finalist.values),
+        "beside": beside_leader(found, finalist),
+        "best": f"{finalist.p_best:.0%}",
+        "seeds": finalist.seeds,
+        "diverged": finalist.diverged,
+        "settings": shown_arguments(finalist.arguments),
+    }
 
 
 def figure_html(chart: Chart) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from optselect.search.departure import Departure
 from optselect.search.executors.devices import NO_WISH, Seat, seats
 from optselect.search.executors.local import training_environment
+from optselect.search.publishing import publish
 from optselect.search.source import find_source
 from optselect.search.supervising import PATIENCE_SECONDS, Ending
 from optselect.search.worker_log import log_to_stderr
@@ -28,10 +29,12 @@ class InProcessDescriber:
         """Load, build and try the problem; raises ProblemError."""
         prepare_tensorflow()
         from optselect.trials.describe import describe  # TensorFlow
-        from optselect.trials.problem import load_problem
+        from optselect.trials.problem import load_problem, names_not_counted
 
         references = [one.reference for one in self._classes]
-        return describe(load_problem(self._problem, optimizers=references, jit=self._jit), self._classes)
+        with names_not_counted():  # the worker, here too, loads it anew and must find the same metrics
+            problem = load_problem(self._problem, optimizers=references, jit=self._jit)
+            return describe(problem, self._classes)
 
     def close(self) -> None:
         """Nothing to end."""
@@ -42,7 +45,7 @@ def train_in_process(database: Database, engine: Engine, study: StoredStudy, tra
     log_to_stderr()
     prepare_tensorflow()
     departure = Departure()
-    flusher = Flusher(engine, study, lambda: find_tracking(database, study, tracking))
+    flusher = Flusher(engine, study, lambda: find_tracking(database, study, tracking), publish)
     with departure.on_signals():
         from optselect.search.worker import Assignment, work  # TensorFlow
 

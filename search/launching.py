@@ -152,7 +152,7 @@ def resume(name: str, more: More, place: Surroundings, staff: Staff, use_local: 
     studies.reopen_study(engine, study.id, more.trials, plan)
     study = studies.load_study(engine, name)
     extra = ("--use-local",) if use_local else ()
-    return serve(study, database, engine, place, staff, staff.seats(), extra)
+    return serve(study, database, engine, place, staff, staff.seats(), extra, resumed=True)
 
 
 def with_more_seeds(spec: StudySpec, progress: Progress, seeds: int) -> Step:
@@ -276,12 +276,13 @@ def serve(
     seats: Sequence[Seat],
     extra: tuple[str, ...] = (),
     zygote: Zygote | None = None,
+    resumed: bool = False,
 ) -> int:
     """Do the study's work on this machine and say how it ended; a zygote may be at hand already."""
     console = Console(stderr=True, highlight=False)
     count = staff.count(seats)
     if study.state != "running":
-        behind = send_rest(database, engine, study, place.tracking)
+        behind = send_rest(database, engine, study, place.tracking, verdict=resumed)
         return conclude(study, database, engine, place, Ending(0, "", behind))
     if count == 0 or staff.detach:
         if count:

@@ -1,6 +1,7 @@
 """What does `optselect report` read, and where does the verdict go: a terminal, JSON, a page, a script?"""
 
 import json
+import os
 import uuid
 from pathlib import Path
 
@@ -11,12 +12,18 @@ from optselect.search.describing import stored_description
 from optselect.search.errors import InvalidInput
 from optselect.search.findings import Findings, Record, find
 from optselect.search.launching import Surroundings
+from optselect.search.model_logging import log_in_a_process
+from optselect.search.publishing import publish
+from optselect.search.source import find_source
 from optselect.search.spec import StudySpec
 from optselect.search.verdict_page import no_verdict_json, verdict_json, verdict_page
 from optselect.storage import overview
 from optselect.storage.curves import read_metric
 from optselect.storage.database import Engine, make_engine
+from optselect.storage.errors import NotFound
+from optselect.storage.model_files import model_folder, read_model
 from optselect.storage.studies import StoredStudy, load_study
+from optselect.storage.tracking import connect, find_tracking
 
 
 def print_report(name: str, place: Surroundings, console: Console) -> None:
@@ -40,12 +47,12 @@ def print_code(name: str, place: Surroundings, script: bool) -> None:
 
 def write_page(name: str, place: Surroundings, file: Path) -> None:
     """The verdict as one HTML file."""
-    from optselect.search.html_page import html_page  # Plotly and Optuna cost a second
+    from optselect.search.html_page import Page  # Plotly and Optuna cost a second
 
     engine = make_engine(place.open())
     study = load_study(engine, name)
     found = demand_verdict(find(read_record(engine, study)))
-    page = html_page(found, read_metric(engine, study.id, study.objective))
+    page = Page.of(found, read_metric(engine, study.id, study.objective)).html()
     aside = file.with_name(f"{file.name}.{uuid.uuid4().hex}.part")
     try:
         aside.write_text(page, "utf-8")
@@ -53,6 +60,33 @@ def write_page(name: str, place: Surroundings, file: Path) -> None:
     finally:
         aside.unlink(missing_ok=True)
     print(file)
+
+
+def log_model(name: str, place: Surroundings) -> None:
+    """Hand the model of the best final run of the one to use to MLflow, beside the verdict."""
+    database = place.open()
+    engine = make_engine(database)
+    study = load_study(engine, name)
+    found = demand_verdict(find(read_record(engine, study)))
+    body = best_model(found, model_folder(study, database.home))
+    target = find_tracking(database, study, place.tracking)
+    run_id = publish(connect(engine, study, target))
+    assert run_id is not None, "a study with a verdict has a run of it"
+    source = find_source(study, database.home, use_local=False)
+    print(log_in_a_process(body, source, target.uri, run_id, dict(os.environ)))
+
+
+def best_model(found: Findings, folder: str) -> bytes:
+    """The file that was kept of the one to use; raises NotFound."""
+    scale, finalist = found.record.scale, found.finalist(found.keep)
+    complete = [run for run in finalist.runs if run.state == "complete" and run.value is not None]
+    for run in sorted(complete, key=lambda run: scale.cost(run.value or 0.0)):
+        if (body := read_model(folder, run.ticket)) is not None:
+            return body
+    raise NotFound(
+        f"{folder} must hold a trained model of {finalist.name}. Received: none. It lies on the machine that trained "
+        "it, unless --checkpoints names a place that all machines share; a model that Keras cannot save is not kept."
+    )
 
 
 def demand_verdict(found: Findings | str) -> Findings:

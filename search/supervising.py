@@ -28,6 +28,7 @@ from optselect.search.executors.local import (
     zygote_of,
 )
 from optselect.search.progress import REFRESH_SECONDS, progress_view
+from optselect.search.publishing import publish
 from optselect.storage import overview, workers
 from optselect.storage.database import (
     Database,
@@ -146,7 +147,9 @@ class Service:
             on_death=lambda pid, code: burials.bury({pid: cause_of_death(code)}),
             forks=None if zygote is None else Forks(zygote, worker_arguments(study.name, extra)),
         )
-        return cls(study, team, Flusher(engine, study, lambda: find_tracking(database, study, tracking)))
+        return cls(
+            study, team, Flusher(engine, study, lambda: find_tracking(database, study, tracking), publish)
+        )
 
 
 @dataclass
@@ -213,11 +216,17 @@ class Outage:
             )
 
 
-def send_rest(database: Database, engine: Engine, study: StoredStudy, tracking: str | None) -> str:
-    """Carry curves to MLflow that an earlier end left behind; returns why some still are, or nothing."""
-    if count_unsent(engine, study.id) == 0:
+def send_rest(
+    database: Database, engine: Engine, study: StoredStudy, tracking: str | None, verdict: bool = False
+) -> str:
+    """Carry to MLflow what an earlier end left behind; returns why some of it still is, or nothing.
+
+    Args:
+        verdict: the verdict too, where all curves are there.
+    """
+    if count_unsent(engine, study.id) == 0 and not verdict:
         return ""
-    flusher = Flusher(engine, study, lambda: find_tracking(database, study, tracking))
+    flusher = Flusher(engine, study, lambda: find_tracking(database, study, tracking), publish)
     flusher.close(patience_seconds=PATIENCE_SECONDS)
     return flusher.behind
 

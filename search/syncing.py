@@ -9,6 +9,7 @@ from rich.console import Console
 
 from optselect.search.exit_codes import UserExit
 from optselect.search.launching import Surroundings
+from optselect.search.publishing import publish
 from optselect.storage import studies, tracking
 from optselect.storage.database import make_engine
 from optselect.storage.errors import Unreachable
@@ -24,6 +25,7 @@ def sync(name: str, check: bool, again: bool, place: Surroundings) -> int:
             return UserExit.OUR_FAILURE if found.difference else UserExit.DONE
         while connected.flush():
             pass
+        publish(connected)
         left = tracking.count_unsent(connected.engine, connected.study.id)
         answer = {
             "schema": 1,

@@ -48,7 +48,7 @@ from optselect.search.study import (
 from optselect.search.tables import in_order
 from optselect.search.ways import notes_of
 from optselect.search.wear import Wear
-from optselect.storage import checkpoints, curves, tickets, unsent, workers
+from optselect.storage import checkpoints, curves, model_files, tickets, unsent, workers
 from optselect.storage.checkpoints import Checkpoint
 from optselect.storage.curves import EpochRow
 from optselect.storage.database import Connection, Database, Engine, again, one_line, outage_seconds
@@ -67,7 +67,7 @@ from optselect.trials.jit import choose_jit
 from optselect.trials.outcome import Epoch, Outcome, TrialResult
 from optselect.trials.problem import Problem, load_problem
 from optselect.trials.programs import Programs
-from optselect.trials.trainer import run_trial
+from optselect.trials.trainer import OnModel, run_trial
 from optselect.trials.weight_files import made_by_children
 
 log = logging.getLogger(__name__)
@@ -233,7 +233,11 @@ class Trainer:
     def claim(self) -> Ticket | None:
         return patiently(
             lambda: tickets.claim_ticket(
-                self.engine, self.study.id, self.worker_id, self.assignment.lease_seconds
+                self.engine,
+                self.study.id,
+                self.worker_id,
+                self.assignment.lease_seconds,
+                held=self.programs.optimizers,
             )
         )
 
@@ -387,6 +391,7 @@ class Trainer:
             on_epochs=halving,
             start=start.snapshot if start else None,
             test=ticket.phase == "final",
+            on_model=self.keeper_of_model(ticket),
         )
         seconds = reporter.seconds
         reporter.close()
@@ -394,6 +399,24 @@ class Trainer:
         # A training that exploded at its rung is no cut one: that is the better answer.
         notes = notes_of(result.step, self.programs.built - built, result.is_out_of_memory)
         return Trained(whole, seconds, halving.because if result.outcome is Outcome.STOPPED else "", notes)
+
+    def keeper_of_model(self, ticket: Ticket) -> OnModel | None:
+        """What keeps the trained model of a final run that may be the one to use."""
+        if ticket.phase != "final" or ticket.role not in ("tuned", "own"):
+            return None
+        sign = 1.0 if self.spec.direction == "minimize" else -1.0
+        folder = model_files.model_folder(self.study, self.assignment.database.home)
+
+        def keep(last: Epoch, body: Callable[[], bytes]) -> None:
+            value = last.metrics.get(self.spec.objective, math.nan)
+            if math.isfinite(value):
+                patiently(
+                    lambda: model_files.keep_if_best(
+                        self.engine, folder, ticket.id, lambda found: sign * found, value, body
+                    )
+                )
+
+        return keep
 
     def send(self, ticket: Ticket, rows: Sequence[EpochRow], checkpoint: Checkpoint | None) -> Orders:
         folder = checkpoints.folder_for(self.study, self.assignment.database.home)

@@ -103,30 +103,58 @@ class Ending:
 
 # --- claiming -----------------------------------------------------------------------------------------
 
-OPEN_STUDY = text("SELECT id FROM study WHERE id = :study AND state = 'running' FOR SHARE")
+# Not FOR SHARE, which would wait for whoever is finishing a ticket. A claim may slip past a pause by milliseconds, as if
+# it had come before; past a stop it hears of it with its first write and goes back.
+OPEN_STUDY = text("SELECT id FROM study WHERE id = :study AND state = 'running' FOR KEY SHARE")
 
-# '=' and not IN: the subquery must run once. Expired leases come first: resumed trials beat new ones.
+LATER_PLACES = 32
+"""How much further back a ticket counts whose optimizer another worker holds a program for: it waits, and not for ever."""
+
+# '=' and not IN: the subquery must run once. Expired leases come first: resumed trials beat new ones. Of the free
+# tickets none beyond LATER_PLACES can be the next, so that a claim reads as many in a large study as in a small one.
 CLAIM = text("""
-    UPDATE ticket SET state = 'leased', worker_id = :worker, token = gen_random_uuid(), attempt = attempt + 1,
-           lease_until = clock_timestamp() + make_interval(secs => :lease_seconds),
-           started_at = coalesce(started_at, clock_timestamp())
-     WHERE id = (SELECT id FROM ticket
-                  WHERE study_id = :study
-                    AND (state = 'free' OR (state = 'leased' AND lease_until < clock_timestamp()))
-                  ORDER BY state = 'leased' DESC, trial_id IS NULL, ord
-                  LIMIT 1 FOR UPDATE SKIP LOCKED)
-    RETURNING id, ord, token, attempt, max_attempts, phase, optimizer, seed, fixed_params,
-              role, arguments, trial_id, trial_number, cause""")
+    WITH elsewhere AS (
+      SELECT DISTINCT unnest(programs) AS optimizer FROM worker
+       WHERE study_id = :study AND id <> :worker AND state <> 'gone'
+         AND heartbeat_at > clock_timestamp() - make_interval(secs => :lease_seconds)),
+    taken AS (
+      UPDATE ticket SET state = 'leased', worker_id = :worker, token = gen_random_uuid(), attempt = attempt + 1,
+             lease_until = clock_timestamp() + make_interval(secs => :lease_seconds),
+             started_at = coalesce(started_at, clock_timestamp())
+       WHERE id = (SELECT id FROM ticket
+                    WHERE (study_id = :study AND state = 'leased' AND lease_until < clock_timestamp())
+                       OR (study_id = :study AND state = 'free' AND ord <= :later_places
+                           + (SELECT min(ord) FROM ticket WHERE study_id = :study AND state = 'free'))
+                    ORDER BY state = 'leased' DESC, trial_id IS NULL,
+                             ord + CASE WHEN optimizer <> ALL (CAST(:held AS text[]))
+                                         AND optimizer IN (SELECT optimizer FROM elsewhere)
+                                        THEN :later_places ELSE 0 END
+                    LIMIT 1 FOR UPDATE SKIP LOCKED)
+      RETURNING id, ord, token, attempt, max_attempts, phase, optimizer, seed, fixed_params,
+                role, arguments, trial_id, trial_number, cause),
+    note AS (
+      UPDATE worker SET heartbeat_at = clock_timestamp(), programs = CAST(:held AS text[]) || taken.optimizer
+        FROM taken WHERE worker.id = :worker)
+    SELECT * FROM taken""")
 
 
 def claim_ticket(
-    engine: Engine, study_id: int, worker_id: uuid.UUID, lease_seconds: float = LEASE_SECONDS
+    engine: Engine,
+    study_id: int,
+    worker_id: uuid.UUID,
+    lease_seconds: float = LEASE_SECONDS,
+    held: Sequence[str] = (),
 ) -> Ticket | None:
-    """Take the next ticket of a running study, or None where nothing can be claimed now."""
+    """Take the next ticket of a running study, or None where nothing can be claimed now.
+
+    `held` names the optimizers for which this worker has compiled a program. Each worker trains in order, but leaves
+    those that another living one has a program for until they have been overtaken by LATER_PLACES places.
+    """
     with engine.begin() as connection:
         if connection.execute(OPEN_STUDY, {"study": study_id}).first() is None:
             return None
         values = {"study": study_id, "worker": worker_id, "lease_seconds": lease_seconds}
+        values |= {"held": list(held), "later_places": LATER_PLACES}
         row = connection.execute(CLAIM, values).mappings().first()
         return None if row is None else Ticket(**{**row, "fixed_params": row["fixed_params"] or {}})
 

@@ -38,6 +38,9 @@ IDLE_SECONDS = 0.5
 AWAY_SECONDS = 10.0
 """How long the flusher leaves a tracking server in peace that did not answer."""
 
+REQUEST_SECONDS = 30.0
+"""How long what is under way at the end may still take."""
+
 VIEW = "optselect"
 """Key of the shared view that every experiment carries: all runs visible, where MLflow shows ten."""
 
@@ -98,8 +101,14 @@ class Flusher:
     It never raises: a tracking server that is away costs nothing but lateness, and `behind` says so.
     """
 
-    def __init__(self, engine: Engine, study: StoredStudy, tracking: Callable[[], Tracking]) -> None:
-        self._engine, self._study, self._tracking = engine, study, tracking
+    def __init__(
+        self,
+        engine: Engine,
+        study: StoredStudy,
+        tracking: Callable[[], Tracking],
+        at_end: Callable[["Connected"], object] | None = None,
+    ) -> None:
+        self._engine, self._study, self._tracking, self._at_end = engine, study, tracking, at_end
         self._closing = threading.Event()
         self._deadline = math.inf
         self.behind = ""  # why the copy is late, in one line; empty while all is well
@@ -119,7 +128,9 @@ class Flusher:
     def close(self, patience_seconds: float = 60.0) -> bool:
         """Send what is left and end; tell whether everything arrived."""
         self.begin_close(patience_seconds)
-        self._thread.join(patience_seconds + 15.0)  # one request may be under way
+        self._thread.join(patience_seconds + REQUEST_SECONDS)
+        if self._thread.is_alive():
+            self.behind = self.behind or "the server takes very long"
         return not self._thread.is_alive() and not self.behind
 
     def _run(self) -> None:
@@ -129,6 +140,8 @@ class Flusher:
             try:
                 connection = connection or connect(self._engine, self._study, self._tracking())
                 sent = connection.flush()
+                if not sent and closing and self._at_end is not None:
+                    self._at_end(connection)
                 self.behind = ""
             except Exception as error:  # noqa: BLE001  MLflow raises everything from requests' errors to its own
                 self._note(error)

@@ -6,9 +6,18 @@ from pathlib import Path
 
 import filelock
 import pytest
+from hypothesis import Phase, settings
 
 from tests.acceptance.forked import Forks, forks
 from tests.homes import prepare_cluster
+
+# The same examples each time, so that a failure stays one, and no search for a smaller one, which trains for minutes.
+settings.register_profile(
+    "ci", max_examples=8, deadline=None, derandomize=True, database=None, phases=[Phase.generate]
+)
+# New examples, many; --timeout 0 goes with it.
+settings.register_profile("thorough", max_examples=100, deadline=None, database=None)
+settings.load_profile("ci")
 
 SLOW_FIRST = (
     "acceptance/test_chaos.py",

@@ -40,7 +40,9 @@ def choose_runner(
     step = Step(programs.first_step)
     while step.number < 4:
         try:
-            return _runner_of_step(step, problem, configs, seed, programs)
+            runner, step = _runner_of_step(step, problem, configs, seed, programs)
+            _tell(step)
+            return runner, step
         except NoProgram as refusal:
             step = Step(refusal.step if refusal.step > step.number else 4, str(refusal))
         except TrialsError:
@@ -48,8 +50,13 @@ def choose_runner(
         except Exception as error:  # whatever user code raises when it is traced: fit will tell
             log.debug("no program", exc_info=True)
             step = Step(4, f"it cannot be compiled as a whole: {explain(error, problem.path.parent)}")
-    log.info("trained by step %d of 4: %s", step.number, step.reason)
+    _tell(step)
     return FitRunner(problem, seed), step
+
+
+def _tell(step: Step) -> None:
+    if step.number > 1:
+        log.info("trained by step %d of 4: %s", step.number, step.reason)
 
 
 def _runner_of_step(

@@ -15,7 +15,8 @@ import math
 import random
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -167,7 +168,7 @@ def load_problem(
     # What the file draws at random, such as a split, must be the same in every process that serves a study.
     random.seed(0)
     np.random.seed(0)
-    module = _import_file(path)
+    module = import_problem(path)
     model, data = _function(module, path, "model"), _function(module, path, "data")
     fit = _read_fit(getattr(module, "fit", {}), path, epochs)
     classes = {reference.class_name: load_class(reference, path) for reference in optimizers}
@@ -186,11 +187,11 @@ class ModelMaker:
         self.jit = jit
         self._model, self._path = model, path
         self._last: tuple[Callable[[], Any], ...] = ()
-        self._counts = dict(global_state.get_global_attribute("object_name_uids") or {})
+        self._counts = counted_names()
 
     def __call__(self) -> Any:
         # Keras counts the names it gives: without this the second model's AUC would be auc_1.
-        global_state.set_global_attribute("object_name_uids", collections.defaultdict(int, self._counts))
+        count_names_from(self._counts)
         model = call_user(self._model, self._path)
         if not isinstance(model, keras.Model):
             raise ProblemError(
@@ -250,8 +251,28 @@ def call_user(function: Callable[[], Any], path: Path) -> Any:
         ) from error
 
 
-def _import_file(path: Path) -> ModuleType:
-    """Import the file under a private name, so that a problem called like a library hides nothing."""
+@contextmanager
+def names_not_counted() -> Iterator[None]:
+    """Let Keras forget the names that it gives inside: a problem loaded again then names its metrics as before."""
+    counts = counted_names()
+    try:
+        yield
+    finally:
+        count_names_from(counts)
+
+
+def counted_names() -> Mapping[str, int]:
+    """Give how often Keras has used each name so far."""
+    return dict(global_state.get_global_attribute("object_name_uids") or {})
+
+
+def count_names_from(counts: Mapping[str, int]) -> None:
+    """Let Keras go on counting from there."""
+    global_state.set_global_attribute("object_name_uids", collections.defaultdict(int, counts))
+
+
+def import_problem(path: Path) -> ModuleType:
+    """Import a problem file under a private name, so that one called like a library hides nothing."""
     _prefer_users_modules(path.parent)
     name = f"{PROBLEM_MODULE}{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)

@@ -1,10 +1,13 @@
 """Which compiled programs does a training process hold, and which one serves a configuration?"""
 
+import gc
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+import psutil
 
 from optselect.trials.bench import Bench
 from optselect.trials.bound_optimizer import BoundOptimizer
@@ -23,7 +26,10 @@ MakerOf = Callable[[OptimizerConfig], Callable[[], Any]]
 Key = tuple[Any, ...]
 
 MOST_PROGRAMS = 24
-"""The least recently used is dropped beyond; each holds 10 to 20 MB."""
+MOST_BYTES = 512 * 2**20
+"""The least recently used are dropped beyond either; each holds 10 to 20 MB, under XLA up to 50."""
+FEWEST_PROGRAMS = 4
+"""Stay whatever they hold: a training that switches its optimizer goes from one to the other."""
 
 
 @dataclass
@@ -34,6 +40,7 @@ class Program:
     graph: EpochGraph | None  # whole epochs, or
     train_function: Any = None  # Keras's own, of one batch
     seconds_per_batch: float = 0.0  # measured; 0 before the first epoch
+    bytes: int = 0  # by which the process grew when it was made and checked
 
 
 @dataclass
@@ -87,6 +94,8 @@ class Programs:
         return (epochs, *outline(config, self.structural(config)))
 
     def _built(self, problem: Problem, config: OptimizerConfig, epochs: bool, check: Check) -> Program:
+        self.bench(problem)  # what all programs share is no part of the first one
+        before = memory_of_process()
         while True:
             try:
                 program = self._build(problem, config, epochs)
@@ -97,6 +106,8 @@ class Programs:
                     raise NoProgram(str(use)) from use
                 log.info("%s: %s", config.optimizer, use)
                 self._structural.setdefault(config.optimizer, set()).add(use.name)
+        gc.collect()  # the check's model and its graphs refer to each other
+        program.bytes = max(0, memory_of_process() - before)
         self._held.setdefault(self._key(config, epochs), []).append(program)
         self._drop_old()
         return program
@@ -124,8 +135,26 @@ class Programs:
         return Program(bound, None, bench.model.train_function)
 
     def _drop_old(self) -> None:
-        while sum(len(programs) for programs in self._held.values()) > MOST_PROGRAMS:
+        dropped = False
+        while self._too_many():
             key = next(iter(self._held))
             self._held[key].pop(0)
+            dropped = True
             if not self._held[key]:
                 del self._held[key]
+        if dropped:
+            gc.collect()  # a program's graph refers to itself, and Python would look for such rings much later
+
+    def _too_many(self) -> bool:
+        held = [program for programs in self._held.values() for program in programs]
+        is_large = sum(program.bytes for program in held) > MOST_BYTES and len(held) > FEWEST_PROGRAMS
+        return is_large or len(held) > MOST_PROGRAMS
+
+
+def memory_of_process() -> int:
+    """Give the bytes that this process alone holds; all of its bytes where the system does not tell them apart."""
+    process = psutil.Process()
+    try:
+        return int(process.memory_full_info().uss)
+    except (psutil.AccessDenied, AttributeError):
+        return int(process.memory_info().rss)

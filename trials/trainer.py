@@ -4,7 +4,7 @@ ladder.py knows the ways, program_runner.py and fit_runner.py go them, and watch
 """
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import tensorflow as tf
@@ -14,14 +14,17 @@ from optselect.trials.configuration import BASELINE, Configuration, check_argume
 from optselect.trials.device import is_device_lost
 from optselect.trials.errors import ConfigurationError, DeviceLost, SnapshotError
 from optselect.trials.fit_runner import evaluate
-from optselect.trials.outcome import OUT_OF_MEMORY, Outcome, TrialResult
+from optselect.trials.outcome import OUT_OF_MEMORY, Epoch, Outcome, TrialResult
 from optselect.trials.problem import Problem
 from optselect.trials.programs import Programs
+from optselect.trials.saved_model import save_model
 from optselect.trials.snapshot import Position, read_position, restore_snapshot
 from optselect.trials.user_code import explain, raised_below
 from optselect.trials.watch import OnEpochs, Watch
 
 log = logging.getLogger(__name__)
+
+OnModel = Callable[[Epoch, Callable[[], bytes]], None]
 
 
 def run_trial(
@@ -35,19 +38,22 @@ def run_trial(
     on_epochs: OnEpochs,
     start: bytes | None = None,
     test: bool = False,
+    on_model: OnModel | None = None,
 ) -> TrialResult:
     """Train one configuration from the seed's initial weights, or on from a snapshot.
 
     `on_epochs` gets the epochs since its last call and a function that gives a snapshot of the moment: about once
     a second of training, at each epoch in `batch_ends`, and at the end. In the middle of a long epoch it gets no
     epochs, and the function raises SnapshotError. What it raises comes out of here; what the user's code or Keras
-    raises becomes a failed result, but for a lost GPU, which is DeviceLost. `programs` is the training process's cache of compiled programs. Raises
+    raises becomes a failed result, but for a lost GPU, which is DeviceLost. `on_model` gets the last epoch of a
+    complete training and a function that gives the model as a .keras file. `programs` is the training process's
+    cache of compiled programs. Raises
     ConfigurationError and SnapshotError before any training.
     """
     configuration = problem.with_classes(configuration)
     _check_configuration(configuration, epochs)
     watch = Watch(configuration, epochs, batch_ends, on_epochs)
-    step, tested = None, None
+    step, tested, trained = None, None, None
     try:
         runner, step = choose_runner(problem, configuration, seed, programs)
         _begin(watch, runner, problem, configuration, start)
@@ -55,6 +61,7 @@ def run_trial(
             runner.train(watch, epochs)
         if test and watch.outcome is Outcome.COMPLETE and problem.data.test is not None:
             tested = evaluate(runner.model, problem, problem.data.test)
+        trained = runner.model
     except (Exception, SystemExit) as error:
         if not _is_failure(error, watch, problem.path.parent):
             raise
@@ -63,6 +70,8 @@ def run_trial(
         log.debug("the trial failed", exc_info=True)
         watch.end(Outcome.FAILED, explain_failure(error, problem.path.parent))
     watch.report_rest()
+    if on_model is not None and watch.outcome is Outcome.COMPLETE and watch.curve:
+        on_model(watch.curve[-1], lambda: save_model(trained, problem, configuration))
     return TrialResult(
         watch.outcome, tuple(watch.curve), watch.reason, watch.initial, tested, step, problem.jit
     )

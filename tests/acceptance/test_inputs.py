@@ -1,4 +1,4 @@
-"""Whatever a real user brings runs to the end through the command, on the curve of Keras's own fit."""
+"""Whatever a real user brings runs to the end through the command: by the expected step, on the curve of Keras's fit."""
 
 import sys
 import textwrap
@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from optselect.trials.configuration import Configuration, OptimizerConfig
+from optselect.trials.configuration import BASELINE, Configuration, OptimizerConfig
+from optselect.trials.data import Arrays
 from optselect.trials.optimizers import build_optimizer, install_optimizer
 from optselect.trials.problem import Problem, load_problem
 from tests.acceptance.commands import Shell
@@ -49,6 +50,8 @@ class Brought:
     fit: dict[str, Any] = field(default_factory=dict)  # what a person would add to fit
     arrays: bool = True
     files: dict[str, str] = field(default_factory=dict)
+    trial: int = 1  # the searched one; 0 is the baseline
+    step: str = "1 of 4"  # of the ladder, and the reason of any but the first
 
 
 BROUGHT = {
@@ -86,6 +89,7 @@ def data():
 fit = {"epochs": 3}
 """,
         arrays=False,
+        step="3 of 4: the validation data is a PyDataset",
     ),
     "tuples of inputs, class weights and callbacks": Brought(
         """
@@ -160,6 +164,78 @@ def far_off(y, predicted):
 """
         },
     ),
+    "a functional model with a shortcut": Brought(
+        """
+def model():
+    inputs = keras.Input((4,))
+    hidden = keras.layers.Dense(6, activation="relu")(inputs)
+    net = keras.Model(inputs, keras.layers.Dense(1)(keras.layers.concatenate([hidden, inputs])))
+    net.compile(optimizer="sgd", loss="huber", metrics=["mae"])
+    return net
+"""
+    ),
+    "words, embedded and read by a recurrent layer": Brought(
+        """
+def model():
+    layers = keras.layers.Embedding(20, 4, mask_zero=True), keras.layers.GRU(3), keras.layers.Dense(1)
+    net = keras.Sequential([keras.Input((6,), dtype="int32"), *layers])
+    net.compile(optimizer="sgd", loss="mse", metrics=["mae"])
+    return net
+
+def data():
+    words = random.integers(0, 20, (50, 6)).astype("int32")
+    return (words[:37], y[:37]), (words[37:], y[37:])
+"""
+    ),
+    "batch normalization and metrics with a state": Brought(
+        """
+def model():
+    hidden = keras.layers.Dense(5), keras.layers.BatchNormalization(), keras.layers.Activation("tanh")
+    net = keras.Sequential([keras.Input((4,)), *hidden, keras.layers.Dense(1, activation="sigmoid")])
+    metrics = [keras.metrics.AUC(num_thresholds=20), keras.metrics.Recall()]
+    net.compile(optimizer="sgd", loss="binary_crossentropy", metrics=metrics)
+    return net
+
+def data():
+    sign = (y > 0).astype("float32")
+    return (x[:37], sign[:37]), (x[37:], sign[37:])
+"""
+    ),
+    "a PyDataset to train on": Brought(
+        """
+class Rows(keras.utils.PyDataset):
+    def __len__(self):
+        return 5
+    def __getitem__(self, index):
+        rows = slice(8 * index, min(8 * index + 8, 37))
+        return x[rows], y[rows]
+
+def data():
+    return Rows(), (x[37:], y[37:])
+
+fit = {"epochs": 3, "shuffle": False}
+""",
+        fit={"shuffle": False},
+        arrays=False,
+        step="3 of 4: the train data is a PyDataset",
+    ),
+    "an optimizer of one's own that decides in Python, as the baseline": Brought(
+        """
+class Halving(keras.optimizers.SGD):
+    def update_step(self, gradient, variable, learning_rate):
+        rate, strength = learning_rate, self.momentum
+        while strength > 0.3:
+            rate, strength = rate / 2, strength / 2
+        variable.assign_sub(gradient * rate)
+
+def model():
+    net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    net.compile(optimizer=Halving(0.02, momentum=0.9), loss="mse", metrics=["mae"])
+    return net
+""",
+        trial=0,
+        step="2 of 4: the optimizer's Python code decides by momentum",
+    ),
 }
 
 
@@ -174,13 +250,14 @@ def test_it_runs_to_the_end_on_the_curve_of_fit(brought: str, at_home: Shell, fo
     flags = ("--name", name, "--optimizers", "adam", "--trials", "1", "--seeds", "0", "--in-process")
     launched = forked.run(at_home, "launch", "net.py", *flags)
     assert launched.returncode == 0, launched.stderr
-
-    trial = forked.json(at_home, "show", name, "1")
+    trial = forked.json(at_home, "show", name, str(case.trial))
+    assert f"{trial['step']} of 4: {trial['step_reason']}".startswith(case.step)
     assert [epoch["epoch"] for epoch in trial["curve"]] == [1, 2, 3]
     arguments = {key.removeprefix("Adam."): value for key, value in trial["params"].items()}
-    by_hand = keras_curve(path, case, OptimizerConfig("Adam", arguments), trial["seed"])
+    config = OptimizerConfig("Adam", arguments) if case.trial else OptimizerConfig(BASELINE, {})
+    by_hand = keras_curve(path, case, config, trial["seed"])
     for logs, epoch in zip(by_hand, trial["curve"], strict=True):
-        assert {metric: epoch[metric] for metric in logs} == pytest.approx(logs, rel=2e-6, abs=1e-7)
+        assert {metric: epoch[metric] for metric in logs} == logs
 
 
 def keras_curve(path: Path, case: Brought, config: OptimizerConfig, seed: int) -> list[dict[str, float]]:
@@ -201,9 +278,10 @@ def keras_curve(path: Path, case: Brought, config: OptimizerConfig, seed: int) -
 
 
 def fit_as_it_is(model: Any, problem: Problem, case: Brought) -> list[dict[str, float]]:
-    history = model.fit(
-        problem.data.train, validation_data=problem.data.validation, epochs=EPOCHS, verbose=0, **case.fit
-    )
+    validation = problem.data.validation
+    if isinstance(validation, Arrays):
+        validation = validation.packed()
+    history = model.fit(problem.data.train, validation_data=validation, epochs=EPOCHS, verbose=0, **case.fit)
     names = history.history
     return [{name: names[name][epoch] for name in names} for epoch in range(EPOCHS)]
 

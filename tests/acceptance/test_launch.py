@@ -164,6 +164,19 @@ def test_the_printed_link_shows_every_curve_on_the_chart_of_val_loss(
         assert re.search(rf"\b{trial['trial']:03d} {trial['optimizer'].lower()}\b", page)
 
 
+def test_a_verdict_goes_to_a_tracking_server_too(here: Shell, forked: Forks, link: str) -> None:
+    address = link.partition("/#")[0]
+    few = ("--optimizers", "adam", "--trials", "1", "--epochs", "1", "--in-process", "--tracking", address)
+    done = forked.run(here, "launch", "diabetes", "--name", "remote", *few)
+    assert done.returncode == 0, done.stderr
+    client = MlflowClient(tracking_uri=address)
+    experiment = client.get_experiment_by_name("optselect/remote")
+    assert experiment is not None and experiment.artifact_location.startswith("mlflow-artifacts:")
+    (run,) = client.search_runs([experiment.experiment_id], "tags.`optselect.phase` = 'verdict'")
+    page = Path(client.download_artifacts(run.info.run_id, "report.html")).read_text("utf-8")
+    assert experiment.tags["mlflow.note.content"].partition(".")[0] in page
+
+
 def test_resume_with_more_trials_adds_exactly_so_many(
     here: Shell, forked: Forks, launched: CompletedProcess[str]
 ) -> None:

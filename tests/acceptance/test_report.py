@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
 from tests.acceptance.browser import needs_chromium, page_of
 from tests.acceptance.commands import Shell, shell
@@ -127,6 +128,33 @@ def shown_text(page: str, element: str) -> str:
     found = re.search(rf"<{element}[^>]*>(.*?)</{element}>", page, flags=re.DOTALL)
     assert found is not None
     return " ".join(html.unescape(found[1]).split())
+
+
+def test_mlflow_has_one_run_of_the_verdict_with_the_page_and_the_model_when_asked(
+    here: Shell, forked: Forks, verdict: dict[str, Any]
+) -> None:
+    client = MlflowClient(tracking_uri=here.run("db", "url", "--show-password", "--mlflow").stdout.strip())
+    first = verdict_run(client)
+    assert {"report.html", "report.json", "optimizer.py", "plots"} <= {
+        file.path for file in client.list_artifacts(first)
+    }
+    assert json.loads(Path(client.download_artifacts(first, "report.json")).read_text()) == verdict
+    experiment = client.get_experiment_by_name("optselect/reported")
+    assert experiment is not None and experiment.tags["mlflow.note.content"].startswith(verdict["answer"])
+    logged = forked.run(here, "report", "reported", "--log-model")
+    assert logged.returncode == 0, logged.stderr
+    assert verdict_run(client) == first
+    model = client.get_logged_model(logged.stdout.strip().removeprefix("models:/"))
+    assert model.source_run_id == first
+
+
+def verdict_run(client: MlflowClient) -> str:
+    """The id of the one run that holds the verdict; it has no curves."""
+    experiment = client.get_experiment_by_name("optselect/reported")
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id], "tags.`optselect.phase` = 'verdict'")
+    assert (run.info.run_name, run.info.status, run.data.metrics) == ("verdict", "FINISHED", {})
+    return str(run.info.run_id)
 
 
 def test_a_study_that_compares_nothing_prints_no_verdict(here: Shell, forked: Forks) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from optselect.search.charts import charts
 from optselect.search.findings import Findings, find
-from optselect.search.html_page import html_page
+from optselect.search.html_page import Page
 from optselect.search.importance import importance_of
 from optselect.search.insight import Insight, end_of, insight_of
 from tests.search.test_sentences import CLEAR, answers, found, record
@@ -112,7 +112,7 @@ def test_every_figure_has_its_data_and_the_page_opens_with_the_answer(seen: tupl
     drawn = {chart.key: chart.figure for chart in charts(findings, insight)}
     assert set(drawn) == {"ranking", "curves", "budget", "tuning", "sensitivity", "ends", "pace"}
     assert [trace.name for trace in drawn["budget"].data] == ["SGD", "Adam", "Nadam"]
-    page = html_page(findings, curves_of(findings))
+    page = Page.of(findings, curves_of(findings)).html()
     assert page.index("Use tuned Adam: it is") < page.index("<h1") < page.index("plotly-graph-div")
     assert "cdn.plot.ly" not in page.split("</script>")[-1]
 
@@ -120,4 +120,4 @@ def test_every_figure_has_its_data_and_the_page_opens_with_the_answer(seen: tupl
 def test_what_a_person_typed_cannot_become_markup() -> None:
     findings = found(answers(CLEAR))
     turned = replace(findings, record=replace(findings.record, name="<img src=x>"))
-    assert "<img src=x>" not in html_page(turned, curves_of(findings)).split("</script>")[-2]
+    assert "<img src=x>" not in Page.of(turned, curves_of(findings)).html().split("</script>")[-2]

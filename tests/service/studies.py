@@ -1,5 +1,7 @@
 """A stored study for tests, without any model."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import Engine
 
 from optselect.storage import studies
@@ -7,10 +9,16 @@ from optselect.storage.studies import NewStudy, StoredStudy
 from optselect.storage.tickets import NewTicket
 
 
-def store_study(engine: Engine, trials: int = 3, name: str = "study") -> StoredStudy:
-    """A study of `trials` search tickets of Adam and one baseline ticket, which comes first."""
+def store_study(
+    engine: Engine, trials: int = 3, name: str = "study", optimizers: Sequence[str] = ("Adam",)
+) -> StoredStudy:
+    """A study of one baseline ticket, which comes first, and `trials` rounds of search tickets of the optimizers."""
     tickets = [NewTicket("baseline", "baseline", 0, {"optimizer": "baseline"})]
-    tickets += [NewTicket("quota", "Adam", number, {"optimizer": "Adam"}) for number in range(trials)]
+    tickets += [
+        NewTicket("quota", optimizer, number, {"optimizer": optimizer})
+        for number in range(trials)
+        for optimizer in optimizers
+    ]
     new = new_study(name)
     with studies.creating(engine) as connection:
         return studies.insert_study(connection, new, tickets)

@@ -39,7 +39,8 @@ ROWS = {
     "Postgres gone for too long": f"{HERE}::test_postgres_gone_for_too_long_keeps_the_trial_on_this_machine",
     "starter of the embedded server killed": "service/test_embedded.py::"
     "test_four_processes_start_one_server_which_survives_them_all",
-    "MLflow down or slow": "service/test_tracking.py::test_a_dead_tracking_server_is_said_and_hurts_nobody",
+    "MLflow slow": "service/test_tracking.py::test_a_slow_tracking_server_holds_up_no_statement_of_a_training",
+    "MLflow down": "service/test_tracking.py::test_a_dead_tracking_server_is_said_and_hurts_nobody",
     "MLflow back": "service/test_tracking.py::test_what_was_sent_before_a_crash_is_sent_again_without_doubling_a_point",
     "disk full (checkpoint)": "service/test_checkpoints.py::"
     "test_a_full_disk_costs_a_checkpoint_and_a_warning_and_the_older_one_stays",

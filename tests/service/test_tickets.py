@@ -54,6 +54,65 @@ def test_tickets_are_claimed_in_order_each_once(engine: Engine, study: StoredStu
     assert tickets.claim_ticket(engine, study.id, NOBODY) is None
 
 
+class Claiming:
+    """A registered worker that claims, and holds a program for every optimizer that it has trained."""
+
+    def __init__(self, engine: Engine, study: StoredStudy) -> None:
+        self.engine, self.study, self.id = engine, study, uuid.uuid4()
+        self.held: dict[str, None] = {}
+        workers.register_worker(engine, study.id, self.id, slot=None, device="CPU")
+
+    def claim(self) -> Ticket | None:
+        ticket = tickets.claim_ticket(self.engine, self.study.id, self.id, held=tuple(self.held))
+        self.held |= {} if ticket is None else {ticket.optimizer: None}
+        return ticket
+
+    def train(self) -> tuple[str, int]:
+        """Claim and finish; the optimizer and its round."""
+        ticket = self.claim()
+        assert ticket is not None
+        finish(self.engine, ticket)
+        return ticket.optimizer, ticket.seed
+
+
+def test_workers_share_the_optimizers_so_that_each_compiles_its_own(engine: Engine) -> None:
+    study = store_study(engine, trials=3, name="shared", optimizers=("SGD", "Adam", "Nadam", "Lion"))
+    first, second = Claiming(engine, study), Claiming(engine, study)
+    assert first.train() == ("baseline", 0)
+    # Nobody holds anything: in order. Then each goes round its own, and helps with the other's at the end.
+    assert [second.train()[0], first.train()[0], second.train()[0]] == ["SGD", "Adam", "Nadam"]
+    assert [first.train(), first.train(), first.train()] == [("Lion", 0), ("Adam", 1), ("Lion", 1)]
+    assert [second.train() for _ in range(4)] == [("SGD", 1), ("Nadam", 1), ("SGD", 2), ("Nadam", 2)]
+    assert [second.train()[0] for _ in range(2)] == ["Adam", "Lion"]
+    assert first.claim() is None
+
+
+def test_nobodys_ticket_is_overtaken_for_ever(engine: Engine) -> None:
+    study = store_study(engine, trials=tickets.LATER_PLACES, name="fair", optimizers=("SGD", "Adam"))
+    slow, fast = Claiming(engine, study), Claiming(engine, study)
+    fast.train()
+    assert slow.claim() is not None  # its first SGD, on and on
+    trained = [fast.train() for _ in range(tickets.LATER_PLACES)]
+    ahead = trained.index(("SGD", 1))
+    assert trained[:ahead] == [("Adam", number) for number in range(ahead)]
+    assert ahead == tickets.LATER_PLACES // 2 + 1
+
+
+@pytest.mark.parametrize("end", ["signs off", "falls silent"])
+def test_what_a_worker_held_that_is_gone_is_anybodys(engine: Engine, end: str) -> None:
+    study = store_study(engine, trials=3, name="gone", optimizers=("SGD", "Adam"))
+    gone, other = Claiming(engine, study), Claiming(engine, study)
+    other.train()
+    assert [gone.train()[0], other.train()[0], other.train()] == ["SGD", "Adam", ("Adam", 1)]
+    if end == "signs off":
+        workers.sign_off(engine, gone.id)
+    else:
+        silence = "UPDATE worker SET heartbeat_at = clock_timestamp() - interval '2 minutes' WHERE id = :id"
+        with engine.begin() as connection:
+            connection.execute(text(silence), {"id": gone.id})
+    assert other.train() == ("SGD", 1)
+
+
 def test_racing_workers_never_hold_the_same_ticket(engine: Engine) -> None:
     study = store_study(engine, trials=39, name="race")
     held: list[int] = []

@@ -1,6 +1,9 @@
 """MLflow is a copy: complete in the end, without doubled points, whoever sends and however often."""
 
+import contextlib
 import math
+import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -181,6 +184,29 @@ def test_a_dead_tracking_server_is_said_and_hurts_nobody(engine: Engine, study: 
     assert not flusher.close(patience_seconds=1.0)
     assert flusher.behind
     assert "127.0.0.1:9" not in repr(tracking.Tracking("http://127.0.0.1:9"))
+
+
+def test_a_slow_tracking_server_holds_up_no_statement_of_a_training(
+    engine: Engine, study: StoredStudy
+) -> None:
+    ticket = train(engine, study, 0, 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = tracking.open_client(f"http://127.0.0.1:{server.getsockname()[1]}")
+        sender = threading.Thread(target=send_in_vain, args=(engine, client, study))
+        sender.start()
+        connection, _ = server.accept()  # the request is there, and gets no answer
+        with connection:
+            curves.write_epochs(engine, ticket.lease, [EpochRow(2, 5002, {"val_loss": 0.25})])
+            with tickets.finishing(engine, ticket.lease, Ending("complete", 2, 0.25)):
+                pass
+            assert sender.is_alive(), "all that happened while MLflow was asked"
+    sender.join()
+    assert [row.epoch for row in curves.read_curve(engine, ticket.id)] == [1, 2]
+
+
+def send_in_vain(engine: Engine, client: MlflowClient, study: StoredStudy) -> None:
+    with contextlib.suppress(Exception):  # the server hangs up
+        tracking.flush_one(engine, client, study, "0")
 
 
 def test_a_flusher_sends_everything_before_it_closes(

@@ -80,6 +80,15 @@ def fit_by_hand(
     return curve
 
 
+def compiled(problem: Problem, optimizer: str, arguments: Mapping[str, Any], **given: Any) -> Any:
+    """What a user would write: a model, compiled with this optimizer."""
+    model = problem.make_model()
+    if optimizer == "Muon":
+        arguments = {**arguments, "exclude_layers": [f"(^|/){model.layers[-1].name}/"]}
+    model.compile(optimizer=getattr(keras.optimizers, optimizer)(**arguments), **given)
+    return model
+
+
 def fit_by_keras(model: Any, problem: Problem) -> tuple[list[dict[str, float]], list[np.ndarray[Any, Any]]]:
     """One fit of a compiled model on the seed's batches; gives the curve and the state after the last epoch."""
     build_model(model, problem.one_batch)
@@ -132,6 +141,16 @@ def largest_difference(curve: Sequence[Mapping[str, float]], epochs: Sequence[Ep
     assert len(curve) == len(epochs)
     pairs = zip(curve, epochs, strict=True)
     return max(abs(logs[name] - epoch.metrics[name]) for logs, epoch in pairs for name in logs)
+
+
+def allowed_ulps(optimizer: str, arguments: Mapping[str, Any]) -> int:
+    """Give the rounding in which a program may differ from fit: none, but for three.
+
+    In fit's graph their numbers are constants, with which TensorFlow calculates in another order.
+    """
+    if optimizer == "RMSprop" and arguments.get("centered"):
+        return 2
+    return {"Adafactor": 2, "ScheduleFreeAdamW": 4}.get(optimizer, 0)
 
 
 def curve_ulps(curve: Sequence[Mapping[str, float]], epochs: Sequence[Epoch]) -> float:

@@ -5,14 +5,22 @@ Each program serves two trials, the second with other numbers than it was made f
 
 from typing import Any
 
-import keras
 import pytest
 
 from optselect.trials.configuration import RULES
 from optselect.trials.problem import Problem, load_problem
 from optselect.trials.programs import Programs
 from tests.trials.conftest import PREAMBLE
-from tests.trials.fits import Recorder, curve_ulps, fit_by_keras, state_in, train, ulps
+from tests.trials.fits import (
+    Recorder,
+    allowed_ulps,
+    compiled,
+    curve_ulps,
+    fit_by_keras,
+    state_in,
+    train,
+    ulps,
+)
 
 EPOCHS = 2
 Arguments = dict[str, Any]
@@ -51,8 +59,6 @@ FEATURES: list[tuple[str, Arguments, Arguments]] = [
 CASES: list[tuple[str, Arguments, Arguments]] = [
     (name, {}, {"learning_rate": 0.03}) for name in RULES
 ] + FEATURES
-MOST_ULPS = {("Adafactor", False): 2, ("RMSprop", True): 2, ("ScheduleFreeAdamW", False): 4}
-"""By class and `centered`. In fit's graph a number is a constant, and TensorFlow calculates these in another order."""
 
 
 @pytest.fixture(scope="module")
@@ -79,22 +85,12 @@ def test_program_trains_as_fit_does(
 
     assert result.step is not None and result.step.number == 1, result.step
     assert programs.built == built, "the second trial found the program of the first"
-    model = compiled(problem, name, arguments)
+    model = compiled(problem, name, arguments, loss="mse", metrics=["mae"])
     curve, state = fit_by_keras(model, problem)
-    allowed = MOST_ULPS.get((name, bool(arguments.get("centered"))), 0)
+    allowed = allowed_ulps(name, arguments)
     assert curve_ulps(curve, result.curve) <= allowed
     assert max(map(ulps, state_in(recorder.last), state)) <= allowed
     if problem.data.test and arguments.get(
         "use_ema"
     ):  # the last word of a fit: the averages become the weights
         assert result.test == model.evaluate(*problem.data.test.packed(), return_dict=True, verbose=0)
-
-
-def compiled(problem: Problem, name: str, arguments: Arguments) -> Any:
-    """What a user would write: a model, compiled with this optimizer."""
-    model = problem.make_model()
-    if name == "Muon":
-        arguments = {**arguments, "exclude_layers": [f"(^|/){model.layers[-1].name}/"]}
-    optimizer = getattr(keras.optimizers, name)(**arguments)
-    model.compile(optimizer=optimizer, loss="mse", metrics=["mae"])
-    return model

@@ -1,0 +1,119 @@
+"""What does a trial cost with optselect, beside a fresh fit, KerasTuner, and a bare compiled loop?
+
+    python -m benchmarks.engine                 the table, in under 15 minutes on two quiet cores
+    python -m benchmarks.engine --full          each process three times, more trials of the others: the medians
+    python -m benchmarks.engine -w A --trials 24 --jit off --jit on
+
+Each method trains each workload in a process of its own, one process at a time. Compare CPU seconds: they hold on a
+machine that does other things too.
+"""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks.machine import machine_facts
+from benchmarks.measured import Cost, Measured, from_json
+from benchmarks.tables import Row, markdown, rows_of
+from benchmarks.workloads import WORKLOADS
+
+ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+"""As executors/local.py starts workers."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """One measuring process: what it trains, how often, with how many threads."""
+
+    column: str
+    method: str
+    trials: int
+    jit: str = "off"
+    one_thread: bool = True
+
+
+def processes(trials: int, modes: Sequence[str], full: bool) -> list[Process]:
+    """Everything that is measured on one workload.
+
+    Fewer trials of what has no memory from trial to trial: fit and KerasTuner; the bare loops show 3 of each.
+    """
+    ours = [Process(f"optselect{_mode(mode)}", "optselect", trials, mode) for mode in modes]
+    loops = [
+        Process(f"{name}{_mode(mode)}", method, 24, mode)
+        for mode in modes
+        for name, method in (("validating loop", "validating-loop"), ("bare loop", "bare-loop"))
+    ]
+    return [
+        Process("fit", "fit", 48 if full else 24, one_thread=False),
+        Process("fit, one thread", "fit", 24 if full else 8),
+        Process("KerasTuner", "keras-tuner", 24 if full else 8, one_thread=False),
+        *ours,
+        *loops,
+    ]
+
+
+def _mode(mode: str) -> str:
+    return ", XLA" if mode == "on" else ""
+
+
+def measure(process: Process, letter: str) -> Measured:
+    """Run one process to its end; what it took as a whole is what the system charges for it and its children."""
+    arguments = [process.method, letter, str(process.trials), process.jit]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+    environment |= ONE_THREAD if process.one_thread else {}
+    before, clock = os.times(), time.monotonic()
+    command = [sys.executable, "-m", "benchmarks.method", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
+    after = os.times()
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    measured = from_json(done.stdout.strip().splitlines()[-1])
+    return dataclasses.replace(measured, whole=Cost(cpu, time.monotonic() - clock))
+
+
+def middle_run(runs: Sequence[Measured]) -> Measured:
+    """The run of the median total CPU time, so that its figures belong together."""
+    return sorted(runs, key=lambda run: run.whole.cpu)[len(runs) // 2]
+
+
+def main(
+    workloads: Annotated[list[str] | None, typer.Option("--workload", "-w", help="A, B, C, D")] = None,
+    trials: Annotated[int, typer.Option(help="of optselect's search; 24 are shown beside them")] = 200,
+    jit: Annotated[list[str] | None, typer.Option(help="off, on; each is a column")] = None,
+    full: Annotated[bool, typer.Option(help="three runs of everything, more trials of the others")] = False,
+    save: Annotated[Path | None, typer.Option(help="write every trial's cost here, as JSON")] = None,
+) -> None:
+    """Measure, and print a Markdown table for docs/benchmarks.md."""
+    modes, started = jit or ["off"], time.monotonic()
+    rows: list[Row] = []
+    kept: dict[str, dict[str, object]] = {}
+    for letter in workloads or list(WORKLOADS):
+        found: dict[str, Measured] = {}
+        for process in processes(trials, modes, full):
+            _say(f"{letter}: {process.column}, {process.trials} trials", started)
+            found[process.column] = middle_run([measure(process, letter) for _ in range(3 if full else 1)])
+        kept[letter] = {column: dataclasses.asdict(one) for column, one in found.items()}
+        rows += rows_of(letter, found, sorted({24, trials}))
+    _say("done", started)
+    if save is not None:
+        save.write_text(json.dumps(kept))
+    print(machine_facts())
+    print(markdown(rows, modes))
+
+
+def _say(words: str, started: float) -> None:
+    print(f"{time.monotonic() - started:5.0f} s  {words}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,50 @@
+"""How does MLflow show a study's verdict? As one more run of its experiment, which holds files and no curves.
+
+There is one such run, found again by its tag and written anew: a study that goes on has a new verdict.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from optselect.storage.tracking import LOCK_EXPERIMENT, Connected, experiment_note
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+NAME = "verdict"
+PHASE = "optselect.phase"
+
+
+def publish_verdict(
+    connected: Connected, answer: str, files: Mapping[str, str], facts: Mapping[str, str]
+) -> str:
+    """Write or replace the run of the verdict, and put the answer above the experiment; returns the run's id.
+
+    Args:
+        files: the text of each artifact, by its path.
+        facts: tags of the run, without our prefix.
+    """
+    client = connected.client
+    with (
+        connected.engine.begin() as connection
+    ):  # of two machines that end a study together one makes the run
+        connection.execute(LOCK_EXPERIMENT, {"study": connected.study.id})
+        run_id = find_or_create(client, connected)
+    for path, content in files.items():
+        client.log_text(run_id, content, path)
+    for name, value in {**facts, "study": connected.study.name}.items():
+        client.set_tag(run_id, f"optselect.{name}", value)
+    client.set_tag(run_id, "mlflow.note.content", answer)
+    client.set_terminated(run_id, "FINISHED")
+    note = f"{answer}\n\n{experiment_note(connected.engine, connected.study)}"
+    client.set_experiment_tag(connected.experiment_id, "mlflow.note.content", note)
+    return run_id
+
+
+def find_or_create(client: "MlflowClient", connected: Connected) -> str:
+    """The run of the verdict; what is deleted in MLflow's pages is made anew."""
+    wanted = f"tags.`{PHASE}` = '{NAME}'"
+    found = client.search_runs([connected.experiment_id], wanted, max_results=1)
+    if found:
+        return str(found[0].info.run_id)
+    return str(client.create_run(connected.experiment_id, tags={PHASE: NAME}, run_name=NAME).info.run_id)

@@ -1,0 +1,36 @@
+"""Programs are kept as long as there is room, the least recently used go first, and what goes is gone."""
+
+import weakref
+from typing import Any
+
+import pytest
+
+from optselect.trials import programs as kept
+from optselect.trials.programs import Programs, memory_of_process
+from tests.trials.conftest import MakeProblem
+from tests.trials.fits import train
+
+
+def test_beyond_the_bound_the_least_recently_used_programs_free_their_memory(
+    make_problem: MakeProblem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "MOST_BYTES", 0)
+    monkeypatch.setattr(kept, "FEWEST_PROGRAMS", 2)
+    monkeypatch.setattr(
+        kept, "memory_of_process", iter(range(100)).__next__
+    )  # each program grows it by one byte
+    problem, programs = make_problem("RUN_EAGERLY = False", epochs=1), Programs()
+    graphs: list[Any] = []
+    for optimizer in ("SGD", "Adam", "SGD", "Lion"):
+        assert train(problem, optimizer, programs=programs).step.number == 1  # type: ignore[union-attr]
+        graphs = [weakref.ref(program.graph) for held in programs._held.values() for program in held] + graphs
+    assert programs.optimizers == ("SGD", "Lion") and programs.built == 3
+    assert len({id(graph) for reference in graphs if (graph := reference()) is not None}) == 2
+    assert [program.bytes for held in programs._held.values() for program in held] == [1, 1]
+
+
+def test_the_memory_of_a_process_is_its_own() -> None:
+    before = memory_of_process()
+    block = bytearray(64 * 2**20)
+    block[::4096] = b"\x01" * len(block[::4096])
+    assert 60 * 2**20 < memory_of_process() - before < 80 * 2**20
