@@ -204,7 +204,10 @@ def budget_chart(found: Findings, insight: Insight, palette: Palette) -> Chart |
     )
     values = [value for curve in insight.budget.values() for _, value in curve]
     dress(figure, f"expected best {found.record.spec.objective}", values)
-    remark = "The best single run that so many trials are expected to find, from the evenly spread trials only: unbiased."
+    remark = (
+        "The best single run that so many trials are expected to find, from the evenly spread trials only. Trials that "
+        "were cut early count with their last value, diverged ones with a stand-in."
+    )
     return Chart("budget", "What a smaller budget would have found", remark, figure)
 
 
