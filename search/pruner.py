@@ -15,8 +15,9 @@ ETA = 3
 FEWEST_EPOCHS = 9
 """A shorter training is not cut: its first rung would be one epoch, which says little about the last."""
 
-FEWEST_TRIALS_TO_CUT = 9
-"""Trials of each optimizer below which none is cut: of six, one or two would be left to choose from."""
+FEWEST_TRIALS_TO_CUT = 25
+"""Trials of each optimizer below which none is cut: with twelve, one training in three was saved and a wrong winner named
+two or three times as often (docs/verdict-measured.md)."""
 
 
 def rungs(epochs: int) -> tuple[int, ...]:

@@ -33,10 +33,11 @@ def world() -> World:
 
 
 def test_a_replayed_study_goes_through_all_phases_and_counts_its_epochs(world: World) -> None:
-    replay = Replay(world, spec_of(world, each=12, seed=1)).run()
-    assert {row.phase for row in replay.rows} == {"baseline", "quota", "elimination", "final"}
+    replay = Replay(world, spec_of(world, each=30, seed=1)).run()
+    assert {row.phase for row in replay.rows} == {"baseline", "quota", "elimination", "survivors", "final"}
     assert replay.cost == sum(row.epochs for row in replay.rows)
     assert any(row.state == "pruned" and row.epochs < EPOCHS for row in replay.rows)
+    assert not any(row.state == "pruned" for row in Replay(world, spec_of(world, each=12, seed=1)).run().rows)
     verdict = replay.verdict()
     assert set(verdict.named) <= {"SGD", "Adam"}
     assert set(verdict.found) == {*TRUTH, "baseline"}
