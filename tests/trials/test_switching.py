@@ -1,5 +1,11 @@
 """Several optimizers in one training, and rates that change: the same numbers as Keras by hand gives."""
 
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -9,6 +15,7 @@ import pytest
 from optselect.trials.bundled import resolve_problem
 from optselect.trials.configuration import Configuration, OptimizerConfig, Schedule, Switch
 from optselect.trials.errors import ConfigurationError
+from optselect.trials.outcome import Epoch
 from optselect.trials.problem import Problem, load_problem
 from optselect.trials.programs import Programs
 from optselect.trials.schedules import build_schedule
@@ -16,6 +23,7 @@ from optselect.trials.snapshot import read_position
 from tests.trials.conftest import PREAMBLE
 from tests.trials.fits import SEED, Recorder, fit_by_hand, largest_difference, train, weights_in
 
+ROOT = Path(__file__).resolve().parents[2]
 STEPS_AN_EPOCH = 3  # of the preamble's 37 rows in batches of 16
 SGD = OptimizerConfig("SGD", {"learning_rate": 0.02, "momentum": 0.9})
 ADAM = OptimizerConfig("Adam", {"learning_rate": 0.01, "beta_1": 0.8})
@@ -120,26 +128,40 @@ def test_one_program_that_serves_both_phases_keeps_its_slots(problem: Problem, p
     assert largest_difference(curve, result.curve) == 0.0
 
 
-@pytest.mark.parametrize("stop_at", [1, 2, 3])
-def test_training_resumed_before_at_and_after_a_switch_goes_on_as_if_never_killed(
-    problem: Problem, programs: Programs, stop_at: int
+COSINE = Schedule("cosine", 4 * STEPS_AN_EPOCH, warmup_steps=2)
+SECOND = OptimizerConfig("AdamW", {"learning_rate": 0.02}, COSINE)
+HANDED_ON = Configuration(ADAM, (Switch(2, SECOND, keeps_slots=True),))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(problem: Problem, programs: Programs) -> Sequence[Epoch]:
+    return train(problem, configuration=HANDED_ON, epochs=4, programs=programs).curve
+
+
+@pytest.mark.parametrize("killed_at", [1, 2, 3])
+def test_training_killed_before_at_and_after_a_switch_goes_on_as_if_never_killed(
+    problem: Problem, programs: Programs, undisturbed: Sequence[Epoch], tmp_path: Path, killed_at: int
 ) -> None:
-    cosine = Schedule("cosine", 4 * STEPS_AN_EPOCH, warmup_steps=2)
-    second = OptimizerConfig("AdamW", {"learning_rate": 0.02}, cosine)
-    configuration = Configuration(ADAM, (Switch(2, second, keeps_slots=True),))
-    given: dict[str, Any] = {
-        "configuration": configuration,
-        "epochs": 4,
-        "batch_ends": (1, 2, 3),
-        "programs": programs,
-    }
-    whole = train(problem, recorder=Recorder(), **given)
-    recorder = Recorder(stop_at=stop_at)
-    train(problem, recorder=recorder, **given)
-    start = recorder.last
-    assert read_position(start).epoch == stop_at
-    rest = train(problem, recorder=Recorder(), start=start, **given)
-    assert [epoch.metrics for epoch in rest.curve] == [epoch.metrics for epoch in whole.curve[stop_at:]]
+    kept = tmp_path / "snapshot"
+    code = f"from tests.trials.test_switching import die_at; die_at({killed_at}, {str(problem.path)!r}, {str(kept)!r})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    start = kept.read_bytes()
+    assert read_position(start).epoch == killed_at
+    rest = train(problem, configuration=HANDED_ON, epochs=4, programs=programs, start=start)
+    assert [epoch.metrics for epoch in rest.curve] == [epoch.metrics for epoch in undisturbed[killed_at:]]
+
+
+def die_at(killed_at: int, path: str, kept: str) -> None:
+    """Train in this process, keep each snapshot in a file, and end as by kill -9 after an epoch."""
+
+    def keep(epochs: Sequence[Epoch], snapshot: Callable[[], bytes]) -> None:
+        Path(kept).write_bytes(snapshot())
+        if epochs[-1].number == killed_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    problem = load_problem(Path(path), epochs=4)
+    train(problem, configuration=HANDED_ON, epochs=4, batch_ends=(1, 2, 3), on_epochs=keep)
 
 
 SCHEDULES = [
