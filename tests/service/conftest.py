@@ -1,7 +1,7 @@
 """One throw-away Postgres server for the whole run, and a database of its own for each test.
 
 `database` is empty, `initialised_database` holds our tables and Optuna's, `tracked_database` MLflow's too (copied
-from templates, so they cost little).
+from templates, so they cost little); `engine` reaches an initialised one, `study` is a study in it.
 `restartable_home` is another server, which a test may stop, kill and start as it likes.
 """
 
@@ -11,12 +11,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy.engine import URL
+from sqlalchemy import URL, Engine
 
 from optselect.storage import embedded
-from optselect.storage.database import EMBEDDED_DATABASE, Database, connect
+from optselect.storage.database import EMBEDDED_DATABASE, Database, connect, make_engine
 from optselect.storage.initialise import mlflow_database
+from optselect.storage.studies import StoredStudy
 from tests.homes import THROW_AWAY, throw_away_home
+from tests.service.studies import store_study
 
 TEMPLATE = "template_optselect"
 TRACKED_TEMPLATE = "template_tracked"
@@ -44,6 +46,18 @@ def database(server: URL, home: Path) -> Iterator[Database]:
 def initialised_database(server: URL, home: Path, template: str) -> Iterator[Database]:
     with fresh_database(server, home, template) as database:
         yield database
+
+
+@pytest.fixture
+def engine(initialised_database: Database) -> Iterator[Engine]:
+    engine = make_engine(initialised_database)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def study(engine: Engine) -> StoredStudy:
+    return store_study(engine)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import random
 import threading
 import uuid
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -13,7 +12,6 @@ from optselect.search.phases import next_step
 from optselect.search.planning import first_tickets
 from optselect.search.spec import StudySpec
 from optselect.storage import overview, studies, tickets
-from optselect.storage.database import Database, make_engine
 from optselect.storage.errors import LeaseLost
 from optselect.storage.phases import plan_next
 from optselect.storage.studies import StoredStudy
@@ -22,13 +20,6 @@ from tests.search.simulated import spec_of
 from tests.service.studies import new_study
 
 SEEDS = range(3)
-
-
-@pytest.fixture
-def engine(initialised_database: Database) -> Iterator[Engine]:
-    engine = make_engine(initialised_database)
-    yield engine
-    engine.dispose()
 
 
 def store(engine: Engine, spec: StudySpec) -> StoredStudy:

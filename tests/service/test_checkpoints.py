@@ -3,7 +3,6 @@
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,27 +11,13 @@ from sqlalchemy import Engine, text
 from optselect.storage import checkpoint_files, checkpoints, curves, tickets, unsent
 from optselect.storage.checkpoints import MOST_BYTES_IN_TABLE, Checkpoint
 from optselect.storage.curves import EpochRow
-from optselect.storage.database import Database, make_engine
 from optselect.storage.errors import InvalidAddress, LeaseLost
 from optselect.storage.studies import StoredStudy
 from optselect.storage.tickets import Ending, Ticket
 from optselect.storage.unsent import Unsent
-from tests.service.studies import store_study
 from tests.service.test_tickets import claim, epochs, finish
 
 SMALL, LARGE = b"small state", b"x" * (MOST_BYTES_IN_TABLE + 1)
-
-
-@pytest.fixture
-def engine(initialised_database: Database) -> Iterator[Engine]:
-    engine = make_engine(initialised_database)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def study(engine: Engine) -> StoredStudy:
-    return store_study(engine)
 
 
 @pytest.fixture

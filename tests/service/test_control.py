@@ -1,32 +1,17 @@
 """A study's state is what its workers read; orders may be repeated and never disturb a finished study."""
 
 import time
-from collections.abc import Iterator
 
-import pytest
 from sqlalchemy import Engine
 
 from optselect.search.departure import Beat, Departure, Holding, kept_lease
 from optselect.search.reporting import Reporter, Writer
 from optselect.storage import curves, studies, tickets
 from optselect.storage.checkpoints import Checkpoint
-from optselect.storage.database import Database, make_engine
 from optselect.storage.studies import StoredStudy
 from optselect.trials.outcome import Epoch
 from tests.service.studies import store_study
 from tests.service.test_tickets import claim, finish
-
-
-@pytest.fixture
-def engine(initialised_database: Database) -> Iterator[Engine]:
-    engine = make_engine(initialised_database)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def study(engine: Engine) -> StoredStudy:
-    return store_study(engine)
 
 
 def test_orders_may_be_repeated_and_a_stopped_study_is_not_paused(engine: Engine, study: StoredStudy) -> None:

@@ -2,24 +2,15 @@
 
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import pytest
 from sqlalchemy import Connection, Engine
 
 from optselect.storage import overview, studies, tickets
-from optselect.storage.database import Database, make_engine
 from optselect.storage.phases import Progress, Step, decide_once, plan_next
 from optselect.storage.tickets import Ending, NewTicket
 from tests.service.studies import store_study
-
-
-@pytest.fixture
-def engine(initialised_database: Database) -> Iterator[Engine]:
-    engine = make_engine(initialised_database)
-    yield engine
-    engine.dispose()
 
 
 def next_phase(progress: Progress) -> Step:

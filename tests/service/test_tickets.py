@@ -3,7 +3,6 @@
 import math
 import threading
 import uuid
-from collections.abc import Iterator
 
 import optuna
 import pytest
@@ -11,7 +10,7 @@ from sqlalchemy import Engine, text
 
 from optselect.storage import curves, overview, studies, tickets, workers
 from optselect.storage.curves import EpochRow, Rank
-from optselect.storage.database import Database, make_engine
+from optselect.storage.database import Database
 from optselect.storage.errors import LeaseLost
 from optselect.storage.optuna_storage import optuna_storage
 from optselect.storage.studies import StoredStudy
@@ -19,18 +18,6 @@ from optselect.storage.tickets import Ending, NewTicket, Ticket, insert_tickets
 from tests.service.studies import store_study
 
 NOBODY = uuid.UUID(int=7)
-
-
-@pytest.fixture
-def engine(initialised_database: Database) -> Iterator[Engine]:
-    engine = make_engine(initialised_database)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def study(engine: Engine) -> StoredStudy:
-    return store_study(engine)
 
 
 def claim(engine: Engine, study: StoredStudy, lease_seconds: float = 60.0) -> Ticket:
