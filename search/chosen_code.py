@@ -1,7 +1,7 @@
 """Which optimizer should one paste, and which script trains with it to the very numbers of the study?"""
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,10 +20,12 @@ from optselect.trials.reference import BUNDLE_FOLDER
 # --- the constructor ----------------------------------------------------------------------------------
 
 
-def chosen_code(found: Findings) -> str:
-    """The constructor of the one to use, with a comment where that is no plain winner."""
-    name = found.keep
+def chosen_code(found: Findings, optimizer: str | None = None) -> str:
+    """The constructor of the one to use, with a comment where that is no plain winner, or of another that was compared."""
+    name = optimizer or found.keep
     code = constructor(found, found.finalist(name))
+    if optimizer:
+        return code
     if found.outcome == "not_enough_evidence":
         return f"# not enough evidence for a winner: this one leads\n{code}"
     if name == BASELINE:
@@ -81,9 +83,9 @@ def optimizer_code(config: OptimizerConfig, outputs: Sequence[str], *, exact: bo
 # --- the script ---------------------------------------------------------------------------------------
 
 
-def chosen_script(found: Findings, bundle: Mapping[str, str]) -> str:
-    """The problem's own source, and below it a training that repeats a final run of the one to use."""
-    finalist = found.finalist(found.keep)
+def chosen_script(found: Findings, bundle: Mapping[str, str], optimizer: str | None = None) -> str:
+    """The problem's own source, and below it a training that repeats a final run of the one to use, or of another."""
+    finalist = found.finalist(optimizer or found.keep)
     return training_script(
         study=found.record.name,
         run=shown_run(finalist),
@@ -132,13 +134,13 @@ def training_script(
         phases: the optimizers in their order; none: the one that model() compiles with.
     """
     phases = phases or [Phase(epochs, "model.optimizer  # the one of model()")]
-    others = sorted(file_name(name) for name in bundle if name != source_name)
     imports = "from optselect.trials.schedules import WarmedUp\n" * any("WarmedUp(" in p.code for p in phases)
     imports += "from optselect.trials.slots import handing_on\n" * any(phase.keeps_slots for phase in phases)
     # A class that stands in the problem's own file is in the script already.
     own = dict.fromkeys(line for phase in phases for line in phase.code.splitlines()[:-1])
     imports += "".join(f"{line}\n" for line in own if not line.startswith(f"from {Path(source_name).stem} "))
-    needs = f"\n# It imports {', '.join(others)}: save it in their folder." if others else ""
+    others = imported_files(bundle, source_name, own)
+    needs = f"\n# What it imports of these must lie beside it: {', '.join(others)}." if others else ""
     stored = "" if run.value is None else f"\nprint(f'stored:    {objective} {run.value!r}')"
     training = TRAINING.format(
         study=study, trial=run.trial, seed=run.seed, epochs=epochs, objective=objective, stored=stored, needs=needs,
@@ -147,10 +149,18 @@ def training_script(
     return f"{ENVIRONMENT}{as_module(bundle[source_name])}\n\n{training}"
 
 
-def file_name(name: str) -> str:
-    """The path of a file of the bundle as an import finds it: an optimizer's from elsewhere without its place there."""
-    folder, _, inner = name.partition("/")
-    return inner.partition("/")[2] if folder == BUNDLE_FOLDER else name
+def imported_files(bundle: Mapping[str, str], source_name: str, own: Collection[str]) -> list[str]:
+    """The files that a script needs beside it: the problem's own, and those of the optimizers that it trains with."""
+    classes = {line.rpartition(" ")[2] for line in own}
+    needed = []
+    for name in bundle:
+        folder, _, inner = name.partition("/")
+        class_name, _, file = inner.partition("/")
+        if folder != BUNDLE_FOLDER and name != source_name:
+            needed.append(name)
+        elif folder == BUNDLE_FOLDER and class_name in classes:
+            needed.append(file)  # as an import finds it, without its place in the bundle
+    return sorted(needed)
 
 
 def fit_code(phases: Sequence[Phase]) -> Iterator[str]:

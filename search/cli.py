@@ -439,6 +439,12 @@ def report(
             "--script", help="With --code: a whole script that trains with it, to the study's own numbers."
         ),
     ] = False,
+    optimizer: Annotated[
+        str | None,
+        typer.Option(
+            help="With --code: of this one of the ranking, in place of the one to use.", show_default=False
+        ),
+    ] = None,
     with_model: Annotated[
         bool,
         typer.Option("--log-model", help="Log the best trained model of it to MLflow, beside the verdict."),
@@ -452,15 +458,16 @@ def report(
     from optselect.search.looking import console
     from optselect.search.report import log_model, print_code, print_report, write_page
 
-    if script and not code:
-        raise InvalidInput("--script goes with --code. Received: --script alone. Write --code --script.")
+    if not code and (script or optimizer):
+        alone = "--script" if script else f"--optimizer {optimizer}"
+        raise InvalidInput(f"{alone} goes with --code. Received: {alone} alone. Write --code {alone}.")
     place = surroundings(storage, tracking, as_json)
     if with_model:
         log_model(study, place)
     elif html is not None:
         write_page(study, place, html)
     elif code:
-        print_code(study, place, script)
+        print_code(study, place, script, optimizer)
     else:
         print_report(study, place, console())
 
