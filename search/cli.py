@@ -254,6 +254,14 @@ def launch(
             show_default="off",
         ),
     ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            help="float32, mixed_float16 or mixed_bfloat16: Keras's dtype policy of all trainings, the baseline's too; "
+            "default: what the problem file sets. Mixed ones are for GPUs; a CPU gets slower by them.",
+            show_default=False,
+        ),
+    ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(help="Epochs of a trial; default: those of the problem's fit.", show_default=False),
@@ -306,6 +314,7 @@ def launch(
         minutes=minutes,
         seeds=seeds,
         jit=jit,
+        precision=precision,
         workers=workers,
         storage=storage,
         tracking=tracking,

@@ -30,6 +30,7 @@ class Flags:
     minutes: int | None = None
     seeds: int | None = None
     jit: str | None = None
+    precision: str | None = None
     workers: int | None = None
     storage: str | None = None
     tracking: str | None = None

@@ -129,7 +129,9 @@ def kept_weights(assignment: Assignment, problem: Problem) -> Callable[[int], Va
     assert assignment.weights is not None
     described = stored_description(assignment.study)
     data_hash = hash_data(problem.data) if assignment.use_local else described.data_hash
-    return made_by_children(assignment.weights, problem.path, described.modules, data_hash, seeds_beside)
+    return made_by_children(
+        assignment.weights, problem.path, described.modules, data_hash, seeds_beside, problem.precision
+    )
 
 
 def jit_of(assignment: Assignment, spec: StudySpec, problem: Problem) -> bool:
@@ -182,7 +184,8 @@ class Trainer:
         optuna_study = load_optuna_study(assignment.database, assignment.study.name)
         spec = StudySpec.model_validate(assignment.study.spec)
         classes = find_classes(assignment.study, assignment.source, assignment.database.home)
-        problem = load_problem(assignment.source, spec.epochs, classes, jit=spec.jit == "on")
+        jit, precision = spec.jit == "on", spec.precision
+        problem = load_problem(assignment.source, spec.epochs, classes, jit=jit, precision=precision)
         run_first_operation()
         if not assignment.use_local:
             demand_same_data(problem, assignment.study)
