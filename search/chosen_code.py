@@ -23,7 +23,7 @@ from optselect.trials.reference import BUNDLE_FOLDER
 def chosen_code(found: Findings, optimizer: str | None = None) -> str:
     """The constructor of the one to use, with a comment where that is no plain winner, or of another that was compared."""
     name = optimizer or found.keep
-    code = constructor(found, found.finalist(name))
+    code = with_precision(found, constructor(found, found.finalist(name)))
     if optimizer:
         return code
     if found.outcome == "not_enough_evidence":
@@ -31,6 +31,14 @@ def chosen_code(found: Findings, optimizer: str | None = None) -> str:
     if name == BASELINE:
         return f"# keep yours\n{code}"
     return f"# a tie: none of them has fewer settings\n{code}" if found.outcome == "tie" else code
+
+
+def with_precision(found: Findings, code: str) -> str:
+    """The precision goes with the code where it was asked for; one of the problem file's own is there already."""
+    precision = found.record.spec.precision
+    if precision in (None, "float32"):
+        return code
+    return f"# under keras.config.set_dtype_policy({precision!r}), set before model()\n{code}"
 
 
 def constructor(found: Findings, finalist: Finalist) -> str:
@@ -94,6 +102,8 @@ def chosen_script(found: Findings, bundle: Mapping[str, str], optimizer: str | N
         objective=found.record.spec.objective,
         source_name=Path(found.record.problem.path).name,
         bundle=bundle,
+        precision=found.record.spec.precision,
+        scales_loss=found.record.problem.scales_loss,
     )
 
 
@@ -127,12 +137,18 @@ def training_script(
     objective: str,
     source_name: str,
     bundle: Mapping[str, str],
+    precision: str | None = None,
+    scales_loss: bool = False,
 ) -> str:
     """One Python file that trains what a run has trained.
 
     Args:
         phases: the optimizers in their order; none: the one that model() compiles with.
+        precision: the dtype policy that was asked for.
+        scales_loss: whether compile() wraps the optimizer, as it does under mixed_float16.
     """
+    if scales_loss:
+        phases = [replace(phase, code=scaled(phase.code)) for phase in phases]
     phases = phases or [Phase(epochs, "model.optimizer  # the one of model()")]
     imports = "from optselect.trials.schedules import WarmedUp\n" * any("WarmedUp(" in p.code for p in phases)
     imports += "from optselect.trials.slots import handing_on\n" * any(phase.keeps_slots for phase in phases)
@@ -146,7 +162,13 @@ def training_script(
         study=study, trial=run.trial, seed=run.seed, epochs=epochs, objective=objective, stored=stored, needs=needs,
         imports=imports, fits="\n".join(fit_code(phases)),
     )  # fmt: skip
-    return f"{ENVIRONMENT}{as_module(bundle[source_name])}\n\n{training}"
+    return f"{ENVIRONMENT}{as_module(bundle[source_name], precision)}\n\n{training}"
+
+
+def scaled(code: str) -> str:
+    """The optimizer as compile() would wrap it; imports above it stay."""
+    *imports, constructor_call = code.splitlines()
+    return "\n".join((*imports, f"keras.optimizers.LossScaleOptimizer({constructor_call})"))
 
 
 def imported_files(bundle: Mapping[str, str], source_name: str, own: Collection[str]) -> list[str]:
@@ -181,15 +203,18 @@ def fit_code(phases: Sequence[Phase]) -> Iterator[str]:
         begun = phase.last
 
 
-def as_module(source: str) -> str:
-    """The source so that what it does only as a program is not done."""
-    if "__main__" not in source:
+def as_module(source: str, precision: str | None = None) -> str:
+    """The source so that what it does only as a program is not done, in the precision that was asked for."""
+    before = ['__name__ = "problem"'] if "__main__" in source else []
+    if precision is not None:
+        before += ["import keras as _keras", f"_keras.config.set_dtype_policy({precision!r})"]
+    if not before:
         return source
     body = ast.parse(source).body
     first = next((node for node in body if not must_stay_first(node)), None)
     lines = source.splitlines()
     place = len(lines) if first is None else first.lineno - 1
-    return "\n".join((*lines[:place], '__name__ = "problem"', *lines[place:], ""))
+    return "\n".join((*lines[:place], *before, *lines[place:], ""))
 
 
 def must_stay_first(node: ast.stmt) -> bool:

@@ -94,6 +94,17 @@ def launch(
             show_default="off",
         ),
     ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            help="float32, mixed_float16 or mixed_bfloat16: Keras's dtype policy of all trainings, the baseline's too; "
+            "default: what the problem file sets. Mixed ones are for GPUs; a CPU gets slower by them.",
+            show_default=False,
+        ),
+    ] = None,
+    system_metrics: Annotated[
+        bool, typer.Option(help="Show in MLflow how busy processor, memory and GPU were, with each trial.")
+    ] = False,
     epochs: Annotated[
         int | None,
         typer.Option(help="Epochs of a trial; default: those of the problem's fit.", show_default=False),
@@ -146,6 +157,8 @@ def launch(
         minutes=minutes,
         seeds=seeds,
         jit=jit,
+        precision=precision,
+        system_metrics=system_metrics,
         workers=workers,
         storage=storage,
         tracking=tracking,

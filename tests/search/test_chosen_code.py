@@ -75,3 +75,36 @@ def test_a_script_imports_the_users_own_class_unless_it_stands_there(module: str
     assert ("\nfrom mine import Mine\n" in script) == (module == "mine")
     assert "import Mine" in script or module == "net"
     assert "What it imports of these must lie beside it: mine.py." in script
+
+
+def test_a_script_sets_the_precision_before_the_problem_and_scales_the_loss_as_compile_does() -> None:
+    code = optimizer_code(OptimizerConfig("Mine", {"learning_rate": 0.1}, module="mine"), [], exact=True)
+    script = training_script(
+        study="mine",
+        run=RUN,
+        phases=[Phase(3, code)],
+        epochs=3,
+        objective="val_loss",
+        source_name="net.py",
+        bundle={"net.py": '"""A docstring."""\nimport keras\n\ndense = keras.layers.Dense(1)\n'},
+        precision="mixed_float16",
+        scales_loss=True,
+    )
+    assert "\nmodel.optimizer = keras.optimizers.LossScaleOptimizer(Mine(learning_rate=0.1))\n" in script
+    policy, problem = script.index("set_dtype_policy('mixed_float16')"), script.index("dense = ")
+    assert script.index('"""A docstring."""') < policy < problem and ast.parse(script)
+
+
+def test_a_script_leaves_the_users_own_optimizer_as_compile_has_wrapped_it() -> None:
+    script = training_script(
+        study="mine",
+        run=RUN,
+        phases=[],
+        epochs=3,
+        objective="val_loss",
+        source_name="net.py",
+        bundle={"net.py": "# the problem\n"},
+        precision="mixed_float16",
+        scales_loss=True,
+    )
+    assert "\nmodel.optimizer = model.optimizer  # the one of model()\n" in script
