@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import json
+import math
 import zipfile
 from pathlib import Path
 
@@ -67,7 +68,9 @@ def test_tables_have_a_row_for_each_trial_or_each_epoch(here: Shell, forked: For
     done = forked.run(here, "export", "after", "trials.csv")
     assert (done.returncode, done.stdout) == (0, "trials.csv\n")
     rows = list(csv.DictReader((here.folder / "trials.csv").open()))
-    assert [float(row["value"]) for row in rows] == [trial["value"] for trial in trials]
+    assert [float(row["value"] or "nan") for row in rows] == pytest.approx(
+        [math.nan if trial["value"] is None else trial["value"] for trial in trials], nan_ok=True
+    )
     assert [float(row["param.learning_rate"]) for row in rows if row["phase"] == "quota"]
     forked.run(here, "export", "after", "epochs.parquet", "--epochs")
     epochs = pyarrow.parquet.read_table(here.folder / "epochs.parquet")
