@@ -10,6 +10,7 @@ from optselect.trials.data import Arrays
 from optselect.trials.epoch_graph import NO_BATCHES, EpochGraph, Feeds
 from optselect.trials.hyperparameter import Reading
 from optselect.trials.initial_weights import build_model
+from optselect.trials.memory import give_back_memory
 from optselect.trials.problem import Problem
 from optselect.trials.row_order import order_of_rows, read_arrays
 from optselect.trials.snapshot import other_optimizers, variables_in
@@ -22,12 +23,14 @@ class Bench:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
+        give_back_memory()  # what the problem's data() took to make the arrays
         self.model = problem.make_model()
         build_model(self.model, problem.one_batch)
         # As fit does before it traces: losses and metrics make their variables on symbolic inputs.
         self.model._symbolic_build(data_batch=problem.first_batch())
         self.baseline = self.model.optimizer
         self.initial_metrics: dict[int, Mapping[str, float]] = {}
+        self.eager_misses = 0  # of the self-check, in a row
         self._refusal: NoProgram | None = None
         self._validation_order: Any = None
         known = {id(variable) for variable in self.model.variables}

@@ -75,6 +75,8 @@ class TrainingRows:
 
 
 def _as_tensor(value: Any) -> Any:
+    if isinstance(value, tf.Tensor):
+        return tf.identity(value)  # where the training runs: on a GPU a copy, else the same memory
     return tf.constant(value) if isinstance(value, np.ndarray) else value
 
 

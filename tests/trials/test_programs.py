@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from optselect.trials import programs as kept
-from optselect.trials.programs import Programs, memory_of_process
+from optselect.trials.memory import memory_of_process
+from optselect.trials.programs import Programs
 from tests.trials.conftest import MakeProblem
 from tests.trials.fits import train
 
