@@ -24,7 +24,7 @@ from optselect.trials.sources import Resident
 from optselect.trials.structure import NoProgram, is_custom
 
 MOST_BATCHES = 3
-MOST_EAGER_MISSES = 2
+MOST_EAGER_MISSES = 3
 """In a row; then a model's programs are compared with a compiled fit at once."""
 ROUNDING_ULPS = 8
 """Of a variable's largest value, after these batches: where a number that fit's graph holds as a constant lets
@@ -62,7 +62,7 @@ def _may_agree_eagerly(program: Program, bench: Bench) -> bool:
     """Tell whether to compare with fit's batches run one operation after the other, which saves compiling them.
 
     Agreement to the last bit is proof enough. Else fit's own graph is asked, which TensorFlow may have made round
-    in another way; after two such cases in a row that is expected of the model. Recurrent layers run each step of time
+    in another way; after three such cases in a row that is expected of the model. Recurrent layers run each step of time
     by Python.
     """
     is_recurrent = any(isinstance(layer, keras.layers.RNN) for layer in bench.model._flatten_layers())
