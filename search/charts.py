@@ -21,6 +21,7 @@ COLOURS = (
 )  # fmt: skip
 OWN_COLOUR = "#888888"
 """Of the user's own optimizer, dotted where it is a line."""
+INK = "#222222"
 END_COLOURS = ("#D55E00", "#E69F00", "#9AA5B1", "#5B5B5B", "#009E73")
 MOST_CURVES = 3
 CURVE_PIXELS = 360
@@ -157,16 +158,19 @@ def pace_chart(found: Findings, insight: Insight, palette: Palette) -> Chart | N
         return None
     names = [finalist.name for finalist in reversed(found.finalists) if finalist.name in insight.pace]
     most = found.record.spec.epochs
+    missed = [math.isinf(insight.pace[name].epochs) for name in names]
     bars = go.Bar(
         x=[min(insight.pace[name].epochs, most) for name in names],
         y=[palette.called(name) for name in names],
         orientation="h",
         marker={
             "color": [palette.colour(name) for name in names],
-            "opacity": [0.25 if math.isinf(insight.pace[name].epochs) else 0.9 for name in names],
+            "opacity": [0.25 if none else 0.9 for none in missed],
         },
         text=[said_pace(insight, name) for name in names],
         textposition="auto",
+        # Plotly chooses white for a dark colour, whatever its opacity.
+        insidetextfont={"color": [INK if none else "white" for none in missed]},
         hoverinfo="skip",
     )
     figure = rows_figure([bars], len(names), "epochs to the target")

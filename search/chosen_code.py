@@ -1,7 +1,7 @@
 """Which optimizer should one paste, and which script trains with it to the very numbers of the study?"""
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,15 +20,25 @@ from optselect.trials.reference import BUNDLE_FOLDER
 # --- the constructor ----------------------------------------------------------------------------------
 
 
-def chosen_code(found: Findings) -> str:
-    """The constructor of the one to use, with a comment where that is no plain winner."""
-    name = found.keep
-    code = constructor(found, found.finalist(name))
+def chosen_code(found: Findings, optimizer: str | None = None) -> str:
+    """The constructor of the one to use, with a comment where that is no plain winner, or of another that was compared."""
+    name = optimizer or found.keep
+    code = with_precision(found, constructor(found, found.finalist(name)))
+    if optimizer:
+        return code
     if found.outcome == "not_enough_evidence":
         return f"# not enough evidence for a winner: this one leads\n{code}"
     if name == BASELINE:
         return f"# keep yours\n{code}"
     return f"# a tie: none of them has fewer settings\n{code}" if found.outcome == "tie" else code
+
+
+def with_precision(found: Findings, code: str) -> str:
+    """The precision goes with the code where it was asked for; one of the problem file's own is there already."""
+    precision = found.record.spec.precision
+    if precision in (None, "float32"):
+        return code
+    return f"# under keras.config.set_dtype_policy({precision!r}), set before model()\n{code}"
 
 
 def constructor(found: Findings, finalist: Finalist) -> str:
@@ -81,9 +91,9 @@ def optimizer_code(config: OptimizerConfig, outputs: Sequence[str], *, exact: bo
 # --- the script ---------------------------------------------------------------------------------------
 
 
-def chosen_script(found: Findings, bundle: Mapping[str, str]) -> str:
-    """The problem's own source, and below it a training that repeats a final run of the one to use."""
-    finalist = found.finalist(found.keep)
+def chosen_script(found: Findings, bundle: Mapping[str, str], optimizer: str | None = None) -> str:
+    """The problem's own source, and below it a training that repeats a final run of the one to use, or of another."""
+    finalist = found.finalist(optimizer or found.keep)
     return training_script(
         study=found.record.name,
         run=shown_run(finalist),
@@ -92,6 +102,8 @@ def chosen_script(found: Findings, bundle: Mapping[str, str]) -> str:
         objective=found.record.spec.objective,
         source_name=Path(found.record.problem.path).name,
         bundle=bundle,
+        precision=found.record.spec.precision,
+        scales_loss=found.record.problem.scales_loss,
     )
 
 
@@ -125,32 +137,52 @@ def training_script(
     objective: str,
     source_name: str,
     bundle: Mapping[str, str],
+    precision: str | None = None,
+    scales_loss: bool = False,
 ) -> str:
     """One Python file that trains what a run has trained.
 
     Args:
         phases: the optimizers in their order; none: the one that model() compiles with.
+        precision: the dtype policy that was asked for.
+        scales_loss: whether compile() wraps the optimizer, as it does under mixed_float16.
     """
+    if scales_loss:
+        phases = [replace(phase, code=scaled(phase.code)) for phase in phases]
     phases = phases or [Phase(epochs, "model.optimizer  # the one of model()")]
-    others = sorted(file_name(name) for name in bundle if name != source_name)
     imports = "from optselect.trials.schedules import WarmedUp\n" * any("WarmedUp(" in p.code for p in phases)
     imports += "from optselect.trials.slots import handing_on\n" * any(phase.keeps_slots for phase in phases)
     # A class that stands in the problem's own file is in the script already.
     own = dict.fromkeys(line for phase in phases for line in phase.code.splitlines()[:-1])
     imports += "".join(f"{line}\n" for line in own if not line.startswith(f"from {Path(source_name).stem} "))
-    needs = f"\n# It imports {', '.join(others)}: save it in their folder." if others else ""
+    others = imported_files(bundle, source_name, own)
+    needs = f"\n# What it imports of these must lie beside it: {', '.join(others)}." if others else ""
     stored = "" if run.value is None else f"\nprint(f'stored:    {objective} {run.value!r}')"
     training = TRAINING.format(
         study=study, trial=run.trial, seed=run.seed, epochs=epochs, objective=objective, stored=stored, needs=needs,
         imports=imports, fits="\n".join(fit_code(phases)),
     )  # fmt: skip
-    return f"{ENVIRONMENT}{as_module(bundle[source_name])}\n\n{training}"
+    return f"{ENVIRONMENT}{as_module(bundle[source_name], precision)}\n\n{training}"
 
 
-def file_name(name: str) -> str:
-    """The path of a file of the bundle as an import finds it: an optimizer's from elsewhere without its place there."""
-    folder, _, inner = name.partition("/")
-    return inner.partition("/")[2] if folder == BUNDLE_FOLDER else name
+def scaled(code: str) -> str:
+    """The optimizer as compile() would wrap it; imports above it stay."""
+    *imports, constructor_call = code.splitlines()
+    return "\n".join((*imports, f"keras.optimizers.LossScaleOptimizer({constructor_call})"))
+
+
+def imported_files(bundle: Mapping[str, str], source_name: str, own: Collection[str]) -> list[str]:
+    """The files that a script needs beside it: the problem's own, and those of the optimizers that it trains with."""
+    classes = {line.rpartition(" ")[2] for line in own}
+    needed = []
+    for name in bundle:
+        folder, _, inner = name.partition("/")
+        class_name, _, file = inner.partition("/")
+        if folder != BUNDLE_FOLDER and name != source_name:
+            needed.append(name)
+        elif folder == BUNDLE_FOLDER and class_name in classes:
+            needed.append(file)  # as an import finds it, without its place in the bundle
+    return sorted(needed)
 
 
 def fit_code(phases: Sequence[Phase]) -> Iterator[str]:
@@ -171,15 +203,18 @@ def fit_code(phases: Sequence[Phase]) -> Iterator[str]:
         begun = phase.last
 
 
-def as_module(source: str) -> str:
-    """The source so that what it does only as a program is not done."""
-    if "__main__" not in source:
+def as_module(source: str, precision: str | None = None) -> str:
+    """The source so that what it does only as a program is not done, in the precision that was asked for."""
+    before = ['__name__ = "problem"'] if "__main__" in source else []
+    if precision is not None:
+        before += ["import keras as _keras", f"_keras.config.set_dtype_policy({precision!r})"]
+    if not before:
         return source
     body = ast.parse(source).body
     first = next((node for node in body if not must_stay_first(node)), None)
     lines = source.splitlines()
     place = len(lines) if first is None else first.lineno - 1
-    return "\n".join((*lines[:place], '__name__ = "problem"', *lines[place:], ""))
+    return "\n".join((*lines[:place], *before, *lines[place:], ""))
 
 
 def must_stay_first(node: ast.stmt) -> bool:

@@ -22,8 +22,15 @@ from optselect.trials.reference import AskedClass
 class InProcessDescriber:
     """Describes a problem here, where breakpoints in the user's model() and data() are hit."""
 
-    def __init__(self, problem: Path, classes: Sequence[AskedClass] = (), jit: bool = False) -> None:
-        self._problem, self._classes, self._jit = problem, classes, jit
+    def __init__(
+        self,
+        problem: Path,
+        classes: Sequence[AskedClass] = (),
+        jit: bool = False,
+        precision: str | None = None,
+    ) -> None:
+        self._problem, self._classes = problem, classes
+        self._jit, self._precision = jit, precision
 
     def result(self) -> ProblemDescription:
         """Load, build and try the problem; raises ProblemError."""
@@ -33,7 +40,9 @@ class InProcessDescriber:
 
         references = [one.reference for one in self._classes]
         with names_not_counted():  # the worker, here too, loads it anew and must find the same metrics
-            problem = load_problem(self._problem, optimizers=references, jit=self._jit)
+            problem = load_problem(
+                self._problem, optimizers=references, jit=self._jit, precision=self._precision
+            )
             return describe(problem, self._classes)
 
     def close(self) -> None:

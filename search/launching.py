@@ -170,9 +170,10 @@ def describer_of(
 ) -> Describer | InProcessDescriber:
     classes = asked_classes(request)
     if staff.in_process:
-        return InProcessDescriber(problem, classes, request.jit == "on")
+        return InProcessDescriber(problem, classes, request.jit == "on", request.precision)
     weights, seeds = weights_folder(place.home), ",".join(map(str, first_seeds(request.seed)))
     options = ["--weights", str(weights), "--seeds", seeds, *(["--jit"] if request.jit == "on" else [])]
+    options += [] if request.precision is None else ["--precision", request.precision]
     return Describer.start(problem, zygote, classes, options)
 
 

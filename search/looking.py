@@ -22,6 +22,7 @@ from optselect.search.spec import StudySpec
 from optselect.search.spec_file import spec_toml
 from optselect.search.standing import standing, trial_json, trials_json
 from optselect.search.trial_page import trial_code, trial_page, trial_page_json, why_it_ended
+from optselect.search.usage import shown_usage
 from optselect.storage import overview
 from optselect.storage.curves import read_curve
 from optselect.storage.database import Database, Engine, make_engine
@@ -59,9 +60,14 @@ def print_status(name: str, place: Surroundings) -> None:
     for phase, tally in standing(study, trials).evaluation.items():
         out.print(f"{phase}: {tally.ended} of {sum(tally.counts.values())} runs done")
     for worker in overview.list_workers(here.engine, study.id):
-        out.print(
-            f"worker on {worker.host}, {worker.device}, pid {worker.pid}: last sign {worker.seconds_silent:.0f} s ago"
-        )
+        out.print(worker_line(worker), soft_wrap=True)
+
+
+def worker_line(worker: overview.WorkerRow) -> str:
+    """Who it is, whether it lives, how busy it was then."""
+    usage = shown_usage(worker.usage)
+    last = f"last sign {worker.seconds_silent:.0f} s ago{f' ({usage})' if usage else ''}"
+    return f"worker on {worker.host}, {worker.device}, pid {worker.pid}: {last}"
 
 
 def print_trials(name: str, place: Surroundings) -> None:

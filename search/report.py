@@ -37,12 +37,27 @@ def print_report(name: str, place: Surroundings, console: Console) -> None:
         console.print(found if isinstance(found, str) else verdict_page(found))
 
 
-def print_code(name: str, place: Surroundings, script: bool) -> None:
-    """The optimizer to use as code, or a whole script that trains with it."""
+def print_code(name: str, place: Surroundings, script: bool, optimizer: str | None) -> None:
+    """The optimizer to use (or another that was compared) as code, or a whole script that trains with it."""
     engine = make_engine(place.open())
     study = load_study(engine, name)
     found = demand_verdict(find(read_record(engine, study)))
-    print(chosen_script(found, study.bundle) if script else chosen_code(found), end="" if script else "\n")
+    if optimizer:
+        optimizer = compared_name(found, optimizer)
+    code = chosen_script(found, study.bundle, optimizer) if script else chosen_code(found, optimizer) + "\n"
+    print(code, end="")
+
+
+def compared_name(found: Findings, typed: str) -> str:
+    """The finalist that was meant; raises InvalidInput."""
+    names = [finalist.name for finalist in found.finalists]
+    for name in names:
+        if name.lower() == typed.lower():
+            return name
+    raise InvalidInput(
+        f"--optimizer must be one that was compared: {', '.join(names)}. Received: {typed}. `optselect report "
+        f"{found.record.name}` shows their ranking."
+    )
 
 
 def write_page(name: str, place: Surroundings, file: Path) -> None:

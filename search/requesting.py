@@ -30,6 +30,8 @@ class Flags:
     minutes: int | None = None
     seeds: int | None = None
     jit: str | None = None
+    precision: str | None = None
+    system_metrics: bool = False
     workers: int | None = None
     storage: str | None = None
     tracking: str | None = None

@@ -193,9 +193,16 @@ def holds_for(found: Findings) -> str:
     trials = f"{fewest}" if fewest == most else f"{fewest} to {most}"
     plural = "" if most == 1 else "s"
     return (
-        f"This holds for {trials} trial{plural} of each optimizer and {found.record.spec.epochs} epochs; "
+        f"This holds for {trials} trial{plural} of each optimizer and {found.record.spec.epochs} epochs"
+        f"{in_precision(found)}; "
         "with another budget the order may be another."
     )
+
+
+def in_precision(found: Findings) -> str:
+    """Where it is not Keras's usual one; yours, the baseline, was trained in the same."""
+    precision = found.record.spec.precision or found.record.problem.precision
+    return "" if precision == "float32" else f" in {precision}"
 
 
 # --- what would settle it -----------------------------------------------------------------------------

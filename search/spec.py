@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
@@ -33,9 +33,11 @@ Tune = Literal["auto", "1", "all"]
 Goal = Literal["verdict", "best-config"]
 Budget = Literal["small", "medium", "large"]
 Jit = Literal["off", "auto", "on"]
+Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
 
 TRIALS_EACH: Mapping[str, int] = {"small": 3, "medium": 12, "large": 36}
 """Trials of each optimizer that a budget stands for: a first look, the whole quota, and twice that of TPE on top."""
+OF_THE_FILE = "of the problem file"
 FINAL_SEEDS = 5
 MOST_SEEDS_ASKED = 200
 MOST_MINUTES = 100_000
@@ -62,6 +64,10 @@ class Request:
     """Fresh seeds of the finals' first look; 0: no finals and no verdict."""
     jit: Jit = "off"
     """Whether XLA compiles the trainings; auto: where it pays, measured before the first trial."""
+    precision: Precision | None = None
+    """Keras's dtype policy of all trainings; None: what the problem file says."""
+    system_metrics: bool = False
+    """Whether MLflow is told how busy the machines are, with each trial."""
     space: Mapping[str, Override] = field(default_factory=dict)
     """Ranges of one's own, by optimizer."""
     switches: tuple[SwitchSpec, ...] = ()
@@ -83,6 +89,8 @@ class Request:
         demand_one_of("--tune", self.tune, ("auto", "1", "all"))
         demand_one_of("--goal", self.goal, ("verdict", "best-config"))
         demand_one_of("--jit", self.jit, ("off", "auto", "on"))
+        if self.precision is not None:
+            demand_one_of("--precision", self.precision, get_args(Precision))
         if self.schedule is not None:
             schedule_kinds(self.schedule)
         if self.budget is not None:
@@ -122,6 +130,9 @@ class StudySpec(BaseModel):
     seeds: int = FINAL_SEEDS
     jit: Jit = "off"
     """What auto comes to is decided before the first trial and stored with the study's decisions."""
+    precision: Precision | None = None
+    """Of all trainings, the baseline's too; None: what the problem file says."""
+    system_metrics: bool = False
     switches: tuple[SwitchSpec, ...] = ()
     """Each is a class among the optimizers too, after those it is made of."""
     custom: dict[str, CustomClass] = {}
@@ -199,6 +210,8 @@ def resolve(
         minutes=request.minutes,
         seeds=request.seeds,
         jit=request.jit,
+        precision=request.precision,
+        system_metrics=request.system_metrics,
         switches=switches,
         custom={
             name: CustomClass(reference=one.reference, required=one.required) for name, one in customs.items()
@@ -305,6 +318,8 @@ def differences(stored: Mapping[str, Any], wanted: StudySpec) -> Iterator[str]:
             yield f"classes {shown_classes(old)} -> {shown_classes(value)}"
         elif key == "switches":
             yield f"switches {shown_switches(old)} -> {shown_switches(value)}"
+        elif key == "precision":
+            yield f"precision {old or OF_THE_FILE} -> {value or OF_THE_FILE}"
         elif isinstance(value, list):
             yield f"{key} {','.join(old or [])} -> {','.join(value)}"
         else:

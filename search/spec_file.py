@@ -45,6 +45,7 @@ from optselect.search.spec import (
     Budget,
     Goal,
     Jit,
+    Precision,
     StudySpec,
     Tune,
     study_name,
@@ -115,6 +116,8 @@ class SpecFile(BaseModel):
     minutes: Annotated[int, Field(ge=1, le=MOST_MINUTES)] | None = None
     seeds: Annotated[int, Field(ge=0, le=MOST_SEEDS_ASKED)] | None = None
     jit: Jit | None = None
+    precision: Precision | None = None
+    system_metrics: bool | None = None
     workers: Annotated[int, Field(ge=0)] | None = None
     storage: str | None = None
     tracking: str | None = None
@@ -478,6 +481,8 @@ def spec_toml(spec: StudySpec, name: str) -> str:
         "goal": spec.goal,
         "seeds": spec.seeds,
         "jit": spec.jit,
+        **({} if spec.precision is None else {"precision": spec.precision}),
+        **({"system_metrics": True} if spec.system_metrics else {}),
     }
     lines = [f"{key} = {toml_value(value)}" for key, value in head.items()]
     for switch in spec.switches:

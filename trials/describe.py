@@ -1,7 +1,7 @@
 """What is this problem, for a launcher that must not load TensorFlow itself?
 
     python -m optselect.trials.describe [PROBLEM] --out FILE [--epochs N] [--optimizers JSON] [--jit]
-                                        [--weights FOLDER --seeds 0,1,2]
+                                        [--precision POLICY] [--weights FOLDER --seeds 0,1,2]
 
 writes the answer, or {"error": "..."}, as JSON; exits 0, or 2 where the problem is at fault. After the answer it
 leaves the initial weights of the seeds below FOLDER: TensorFlow is loaded here, and nothing will be trained.
@@ -37,7 +37,7 @@ from optselect.trials.fingerprint import (
 from optselect.trials.first_operation import run_first_operation
 from optselect.trials.initial_weights import Values, build_model
 from optselect.trials.make_weights import seeds_in
-from optselect.trials.optimizers import innermost, output_layers
+from optselect.trials.optimizers import innermost, is_scaled, output_layers
 from optselect.trials.problem import Problem, load_problem
 from optselect.trials.reference import AskedClass, read_classes
 from optselect.trials.user_code import explain
@@ -55,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _answer(options.out, {"optimizers": alone})
             return 0
         references = [one.reference for one in classes]
-        problem = load_problem(resolve_problem(options.problem), options.epochs, references, jit=options.jit)
+        path, jit, precision = resolve_problem(options.problem), options.jit, options.precision
+        problem = load_problem(path, options.epochs, references, jit=jit, precision=precision)
         run_first_operation()
         untouched = _first_weights(problem, options.seeds) if options.weights else None
         description = describe(problem, classes)
@@ -95,6 +96,7 @@ def describe(problem: Problem, classes: Sequence[AskedClass] = ()) -> ProblemDes
     """
     model = problem.make_model()
     _build(model, problem)
+    precision, scales_loss = model.dtype_policy.name, is_scaled(model.optimizer)
     baseline = describe_baseline(model)  # before training: a callback or schedule may change its rate
     metrics = tuple(_train_one_batch(model, problem))
     optimizers = describe_classes(problem, classes)
@@ -118,6 +120,8 @@ def describe(problem: Problem, classes: Sequence[AskedClass] = ()) -> ProblemDes
         outputs=tuple(layer.name for layer in output_layers(model)),
         warnings=tuple(_warnings(problem, metrics, data_hash)),
         optimizers=optimizers,
+        precision=precision,
+        scales_loss=scales_loss,
     )
 
 
@@ -263,6 +267,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--optimizers", default="[]", help="classes of the user's own, as write_classes gives them"
     )
     parser.add_argument("--jit", action="store_true", help="as it will be trained with XLA")
+    parser.add_argument("--precision", help="the dtype policy of its training; default: the file's own")
     parser.add_argument("--weights", type=Path, help="below this folder initial weights are kept")
     parser.add_argument("--seeds", type=seeds_in, default=(0,), help="whose weights to make")
     return parser.parse_args(arguments)

@@ -74,6 +74,8 @@ class ProblemDescription:
     outputs: tuple[str, ...]  # names of the dense layers that give the outputs
     warnings: tuple[str, ...]  # sentences for the user
     optimizers: Mapping[str, CustomDescription] = field(default_factory=dict)  # by class name
+    precision: str = "float32"  # the dtype policy of the model as a whole
+    scales_loss: bool = False  # compile() has wrapped the optimizer in a LossScaleOptimizer, or the user has
     schema: int = SCHEMA
 
     def to_json(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Make the weights; returns the exit code."""
     options = parse(arguments)
     try:
-        problem = load_problem(options.problem)
+        problem = load_problem(options.problem, precision=options.precision)
         WeightFiles(options.folder).make(options.seeds, problem.initial_weights.make)
     except ProblemError as error:
         print(error, file=sys.stderr)
@@ -35,6 +35,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--seeds", type=seeds_in, required=True, help="whole numbers, with commas between them"
     )
+    parser.add_argument("--precision", help="the dtype policy of the training; default: the file's own")
     return parser.parse_args(arguments)
 
 

@@ -57,10 +57,15 @@ def install_optimizer(model: Any, optimizer: Any) -> None:
 
 def scaled_like(old: Any, new: Any) -> Any:
     """Wrap the new optimizer if the old one was: compile() alone knows whether losses are scaled."""
-    scaling = keras.optimizers.LossScaleOptimizer
-    if not isinstance(old, scaling) or isinstance(new, scaling):
+    if not is_scaled(old) or is_scaled(new):
         return new
+    scaling = keras.optimizers.LossScaleOptimizer
     return scaling(new, initial_scale=old.initial_scale, dynamic_growth_steps=old.dynamic_growth_steps)
+
+
+def is_scaled(optimizer: Any) -> bool:
+    """Tell whether an optimizer is wrapped, so that small gradients are not lost in float16."""
+    return isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
 
 
 def learning_rate_of(model: Any) -> float:
@@ -83,7 +88,7 @@ def shortest(value: Any) -> float:
 
 def innermost(optimizer: Any) -> Any:
     """Look through LossScaleOptimizer, which wraps any optimizer under mixed_float16."""
-    while isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+    while is_scaled(optimizer):
         optimizer = optimizer.inner_optimizer
     return optimizer
 

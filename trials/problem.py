@@ -90,6 +90,11 @@ class Problem:
         """Whether XLA compiles what is trained; the same for all trials of a study, for it rounds otherwise."""
         return self.make_model.jit
 
+    @property
+    def precision(self) -> str | None:
+        """The dtype policy that was asked for; None: the file's own."""
+        return self.make_model.precision
+
     def decide_jit(self, jit: bool) -> None:
         """Let XLA compile all further models, or none."""
         self.make_model.jit = jit
@@ -153,11 +158,16 @@ class Problem:
 
 
 def load_problem(
-    path: Path, epochs: int | None = None, optimizers: Iterable[Reference] = (), jit: bool = False
+    path: Path,
+    epochs: int | None = None,
+    optimizers: Iterable[Reference] = (),
+    jit: bool = False,
+    precision: str | None = None,
 ) -> Problem:
     """Load and check a problem file; `epochs` replaces those of its fit, `optimizers` are classes of the user's own.
 
-    `jit` lets XLA compile its models.
+    `jit` lets XLA compile its models. `precision` becomes Keras's dtype policy of this process, as a line at the top
+    of the file would make it; None leaves it to the file.
 
     The file's folder becomes the first entry of sys.path and the user's own modules there win over everything
     that this process imported before. Raises ProblemError.
@@ -168,6 +178,8 @@ def load_problem(
     # What the file draws at random, such as a split, must be the same in every process that serves a study.
     random.seed(0)
     np.random.seed(0)
+    if precision is not None:
+        keras.config.set_dtype_policy(precision)
     module = import_problem(path)
     model, data = _function(module, path, "model"), _function(module, path, "data")
     fit = _read_fit(getattr(module, "fit", {}), path, epochs)
@@ -177,14 +189,16 @@ def load_problem(
         _check_infinite(checked, fit)
     except ProblemError as error:
         raise _in_file(error, path) from error.__cause__
-    return Problem(path, ModelMaker(model, path, jit), checked, fit, classes)
+    return Problem(path, ModelMaker(model, path, jit, precision), checked, fit, classes)
 
 
 class ModelMaker:
     """The user's model(), with each model checked before it is handed on."""
 
-    def __init__(self, model: Callable[[], Any], path: Path, jit: bool = False) -> None:
-        self.jit = jit
+    def __init__(
+        self, model: Callable[[], Any], path: Path, jit: bool = False, precision: str | None = None
+    ) -> None:
+        self.jit, self.precision = jit, precision
         self._model, self._path = model, path
         self._last: tuple[Callable[[], Any], ...] = ()
         self._counts = counted_names()
@@ -204,10 +218,19 @@ class ModelMaker:
                 "call model.compile(optimizer=..., loss=...) before returning it"
             )
         self._check_new(model)
+        self._demand_precision(model)
         if self.jit:
             self._demand_xla(model)
         model.jit_compile = self.jit  # XLA rounds otherwise, and is decided for a whole study
         return model
+
+    def _demand_precision(self, model: Any) -> None:
+        """Refuse a file that chooses for itself: what was asked for would be in the report and not in the training."""
+        if self.precision not in (None, own := model.dtype_policy.name):
+            raise ProblemError(
+                f"{self._path.name}: the model must be made in the precision that was asked for, {self.precision}. "
+                f"Received: {own}, chosen in the file. Leave out --precision, or the file's dtype policy"
+            )
 
     def _demand_xla(self, model: Any) -> None:
         """Refuse what Keras would train without XLA, whatever was asked."""

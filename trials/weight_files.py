@@ -58,6 +58,7 @@ class WeightFiles:
             "data": data_hash,
             "versions": package_versions(),
             "floatx": keras.config.floatx(),
+            "precision": keras.config.dtype_policy().name,
         }
         key = hashlib.sha256(json.dumps(known_by, sort_keys=True).encode()).hexdigest()
         return cls(root / key[:32])
@@ -119,19 +120,23 @@ def made_by_children(
     modules: Iterable[str],
     data_hash: str,
     seeds_beside: Callable[[int], Sequence[int]],
+    precision: str | None = None,
 ) -> Callable[[int], Values]:
     """Give a function that finds a seed's weights below `root`, and has them made where they are missing."""
     files = WeightFiles.of(root, problem, modules, data_hash)
-    return lambda seed: files.find(seed, lambda: have_made(problem, files.folder, seeds_beside(seed)))
+    return lambda seed: files.find(
+        seed, lambda: have_made(problem, files.folder, seeds_beside(seed), precision)
+    )
 
 
-def have_made(problem: Path, folder: Path, seeds: Sequence[int]) -> None:
+def have_made(problem: Path, folder: Path, seeds: Sequence[int], precision: str | None = None) -> None:
     """Start the short process and wait for it; raises ProblemError where it cannot make the first of the seeds."""
     module = "optselect.trials.make_weights"
-    command = [sys.executable, "-m", module, str(problem), "--folder", str(folder), "--seeds"]
+    command = [sys.executable, "-m", module, str(problem), "--folder", str(folder)]
+    command += [] if precision is None else ["--precision", precision]
     for _ in range(CHILDREN):
         ended = subprocess.run(
-            [*command, ",".join(map(str, seeds))],
+            [*command, "--seeds", ",".join(map(str, seeds))],
             check=False,
             # The same weights on machines with and without a GPU, which stays the trainings' own.
             env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},

@@ -42,12 +42,7 @@ class Forks:
         """Like Shell.run."""
         with tempfile.TemporaryDirectory() as name:
             streams = [str(Path(name) / stream) for stream in ("out", "err")]
-            request = {
-                "arguments": arguments,
-                "folder": str(shell.folder),
-                "environment": {**shell.environment, **environment},
-            }
-            pid, code = self._ask({**request, "streams": streams})
+            pid, code = self._ask({**request(shell, arguments, environment), "streams": streams})
             output, words = (Path(stream).read_text() for stream in streams)
         return Ended(list(arguments), code, output, words, pid)
 
@@ -56,14 +51,8 @@ class Forks:
         """Like Shell.start; killed at the end of the block if it still lives."""
         with tempfile.TemporaryDirectory() as name:
             streams = [str(Path(name) / stream) for stream in ("out", "err")]
-            request = {
-                "arguments": arguments,
-                "folder": str(shell.folder),
-                "environment": {**shell.environment, **environment},
-                "streams": streams,
-                "background": True,
-            }
-            started = Started(self, self._ask(request)[0], Path(streams[1]))
+            asked = {**request(shell, arguments, environment), "streams": streams, "background": True}
+            started = Started(self, self._ask(asked)[0], Path(streams[1]))
             try:
                 yield started
             finally:
@@ -81,6 +70,15 @@ class Forks:
         print(json.dumps(request), file=self.parent.stdin, flush=True)
         pid, code = map(int, self.parent.stdout.readline().split())
         return pid, code
+
+
+def request(shell: Shell, arguments: tuple[str, ...], environment: dict[str, str]) -> dict[str, Any]:
+    """What the parent has to know of a command besides its streams."""
+    return {
+        "arguments": arguments,
+        "folder": str(shell.folder),
+        "environment": {**shell.environment, **environment},
+    }
 
 
 @dataclass

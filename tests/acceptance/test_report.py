@@ -82,6 +82,16 @@ def test_code_is_what_json_says(here: Shell, forked: Forks, verdict: dict[str, A
     assert forked.run(here, "report", "reported", "--code").stdout == verdict["code"] + "\n"
 
 
+def test_code_of_any_that_was_compared_may_be_asked_for(here: Shell, forked: Forks) -> None:
+    yours = forked.run(here, "report", "reported", "--code", "--optimizer", "Baseline").stdout
+    assert yours.splitlines()[-1].startswith("keras.optimizers.SGD(learning_rate=1")
+    script = forked.run(here, "report", "reported", "--code", "--script", "--optimizer", "baseline").stdout
+    assert "model.optimizer  # the one of model()" in script
+    unknown = forked.run(here, "report", "reported", "--code", "--optimizer", "lion")
+    assert unknown.returncode == 2
+    assert "must be one that was compared: Adam, baseline. Received: lion." in unknown.stderr
+
+
 def test_the_script_repeats_a_final_run_bit_for_bit(
     here: Shell, forked: Forks, verdict: dict[str, Any]
 ) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from optselect.search.chosen_code import Phase, as_module, optimizer_code, training_script
+from optselect.search.chosen_code import Phase, as_module, imported_files, optimizer_code, training_script
 from optselect.storage.overview import TrialRow
 from optselect.trials.configuration import OptimizerConfig, Schedule, keras_code
+from optselect.trials.reference import BUNDLE_FOLDER
 
 RUN = TrialRow(
     1, 1, 1, "final", "Mine", "complete", 0.5, 3, {}, 1, 200, None, None, 1.0, "tuned", {}, None, None
@@ -51,6 +52,12 @@ def test_what_a_problem_does_as_a_program_is_not_done_in_the_script(source: str,
     assert (done.returncode, done.stdout) == (0, "went on\n"), done.stderr
 
 
+def test_a_script_needs_the_files_of_the_problem_and_of_its_own_optimizers_only() -> None:
+    mine, other = (f"{BUNDLE_FOLDER}/{name}/{name.lower()}.py" for name in ("Mine", "Other"))
+    bundle = {"net.py": "", "layers.py": "", mine: "", other: ""}
+    assert imported_files(bundle, "net.py", ["from mine import Mine"]) == ["layers.py", "mine.py"]
+
+
 @pytest.mark.parametrize("module", ["net", "mine"])
 def test_a_script_imports_the_users_own_class_unless_it_stands_there(module: str) -> None:
     code = optimizer_code(OptimizerConfig("Mine", {"learning_rate": 0.1}, module=module), [], exact=True)
@@ -67,4 +74,37 @@ def test_a_script_imports_the_users_own_class_unless_it_stands_there(module: str
     assert "\nmodel.optimizer = Mine(learning_rate=0.1)\n" in script and ast.parse(script)
     assert ("\nfrom mine import Mine\n" in script) == (module == "mine")
     assert "import Mine" in script or module == "net"
-    assert "It imports mine.py: save it in their folder" in script
+    assert "What it imports of these must lie beside it: mine.py." in script
+
+
+def test_a_script_sets_the_precision_before_the_problem_and_scales_the_loss_as_compile_does() -> None:
+    code = optimizer_code(OptimizerConfig("Mine", {"learning_rate": 0.1}, module="mine"), [], exact=True)
+    script = training_script(
+        study="mine",
+        run=RUN,
+        phases=[Phase(3, code)],
+        epochs=3,
+        objective="val_loss",
+        source_name="net.py",
+        bundle={"net.py": '"""A docstring."""\nimport keras\n\ndense = keras.layers.Dense(1)\n'},
+        precision="mixed_float16",
+        scales_loss=True,
+    )
+    assert "\nmodel.optimizer = keras.optimizers.LossScaleOptimizer(Mine(learning_rate=0.1))\n" in script
+    policy, problem = script.index("set_dtype_policy('mixed_float16')"), script.index("dense = ")
+    assert script.index('"""A docstring."""') < policy < problem and ast.parse(script)
+
+
+def test_a_script_leaves_the_users_own_optimizer_as_compile_has_wrapped_it() -> None:
+    script = training_script(
+        study="mine",
+        run=RUN,
+        phases=[],
+        epochs=3,
+        objective="val_loss",
+        source_name="net.py",
+        bundle={"net.py": "# the problem\n"},
+        precision="mixed_float16",
+        scales_loss=True,
+    )
+    assert "\nmodel.optimizer = model.optimizer  # the one of model()\n" in script

@@ -40,6 +40,7 @@ def test_the_place_of_launch_makes_no_other_study() -> None:
         ({"trials": 48}, ["trials 24 -> 48"]),
         ({"epochs": 5}, ["epochs 25 -> 5"]),
         ({"seed": 1}, ["seed 0 -> 1"]),
+        ({"precision": "mixed_float16"}, ["precision of the problem file -> mixed_float16"]),
         ({"objective": "val_mae"}, ["objective val_loss -> val_mae"]),
         ({"tune": "1"}, ["tune auto -> 1", "space.Adam.beta_1 not searched -> 0.001 .. 0.99 (log 1-x)"]),
         ({"optimizers": "adam"}, ["optimizers SGD,RMSprop,Adam,AdamW,Nadam,Adagrad,Adadelta,Lion -> Adam"]),
@@ -58,6 +59,7 @@ def test_every_difference_is_named(flags: dict[str, Any], words: list[str]) -> N
         ({"epochs": 0}, "--epochs"),
         ({"seed": -1}, "--seed"),
         ({"seed": 5_000_000_000}, "--seed"),
+        ({"precision": "half"}, "--precision must be float32, mixed_float16 or mixed_bfloat16"),
         ({"tune": "2"}, "--tune must be auto, 1 or all"),
     ],
 )

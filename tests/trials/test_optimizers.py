@@ -1,4 +1,4 @@
-"""Every optimizer of the catalogue is built, put into a compiled model, and trains."""
+"""Optimizers are built and put into a compiled model; that each of them trains as fit does: test_program_parity.py."""
 
 import math
 import re
@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from optselect.trials.configuration import BASELINE, RULES, OptimizerConfig
+from optselect.trials.configuration import BASELINE, OptimizerConfig
 from optselect.trials.optimizers import (
     build_optimizer,
     innermost,
@@ -21,8 +21,8 @@ from tests.trials.conftest import MakeProblem
 from tests.trials.fits import train
 
 
-@pytest.mark.parametrize("optimizer", RULES)
-def test_optimizer_trains_an_epoch(make_problem: MakeProblem, optimizer: str) -> None:
+@pytest.mark.parametrize("optimizer", ["AdamW", "Lamb"])
+def test_a_whole_number_is_a_rate_like_any_other(make_problem: MakeProblem, optimizer: str) -> None:
     result = train(
         make_problem("RUN_EAGERLY = False"),
         optimizer,

@@ -1,0 +1,60 @@
+"""Which options do several commands share, and where do they say that things are?"""
+
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from optselect.search.launching import Surroundings
+
+Study = Annotated[str, typer.Argument(help="Name of a study.", show_default=False)]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        help="Address of a PostgreSQL server, postgresql://user@host/database; else OPTSELECT_STORAGE, else the "
+        "embedded server of OPTSELECT_HOME. Password: OPTSELECT_STORAGE_PASSWORD_FILE or PGPASSFILE.",
+        show_default=False,
+    ),
+]
+Tracking = Annotated[
+    str | None,
+    typer.Option(
+        help="Address of an MLflow server; else MLFLOW_TRACKING_URI, else MLflow's tables beside ours.",
+        show_default=False,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="Training processes on this machine; 0 only stores. Default: one per GPU, else per core.",
+        show_default=False,
+    ),
+]
+Gpus = Annotated[
+    str | None,
+    typer.Option(
+        help="One training process for each: all, numbers or UUIDs, comma-separated. Default: all there are.",
+        show_default=False,
+    ),
+]
+PerGpu = Annotated[
+    int, typer.Option(min=1, max=32, help="Processes that share a GPU, each with its part of the memory.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Detach = Annotated[bool, typer.Option("--detach", help="Train in the background.")]
+UseLocal = Annotated[
+    bool,
+    typer.Option("--use-local", help="Train the local problem file even if it differs from the study's."),
+]
+
+
+def surroundings(
+    storage: str | None, tracking: str | None, as_json: bool, checkpoints: str | None = None
+) -> "Surroundings":
+    from optselect.search.launching import Surroundings
+    from optselect.storage.database import default_home
+
+    own_tracking = tracking or os.environ.get("MLFLOW_TRACKING_URI") or None
+    return Surroundings(storage, default_home(os.environ), own_tracking, as_json, checkpoints)

@@ -1,0 +1,76 @@
+"""What does a person read when a command fails, and with which code does it end?"""
+
+import sys
+
+import typer
+
+from optselect.search.exit_codes import UserExit, WorkerExit
+
+
+def explain(error: Exception) -> int:
+    """Print one line about an error; returns the exit code of a user's command."""
+    code, message = diagnosis(error)
+    if message:
+        print(f"optselect: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def diagnosis(error: Exception) -> tuple[int, str]:
+    """What went wrong and whose it is."""
+    if isinstance(error, typer.TyperException):
+        return usage_error(error)
+    if isinstance(error, (typer.Abort, BrokenPipeError)):
+        return UserExit.OUR_FAILURE, ""
+    from optselect.search.errors import SearchError
+    from optselect.storage.errors import InvalidAddress, NotFound, SchemaMismatch, Unreachable
+    from optselect.trials.errors import TrialsError
+
+    if isinstance(error, (SearchError, TrialsError, InvalidAddress)):
+        return UserExit.INVALID, str(error)
+    if isinstance(error, NotFound):
+        return UserExit.NOT_FOUND, str(error)
+    if isinstance(error, (Unreachable, SchemaMismatch)):
+        return UserExit.UNREACHABLE, str(error)
+    from optselect.storage.database import one_line, transient
+
+    if transient(error):
+        return (
+            UserExit.UNREACHABLE,
+            f"The database went away: {one_line(error)}. Start it again, then repeat.",
+        )
+    if isinstance(error, OSError) and error.filename:  # a full disk, a closed folder
+        return (
+            UserExit.UNREACHABLE,
+            f"{error.filename}: {error.strerror}. Set OPTSELECT_HOME to a folder with room that can be written.",
+        )
+    return (
+        UserExit.OUR_FAILURE,
+        f"{type(error).__name__}: {error} (this is a bug of ours; --debug shows where)",
+    )
+
+
+def usage_error(error: typer.TyperException) -> tuple[int, str]:
+    """Typer's own words for a mistyped command, and what was typed."""
+    if type(error).__name__ == "NoArgsIsHelpError":  # the help is printed already
+        return error.exit_code, ""
+    context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
+    text = f"{error.format_message().rstrip('.')}."
+    if parameter is not None and (value := typed_value(parameter.opts)) is not None:
+        text += f" Received: {value}."
+    return error.exit_code, text if context is None else f"{text} See: {context.command_path} --help"
+
+
+def typed_value(options: list[str]) -> str | None:
+    """What stands behind an option on the command line."""
+    for place, argument in enumerate(sys.argv):
+        name, equals, value = argument.partition("=")
+        if name in options:
+            return value if equals else " ".join(sys.argv[place + 1 : place + 2])
+    return None
+
+
+def as_worker_code(error: Exception, code: int) -> int:
+    """The worker contract has codes of its own: engines can match only one "do not restart"."""
+    if type(error).__name__ == "SchemaMismatch" or code in (UserExit.INVALID, UserExit.NOT_FOUND):
+        return WorkerExit.MISCONFIGURED
+    return WorkerExit.RETRY if code == UserExit.UNREACHABLE else code
