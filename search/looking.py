@@ -17,13 +17,16 @@ from optselect.search.catalogue import CATALOGUE, Entry
 from optselect.search.custom import class_json, class_rows, read_custom
 from optselect.search.describing import describe_class, stored_description
 from optselect.search.launching import Surroundings, study_status, tracking_address
+from optselect.search.selecting import Selection, select
 from optselect.search.space import custom_name, find_optimizer
 from optselect.search.spec import StudySpec
 from optselect.search.spec_file import spec_toml
 from optselect.search.standing import standing, trial_json, trials_json
 from optselect.search.trial_page import trial_code, trial_page, trial_page_json, why_it_ended
+from optselect.search.usage import shown_usage
 from optselect.storage import overview
 from optselect.storage.chart_views import FINALS
+from optselect.storage.checkpoints import newest_kept
 from optselect.storage.curves import read_curve
 from optselect.storage.database import Database, Engine, make_engine
 from optselect.storage.errors import NotFound
@@ -60,16 +63,21 @@ def print_status(name: str, place: Surroundings) -> None:
     for phase, tally in standing(study, trials).evaluation.items():
         out.print(f"{phase}: {tally.ended} of {sum(tally.counts.values())} runs done")
     for worker in overview.list_workers(here.engine, study.id):
-        out.print(
-            f"worker on {worker.host}, {worker.device}, pid {worker.pid}: last sign {worker.seconds_silent:.0f} s ago"
-        )
+        out.print(worker_line(worker), soft_wrap=True)
 
 
-def print_trials(name: str, place: Surroundings) -> None:
-    """Every trial as a row."""
+def worker_line(worker: overview.WorkerRow) -> str:
+    """Who it is, whether it lives, how busy it was then."""
+    usage = shown_usage(worker.usage)
+    last = f"last sign {worker.seconds_silent:.0f} s ago{f' ({usage})' if usage else ''}"
+    return f"worker on {worker.host}, {worker.device}, pid {worker.pid}: {last}"
+
+
+def print_trials(name: str, wanted: Selection, place: Surroundings) -> None:
+    """The trials that are wanted, as rows."""
     here = opened(place)
     study = load_study(here.engine, name)
-    trials = overview.list_trials(here.engine, study.id)
+    trials = select(overview.list_trials(here.engine, study.id), wanted, study.direction)
     if place.as_json:
         print(json.dumps(trials_json(trials), indent=2))
     else:
@@ -95,17 +103,22 @@ def show_trial(name: str, number: int, place: Surroundings) -> None:
     study = load_study(here.engine, name)
     trials = overview.list_trials(here.engine, study.id)
     trial = find_trial(study, trials, number)
-    curve = read_curve(here.engine, trial.ticket)
+    curve, kept = read_curve(here.engine, trial.ticket), newest_kept(here.engine, trial.ticket)
+    link = link_of(study, trial, here.database)
     if place.as_json:
-        page = trial_page_json(trial_json(trial), trial, curve, why_it_ended(trial, study))
+        page = trial_page_json(trial_json(trial), trial, curve, why_it_ended(trial, study), link, kept)
         print(json.dumps(page, indent=2))
-        return
-    address = tracking_address(study, here.database)
-    link = None
-    if address and trial.mlflow_run_id and study.mlflow_experiment_id:
-        link = run_link(address, study.mlflow_experiment_id, trial.mlflow_run_id)
-    code = trial_code(trial, StudySpec.model_validate(study.spec), stored_description(study))
-    print(trial_page(study, trial, curve, code, link))
+    else:
+        code = trial_code(trial, StudySpec.model_validate(study.spec), stored_description(study))
+        print(trial_page(study, trial, curve, code, link, kept))
+
+
+def link_of(study: StoredStudy, trial: overview.TrialRow, database: Database) -> str | None:
+    """The trial's page, where an MLflow server is known."""
+    address = tracking_address(study, database)
+    if not (address and trial.mlflow_run_id and study.mlflow_experiment_id):
+        return None
+    return run_link(address, study.mlflow_experiment_id, trial.mlflow_run_id)
 
 
 def find_trial(study: StoredStudy, trials: Sequence[overview.TrialRow], number: int) -> overview.TrialRow:
@@ -115,6 +128,23 @@ def find_trial(study: StoredStudy, trials: Sequence[overview.TrialRow], number: 
     numbers = [trial.trial for trial in trials if trial.trial is not None]
     known = f"its trials are {min(numbers)} to {max(numbers)}" if numbers else "none was started yet"
     raise NotFound(f'Study "{study.name}" has no trial {number}; {known}. See: optselect trials {study.name}')
+
+
+def print_pair(first: str, second: str, place: Surroundings) -> None:
+    """Two studies side by side."""
+    from optselect.search.report import read_record
+    from optselect.search.side_by_side import Pair, Side, pair_json, pair_page  # SciPy costs half a second
+
+    engine = opened(place).engine
+    sides = [
+        Side.of(study, read_record(engine, study))
+        for study in (load_study(engine, first), load_study(engine, second))
+    ]
+    pair = Pair.of(*sides)
+    if place.as_json:
+        print(json.dumps(pair_json(pair), indent=2))
+    else:
+        console().print(pair_page(pair))
 
 
 def print_studies(place: Surroundings) -> None:

@@ -7,7 +7,7 @@ is away the epochs queue up here; when it stays away, the training's state goes 
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from optselect.search.departure import Departure, Holding, Pulse
@@ -137,6 +137,8 @@ class Reporter:
     departure: Departure
     holding: Holding
     keep: Callable[[Unsent], None]  # in a file of this machine
+    sample: Callable[[], Mapping[str, float] | None] = lambda: None
+    """How busy the machine is, for MLflow; asked once for each batch of epochs."""
     seconds_before: float = 0.0  # spent by earlier attempts on the epochs before
     began: float = field(default_factory=time.monotonic)
     pulse: Pulse = field(default_factory=Pulse)
@@ -167,7 +169,10 @@ class Reporter:
         return None
 
     def write(self, epochs: Sequence[Epoch], snapshot: Callable[[], bytes]) -> None:
-        rows = [EpochRow(epoch.number, epoch.ended_ms, epoch.metrics) for epoch in epochs]
+        system, last = self.sample(), epochs[-1]
+        rows = [
+            EpochRow(one.number, one.ended_ms, one.metrics, system if one is last else None) for one in epochs
+        ]
         checkpoint = None
         if self.ends_with(epochs):
             if not self.writer.settle(0.0):  # the database may stay away: then this is what is kept

@@ -31,6 +31,7 @@ class Flags:
     seeds: int | None = None
     jit: str | None = None
     precision: str | None = None
+    system_metrics: bool = False
     workers: int | None = None
     storage: str | None = None
     tracking: str | None = None

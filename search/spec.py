@@ -66,6 +66,8 @@ class Request:
     """Whether XLA compiles the trainings; auto: where it pays, measured before the first trial."""
     precision: Precision | None = None
     """Keras's dtype policy of all trainings; None: what the problem file says."""
+    system_metrics: bool = False
+    """Whether MLflow is told how busy the machines are, with each trial."""
     space: Mapping[str, Override] = field(default_factory=dict)
     """Ranges of one's own, by optimizer."""
     switches: tuple[SwitchSpec, ...] = ()
@@ -130,6 +132,7 @@ class StudySpec(BaseModel):
     """What auto comes to is decided before the first trial and stored with the study's decisions."""
     precision: Precision | None = None
     """Of all trainings, the baseline's too; None: what the problem file says."""
+    system_metrics: bool = False
     switches: tuple[SwitchSpec, ...] = ()
     """Each is a class among the optimizers too, after those it is made of."""
     custom: dict[str, CustomClass] = {}
@@ -208,6 +211,7 @@ def resolve(
         seeds=request.seeds,
         jit=request.jit,
         precision=request.precision,
+        system_metrics=request.system_metrics,
         switches=switches,
         custom={
             name: CustomClass(reference=one.reference, required=one.required) for name, one in customs.items()

@@ -117,6 +117,7 @@ class SpecFile(BaseModel):
     seeds: Annotated[int, Field(ge=0, le=MOST_SEEDS_ASKED)] | None = None
     jit: Jit | None = None
     precision: Precision | None = None
+    system_metrics: bool | None = None
     workers: Annotated[int, Field(ge=0)] | None = None
     storage: str | None = None
     tracking: str | None = None
@@ -481,6 +482,7 @@ def spec_toml(spec: StudySpec, name: str) -> str:
         "seeds": spec.seeds,
         "jit": spec.jit,
         **({} if spec.precision is None else {"precision": spec.precision}),
+        **({"system_metrics": True} if spec.system_metrics else {}),
     }
     lines = [f"{key} = {toml_value(value)}" for key, value in head.items()]
     for switch in spec.switches:

@@ -135,6 +135,7 @@ def worker_json(worker: WorkerRow) -> dict[str, Any]:
         "slot": worker.slot,
         "device": worker.device,
         "seconds_silent": round(worker.seconds_silent, 1),
+        "usage": dict(worker.usage),
     }
 
 

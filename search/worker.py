@@ -46,6 +46,7 @@ from optselect.search.study import (
     tell_pruned,
 )
 from optselect.search.tables import in_order
+from optselect.search.usage import Gauge
 from optselect.search.ways import notes_of
 from optselect.search.wear import Wear
 from optselect.storage import checkpoints, curves, model_files, tickets, unsent, workers
@@ -105,6 +106,7 @@ def work(assignment: Assignment, departure: Departure) -> int:
         trainer.worker_id,
         slot=assignment.slot,
         device=visible_device(),
+        usage=trainer.gauge.read(),
     )
     patiently(register)
     log.info("ready to train, after %.1f CPU seconds", time.process_time())
@@ -174,6 +176,7 @@ class Trainer:
     worker_id: uuid.UUID = field(default_factory=uuid.uuid4)
     programs: Programs = field(default_factory=Programs)
     wear: Wear = field(default_factory=Wear)
+    gauge: Gauge = field(default_factory=Gauge)
     run_trial: Callable[..., TrialResult] = run_trial  # benchmarks put a simulated training in its place
 
     @classmethod
@@ -241,6 +244,7 @@ class Trainer:
                 self.worker_id,
                 self.assignment.lease_seconds,
                 held=self.programs.optimizers,
+                usage=self.gauge.read_if_due(),
             )
         )
 
@@ -262,7 +266,7 @@ class Trainer:
         """One ticket from claim to end; False where it was not ours to finish."""
         lease_seconds = self.assignment.lease_seconds
         beat = Beat(
-            lambda: tickets.renew_lease(self.engine, ticket.lease, lease_seconds),
+            lambda: tickets.renew_lease(self.engine, ticket.lease, lease_seconds, self.gauge.read_if_due()),
             lease_seconds / 6,
             self.assignment.stuck_seconds,
             lambda seconds: self.end_stuck(ticket, seconds),
@@ -380,6 +384,7 @@ class Trainer:
             self.departure,
             holding,
             keep=lambda state: self.keep(ticket, state),
+            sample=self.gauge.system_metrics if self.spec.system_metrics else lambda: None,
             seconds_before=start.seconds if start else 0.0,
         )
         at, built = self.rungs_of(ticket), self.programs.built

@@ -30,6 +30,8 @@ class EpochRow:
     epoch: int  # from 1
     ts_ms: int  # milliseconds since 1970, stamped once at the end of the epoch: MLflow's key contains it
     metrics: Mapping[str, float]
+    system: Mapping[str, float] | None = None
+    """How busy the machine was, where the study asks for it: no part of the curve."""
 
 
 # The insert hangs on the fence, so a stale worker overwrites nothing.
@@ -39,10 +41,11 @@ WRITE_EPOCHS = text("""
              epochs = greatest(epochs, :last)
        WHERE id = :ticket AND token = :token AND state = 'leased' RETURNING id, study_id, worker_id),
     log AS (
-      INSERT INTO epoch_log(ticket_id, epoch, ts_ms, metrics)
-      SELECT fence.id, r.epoch, r.ts_ms, r.metrics
-        FROM fence, jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(epoch int, ts_ms bigint, metrics jsonb)
-      ON CONFLICT (ticket_id, epoch) DO UPDATE SET ts_ms = excluded.ts_ms, metrics = excluded.metrics),
+      INSERT INTO epoch_log(ticket_id, epoch, ts_ms, metrics, system)
+      SELECT fence.id, r.epoch, r.ts_ms, r.metrics, r.system
+        FROM fence, jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(epoch int, ts_ms bigint, metrics jsonb, system jsonb)
+      ON CONFLICT (ticket_id, epoch)
+      DO UPDATE SET ts_ms = excluded.ts_ms, metrics = excluded.metrics, system = excluded.system),
     beat AS (
       UPDATE worker SET heartbeat_at = clock_timestamp() FROM fence WHERE worker.id = fence.worker_id)
     SELECT study.state, coalesce((SELECT stop_requested FROM worker WHERE id = fence.worker_id), false)
@@ -61,7 +64,7 @@ def write_epochs(
     Both or neither are stored: a checkpoint always has its curve. The answer says what the study wants.
     Raises LeaseLost.
     """
-    rows = [{"epoch": e.epoch, "ts_ms": e.ts_ms, "metrics": storable(e.metrics)} for e in epochs]
+    rows = [{**vars(e), "metrics": storable(e.metrics)} for e in epochs]
     values = fence_values(lease) | {"rows": json.dumps(rows), "lease_seconds": lease_seconds}
     values["last"] = max((e.epoch for e in epochs), default=0)
     with engine.begin() as connection:
@@ -79,6 +82,21 @@ def read_curve(engine: Engine, ticket_id: int) -> list[EpochRow]:
     with engine.begin() as connection:
         rows = connection.execute(READ_CURVE, {"ticket": ticket_id}).all()
     return [EpochRow(epoch, ts_ms, numbers(metrics)) for epoch, ts_ms, metrics in rows]
+
+
+READ_CURVES = text("""
+    SELECT e.ticket_id, e.epoch, e.ts_ms, e.metrics FROM epoch_log e JOIN ticket t ON t.id = e.ticket_id
+     WHERE t.study_id = :study ORDER BY e.ticket_id, e.epoch""")
+
+
+def read_curves(engine: Engine, study_id: int) -> dict[int, list[EpochRow]]:
+    """All stored epochs of a study, by ticket."""
+    with engine.begin() as connection:
+        rows = connection.execute(READ_CURVES, {"study": study_id}).all()
+    found: dict[int, list[EpochRow]] = {}
+    for ticket, epoch, ts_ms, metrics in rows:
+        found.setdefault(ticket, []).append(EpochRow(epoch, ts_ms, numbers(metrics)))
+    return found
 
 
 METRIC = text("""

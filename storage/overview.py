@@ -54,6 +54,8 @@ class WorkerRow:
     slot: int | None
     device: str
     seconds_silent: float
+    usage: Mapping[str, float]
+    """How busy it was at a beat some seconds ago; empty: nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def list_trials(source: Engine | Connection, study_id: int) -> list[TrialRow]:
 
 
 WORKERS = text("""
-    SELECT id, host, pid, slot, device,
+    SELECT id, host, pid, slot, device, usage,
            extract(epoch FROM clock_timestamp() - heartbeat_at)::float8 AS seconds_silent
       FROM worker WHERE study_id = :study AND state <> 'gone' ORDER BY started_at""")
 

@@ -133,7 +133,8 @@ CLAIM = text("""
       RETURNING id, ord, token, attempt, max_attempts, phase, optimizer, seed, fixed_params,
                 role, arguments, trial_id, trial_number, cause),
     note AS (
-      UPDATE worker SET heartbeat_at = clock_timestamp(), programs = CAST(:held AS text[]) || taken.optimizer
+      UPDATE worker SET heartbeat_at = clock_timestamp(), programs = CAST(:held AS text[]) || taken.optimizer,
+             usage = coalesce(CAST(:usage AS jsonb), usage)
         FROM taken WHERE worker.id = :worker)
     SELECT * FROM taken""")
 
@@ -144,17 +145,19 @@ def claim_ticket(
     worker_id: uuid.UUID,
     lease_seconds: float = LEASE_SECONDS,
     held: Sequence[str] = (),
+    usage: Mapping[str, float] | None = None,
 ) -> Ticket | None:
     """Take the next ticket of a running study, or None where nothing can be claimed now.
 
     `held` names the optimizers for which this worker has compiled a program. Each worker trains in order, but leaves
-    those that another living one has a program for until they have been overtaken by LATER_PLACES places.
+    those that another living one has a program for until they have been overtaken by LATER_PLACES places. `usage` is how
+    busy the worker is; None: as it was.
     """
     with engine.begin() as connection:
         if connection.execute(OPEN_STUDY, {"study": study_id}).first() is None:
             return None
         values = {"study": study_id, "worker": worker_id, "lease_seconds": lease_seconds}
-        values |= {"held": list(held), "later_places": LATER_PLACES}
+        values |= {"held": list(held), "later_places": LATER_PLACES, "usage": as_json(usage)}
         row = connection.execute(CLAIM, values).mappings().first()
         return None if row is None else Ticket(**{**row, "fixed_params": row["fixed_params"] or {}})
 
@@ -187,6 +190,10 @@ def find_orphans(engine: Engine, study_id: int) -> list[int]:
         return list(connection.execute(ORPHANS, {"study": study_id}).scalars())
 
 
+def as_json(usage: Mapping[str, float] | None) -> str | None:
+    return None if usage is None else json.dumps(usage)
+
+
 # --- holding ------------------------------------------------------------------------------------------
 
 RENEW = text("""
@@ -194,15 +201,21 @@ RENEW = text("""
       UPDATE ticket SET lease_until = clock_timestamp() + make_interval(secs => :lease_seconds)
        WHERE id = :ticket AND token = :token AND state = 'leased' RETURNING worker_id, study_id),
     beat AS (
-      UPDATE worker SET heartbeat_at = clock_timestamp() FROM fence WHERE worker.id = fence.worker_id)
+      UPDATE worker SET heartbeat_at = clock_timestamp(), usage = coalesce(CAST(:usage AS jsonb), usage)
+        FROM fence WHERE worker.id = fence.worker_id)
     SELECT study.state, coalesce((SELECT stop_requested FROM worker WHERE id = fence.worker_id), false)
       FROM fence JOIN study ON study.id = fence.study_id""")
 
 
-def renew_lease(engine: Engine, lease: Lease, lease_seconds: float = LEASE_SECONDS) -> Orders | None:
+def renew_lease(
+    engine: Engine,
+    lease: Lease,
+    lease_seconds: float = LEASE_SECONDS,
+    usage: Mapping[str, float] | None = None,
+) -> Orders | None:
     """Keep the ticket for another lease and hear what the study wants; None where the ticket is ours no more."""
     with engine.begin() as connection:
-        values = fence_values(lease) | {"lease_seconds": lease_seconds}
+        values = fence_values(lease) | {"lease_seconds": lease_seconds, "usage": as_json(usage)}
         row = connection.execute(RENEW, values).first()
         return None if row is None else Orders(*row)
 

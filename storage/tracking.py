@@ -348,7 +348,7 @@ NEXT = text("""
      ORDER BY o.next_try, t.ord LIMIT 1 FOR UPDATE OF o SKIP LOCKED""")
 
 ROWS = text("""
-    SELECT epoch, ts_ms, metrics FROM epoch_log
+    SELECT epoch, ts_ms, metrics, coalesce(system, '{}'::jsonb) AS system FROM epoch_log
      WHERE ticket_id = :ticket_id AND epoch > :mlflow_epoch AND epoch <= :upto ORDER BY epoch LIMIT 200""")
 
 SENT = text(
@@ -360,6 +360,7 @@ SET_RUN = text("""
     UPDATE ticket SET mlflow_run_id = :run WHERE id = :ticket_id AND restarts = :restarts AND mlflow_run_id IS NULL""")
 
 METRICS_PER_REQUEST = 1000
+SYSTEM = "system/"
 STATUS = {"complete": "FINISHED", "diverged": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 STATE = {"complete": "COMPLETE", "diverged": "DIVERGED", "pruned": "PRUNED", "failed": "FAIL"}
 
@@ -420,7 +421,7 @@ def forget_sent(engine: Engine, study_id: int) -> None:
 
 
 def whole_batch(rows: Sequence[Any]) -> Sequence[Any]:
-    widest = max((len(row.metrics) for row in rows), default=1)
+    widest = max((len(row.metrics) + len(row.system) for row in rows), default=1)
     return rows[: max(1, METRICS_PER_REQUEST // max(1, widest))]
 
 
@@ -430,8 +431,13 @@ def points(rows: Sequence[Any]) -> list[Any]:
     return [
         Metric(name, finite_or_nan(value), row.ts_ms, row.epoch)
         for row in rows
-        for name, value in numbers(row.metrics).items()
+        for name, value in [*numbers(row.metrics).items(), *system_metrics(row.system)]
     ]
+
+
+def system_metrics(system: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Under the names that MLflow shows on a page of their own."""
+    return [(f"{SYSTEM}{name}", value) for name, value in system.items()]
 
 
 def finite_or_nan(value: float) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import text
 
 from optselect.storage.curves import read_curve
-from optselect.storage.tracking import STATUS, Connected, final_numbers, finite_or_nan
+from optselect.storage.tracking import STATUS, SYSTEM, Connected, final_numbers, finite_or_nan
 
 Points = Mapping[tuple[int, int], float]  # values by step and time stamp
 
@@ -74,7 +74,8 @@ def differences(
     if trial["state"] == "done" and run.info.status != STATUS[trial["outcome"]]:
         yield f"its run is {run.info.status}, the trial ended as {trial['outcome']}"
     expected = expected_points(connected, trial)
-    for metric in sorted({*expected, *run.data.metrics}):
+    shown_metrics = {name for name in run.data.metrics if not name.startswith(SYSTEM)}  # no part of the curve
+    for metric in sorted({*expected, *shown_metrics}):
         wanted, shown = expected.get(metric, {}), points_of(connected, run.info.run_id, metric)
         found.points += len(wanted)
         if (difference := first_difference(wanted, shown)) is not None:

@@ -100,7 +100,7 @@ def read(file: Path) -> Unsent:
         trial, snapshot = json.loads(kept.read("trial.json")), kept.read("snapshot.npz")
     if hashlib.sha256(snapshot).hexdigest() != trial["sha256"]:
         raise ValueError(f"{file} does not have its hash any more")
-    rows = [EpochRow(row["epoch"], row["ts_ms"], numbers(row["metrics"])) for row in trial["rows"]]
+    rows = [EpochRow(**{**row, "metrics": numbers(row["metrics"])}) for row in trial["rows"]]
     return Unsent(Checkpoint(trial["epoch"], trial["seconds"], snapshot), rows)
 
 

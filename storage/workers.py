@@ -1,5 +1,6 @@
 """Which processes serve a study, and which of them are known to be dead?"""
 
+import json
 import os
 import socket
 import uuid
@@ -43,18 +44,27 @@ def pid_namespace() -> str:
 
 
 REGISTER = text("""
-    INSERT INTO worker(id, study_id, host, pid, boot_id, device, slot, state, started_at, heartbeat_at)
-    VALUES (:id, :study, :host, :pid, :boot_id, :device, :slot, 'working', clock_timestamp(), clock_timestamp())
+    INSERT INTO worker(id, study_id, host, pid, boot_id, device, slot, state, started_at, heartbeat_at,
+                       usage)
+    VALUES (:id, :study, :host, :pid, :boot_id, :device, :slot, 'working', clock_timestamp(), clock_timestamp(),
+            CAST(:usage AS jsonb))
     ON CONFLICT (id) DO NOTHING""")
 
 
 def register_worker(
-    engine: Engine, study_id: int, worker_id: uuid.UUID, *, slot: int | None, device: str
+    engine: Engine,
+    study_id: int,
+    worker_id: uuid.UUID,
+    *,
+    slot: int | None,
+    device: str,
+    usage: Mapping[str, float] | None = None,
 ) -> None:
     """Make this process known to the database under the id that its tickets will bear."""
     place = this_place()
     values = {"id": worker_id, "study": study_id, "host": place.host, "pid": os.getpid()}
     values |= {"boot_id": place.boot_id, "device": device, "slot": slot}
+    values["usage"] = json.dumps(usage or {})
     with engine.begin() as connection:
         connection.execute(REGISTER, values)
 

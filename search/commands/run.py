@@ -102,6 +102,9 @@ def launch(
             show_default=False,
         ),
     ] = None,
+    system_metrics: Annotated[
+        bool, typer.Option(help="Show in MLflow how busy processor, memory and GPU were, with each trial.")
+    ] = False,
     epochs: Annotated[
         int | None,
         typer.Option(help="Epochs of a trial; default: those of the problem's fit.", show_default=False),
@@ -155,6 +158,7 @@ def launch(
         seeds=seeds,
         jit=jit,
         precision=precision,
+        system_metrics=system_metrics,
         workers=workers,
         storage=storage,
         tracking=tracking,

@@ -153,13 +153,20 @@ def device_of(library: Any, handle: Any, number: str) -> Device:
     return Device(uuid, number, name, int(library.nvmlDeviceGetMemoryInfo(handle).total))
 
 
+def handle_of(library: Any, name: str) -> Any:
+    """By UUID, or by the number that an engine has given: training processes count in the driver's order too."""
+    if name.isdigit():
+        return library.nvmlDeviceGetHandleByIndex(int(name))
+    return library.nvmlDeviceGetHandleByUUID(name)
+
+
 def usage_of(uuid: str, nvml: Any = None) -> Usage | None:
     """How busy a device is; None where it is gone or the driver does not answer."""
     with opened(nvml) as library:
         if library is None:
             return None
         try:
-            handle = library.nvmlDeviceGetHandleByUUID(uuid)
+            handle = handle_of(library, uuid)
             memory = library.nvmlDeviceGetMemoryInfo(handle)
         except library.NVMLError:
             return None

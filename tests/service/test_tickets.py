@@ -289,6 +289,22 @@ def test_workers_of_other_machines_are_left_to_their_leases(engine: Engine, stud
     assert len(overview.list_workers(engine, study.id)) == 1
 
 
+def test_a_beat_tells_how_busy_a_worker_is_and_one_without_a_reading_changes_nothing(
+    engine: Engine, study: StoredStudy
+) -> None:
+    def known() -> dict[str, float]:
+        (worker,) = overview.list_workers(engine, study.id)
+        return dict(worker.usage)
+
+    workers.register_worker(engine, study.id, NOBODY, slot=0, device="CPU", usage={"cpu_percent": 1.0})
+    assert known() == {"cpu_percent": 1.0}
+    ticket = tickets.claim_ticket(engine, study.id, NOBODY, usage={"cpu_percent": 2.0})
+    assert ticket is not None and known() == {"cpu_percent": 2.0}
+    tickets.renew_lease(engine, ticket.lease, usage={"cpu_percent": 3.0})
+    tickets.renew_lease(engine, ticket.lease)
+    assert known() == {"cpu_percent": 3.0}
+
+
 def test_a_trial_whose_lease_ran_out_is_shown_as_waiting(engine: Engine, study: StoredStudy) -> None:
     claim(engine, study, lease_seconds=-1.0)
     assert {trial.state for trial in overview.list_trials(engine, study.id)} == {"waiting"}

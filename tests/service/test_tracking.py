@@ -100,6 +100,24 @@ def test_epochs_behind_the_last_checkpoint_wait_for_they_may_be_trained_again(
     assert points(connected.client, run, "val_loss") == [(1, 0.5), (2, 0.25), (3, 0.125)]
 
 
+def test_system_metrics_go_with_their_epoch_and_are_no_part_of_the_curve(
+    engine: Engine, study: StoredStudy, connected: tracking.Connected
+) -> None:
+    ticket = train(engine, study, 0, 0.5)
+    busy = EpochRow(2, 5002, {"val_loss": 0.25}, {"cpu_utilization_percentage": 93.5})
+    curves.write_epochs(engine, ticket.lease, [busy])
+    with tickets.finishing(engine, ticket.lease, Ending("complete", 2, 0.25)):
+        pass
+    flush(connected)
+    (run,) = runs(connected)
+    assert points(connected.client, run, "system/cpu_utilization_percentage") == [(2, 93.5)]
+    assert [row.metrics for row in curves.read_curve(engine, ticket.id)] == [
+        {"val_loss": 0.5},
+        {"val_loss": 0.25},
+    ]
+    assert compare(connected).difference == ""
+
+
 def test_a_finished_trial_ends_its_run_with_its_single_numbers(
     engine: Engine, study: StoredStudy, connected: tracking.Connected
 ) -> None:
