@@ -91,7 +91,16 @@ def show_study(name: str, place: Surroundings) -> None:
     spec = StudySpec.model_validate(study.spec)
     if place.as_json:
         print(
-            json.dumps({"schema": 1, "study": study.name, "state": study.state, "spec": study.spec}, indent=2)
+            json.dumps(
+                {
+                    "schema": 1,
+                    "study": study.name,
+                    "state": study.state,
+                    "bundle_sha256": study.bundle_sha256,
+                    "spec": study.spec,
+                },
+                indent=2,
+            )
         )
     else:
         print(spec_toml(spec, study.name), end="")
