@@ -16,12 +16,23 @@ from optselect.search.failures import as_worker_code, explain
 
 COMMANDS: Mapping[str, Sequence[Callable[..., object]]] = {
     "Run": (run.launch, run.resume, run.worker, run.pause, run.stop),
-    "Look": (look.report, look.status, look.trials, look.show, look.studies, look.optimizers, look.ui),
-    "Keep": (keep.sync,),
+    "Look": (
+        look.report,
+        look.status,
+        look.trials,
+        look.show,
+        look.compare,
+        look.export,
+        look.studies,
+        look.optimizers,
+        look.ui,
+    ),
+    "Keep": (keep.sync, keep.delete),
 }
 DATABASE: Sequence[Callable[..., object]] = (
     keep.status,
     keep.upgrade,
+    keep.grant,
     keep.stop,
     keep.url,
     keep.backup,

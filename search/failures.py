@@ -22,10 +22,10 @@ def diagnosis(error: Exception) -> tuple[int, str]:
     if isinstance(error, (typer.Abort, BrokenPipeError)):
         return UserExit.OUR_FAILURE, ""
     from optselect.search.errors import SearchError
-    from optselect.storage.errors import InvalidAddress, NotFound, SchemaMismatch, Unreachable
+    from optselect.storage.errors import InUse, InvalidAddress, NotFound, SchemaMismatch, Unreachable
     from optselect.trials.errors import TrialsError
 
-    if isinstance(error, (SearchError, TrialsError, InvalidAddress)):
+    if isinstance(error, (SearchError, TrialsError, InvalidAddress, InUse)):
         return UserExit.INVALID, str(error)
     if isinstance(error, NotFound):
         return UserExit.NOT_FOUND, str(error)

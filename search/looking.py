@@ -17,6 +17,7 @@ from optselect.search.catalogue import CATALOGUE, Entry
 from optselect.search.custom import class_json, class_rows, read_custom
 from optselect.search.describing import describe_class, stored_description
 from optselect.search.launching import Surroundings, study_status, tracking_address
+from optselect.search.selecting import Selection, select
 from optselect.search.space import custom_name, find_optimizer
 from optselect.search.spec import StudySpec
 from optselect.search.spec_file import spec_toml
@@ -24,6 +25,8 @@ from optselect.search.standing import standing, trial_json, trials_json
 from optselect.search.trial_page import trial_code, trial_page, trial_page_json, why_it_ended
 from optselect.search.usage import shown_usage
 from optselect.storage import overview
+from optselect.storage.chart_views import FINALS
+from optselect.storage.checkpoints import newest_kept
 from optselect.storage.curves import read_curve
 from optselect.storage.database import Database, Engine, make_engine
 from optselect.storage.errors import NotFound
@@ -70,11 +73,11 @@ def worker_line(worker: overview.WorkerRow) -> str:
     return f"worker on {worker.host}, {worker.device}, pid {worker.pid}: {last}"
 
 
-def print_trials(name: str, place: Surroundings) -> None:
-    """Every trial as a row."""
+def print_trials(name: str, wanted: Selection, place: Surroundings) -> None:
+    """The trials that are wanted, as rows."""
     here = opened(place)
     study = load_study(here.engine, name)
-    trials = overview.list_trials(here.engine, study.id)
+    trials = select(overview.list_trials(here.engine, study.id), wanted, study.direction)
     if place.as_json:
         print(json.dumps(trials_json(trials), indent=2))
     else:
@@ -88,7 +91,16 @@ def show_study(name: str, place: Surroundings) -> None:
     spec = StudySpec.model_validate(study.spec)
     if place.as_json:
         print(
-            json.dumps({"schema": 1, "study": study.name, "state": study.state, "spec": study.spec}, indent=2)
+            json.dumps(
+                {
+                    "schema": 1,
+                    "study": study.name,
+                    "state": study.state,
+                    "bundle_sha256": study.bundle_sha256,
+                    "spec": study.spec,
+                },
+                indent=2,
+            )
         )
     else:
         print(spec_toml(spec, study.name), end="")
@@ -100,17 +112,22 @@ def show_trial(name: str, number: int, place: Surroundings) -> None:
     study = load_study(here.engine, name)
     trials = overview.list_trials(here.engine, study.id)
     trial = find_trial(study, trials, number)
-    curve = read_curve(here.engine, trial.ticket)
+    curve, kept = read_curve(here.engine, trial.ticket), newest_kept(here.engine, trial.ticket)
+    link = link_of(study, trial, here.database)
     if place.as_json:
-        page = trial_page_json(trial_json(trial), trial, curve, why_it_ended(trial, study))
+        page = trial_page_json(trial_json(trial), trial, curve, why_it_ended(trial, study), link, kept)
         print(json.dumps(page, indent=2))
-        return
-    address = tracking_address(study, here.database)
-    link = None
-    if address and trial.mlflow_run_id and study.mlflow_experiment_id:
-        link = run_link(address, study.mlflow_experiment_id, trial.mlflow_run_id)
-    code = trial_code(trial, StudySpec.model_validate(study.spec), stored_description(study))
-    print(trial_page(study, trial, curve, code, link))
+    else:
+        code = trial_code(trial, StudySpec.model_validate(study.spec), stored_description(study))
+        print(trial_page(study, trial, curve, code, link, kept))
+
+
+def link_of(study: StoredStudy, trial: overview.TrialRow, database: Database) -> str | None:
+    """The trial's page, where an MLflow server is known."""
+    address = tracking_address(study, database)
+    if not (address and trial.mlflow_run_id and study.mlflow_experiment_id):
+        return None
+    return run_link(address, study.mlflow_experiment_id, trial.mlflow_run_id)
 
 
 def find_trial(study: StoredStudy, trials: Sequence[overview.TrialRow], number: int) -> overview.TrialRow:
@@ -120,6 +137,23 @@ def find_trial(study: StoredStudy, trials: Sequence[overview.TrialRow], number: 
     numbers = [trial.trial for trial in trials if trial.trial is not None]
     known = f"its trials are {min(numbers)} to {max(numbers)}" if numbers else "none was started yet"
     raise NotFound(f'Study "{study.name}" has no trial {number}; {known}. See: optselect trials {study.name}')
+
+
+def print_pair(first: str, second: str, place: Surroundings) -> None:
+    """Two studies side by side."""
+    from optselect.search.report import read_record
+    from optselect.search.side_by_side import Pair, Side, pair_json, pair_page  # SciPy costs half a second
+
+    engine = opened(place).engine
+    sides = [
+        Side.of(study, read_record(engine, study))
+        for study in (load_study(engine, first), load_study(engine, second))
+    ]
+    pair = Pair.of(*sides)
+    if place.as_json:
+        print(json.dumps(pair_json(pair), indent=2))
+    else:
+        console().print(pair_page(pair))
 
 
 def print_studies(place: Surroundings) -> None:
@@ -191,14 +225,14 @@ def serve_ui(name: str | None, port: int, place: Surroundings) -> None:
     study = None if name is None else load_study(here.engine, name)
     elsewhere = place.tracking or (study.tracking_uri if study else None)
     if elsewhere:
-        say(link(study, elsewhere))
+        say_links(study, elsewhere)
         return
     with (
         stopped_by_signal() as ended,
         run_folder(here.database.home) as folder,
         serving(here.database, port, folder, ended) as server,
     ):
-        say(link(study, server.address))
+        say_links(study, server.address)
         if server.process is None:
             say("(a server that runs already)")
             return
@@ -211,14 +245,18 @@ def say(line: str) -> None:
     print(line, flush=True)  # whoever reads a pipe wants the link while the server runs
 
 
-def link(study: StoredStudy | None, address: str) -> str:
+def say_links(study: StoredStudy | None, address: str) -> None:
+    """Where to look: all curves first, then what was compared on fresh seeds."""
     if study is None:
-        return address
+        say(address)
+        return
     if study.mlflow_experiment_id is None:
         raise NotFound(
             f'Study "{study.name}" has no curves yet: its first worker has not started. See: optselect status {study.name}'
         )
-    return experiment_link(address, study.mlflow_experiment_id)
+    say(experiment_link(address, study.mlflow_experiment_id))
+    if study.spec.get("seeds"):
+        say(f"Finals, a mean curve for each: {experiment_link(address, study.mlflow_experiment_id, FINALS)}")
 
 
 @contextlib.contextmanager

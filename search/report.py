@@ -2,8 +2,10 @@
 
 import json
 import os
-import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -13,6 +15,7 @@ from optselect.search.errors import InvalidInput
 from optselect.search.findings import Findings, Record, find
 from optselect.search.launching import Surroundings
 from optselect.search.model_logging import log_in_a_process
+from optselect.search.named_file import write_named
 from optselect.search.publishing import publish
 from optselect.search.source import find_source
 from optselect.search.spec import StudySpec
@@ -25,26 +28,58 @@ from optselect.storage.model_files import model_folder, read_model
 from optselect.storage.studies import StoredStudy, load_study
 from optselect.storage.tracking import connect, find_tracking
 
+if TYPE_CHECKING:
+    from optselect.search.insight import Curves
 
-def print_report(name: str, place: Surroundings, console: Console) -> None:
-    """The verdict as a page or as JSON, or why there is none."""
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a report is made of, from a database or from a file."""
+
+    record: Record
+    sources: Mapping[str, str]
+    """The problem's files, by path."""
+    curves: "Callable[[], Curves]"
+    """Of the objective."""
+
+    def demand_findings(self) -> Findings:
+        """The verdict; raises InvalidInput where there is none."""
+        return demand_verdict(find(self.record))
+
+
+def stored_evidence(name: str, place: Surroundings) -> Evidence:
+    """What the database has of a study."""
     engine = make_engine(place.open())
-    found = find(read_record(engine, load_study(engine, name)))
-    if place.as_json:
-        answer = no_verdict_json(name, found) if isinstance(found, str) else verdict_json(found)
+    return evidence_of(engine, load_study(engine, name))
+
+
+def evidence_of(engine: Engine, study: StoredStudy) -> Evidence:
+    def curves() -> "Curves":
+        return read_metric(engine, study.id, study.objective)
+
+    return Evidence(read_record(engine, study), study.bundle, curves)
+
+
+def print_report(evidence: Evidence, as_json: bool, console: Console) -> None:
+    """The verdict as a page or as JSON, or why there is none."""
+    found = find(evidence.record)
+    if as_json:
+        answer = (
+            no_verdict_json(evidence.record.name, found) if isinstance(found, str) else verdict_json(found)
+        )
         print(json.dumps(answer, indent=2))
     else:
         console.print(found if isinstance(found, str) else verdict_page(found))
 
 
-def print_code(name: str, place: Surroundings, script: bool, optimizer: str | None) -> None:
+def print_code(evidence: Evidence, script: bool, optimizer: str | None) -> None:
     """The optimizer to use (or another that was compared) as code, or a whole script that trains with it."""
-    engine = make_engine(place.open())
-    study = load_study(engine, name)
-    found = demand_verdict(find(read_record(engine, study)))
+    found = evidence.demand_findings()
     if optimizer:
         optimizer = compared_name(found, optimizer)
-    code = chosen_script(found, study.bundle, optimizer) if script else chosen_code(found, optimizer) + "\n"
+    code = (
+        chosen_script(found, evidence.sources, optimizer) if script else chosen_code(found, optimizer) + "\n"
+    )
     print(code, end="")
 
 
@@ -60,21 +95,17 @@ def compared_name(found: Findings, typed: str) -> str:
     )
 
 
-def write_page(name: str, place: Surroundings, file: Path) -> None:
+def write_page(evidence: Evidence, file: Path) -> None:
     """The verdict as one HTML file."""
+    write_named(file, html_page(evidence).encode())
+    print(file)
+
+
+def html_page(evidence: Evidence) -> str:
+    """The verdict with all its figures."""
     from optselect.search.html_page import Page  # Plotly and Optuna cost a second
 
-    engine = make_engine(place.open())
-    study = load_study(engine, name)
-    found = demand_verdict(find(read_record(engine, study)))
-    page = Page.of(found, read_metric(engine, study.id, study.objective)).html()
-    aside = file.with_name(f"{file.name}.{uuid.uuid4().hex}.part")
-    try:
-        aside.write_text(page, "utf-8")
-        aside.replace(file)  # whoever opens it sees the old page or the new one
-    finally:
-        aside.unlink(missing_ok=True)
-    print(file)
+    return Page.of(evidence.demand_findings(), evidence.curves()).html()
 
 
 def log_model(name: str, place: Surroundings) -> None:

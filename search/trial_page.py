@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from optselect.search.settings import settings_code
 from optselect.search.spec import StudySpec
 from optselect.search.tables import shown_seconds
 from optselect.search.ways import way_line
+from optselect.storage.checkpoints import Kept
 from optselect.storage.curves import EpochRow
 from optselect.storage.overview import TrialRow
 from optselect.storage.studies import StoredStudy
@@ -20,13 +22,19 @@ WIDEST = 40
 
 
 def trial_page(
-    study: StoredStudy, trial: TrialRow, curve: Sequence[EpochRow], code: str, link: str | None
+    study: StoredStudy,
+    trial: TrialRow,
+    curve: Sequence[EpochRow],
+    code: str,
+    link: str | None,
+    kept: Kept | None = None,
 ) -> str:
     """The page as lines of at most 80 columns, apart from code and addresses.
 
     Args:
         code: its optimizer as code to paste.
         link: of the run in MLflow, where a server is known.
+        kept: its newest checkpoint.
     """
     head = f"trial {trial.trial} of {study.name}: {trial.optimizer}, {trial.state}"
     facts = [f"phase {trial.phase}", f"seed {trial.seed}", f"{trial.epochs} of {study.spec['epochs']} epochs"]
@@ -37,6 +45,7 @@ def trial_page(
     lines += [
         why_it_ended(trial, study),
         *filter(None, [way_line(trial.notes)]),
+        *([] if kept is None else [checkpoint_line(kept)]),
         mlflow_line(study, trial, link),
     ]
     return "\n".join(lines)
@@ -112,6 +121,15 @@ def why_it_ended(trial: TrialRow, study: StoredStudy) -> str:
     return sentences[trial.state]
 
 
+def checkpoint_line(kept: Kept) -> str:
+    """From where it would go on.
+
+    >>> checkpoint_line(Kept(7, 12_345, None))
+    'Checkpoint of epoch 7: 12.3 kB, in the database.'
+    """
+    return f"Checkpoint of epoch {kept.epoch}: {kept.bytes / 1000:.1f} kB, {kept.uri or 'in the database'}."
+
+
 def mlflow_line(study: StoredStudy, trial: TrialRow, link: str | None) -> str:
     if link is not None:
         return f"MLflow: {link}"
@@ -121,7 +139,12 @@ def mlflow_line(study: StoredStudy, trial: TrialRow, link: str | None) -> str:
 
 
 def trial_page_json(
-    trial: Mapping[str, Any], row: TrialRow, curve: Sequence[EpochRow], why: str
+    trial: Mapping[str, Any],
+    row: TrialRow,
+    curve: Sequence[EpochRow],
+    why: str,
+    link: str | None,
+    kept: Kept | None,
 ) -> dict[str, Any]:
     """The same as data: the trial as `trials --json` shows it, its curve and the sentence; NaN is null."""
     return {
@@ -129,6 +152,8 @@ def trial_page_json(
         **trial,
         "seed": row.seed,
         "why": why,
+        "mlflow_url": link,
+        "checkpoint": None if kept is None else asdict(kept),
         "curve": [
             {"epoch": epoch.epoch, **{k: v if math.isfinite(v) else None for k, v in epoch.metrics.items()}}
             for epoch in curve

@@ -113,6 +113,26 @@ def whole_checkpoints(engine: Engine, ticket_id: int) -> Iterator[Checkpoint]:
             log.warning("the checkpoint of epoch %d cannot be used: %s", row.epoch, error)
 
 
+NEWEST = text("""
+    SELECT epoch, bytes, uri FROM checkpoint WHERE ticket_id = :ticket ORDER BY epoch DESC LIMIT 1""")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The newest checkpoint of a ticket, without its bytes."""
+
+    epoch: int
+    bytes: int
+    uri: str | None  # None: in the table
+
+
+def newest_kept(engine: Engine, ticket_id: int) -> Kept | None:
+    """From where a trial would go on; None where it would begin anew, or has ended."""
+    with engine.begin() as connection:
+        row = connection.execute(NEWEST, {"ticket": ticket_id}).mappings().first()
+    return None if row is None else Kept(**row)
+
+
 def stored_before(engine: Engine, ticket_id: int, epoch: int) -> Any:
     """The row of the newest checkpoint below an epoch."""
     with engine.begin() as connection:

@@ -84,6 +84,21 @@ def read_curve(engine: Engine, ticket_id: int) -> list[EpochRow]:
     return [EpochRow(epoch, ts_ms, numbers(metrics)) for epoch, ts_ms, metrics in rows]
 
 
+READ_CURVES = text("""
+    SELECT e.ticket_id, e.epoch, e.ts_ms, e.metrics FROM epoch_log e JOIN ticket t ON t.id = e.ticket_id
+     WHERE t.study_id = :study ORDER BY e.ticket_id, e.epoch""")
+
+
+def read_curves(engine: Engine, study_id: int) -> dict[int, list[EpochRow]]:
+    """All stored epochs of a study, by ticket."""
+    with engine.begin() as connection:
+        rows = connection.execute(READ_CURVES, {"study": study_id}).all()
+    found: dict[int, list[EpochRow]] = {}
+    for ticket, epoch, ts_ms, metrics in rows:
+        found.setdefault(ticket, []).append(EpochRow(epoch, ts_ms, numbers(metrics)))
+    return found
+
+
 METRIC = text("""
     SELECT e.ticket_id, e.epoch, e.metrics -> :metric AS value FROM epoch_log e JOIN ticket t ON t.id = e.ticket_id
      WHERE t.study_id = :study AND e.metrics ? :metric ORDER BY e.ticket_id, e.epoch""")

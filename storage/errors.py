@@ -5,6 +5,7 @@
     ├── Unreachable      the address is fine, the database does not serve us: make it serve
     ├── SchemaMismatch   the tables belong to another version: `optselect db upgrade`
     ├── NotFound         there is no such study or trial
+    ├── InUse            workers train what was to be deleted: stop them first
     └── LeaseLost        the ticket belongs to another worker by now: leave it alone
 
 Each message is one line: what must hold, what came, what to do. None shows a password.
@@ -29,6 +30,10 @@ class SchemaMismatch(StorageError):
 
 class NotFound(StorageError):
     """No study or no trial of this name or number is stored."""
+
+
+class InUse(StorageError):
+    """A study cannot be deleted while workers train it."""
 
 
 class LeaseLost(StorageError):

@@ -39,6 +39,26 @@ def sync(
     return sync_study(study, check, again, surroundings(storage, tracking, as_json))
 
 
+def delete(
+    study: Study,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    keep_curves: Annotated[
+        bool,
+        typer.Option(
+            "--keep-curves",
+            help="Leave the experiment in MLflow as it is; a later study of this name adds to it.",
+        ),
+    ] = False,
+    storage: Storage = None,
+    tracking: Tracking = None,
+    as_json: Json = False,
+) -> None:
+    """Delete a study: trials, curves, checkpoints and its experiment in MLflow. Shows them first, and asks."""
+    from optselect.search.deleting import delete as delete_study
+
+    delete_study(study, yes, not keep_curves, surroundings(storage, tracking, as_json))
+
+
 def status(storage: Storage = None, as_json: Json = False) -> None:
     """Where the database is, whether it runs, which versions its tables have."""
     from optselect.search.keeping import print_database
@@ -51,6 +71,16 @@ def upgrade(storage: Storage = None) -> None:
     from optselect.search.keeping import upgrade
 
     upgrade(surroundings(storage, None, False))
+
+
+def grant(
+    role: Annotated[str, typer.Argument(help="A role that the server knows.", show_default=False)],
+    storage: Storage = None,
+) -> None:
+    """Give a role what workers need: rows, no tables; to be run by the tables' owner, once."""
+    from optselect.search.keeping import grant
+
+    grant(role, surroundings(storage, None, False))
 
 
 def stop() -> None:

@@ -15,7 +15,15 @@ from optselect.search.commands.options import (
 
 
 def report(
-    study: Study,
+    study: Annotated[str | None, typer.Argument(help="Name of a study.", show_default=False)] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            help="In place of STUDY: a file that export wrote. No database is needed.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
     html: Annotated[
         Path | None,
         typer.Option(
@@ -46,20 +54,31 @@ def report(
     """The verdict: which optimizer to use, how sure that is, and what would settle what is open."""
     from optselect.search.errors import InvalidInput
     from optselect.search.looking import console
-    from optselect.search.report import log_model, print_code, print_report, write_page
+    from optselect.search.report import log_model, print_code, print_report, stored_evidence, write_page
 
     if not code and (script or optimizer):
         alone = "--script" if script else f"--optimizer {optimizer}"
         raise InvalidInput(f"{alone} goes with --code. Received: {alone} alone. Write --code {alone}.")
-    place = surroundings(storage, tracking, as_json)
-    if with_model:
-        log_model(study, place)
-    elif html is not None:
-        write_page(study, place, html)
-    elif code:
-        print_code(study, place, script, optimizer)
+    if (study is None) == (bundle is None) or (with_model and study is None):
+        raise InvalidInput(
+            "Either STUDY or --bundle FILE must be given, with --log-model STUDY. Received: "
+            f"{'neither' if study is None and bundle is None else '--bundle' if study is None else 'both'}."
+        )
+    if with_model and study is not None:
+        return log_model(study, surroundings(storage, tracking, as_json))
+    if bundle is not None:
+        from optselect.search.evidence_bundle import bundled_evidence
+
+        evidence = bundled_evidence(bundle)
     else:
-        print_report(study, place, console())
+        assert study is not None
+        evidence = stored_evidence(study, surroundings(storage, tracking, as_json))
+    if html is not None:
+        write_page(evidence, html)
+    elif code:
+        print_code(evidence, script, optimizer)
+    else:
+        print_report(evidence, as_json, console())
 
 
 def status(study: Study, storage: Storage = None, as_json: Json = False) -> None:
@@ -69,11 +88,55 @@ def status(study: Study, storage: Storage = None, as_json: Json = False) -> None
     print_status(study, surroundings(storage, None, as_json))
 
 
-def trials(study: Study, storage: Storage = None, as_json: Json = False) -> None:
-    """Every trial of a study as a row."""
+def trials(
+    study: Study,
+    optimizer: Annotated[
+        str | None, typer.Option(help="Only of these, such as adam,sgd.", show_default=False)
+    ] = None,
+    state: Annotated[
+        str | None,
+        typer.Option(
+            help="Only in these: waiting, running, complete, pruned, diverged, failed.", show_default=False
+        ),
+    ] = None,
+    phase: Annotated[
+        str | None,
+        typer.Option(
+            help="Only of these: baseline, quota, elimination, survivors, final.", show_default=False
+        ),
+    ] = None,
+    sort: Annotated[
+        str, typer.Option(help="trial, value (best first), optimizer, epochs or seconds (most first).")
+    ] = "trial",
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many.", show_default=False)] = None,
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """Every trial of a study as a row, or those that are wanted."""
     from optselect.search.looking import print_trials
+    from optselect.search.selecting import Selection
 
-    print_trials(study, surroundings(storage, None, as_json))
+    wanted = Selection(optimizer, state, phase, sort, limit)
+    print_trials(study, wanted, surroundings(storage, None, as_json))
+
+
+def export(
+    study: Study,
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Its ending says what: .csv or .parquet (one row for each trial), or .zip: a bundle with report, trials, "
+            "curves, source, seeds and versions. Default: STUDY.zip; - prints CSV.",
+            show_default=False,
+        ),
+    ] = None,
+    epochs: Annotated[bool, typer.Option("--epochs", help="In a table: one row for each epoch.")] = False,
+    storage: Storage = None,
+) -> None:
+    """Write a study as a table for other programs, or as a bundle that `report --bundle` reads on any machine."""
+    from optselect.search.exporting import export as export_study
+
+    export_study(study, file, epochs, surroundings(storage, None, False))
 
 
 def show(
@@ -90,6 +153,18 @@ def show(
         show_study(study, place)
     else:
         show_trial(study, number, place)
+
+
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="Name of a study.", show_default=False)],
+    second: Annotated[str, typer.Argument(metavar="B", help="Name of another study.", show_default=False)],
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """Two studies side by side: what differs, what each says, and what may be said of both together."""
+    from optselect.search.looking import print_pair
+
+    print_pair(first, second, surroundings(storage, None, as_json))
 
 
 def studies(storage: Storage = None, as_json: Json = False) -> None:

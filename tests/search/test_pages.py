@@ -11,6 +11,7 @@ from rich.console import Console
 from optselect.search.standing import ranked, seconds_left, standing, status_json, trials_json
 from optselect.search.tables import next_commands, optimizers_table, progress_table, summary, trials_table
 from optselect.search.trial_page import sparkline, trial_code, trial_page, trial_page_json, why_it_ended
+from optselect.storage.checkpoints import Kept
 from optselect.storage.curves import EpochRow
 from optselect.storage.overview import TrialRow
 from optselect.storage.studies import StoredStudy
@@ -160,5 +161,8 @@ def test_a_trial_page_shows_settings_as_code_and_a_curve_per_metric() -> None:
 
 
 def test_a_trial_page_as_data_has_null_for_what_is_not_finite() -> None:
-    page = trial_page_json({"trial": 1}, TRIALS[1], [EpochRow(1, 1, {"loss": math.inf})], "why")
+    page = trial_page_json(
+        {"trial": 1}, TRIALS[1], [EpochRow(1, 1, {"loss": math.inf})], "why", None, Kept(1, 9, None)
+    )
+    assert page["checkpoint"] == {"epoch": 1, "bytes": 9, "uri": None}
     assert page["curve"] == [{"epoch": 1, "loss": None}]
