@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, Sequence[Callable[..., object]]] = {
 DATABASE: Sequence[Callable[..., object]] = (
     keep.status,
     keep.upgrade,
+    keep.grant,
     keep.stop,
     keep.url,
     keep.backup,

@@ -17,6 +17,7 @@ from optselect.search.fleet import Terms, serve_all
 from optselect.search.launching import Surroundings
 from optselect.search.source import find_source, weights_folder
 from optselect.search.supervising import demand_room, supervise
+from optselect.search.trust import ALL_TRUSTED, Trust
 from optselect.search.worker_log import log_to_stderr
 from optselect.storage import studies
 from optselect.storage.database import Database, Engine, make_engine, open_database
@@ -35,9 +36,15 @@ class Joining:
     use_local: bool = False
     gives_way: bool = False
     wish: Wish = NO_WISH  # what was said of GPUs
+    trust: Trust = ALL_TRUSTED
 
     def demand_possible(self, study: str | None) -> None:
         """Refuse what would be ignored; raises InvalidInput."""
+        if self.use_local and self.trust != ALL_TRUSTED:
+            raise InvalidInput(
+                "--only-bundles and --trust name the sources that may run; --use-local would run others. "
+                "Received: both. Leave one out."
+            )
         if study is None and self.max_trials is not None:
             raise InvalidInput(
                 f"--max-trials needs a STUDY, for without one a place serves many. Received: {self.max_trials} alone. "
@@ -58,11 +65,12 @@ def join(study: str | None, asked: Joining, place: Surroundings) -> int:
     extra = (("--max-trials", str(asked.max_trials)) if asked.max_trials else ()) + (
         ("--use-local",) if asked.use_local else ()
     )
+    extra += asked.trust.arguments()
     own = devices.seats(asked.wish, os.environ)
     count = slot_count(asked.slots) if asked.slots else max(1, len(own) if asked.wish != NO_WISH else 1)
     try:
         if study is not None:
-            return supervise_study(study, count, own, place, extra)
+            return supervise_study(study, count, own, place, extra, asked.trust)
         terms = Terms(count, asked.max_idle_seconds, place.tracking, extra, own)
         return supervise_all(terms, place)
     finally:
@@ -82,6 +90,7 @@ def train_here(name: str, place: Surroundings, asked: Joining) -> int:
             departure.follow(int(supervisor))
         database, engine = opened(place)
         study = studies.load_study(engine, name)
+        asked.trust.demand(study)
         source = find_source(study, place.home, asked.use_local)
         with contextlib.suppress(OSError):  # another machine need not have the folder
             os.chdir(study.spec["folder"])
@@ -124,11 +133,12 @@ def slot_count(text: str) -> int:
 
 
 def supervise_study(
-    name: str, count: int, seats: Sequence[Seat], place: Surroundings, extra: tuple[str, ...]
+    name: str, count: int, seats: Sequence[Seat], place: Surroundings, extra: tuple[str, ...], trust: Trust
 ) -> int:
     """Serve one study until nothing of it is left."""
     database, engine = opened(place)
     stored = studies.load_study(engine, name)
+    trust.demand(stored)
     print(f"{time.strftime('%H:%M:%S')} supervising {name} with {count} slots", file=sys.stderr, flush=True)
     ending = supervise(database, stored, count, tracking=place.tracking, extra=extra, seats=seats)
     if ending.last_words:

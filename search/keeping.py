@@ -12,6 +12,7 @@ from optselect.storage import embedded
 from optselect.storage.backup import backup, restore
 from optselect.storage.database import Database, make_engine, open_database
 from optselect.storage.initialise import ensure_mlflow, initialise, mlflow_url, read_state
+from optselect.storage.roles import grant_work
 
 
 def upgrade(place: Surroundings) -> None:
@@ -24,6 +25,12 @@ def upgrade(place: Surroundings) -> None:
     for name, version in after.items():
         old = before.get(name)
         print(f"{name:<20} {version}" + ("" if old == version else f"   (was {old or 'not there'})"))
+
+
+def grant(role: str, place: Surroundings) -> None:
+    """Let a role work on the tables without owning them."""
+    grant_work(open_database(place.storage, place.home, os.environ), role)
+    print(f"{role} may now launch, train and read; it cannot make, alter or drop a table")
 
 
 def stored_versions(database: Database) -> dict[str, str]:

@@ -73,6 +73,16 @@ def upgrade(storage: Storage = None) -> None:
     upgrade(surroundings(storage, None, False))
 
 
+def grant(
+    role: Annotated[str, typer.Argument(help="A role that the server knows.", show_default=False)],
+    storage: Storage = None,
+) -> None:
+    """Give a role what workers need: rows, no tables; to be run by the tables' owner, once."""
+    from optselect.search.keeping import grant
+
+    grant(role, surroundings(storage, None, False))
+
+
 def stop() -> None:
     """Stop the embedded server; the next command starts it again."""
     from optselect.search.keeping import stop_server

@@ -244,14 +244,28 @@ def worker(
     storage: Storage = None,
     tracking: Tracking = None,
     use_local: UseLocal = False,
+    only_bundles: Annotated[
+        str | None,
+        typer.Option(
+            help="Run only studies whose source has one of these hashes, comma-separated.",
+            metavar="SHA256,...",
+            show_default=False,
+        ),
+    ] = None,
+    trust: Annotated[
+        Path | None,
+        typer.Option(help="The same, a hash on each line of a file.", metavar="FILE", show_default=False),
+    ] = None,
     slot: Annotated[int | None, typer.Option(hidden=True)] = None,
     gives_way: Annotated[bool, typer.Option("--gives-way", hidden=True)] = False,
 ) -> int:
     """Join a study, or without STUDY every running one and those to come, from any machine that reaches the database."""
     from optselect.search.executors.devices import Wish
     from optselect.search.joining import Joining, join
+    from optselect.search.trust import Trust
 
-    asked = Joining(slots, max_trials, max_idle, slot, use_local, gives_way, Wish(gpus, per_gpu))
+    wish, trusted = Wish(gpus, per_gpu), Trust.read(only_bundles, trust)
+    asked = Joining(slots, max_trials, max_idle, slot, use_local, gives_way, wish, trusted)
     return join(study, asked, surroundings(storage, tracking, False))
 
 
