@@ -3,7 +3,7 @@ PYTHON ?= python
 # The environment's own programs come first, so that a recipe reads like the line one would type.
 export PATH := $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("scripts"))'):$(PATH)
 
-.PHONY: lint-deploy compose-for-real check format lint layers types test bench-storage bench-engine chaos
+.PHONY: check format lint layers types test lint-deploy compose-for-real bench-storage bench-engine bench-memory property chaos
 .NOTPARALLEL:
 
 check: format lint layers types test
@@ -41,6 +41,14 @@ bench-storage:
 # What a trial costs, beside fit and KerasTuner: under 15 minutes on two quiet cores. pip install '.[bench]' first.
 bench-engine:
 	$(PYTHON) -m benchmarks.engine $(ARGUMENTS)
+
+# What the processes of a launch own, and whether one that trains on and on grows: some ten minutes.
+bench-memory:
+	$(PYTHON) -m benchmarks.memory $(ARGUMENTS)
+
+# New drawn optimizers and models each time, a hundred, each trained by a program and by fit: a quarter of an hour.
+property:
+	pytest -n 0 --timeout 0 --hypothesis-profile thorough tests/trials/test_parity_property.py $(ARGUMENTS)
 
 # Random kills, crashes of Postgres and absences of MLflow; each run must end equal to an undisturbed one.
 RUNS ?= 100

@@ -8,6 +8,7 @@ from typing import Any
 from unittest import mock
 
 import keras
+import numpy as np
 
 from benchmarks.bare_loop import bare_costs
 from benchmarks.measured import NOTHING, Cost, Measured, Trial, so_far
@@ -36,26 +37,25 @@ def main() -> None:
 def by_optselect(problem: Problem, workload: Workload, trials: int, jit: str) -> Measured:
     """As a training process of ours does, without the database."""
     programs = Programs()
-    steps: set[int] = set()
     checks: list[Cost] = []
 
-    def train(setting: Setting) -> None:
-        result = run_trial(
-            problem,
-            Configuration(OptimizerConfig(setting.optimizer, setting.arguments)),
-            SEED,
-            epochs=workload.epochs,
-            programs=programs,
-            batch_ends=(),
-            on_epochs=lambda epochs, snapshot: None,
-        )
-        assert result.outcome is Outcome.COMPLETE, result
-        steps.add(result.step.number if result.step else 0)
-
     with timed_checks(checks):
-        measured = measure(train, trials, checks)
-    assert steps == {1}, steps
-    return measured
+        return measure(lambda setting: train_by_optselect(problem, setting, programs), trials, checks)
+
+
+def train_by_optselect(problem: Problem, setting: Setting, programs: Programs) -> None:
+    """Run one trial, which must be trained by a program, to its end."""
+    result = run_trial(
+        problem,
+        Configuration(OptimizerConfig(setting.optimizer, setting.arguments)),
+        SEED,
+        epochs=problem.epochs,
+        programs=programs,
+        batch_ends=(),
+        on_epochs=lambda epochs, snapshot: None,
+    )
+    assert result.outcome is Outcome.COMPLETE, result
+    assert result.step is not None and result.step.number == 1, result.step
 
 
 @contextmanager
@@ -63,10 +63,10 @@ def timed_checks(checks: list[Cost]) -> Iterator[None]:
     """Note what the self-check's own fit takes; the program's batches, which trace it, count as the trial's."""
     plain: Any = self_check._by_fit
 
-    def timed(*arguments: object) -> Any:
+    def timed(*arguments: object, **given: object) -> Any:
         before = so_far()
         try:
-            return plain(*arguments)
+            return plain(*arguments, **given)
         finally:
             checks.append(so_far() - before)
 
@@ -76,25 +76,31 @@ def timed_checks(checks: list[Cost]) -> Iterator[None]:
 
 def by_fit(problem: Problem, workload: Workload, trials: int, jit: str) -> Measured:
     """What one writes by hand: a fresh model, compiled and fitted, for each trial."""
-    train_rows, validation = problem.data.train, problem.data.validation
-
-    def train(setting: Setting) -> None:
-        model = problem.make_model()
-        model.optimizer = optimizer_of(setting)  # as compile would have it
-        model.fit(
-            train_rows.x,
-            train_rows.y,
-            batch_size=problem.batch_size,
-            epochs=workload.epochs,
-            validation_data=validation.packed(),
-            verbose=0,
-        )
-
-    return measure(train, trials, [])
+    arguments = fit_arguments(problem)
+    return measure(lambda setting: compiled(problem, setting).fit(**arguments), trials, [])
 
 
-def optimizer_of(setting: Setting) -> keras.optimizers.Optimizer:
-    return getattr(keras.optimizers, setting.optimizer)(**setting.arguments)
+def compiled(problem: Problem, setting: Setting) -> keras.Model:
+    """A fresh model with the setting's optimizer, as compile would have it."""
+    model = problem.make_model()
+    model.optimizer = getattr(keras.optimizers, setting.optimizer)(**setting.arguments)
+    return model
+
+
+def fit_arguments(problem: Problem) -> dict[str, Any]:
+    """What one gives to fit, or to a tuner's search: numpy's arrays."""
+    train, validation = (
+        keras.tree.map_structure(np.asarray, split.packed())
+        for split in (problem.data.train, problem.data.validation)
+    )
+    return {
+        "x": train[0],
+        "y": train[1],
+        "batch_size": problem.batch_size,
+        "epochs": problem.epochs,
+        "validation_data": validation,
+        "verbose": 0,
+    }
 
 
 def by_keras_tuner(problem: Problem, workload: Workload, trials: int, jit: str) -> Measured:
@@ -112,23 +118,12 @@ def by_keras_tuner(problem: Problem, workload: Workload, trials: int, jit: str) 
 
     def build(choice: keras_tuner.HyperParameters) -> keras.Model:
         # One discrete choice: the same settings as the others', in an order of the tuner's.
-        setting = drawn[choice.Choice("setting", list(range(trials)))]
-        model = problem.make_model()
-        model.optimizer = optimizer_of(setting)
-        return model
+        return compiled(problem, drawn[choice.Choice("setting", list(range(trials)))])
 
     start = so_far()
     with tempfile.TemporaryDirectory() as folder:
         tuner = Timed(build, "val_loss", max_trials=trials, directory=folder, seed=SEED)
-        train, validation = problem.data.train, problem.data.validation
-        tuner.search(
-            train.x,
-            train.y,
-            batch_size=problem.batch_size,
-            epochs=workload.epochs,
-            validation_data=validation.packed(),
-            verbose=0,
-        )
+        tuner.search(**fit_arguments(problem))
     assert len(ends) == trials, f"{len(ends)} of {trials} trials"
     begins = [start, *ends]
     taken = [Trial("any", False, end - begin) for begin, end in zip(begins, ends, strict=False)]

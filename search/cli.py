@@ -10,11 +10,12 @@ from typing import Annotated, NoReturn
 import typer
 
 import optselect
-from optselect.search.commands import keep, look, run
+from optselect.search.commands import before, keep, look, run
 from optselect.search.exit_codes import UserExit
 from optselect.search.failures import as_worker_code, explain
 
 COMMANDS: Mapping[str, Sequence[Callable[..., object]]] = {
+    "Before": (before.check, before.plan),
     "Run": (run.launch, run.resume, run.worker, run.pause, run.stop),
     "Look": (
         look.report,

@@ -50,6 +50,7 @@ class Describer:
     arguments: Sequence[str]  # of the child
     folder: tempfile.TemporaryDirectory[str]
     process: ForkedChild | subprocess.Popen[bytes]
+    call: str = "describe"  # or "rehearse": a module of trials
     answered: bool = False
 
     @classmethod
@@ -59,11 +60,12 @@ class Describer:
         zygote: Zygote | None,
         classes: Sequence[AskedClass] = (),
         options: Sequence[str] = (),
+        call: str = "describe",
     ) -> "Describer":
         folder = tempfile.TemporaryDirectory(prefix="optselect-")
         start = spawned if zygote is None else partial(forked, zygote)
         arguments = arguments_of(problem, Path(folder.name), classes, options)
-        return cls(problem, arguments, folder, start(arguments, Path(folder.name)))
+        return cls(problem, arguments, folder, start(arguments, Path(folder.name), call), call)
 
     def result(self) -> ProblemDescription:
         """Wait for the description; raises ProblemError with the user's mistake in one line."""
@@ -73,7 +75,7 @@ class Describer:
         """Wait for what the child writes; raises ProblemError where it wrote nothing, or what is wrong."""
         folder = Path(self.folder.name)
         if not self._is_answered(folder) and isinstance(self.process, ForkedChild):
-            self.process = spawned(self.arguments, folder)
+            self.process = spawned(self.arguments, folder, self.call)
         if not self._is_answered(folder):
             raise ProblemError(self._last_words(self.process.wait()))
         self.answered = True
@@ -106,17 +108,17 @@ class Describer:
         )
 
 
-def forked(zygote: Zygote, arguments: Sequence[str], folder: Path) -> ForkedChild:
+def forked(zygote: Zygote, arguments: Sequence[str], folder: Path, call: str) -> ForkedChild:
     """A child without TensorFlow's import."""
     environment = {**os.environ, **training_environment(Seat(), os.getpid())}
-    return zygote.fork("describe", list(arguments), environment, folder / "log")
+    return zygote.fork(call, list(arguments), environment, folder / "log")
 
 
-def spawned(arguments: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
+def spawned(arguments: Sequence[str], folder: Path, call: str) -> subprocess.Popen[bytes]:
     """A child on its own feet."""
     with (folder / "log").open("wb") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "optselect.trials.describe", *arguments],
+            [sys.executable, "-m", f"optselect.trials.{call}", *arguments],
             env={**os.environ, **training_environment(Seat(), os.getpid())},
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -25,6 +25,7 @@ from optselect.search.standing import standing, trial_json, trials_json
 from optselect.search.trial_page import trial_code, trial_page, trial_page_json, why_it_ended
 from optselect.search.usage import shown_usage
 from optselect.storage import overview
+from optselect.storage.chart_views import FINALS
 from optselect.storage.checkpoints import newest_kept
 from optselect.storage.curves import read_curve
 from optselect.storage.database import Database, Engine, make_engine
@@ -224,14 +225,14 @@ def serve_ui(name: str | None, port: int, place: Surroundings) -> None:
     study = None if name is None else load_study(here.engine, name)
     elsewhere = place.tracking or (study.tracking_uri if study else None)
     if elsewhere:
-        say(link(study, elsewhere))
+        say_links(study, elsewhere)
         return
     with (
         stopped_by_signal() as ended,
         run_folder(here.database.home) as folder,
         serving(here.database, port, folder, ended) as server,
     ):
-        say(link(study, server.address))
+        say_links(study, server.address)
         if server.process is None:
             say("(a server that runs already)")
             return
@@ -244,14 +245,18 @@ def say(line: str) -> None:
     print(line, flush=True)  # whoever reads a pipe wants the link while the server runs
 
 
-def link(study: StoredStudy | None, address: str) -> str:
+def say_links(study: StoredStudy | None, address: str) -> None:
+    """Where to look: all curves first, then what was compared on fresh seeds."""
     if study is None:
-        return address
+        say(address)
+        return
     if study.mlflow_experiment_id is None:
         raise NotFound(
             f'Study "{study.name}" has no curves yet: its first worker has not started. See: optselect status {study.name}'
         )
-    return experiment_link(address, study.mlflow_experiment_id)
+    say(experiment_link(address, study.mlflow_experiment_id))
+    if study.spec.get("seeds"):
+        say(f"Finals, a mean curve for each: {experiment_link(address, study.mlflow_experiment_id, FINALS)}")
 
 
 @contextlib.contextmanager

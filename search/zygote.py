@@ -145,7 +145,14 @@ def describe(arguments: list[str]) -> int:
     return describe_problem(arguments)
 
 
-CALLS = {"worker": train, "describe": describe}
+def rehearse(arguments: list[str]) -> int:
+    """A few steps with each optimizer."""
+    from optselect.trials.rehearse import main as rehearse_problem
+
+    return rehearse_problem(arguments)
+
+
+CALLS = {"worker": train, "describe": describe, "rehearse": rehearse}
 
 
 if __name__ == "__main__":

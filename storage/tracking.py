@@ -7,15 +7,12 @@ again changes nothing. One experiment per study, one flat run per trial.
 MLflow is imported inside functions only: the import costs 1.7 s of CPU, and most commands need none of it.
 """
 
-import base64
-import json
 import logging
 import math
 import os
 import threading
 import time
 import urllib.parse
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -23,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from optselect.storage.chart_views import CURVES, view_query, view_tags
 from optselect.storage.database import Database
 from optselect.storage.errors import InvalidAddress
 from optselect.storage.initialise import ensure_mlflow
@@ -41,7 +39,6 @@ AWAY_SECONDS = 10.0
 REQUEST_SECONDS = 30.0
 """How long what is under way at the end may still take."""
 
-VIEW = "optselect"
 """Key of the shared view that every experiment carries: all runs visible, where MLflow shows ten."""
 
 ENVIRONMENT = {
@@ -278,23 +275,17 @@ def experiment_tags(study: StoredStudy) -> dict[str, str]:
         "optselect.direction": study.direction,
         "optselect.problem": str(study.problem.get("path", "")),
         "optselect.optimizers": ", ".join(study.spec.get("optimizers", [])),
-        f"mlflow.sharedViewState.{VIEW}": shared_view(),
+        **view_tags(study.objective),
     }
 
 
-def shared_view() -> str:
-    """MLflow's own encoding of a page's state; "Active" is case-sensitive, "ACTIVE" shows deleted runs."""
-    state = {"lifecycleFilter": "Active", "runsHiddenMode": "SHOW_ALL"}
-    return "deflate;" + base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
-
-
-def experiment_link(address: str, experiment_id: str) -> str:
-    """The page that shows every trial's curves.
+def experiment_link(address: str, experiment_id: str, view: str = CURVES) -> str:
+    """The page that shows every trial's curves, or another view of the experiment.
 
     >>> experiment_link("http://127.0.0.1:5000/", "3")
     'http://127.0.0.1:5000/#/experiments/3/runs?compareRunsMode=CHART&viewStateShareKey=optselect'
     """
-    return f"{address.rstrip('/')}/#/experiments/{experiment_id}/runs?compareRunsMode=CHART&viewStateShareKey={VIEW}"
+    return f"{address.rstrip('/')}/#/experiments/{experiment_id}/runs?{view_query(view)}"
 
 
 def run_link(address: str, experiment_id: str, run_id: str) -> str:
@@ -339,7 +330,7 @@ def experiment_note(engine: Engine, study: StoredStudy) -> str:
 # to its last checkpoint are sent: those behind it may be trained again, and MLflow cannot take points back.
 NEXT = text("""
     SELECT o.ticket_id, o.mlflow_epoch, o.superseded, t.trial_number, t.restarts, t.mlflow_run_id, t.state, t.outcome,
-           t.phase, t.optimizer, t.seed, t.attempt, t.worker_id, t.params, t.error, t.epochs, t.trial_value,
+           t.phase, t.role, t.optimizer, t.seed, t.attempt, t.worker_id, t.params, t.error, t.epochs, t.trial_value,
            t.result - 'notes' AS result, coalesce(t.result -> 'notes', '{}'::jsonb) AS notes,
            (extract(epoch FROM t.started_at) * 1000)::bigint AS started_ms,
            (extract(epoch FROM t.finished_at) * 1000)::bigint AS finished_ms, sure.upto,
@@ -490,6 +481,7 @@ def run_tags(study: StoredStudy, job: Mapping[str, Any]) -> dict[str, str]:
         "worker": job["worker_id"],
         "optimizer": job["optimizer"],
         "phase": job["phase"],
+        "role": job["role"],
         "jit": job["jit"],
     }
     if "switch_epoch" in (job["params"] or {}):

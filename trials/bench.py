@@ -10,8 +10,10 @@ from optselect.trials.data import Arrays
 from optselect.trials.epoch_graph import NO_BATCHES, EpochGraph, Feeds
 from optselect.trials.hyperparameter import Reading
 from optselect.trials.initial_weights import build_model
+from optselect.trials.memory import give_back_memory
 from optselect.trials.problem import Problem
 from optselect.trials.row_order import order_of_rows, read_arrays
+from optselect.trials.scoring import Scoring
 from optselect.trials.snapshot import other_optimizers, variables_in
 from optselect.trials.sources import Resident, Source, array_source, dataset_source
 from optselect.trials.structure import NoProgram
@@ -22,13 +24,17 @@ class Bench:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
+        give_back_memory()  # what the problem's data() took to make the arrays
         self.model = problem.make_model()
         build_model(self.model, problem.one_batch)
         # As fit does before it traces: losses and metrics make their variables on symbolic inputs.
         self.model._symbolic_build(data_batch=problem.first_batch())
         self.baseline = self.model.optimizer
         self.initial_metrics: dict[int, Mapping[str, float]] = {}
+        self.eager_misses = 0  # of the self-check, in a row
         self._refusal: NoProgram | None = None
+        self._validating: Scoring | None = None
+        self._testing: Scoring | None = None
         self._validation_order: Any = None
         known = {id(variable) for variable in self.model.variables}
         others = variables_in(other_optimizers(self.model))
@@ -95,7 +101,19 @@ class Bench:
 
     def graph(self, reading: Reading) -> EpochGraph:
         """Make an epoch around the model and the optimizer that it holds now; traced at its first run."""
-        return EpochGraph(self.model, self.train, self.validation, reading, self.problem.jit)
+        if self._validating is None or self._validating.asks_optimizer:
+            self._validating = Scoring(self.model, self.validation, self.problem.jit)
+        return EpochGraph(self.model, self.train, self._validating, reading, self.problem.jit)
+
+    def score_test(self) -> Mapping[str, float]:
+        """Score the model on the test data, as evaluate would; raises NoProgram where only that can read them."""
+        if self._testing is None:
+            arrays, size = self.problem.data.test, self.problem.validation_batch_size
+            if not isinstance(arrays, Arrays):
+                raise NoProgram("the test data are no arrays", step=3)
+            source = array_source(read_arrays(arrays, size), arrays.rows, size, None)
+            self._testing = Scoring(self.model, source, self.problem.jit)
+        return self._testing.whole()
 
     def initial(self, seed: int, graph: EpochGraph) -> Mapping[str, float]:
         """Score the model, which holds the seed's initial weights now, once for each seed."""

@@ -28,6 +28,9 @@ class Runner(PlacesOptimizers, Protocol):
     def initial(self) -> Mapping[str, float]:
         """Score the untrained model; an optimizer is in place."""
 
+    def score_test(self) -> Mapping[str, float]:
+        """Score the trained model on the test data."""
+
     def train(self, watch: Watch, epochs: int) -> None:
         """Train the epochs that are left."""
 

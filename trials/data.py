@@ -1,12 +1,14 @@
 """What may data() give, and is it usable?
 
-Arrays are kept as the user made them, for Keras to read in its own way; tf.data.Dataset and PyDataset pass through.
+Arrays that Keras would read as they are become tensors, of the same numbers, and what the user made may go: rows
+lie in memory once. Other arrays are kept for Keras to read in its own way; tf.data.Dataset and PyDataset pass through.
 """
 
 import inspect
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -37,8 +39,14 @@ class Arrays:
 
     def head(self, rows: int) -> "Arrays":
         """Give the first rows."""
-        parts = (_cut(part, rows) for part in (self.x, self.y, self.sample_weight))
-        return Arrays(*parts)
+        return self._mapped(partial(_first_rows, rows))
+
+    def as_tensors(self) -> "Arrays":
+        """Give the same with tensors in place of the arrays that Keras would read as they are."""
+        return self._mapped(_tensor_of)
+
+    def _mapped(self, function: Callable[[Any], Any]) -> "Arrays":
+        return Arrays(*(_map(function, part) for part in (self.x, self.y, self.sample_weight)))
 
 
 Split = Any  # Arrays, tf.data.Dataset or keras.utils.PyDataset; the last two are Any to the type checker
@@ -84,7 +92,7 @@ def _read_split(split: object, name: str) -> Split:
         )
     arrays = Arrays(*split)
     _check_arrays(arrays, name)
-    return arrays
+    return arrays.as_tensors()
 
 
 def _check_batches(split: Any, name: str) -> None:
@@ -167,17 +175,29 @@ def _walk(tree: Any, name: str) -> Iterator[tuple[str, Any]]:
         yield name, tree
 
 
-def _cut(tree: Any, rows: int) -> Any:
+def _map(function: Callable[[Any], Any], tree: Any) -> Any:
     if isinstance(tree, dict):
-        return {key: _cut(item, rows) for key, item in tree.items()}
+        return {key: _map(function, item) for key, item in tree.items()}
     if isinstance(tree, (list, tuple)):
-        return type(tree)(_cut(item, rows) for item in tree)
-    if tree is None:
-        return None
-    if isinstance(tree, tf.SparseTensor):
-        size = [min(rows, int(tree.shape[0])), *tree.shape[1:]]
-        return tf.sparse.slice(tree, [0] * len(size), size)
-    return tree[:rows]
+        return type(tree)(_map(function, item) for item in tree)
+    return None if tree is None else function(tree)
+
+
+def _first_rows(rows: int, leaf: Any) -> Any:
+    if isinstance(leaf, tf.SparseTensor):
+        size = [min(rows, int(leaf.shape[0])), *leaf.shape[1:]]
+        return tf.sparse.slice(leaf, [0] * len(size), size)
+    return leaf[:rows]
+
+
+def _tensor_of(leaf: Any) -> Any:
+    """Copy a plain array whose type Keras keeps; what it converts, floats of other sizes, stays what it is."""
+    if type(leaf) is not np.ndarray or not leaf.dtype.isnative:
+        return leaf
+    if leaf.dtype.kind not in "biu" and leaf.dtype != keras.config.floatx():
+        return leaf
+    with tf.device("CPU"):  # what a training needs of it on a GPU, row_order.py brings there
+        return tf.constant(leaf)
 
 
 def _describe(value: object) -> str:

@@ -7,17 +7,16 @@ has a loop and a trace of its own.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from optselect.trials.hyperparameter import Reading
+from optselect.trials.scoring import Scoring, demand_metrics, metrics_of, reset_metrics_at
 from optselect.trials.sources import INDEX, Run, Source
-from optselect.trials.structure import NoProgram
 
 NO_BATCHES = range(-1, -1)
 """Trains or validates nothing, and leaves the metrics as they are."""
@@ -43,13 +42,12 @@ class EpochGraph:
     """One compiled function around a model; the model's optimizer of the first call stays in it."""
 
     def __init__(
-        self, model: Any, train: Source, validation: Source, reading: Reading, jit: bool = False
+        self, model: Any, train: Source, validation: Scoring, reading: Reading, jit: bool = False
     ) -> None:
         self._reading = reading
-        self._model, self._train, self._validation = model, train.runs(jit), validation.runs(jit)
+        self._model, self._train, self._validation = model, train.runs(jit), validation
         self._training_names: tuple[str, ...] = ()
-        self._validation_names: tuple[str, ...] = ()
-        signature = [train.feed_spec, validation.feed_spec, tf.TensorSpec([5], tf.float64)]
+        signature = [train.feed_spec, validation.source.feed_spec, tf.TensorSpec([5], tf.float64)]
         self._run = tf.function(self._epoch, autograph=False, jit_compile=jit, input_signature=signature)
         # Many programs are many traces of one method, which TensorFlow would warn of.
         self._run._omit_frequent_tracing_warning = True
@@ -71,7 +69,7 @@ class EpochGraph:
             finite=bool(finite),
             learning_rate=learning_rate,
             training=dict(zip(self._training_names, metrics[:trained], strict=True)),
-            validation=dict(zip(self._validation_names, metrics[trained:], strict=True)),
+            validation=dict(zip(self._validation.names, metrics[trained:], strict=True)),
         )
 
     def _call(self, *inputs: Any) -> Any:
@@ -97,16 +95,14 @@ class EpochGraph:
     def _epoch_here(self, feed: Any, check_feed: Any, orders: Any) -> Any:
         """One vector of float64, which holds float32 exactly: a single value to bring back."""
         first, last, first_check, last_check = (tf.cast(orders[index], INDEX) for index in range(4))
-        self._reset_metrics_at(first)
+        reset_metrics_at(self._model, first)
         step, healthy = self._train_batches(feed, first, last, tf.cast(orders[4], tf.float32))
-        training = self._metrics()
-        self._reset_metrics_at(first_check)
-        self._validate_batches(check_feed, first_check, last_check, healthy)
-        validation = self._metrics()
-        self._training_names, self._validation_names = tuple(training), tuple(validation)
+        training = metrics_of(self._model)
+        self._training_names = tuple(training)
+        validation = self._validation(check_feed, first_check, last_check, healthy)
         state = [step, healthy, self._weights_are_finite(), self._learning_rate()]
-        numbers = [*state, *training.values(), *validation.values()]
-        return tf.stack([tf.cast(number, tf.float64) for number in numbers])
+        numbers = [tf.cast(number, tf.float64) for number in (*state, *training.values())]
+        return tf.concat([tf.stack(numbers), validation], axis=0)
 
     def _learning_rate(self) -> Any:
         return getattr(self._model.optimizer, "learning_rate", math.nan)
@@ -114,7 +110,7 @@ class EpochGraph:
     def _train_batches(self, feed: Any, first: Any, last: Any, limit: Any) -> tuple[Any, Any]:
         def train(run: Run, step: Any, healthy: Any) -> tuple[Any, Any]:
             logs = self._model.train_step(run.batch(feed, step))
-            self._demand_metrics(logs)
+            demand_metrics(self._model, logs)
             loss = tf.cast(logs.get("loss", 0.0), tf.float32)
             return step + 1, tf.math.is_finite(loss) & (loss < limit)
 
@@ -126,48 +122,7 @@ class EpochGraph:
             state = tf.while_loop(partial(goes_on, run), partial(train, run), state)
         return state
 
-    def _validate_batches(self, feed: Any, first: Any, last: Any, healthy: Any) -> None:
-        def validate(run: Run, step: Any) -> tuple[Any]:
-            self._demand_metrics(self._model.test_step(run.batch(feed, step)))
-            return (step + 1,)
-
-        def goes_on(run: Run, step: Any) -> Any:
-            return (step < tf.minimum(last, run.stop)) & healthy
-
-        state = (first,)
-        for run in self._validation:
-            state = tf.while_loop(partial(goes_on, run), partial(validate, run), state)
-
-    def _reset_metrics_at(self, batch: Any) -> None:
-        tf.cond(batch == 0, lambda: _nothing(self._model.reset_metrics), lambda: tf.constant(0))
-
-    def _demand_metrics(self, logs: Any) -> None:
-        """Refuse a step of the user's that returns something else than the model's metrics.
-
-        fit shows such logs as the last batch left them.
-        """
-        if not isinstance(logs, dict) or set(dict(_scalars(logs))) != set(self._metrics()):
-            raise NoProgram("train_step or test_step returns other values than the model's metrics", step=3)
-
-    def _metrics(self) -> dict[str, Any]:
-        return dict(_scalars(self._model.get_metrics_result()))
-
     def _weights_are_finite(self) -> Any:
         weights = [variable.value for variable in self._model.trainable_variables]
         floats = [weight for weight in weights if weight.dtype.is_floating]
         return tf.reduce_all([tf.reduce_all(tf.math.is_finite(weight)) for weight in floats])
-
-
-def _scalars(logs: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the metrics that are one number, as fit flattens them."""
-    for name, value in logs.items():
-        if isinstance(value, dict):
-            yield from _scalars(value)
-        elif np.prod(np.shape(value)) == 1:
-            yield name, tf.reshape(tf.convert_to_tensor(value), [])
-
-
-def _nothing(function: Callable[[], object]) -> Any:
-    """Call for the side effect; a branch of tf.cond must give something."""
-    function()
-    return tf.constant(0)

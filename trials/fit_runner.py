@@ -37,6 +37,10 @@ class FitRunner:
             problem.initial_metrics[seed] = {f"val_{name}": value for name, value in scores.items()}
         return problem.initial_metrics[seed]
 
+    def score_test(self) -> Mapping[str, float]:
+        """Score the model on the test data."""
+        return evaluate(self.model, self.problem, self.problem.data.test)
+
     def place(self, config: OptimizerConfig, keeps_slots: bool = False) -> None:
         """Put an optimizer in place, with fresh slots or what the one before leaves it; the weights stay."""
         with handing_on(self.model, keeps_slots):

@@ -11,8 +11,10 @@ from optselect.trials.bench import Bench
 from optselect.trials.callbacks import fresh_callbacks
 from optselect.trials.configuration import OptimizerConfig
 from optselect.trials.epoch_graph import NO_BATCHES, EpochGraph, Feeds, Part
+from optselect.trials.fit_runner import evaluate
 from optselect.trials.programs import FindProgram, MakerOf, Program
 from optselect.trials.slots import handing_on
+from optselect.trials.structure import NoProgram
 from optselect.trials.watch import Watch
 
 LONGEST_CALL_SECONDS = 5.0
@@ -44,6 +46,14 @@ class ProgramRunner:
     def initial(self) -> Mapping[str, float]:
         """Score the untrained model, once for each seed."""
         return self._bench.initial(self._seed, self._graph)
+
+    def score_test(self) -> Mapping[str, float]:
+        """Score the model on the test data."""
+        try:
+            return self._bench.score_test()
+        except NoProgram:
+            problem = self._bench.problem
+            return evaluate(self.model, problem, problem.data.test)
 
     def place(self, config: OptimizerConfig, keeps_slots: bool = False) -> None:
         """Put the program of a configuration in place, with fresh slots or the ones before; the weights stay."""

@@ -7,13 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import psutil
-
 from optselect.trials.bench import Bench
 from optselect.trials.bound_optimizer import BoundOptimizer
 from optselect.trials.configuration import BASELINE, OptimizerConfig
 from optselect.trials.epoch_graph import EpochGraph
 from optselect.trials.hyperparameter import StructuralUse, teach_tensorflow
+from optselect.trials.memory import collected_at_the_end, give_back_memory, memory_of_process
 from optselect.trials.optimizers import build_optimizer, scaled_like
 from optselect.trials.problem import Problem
 from optselect.trials.structure import NoProgram, outline, with_other_numbers
@@ -96,21 +95,25 @@ class Programs:
     def _built(self, problem: Problem, config: OptimizerConfig, epochs: bool, check: Check) -> Program:
         self.bench(problem)  # what all programs share is no part of the first one
         before = memory_of_process()
+        with collected_at_the_end():  # the check's model and its graphs refer to each other
+            program = self._checked(problem, config, epochs, check)
+        give_back_memory()
+        program.bytes = max(0, memory_of_process() - before)
+        self._held.setdefault(self._key(config, epochs), []).append(program)
+        self._drop_old()
+        return program
+
+    def _checked(self, problem: Problem, config: OptimizerConfig, epochs: bool, check: Check) -> Program:
         while True:
             try:
                 program = self._build(problem, config, epochs)
                 check(program)
-                break
+                return program
             except StructuralUse as use:
                 if use.name in self.structural(config):
                     raise NoProgram(str(use)) from use
                 log.info("%s: %s", config.optimizer, use)
                 self._structural.setdefault(config.optimizer, set()).add(use.name)
-        gc.collect()  # the check's model and its graphs refer to each other
-        program.bytes = max(0, memory_of_process() - before)
-        self._held.setdefault(self._key(config, epochs), []).append(program)
-        self._drop_old()
-        return program
 
     def maker(self, problem: Problem, config: OptimizerConfig) -> Callable[[], Any]:
         """Give a function that makes fresh optimizers of a configuration, as a compiled model would hold them."""
@@ -149,12 +152,3 @@ class Programs:
         held = [program for programs in self._held.values() for program in programs]
         is_large = sum(program.bytes for program in held) > MOST_BYTES and len(held) > FEWEST_PROGRAMS
         return is_large or len(held) > MOST_PROGRAMS
-
-
-def memory_of_process() -> int:
-    """Give the bytes that this process alone holds; all of its bytes where the system does not tell them apart."""
-    process = psutil.Process()
-    try:
-        return int(process.memory_full_info().uss)
-    except (psutil.AccessDenied, AttributeError):
-        return int(process.memory_info().rss)

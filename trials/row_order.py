@@ -5,6 +5,7 @@ trial repeats what an uninterrupted one would have seen. Kept for good: changing
 """
 
 import math
+from functools import partial
 from typing import Any
 
 import keras
@@ -48,9 +49,12 @@ class TrainingRows:
     def batches(self, seed: int, first_epoch: int, last_epoch: int) -> Any:
         """Give one tf.data.Dataset of all batches of these epochs, self.steps for each."""
         epochs = tf.data.Dataset.range(first_epoch, last_epoch + 1)
+        # Converting them by autograph would look through all modules, whose pages forks share until they are touched.
+        rows = tf.autograph.experimental.do_not_convert(partial(self._batches_of_rows, seed))
+        gather = tf.autograph.experimental.do_not_convert(self._gather)
         return (
-            epochs.flat_map(lambda epoch: self._batches_of_rows(seed, epoch))
-            .map(self._gather, num_parallel_calls=tf.data.AUTOTUNE)
+            epochs.flat_map(rows)
+            .map(gather, num_parallel_calls=tf.data.AUTOTUNE)
             .with_options(_plain_options())
             .prefetch(tf.data.AUTOTUNE)
         )
@@ -75,6 +79,8 @@ class TrainingRows:
 
 
 def _as_tensor(value: Any) -> Any:
+    if isinstance(value, tf.Tensor):
+        return tf.identity(value)  # where the training runs: on a GPU a copy, else the same memory
     return tf.constant(value) if isinstance(value, np.ndarray) else value
 
 

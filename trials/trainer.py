@@ -4,8 +4,10 @@ ladder.py knows the ways, program_runner.py and fit_runner.py go them, and watch
 """
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -13,12 +15,12 @@ from optselect.trials.choosing import Runner, choose_runner
 from optselect.trials.configuration import BASELINE, Configuration, check_arguments
 from optselect.trials.device import is_device_lost
 from optselect.trials.errors import ConfigurationError, DeviceLost, SnapshotError
-from optselect.trials.fit_runner import evaluate
 from optselect.trials.outcome import OUT_OF_MEMORY, Epoch, Outcome, TrialResult
 from optselect.trials.problem import Problem
 from optselect.trials.programs import Programs
 from optselect.trials.saved_model import save_model
 from optselect.trials.snapshot import Position, read_position, restore_snapshot
+from optselect.trials.step import Step
 from optselect.trials.user_code import explain, raised_below
 from optselect.trials.watch import OnEpochs, Watch
 
@@ -53,28 +55,38 @@ def run_trial(
     configuration = problem.with_classes(configuration)
     _check_configuration(configuration, epochs)
     watch = Watch(configuration, epochs, batch_ends, on_epochs)
-    step, tested, trained = None, None, None
+    trained = _Training()
     try:
-        runner, step = choose_runner(problem, configuration, seed, programs)
-        _begin(watch, runner, problem, configuration, start)
-        if watch.epoch < epochs:
-            runner.train(watch, epochs)
+        runner, trained.step = choose_runner(problem, configuration, seed, programs)
+        _train(runner, watch, problem, configuration, epochs, start)
+        trained.model = runner.model
         if test and watch.outcome is Outcome.COMPLETE and problem.data.test is not None:
-            tested = evaluate(runner.model, problem, problem.data.test)
-        trained = runner.model
+            trained.test = runner.score_test()
     except (Exception, SystemExit) as error:
         if not _is_failure(error, watch, problem.path.parent):
             raise
-        if is_device_lost(error):
-            raise DeviceLost(explain(error, problem.path.parent)) from error
-        log.debug("the trial failed", exc_info=True)
-        watch.end(Outcome.FAILED, explain_failure(error, problem.path.parent))
+        _end_by_failure(watch, error, problem.path.parent)
     watch.report_rest()
     if on_model is not None and watch.outcome is Outcome.COMPLETE and watch.curve:
-        on_model(watch.curve[-1], lambda: save_model(trained, problem, configuration))
+        on_model(watch.curve[-1], lambda: save_model(trained.model, problem, configuration))
     return TrialResult(
-        watch.outcome, tuple(watch.curve), watch.reason, watch.initial, tested, step, problem.jit
+        watch.outcome,
+        tuple(watch.curve),
+        watch.reason,
+        watch.initial,
+        trained.test,
+        trained.step,
+        problem.jit,
     )
+
+
+@dataclass
+class _Training:
+    """What is known of a training so far: a failure may come at any point."""
+
+    step: Step | None = None
+    model: Any = None
+    test: Mapping[str, float] | None = None
 
 
 def _check_configuration(configuration: Configuration, epochs: int) -> None:
@@ -97,10 +109,15 @@ def _check_configuration(configuration: Configuration, epochs: int) -> None:
         earliest = switch.epoch + 1
 
 
-def _begin(
-    watch: Watch, runner: Runner, problem: Problem, configuration: Configuration, start: bytes | None
+def _train(
+    runner: Runner,
+    watch: Watch,
+    problem: Problem,
+    configuration: Configuration,
+    epochs: int,
+    start: bytes | None,
 ) -> None:
-    """Put model and optimizer where the training begins."""
+    """Put model and optimizer where the training begins, and train what is left."""
     watch.runner = runner
     watch.set_model(runner.model)
     position = read_position(start) if start is not None else Position(epoch=0, phase=1)
@@ -109,6 +126,16 @@ def _begin(
     if start is not None:
         restore_snapshot(runner.model, start)
     watch.begin(position, initial, weighted=problem.is_weighted)
+    if watch.epoch < epochs:
+        runner.train(watch, epochs)
+
+
+def _end_by_failure(watch: Watch, error: BaseException, folder: Path) -> None:
+    """Let the trial fail; a lost GPU is no failure of its."""
+    if is_device_lost(error):
+        raise DeviceLost(explain(error, folder)) from error
+    log.debug("the trial failed", exc_info=error)
+    watch.end(Outcome.FAILED, explain_failure(error, folder))
 
 
 def _is_failure(error: BaseException, watch: Watch, folder: Path) -> bool:

@@ -158,7 +158,7 @@ class Zygote:
         log: Path,
         name: str = "optselect",
     ) -> ForkedChild:
-        """Ask for a child that does `call` ("worker" or "describe"); returns before it has begun.
+        """Ask for a child that does `call` ("worker", "describe" or "rehearse"); returns before it has begun.
 
         Args:
             name: of the process, at most 15 characters; its command line is the zygote's.

@@ -11,6 +11,7 @@ import optuna
 import pytest
 from mlflow import MlflowClient
 
+from optselect.storage.chart_views import CURVES, FINALS
 from tests.acceptance.browser import curves, needs_chromium, page_of
 from tests.acceptance.commands import Shell, query, shell
 from tests.acceptance.forked import Forks
@@ -162,6 +163,14 @@ def test_the_printed_link_shows_every_curve_on_the_chart_of_val_loss(
     )  # MLflow draws each twice; ten visible runs would be 20
     for trial in trials:
         assert re.search(rf"\b{trial['trial']:03d} {trial['optimizer'].lower()}\b", page)
+
+
+@needs_chromium
+def test_the_view_of_the_finals_has_a_mean_curve_for_each_that_was_compared(here: Shell, link: str) -> None:
+    page = page_of(link.replace(f"={CURVES}", f"={FINALS}"))
+    compared = {row["optimizer"] for row in here.json("report", "diabetes")["ranking"]}
+    assert set(re.findall(r"Group: (\w+)", page)) == compared
+    assert len(curves(page, "val_loss")) >= len(compared)
 
 
 def test_a_verdict_goes_to_a_tracking_server_too(here: Shell, forked: Forks, link: str) -> None:

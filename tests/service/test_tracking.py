@@ -1,9 +1,12 @@
 """MLflow is a copy: complete in the end, without doubled points, whoever sends and however often."""
 
+import base64
 import contextlib
+import json
 import math
 import socket
 import threading
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +15,7 @@ from mlflow import MlflowClient
 from sqlalchemy import Engine, text
 
 from optselect.storage import checkpoints, curves, tickets, tracking
+from optselect.storage.chart_views import CURVES, FINALS
 from optselect.storage.checkpoints import Checkpoint
 from optselect.storage.curves import EpochRow
 from optselect.storage.database import Database, make_engine
@@ -186,7 +190,17 @@ def test_the_experiment_tells_how_far_the_study_is(
     experiment = connected.client.get_experiment(connected.experiment_id)
     assert experiment.name == "optselect/study"
     assert "1 of 2 runs done" in experiment.tags["mlflow.note.content"]
-    assert experiment.tags["mlflow.sharedViewState.optselect"].startswith("deflate;")
+    views = {key: decoded(experiment.tags[f"mlflow.sharedViewState.{key}"]) for key in (CURVES, FINALS)}
+    first = {key: view["compareRunCharts"][0]["metricKey"] for key, view in views.items()}
+    assert first == {CURVES: "val_loss", FINALS: "val_loss"}
+    finals = connected.client.search_runs([connected.experiment_id], views[FINALS]["searchFilter"])
+    assert list(finals) == [], "a baseline is none of the finals"
+
+
+def decoded(view: str) -> dict[str, Any]:
+    kind, _, packed = view.partition(";")
+    assert kind == "deflate"
+    return dict(json.loads(zlib.decompress(base64.b64decode(packed))))
 
 
 def test_two_flushers_share_one_experiment(

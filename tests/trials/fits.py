@@ -120,7 +120,7 @@ def read_state(model: Any) -> list[np.ndarray[Any, Any]]:
 
 
 def _picked(part: Any, order: Any) -> Any:
-    return None if part is None else keras.tree.map_structure(lambda array: array[order], part)
+    return None if part is None else keras.tree.map_structure(lambda array: np.asarray(array)[order], part)
 
 
 def weights_in(snapshot: bytes, model: Any) -> list[np.ndarray[Any, Any]]:

@@ -1,6 +1,6 @@
 """Whatever is drawn, optimizer, numbers and small model: the program trains as compile and fit do.
 
-A few examples, always the same ones; `pytest --hypothesis-profile thorough` draws many and new ones.
+A few examples, always the same ones; `make property` draws many and new ones.
 """
 
 from collections.abc import Callable, Mapping

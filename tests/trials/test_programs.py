@@ -1,12 +1,16 @@
 """Programs are kept as long as there is room, the least recently used go first, and what goes is gone."""
 
+import gc
 import weakref
 from typing import Any
 
+import numpy as np
+import psutil
 import pytest
 
 from optselect.trials import programs as kept
-from optselect.trials.programs import Programs, memory_of_process
+from optselect.trials.memory import memory_of_process
+from optselect.trials.programs import Programs
 from tests.trials.conftest import MakeProblem
 from tests.trials.fits import train
 
@@ -34,3 +38,31 @@ def test_the_memory_of_a_process_is_its_own() -> None:
     block = bytearray(64 * 2**20)
     block[::4096] = b"\x01" * len(block[::4096])
     assert 60 * 2**20 < memory_of_process() - before < 80 * 2**20
+
+
+def test_trials_of_programs_that_are_held_leave_no_memory_behind(make_problem: MakeProblem) -> None:
+    problem, programs = make_problem("RUN_EAGERLY = False", epochs=2), Programs()
+
+    def train_some(trials: int) -> int:
+        for number in range(trials):
+            train(problem, ("SGD", "Adam")[number % 2], programs=programs)
+        gc.collect()
+        memory = psutil.Process().memory_info()
+        return int(
+            memory.rss - memory.shared
+        )  # pages of libraries are this process's own or not as others come and go
+
+    before = train_some(20)
+    assert train_some(100) - before < 3_000_000
+    assert programs.built == 2
+
+
+def test_rows_that_keras_takes_as_they_are_lie_in_memory_once(make_problem: MakeProblem) -> None:
+    problem = make_problem("y = y.astype('float64')")
+    tensors = Programs().bench(problem).train.tensors  # type: ignore[union-attr]
+    assert _address(problem.data.train.x) == _address(tensors[0])
+    assert isinstance(problem.data.train.y, np.ndarray) and tensors[1].dtype == "float32"
+
+
+def _address(rows: Any) -> int:
+    return int(np.asarray(rows).ctypes.data)

@@ -1,0 +1,175 @@
+"""Would a launch of this problem work here, and what would it cost? A line for each thing that it needs, with its mend."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+
+from rich.console import Console
+from rich.text import Text
+
+from optselect.search.errors import SearchError
+from optselect.search.executors import devices
+from optselect.search.executors.forking import Zygote
+from optselect.search.exit_codes import UserExit
+from optselect.search.launching import Surroundings
+from optselect.search.rehearsing import Outlook, look_ahead, rehearse, rehearsing
+from optselect.search.spec import Request, study_name
+from optselect.search.supervising import default_workers
+from optselect.storage import tracking
+from optselect.storage.database import Database
+from optselect.storage.errors import StorageError
+from optselect.storage.initialise import ensure_mlflow
+from optselect.trials.bundled import resolve_problem
+from optselect.trials.configuration import BASELINE
+from optselect.trials.errors import TrialsError
+from optselect.trials.rehearsal import Rehearsal, Rehearsed
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One line."""
+
+    name: str
+    is_ok: bool
+    detail: str
+    """What was found, or what is wrong and how to mend it."""
+    code: UserExit = UserExit.DONE
+    """With which the command ends where it is not ok."""
+
+
+def check(request: Request, place: Surroundings) -> int:
+    """Print each line as soon as it is known; returns the exit code of the first failure."""
+    found = []
+    out = Console(highlight=False)
+    for line in checks(request, place):
+        found.append(line)
+        if not place.as_json:
+            mark = Text("ok  ", style="green") if line.is_ok else Text("FAIL", style="bold red")
+            out.print(Text.assemble(mark, f" {line.name:<14} {line.detail}"), soft_wrap=True)
+    bad = [line for line in found if not line.is_ok]
+    if place.as_json:
+        lines = [{key: value for key, value in asdict(line).items() if key != "code"} for line in found]
+        print(
+            json.dumps({"schema": 1, "problem": request.problem, "is_ok": not bad, "checks": lines}, indent=2)
+        )
+    elif not bad:
+        out.print(f"\nnext: optselect plan {request.problem}", soft_wrap=True)
+    return bad[0].code if bad else UserExit.DONE
+
+
+def checks(request: Request, place: Surroundings) -> Iterator[Checked]:
+    """What is independent of each other is tried whatever else fails."""
+    with rehearsing(request.problem) as zygote:
+        database: list[Database] = []
+        yield attempt("database", lambda: database_found(place, database), UserExit.UNREACHABLE)
+        if database:
+            yield attempt("MLflow", lambda: tracking_found(place, database[0]), UserExit.UNREACHABLE)
+        yield attempt("devices", devices_found, UserExit.INVALID)
+        outlook: list[Outlook] = []
+        yield attempt("model and data", lambda: model_found(request, zygote, outlook), UserExit.INVALID)
+        if outlook:
+            yield from optimizers_found(request, outlook[0], zygote)
+
+
+def attempt(name: str, action: Callable[[], str], code: UserExit) -> Checked:
+    """A line of what an action found, or of why it could not."""
+    try:
+        return Checked(name, True, action())
+    except (SearchError, StorageError, TrialsError, OSError) as error:
+        return Checked(name, False, " ".join(str(error).split()), code)
+
+
+def database_found(place: Surroundings, found: list[Database]) -> str:
+    found.append(place.open())
+    where = f"embedded, in {found[0].home}" if found[0].embedded else found[0].masked
+    return f"{where}; its tables are this version's"
+
+
+def tracking_found(place: Surroundings, database: Database) -> str:
+    if place.tracking is None:
+        ensure_mlflow(database)
+        return "its tables lie beside ours; optselect ui shows them"
+    try:
+        tracking.open_client(place.tracking).search_experiments(max_results=1)
+    except Exception as error:
+        if not tracking.is_refusal(error):
+            raise
+        raise StorageError(
+            f"{place.tracking} must be an MLflow server that answers. Received: {tracking.cause_in_short(error)}. "
+            "Start it, or leave --tracking out: curves then lie beside our tables."
+        ) from error
+    return f"{place.tracking} answers"
+
+
+def devices_found() -> str:
+    found = devices.list_devices()
+    seats = devices.seats(devices.NO_WISH, os.environ)
+    workers = f"{default_workers(seats)} workers by default"
+    if not found:
+        return f"no GPU, {os.cpu_count()} cores: {workers}"
+    return f"{len(found)} GPU: {', '.join(device.name for device in found)}: {workers}"
+
+
+def model_found(request: Request, zygote: Zygote | None, found: list[Outlook]) -> str:
+    found.append(look_ahead(request, zygote))
+    problem = found[0].problem
+    steps = f", {problem.steps_per_epoch} batches an epoch" if problem.steps_per_epoch else ""
+    return f"{problem.parameters:,} weights{steps}; metrics {', '.join(problem.metrics)}"
+
+
+def optimizers_found(request: Request, outlook: Outlook, zygote: Zygote | None) -> Iterator[Checked]:
+    """A line for each optimizer."""
+    try:
+        found: Rehearsal = rehearse(request, outlook, zygote)
+    except TrialsError as error:
+        yield Checked("optimizers", False, " ".join(str(error).split()), UserExit.INVALID)
+        return
+    for name, one in found.optimizers.items():
+        own = f"yours: {outlook.problem.baseline.optimizer}"
+        yield Checked(own if name == BASELINE else name, one.is_sound, said_of(one), UserExit.INVALID)
+
+
+def said_of(one: Rehearsed) -> str:
+    """What a few steps showed.
+
+    >>> said_of(Rehearsed("complete", "", 3, "the callback Mine has on_batch_end", True, 1.0, 0.1))
+    'trains and goes on from a checkpoint; step 3 of 4: the callback Mine has on_batch_end'
+    >>> said_of(Rehearsed("complete", "", 1, "", False, 1.0, 0.1))
+    'a training resumed from its checkpoint must give the same numbers. Received: others. Keep all state in variables \
+of the model or its optimizer; till then: leave it out by --optimizers'
+    """
+    if one.outcome == "failed":
+        return (
+            f"it must train a step. Received: {one.message}. Mend the model, or leave it out by --optimizers"
+        )
+    if one.is_restored is False:
+        return (
+            "a training resumed from its checkpoint must give the same numbers. Received: others. Keep all state in "
+            "variables of the model or its optimizer; till then: leave it out by --optimizers"
+        )
+    how = "trains" if one.outcome == "complete" else f"diverges at its defaults ({one.message})"
+    goes_on = " and goes on from a checkpoint" if one.is_restored else ""
+    way = f"step {one.step} of 4" + (f": {one.step_reason}" if one.step_reason else ", the fastest")
+    return f"{how}{goes_on}; {way}"
+
+
+def plan(request: Request, name: str | None, workers: int | None, place: Surroundings) -> None:
+    """Print what a launch would do and cost; stores nothing."""
+    from optselect.search.forecast import Forecast, forecast_json, forecast_page  # SciPy costs half a second
+
+    count = default_workers(devices.seats(devices.NO_WISH, os.environ)) if workers is None else workers
+    with rehearsing(request.problem) as zygote:
+        began = time.monotonic()
+        outlook = look_ahead(request, zygote)
+        start = time.monotonic() - began  # a launch does the same first
+        found = rehearse(request, outlook, zygote)
+    study = study_name(name, resolve_problem(request.problem))
+    forecast = Forecast.of(outlook.spec, found, count, start)
+    if place.as_json:
+        print(json.dumps(forecast_json(study, forecast), indent=2))
+    else:
+        out = Console(highlight=False)
+        out.print(forecast_page(study, forecast), soft_wrap=True)
+        out.print(f"\nnext: optselect launch {request.problem}", soft_wrap=True)

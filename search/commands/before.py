@@ -1,0 +1,80 @@
+"""What does a person ask before a launch?"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from optselect.search.commands.options import Json, Storage, Tracking, Workers, surroundings
+
+Problem = Annotated[
+    str | None,
+    typer.Argument(help="A problem file, or diabetes, fashion, digits, momentum.", show_default=False),
+]
+Spec = Annotated[
+    Path | None,
+    typer.Option(help="A TOML file, as launch reads it; flags win over it.", show_default=False),
+]
+Optimizers = Annotated[str | None, typer.Option(help="As launch has it.", show_default=False)]
+Epochs = Annotated[int | None, typer.Option(help="Epochs of a trial.", show_default=False)]
+
+
+def check(
+    problem: Problem = None,
+    spec: Spec = None,
+    optimizers: Optimizers = None,
+    epochs: Epochs = None,
+    storage: Storage = None,
+    tracking: Tracking = None,
+    as_json: Json = False,
+) -> int:
+    """Try everything that a launch needs: database, MLflow, devices, the model, a few steps with each optimizer.
+
+    Example:  optselect check my_problem.py
+    """
+    from optselect.search.checking import check as check_problem
+    from optselect.search.requesting import Flags, merged
+
+    flags = Flags(problem=problem, optimizers=optimizers, epochs=epochs, storage=storage, tracking=tracking)
+    asked = merged(flags, spec)
+    return check_problem(asked.request, surroundings(asked.flags.storage, asked.flags.tracking, as_json))
+
+
+def plan(
+    problem: Problem = None,
+    spec: Spec = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the study; default: the problem's.", show_default=False)
+    ] = None,
+    optimizers: Optimizers = None,
+    trials: Annotated[int | None, typer.Option(help="Search trials in all.", show_default="24")] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="Instead of --trials: small, medium or large.", show_default=False)
+    ] = None,
+    epochs: Epochs = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(help="Fresh seeds on which the finalists are compared first.", show_default="5"),
+    ] = None,
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """What a launch would train, and how long that takes: timed on a few real batches, nothing is stored.
+
+    Example:  optselect plan my_problem.py --trials 96
+    """
+    from optselect.search.checking import plan as plan_study
+    from optselect.search.requesting import Flags, merged
+
+    flags = Flags(
+        problem=problem,
+        name=name,
+        optimizers=optimizers,
+        trials=trials,
+        budget=budget,
+        epochs=epochs,
+        seeds=seeds,
+        workers=workers,
+    )
+    asked = merged(flags, spec)
+    plan_study(asked.request, asked.flags.name, asked.flags.workers, surroundings(None, None, as_json))

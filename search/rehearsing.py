@@ -1,0 +1,62 @@
+"""What does a problem come to, and how does each optimizer do on it, before anything is stored?
+
+Asked of children that load TensorFlow: one describes the problem, one trains each optimizer for a moment.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from optselect.search.custom import asked_classes
+from optselect.search.describing import Describer
+from optselect.search.executors.forking import Zygote, closing
+from optselect.search.executors.local import zygote_of
+from optselect.search.launching import resolved
+from optselect.search.spec import Request, StudySpec
+from optselect.trials.bundled import bundled_problems, resolve_problem
+from optselect.trials.configuration import BASELINE
+from optselect.trials.description import ProblemDescription
+from optselect.trials.rehearsal import Rehearsal
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a launch of the request would store and do."""
+
+    problem: ProblemDescription
+    spec: StudySpec
+
+
+@contextlib.contextmanager
+def rehearsing(problem: str) -> Iterator[Zygote | None]:
+    """The process that imports TensorFlow once for both children."""
+    zygote = zygote_of(Path(problem).stem, os.environ, ())
+    with closing(zygote):
+        yield zygote
+
+
+def look_ahead(request: Request, zygote: Zygote | None) -> Outlook:
+    """Describe the problem and resolve the request; raises ProblemError or InvalidInput."""
+    options = jit_of(request)
+    problem = resolve_problem(request.problem)
+    with contextlib.closing(Describer.start(problem, zygote, asked_classes(request), options)) as child:
+        description = child.result()
+    bundled = request.problem in bundled_problems() and not Path(request.problem).is_file()
+    return Outlook(description, resolved(request, description, bundled))
+
+
+def rehearse(request: Request, outlook: Outlook, zygote: Zygote | None) -> Rehearsal:
+    """Train the user's own optimizer and each of the study's that needs no argument; raises ProblemError."""
+    names = [BASELINE, *outlook.spec.with_defaults]
+    options = [*jit_of(request), "--names", ",".join(names), "--epochs", str(outlook.spec.epochs)]
+    problem = resolve_problem(request.problem)
+    classes = asked_classes(request)
+    with contextlib.closing(Describer.start(problem, zygote, classes, options, "rehearse")) as child:
+        return Rehearsal.from_json(child.answer())
+
+
+def jit_of(request: Request) -> list[str]:
+    options = ["--jit"] if request.jit == "on" else []
+    return options + ([] if request.precision is None else ["--precision", request.precision])

@@ -1,0 +1,61 @@
+"""What a plan says: who gets which trials, and how long that takes at a known pace."""
+
+import pytest
+
+from optselect.search.forecast import Forecast, forecast_json, lines_of
+from optselect.trials.rehearsal import Rehearsal, Rehearsed
+from tests.search.simulated import spec_of
+
+PACE = {"baseline": 1.0, "SGD": 1.0, "Adam": 2.0, "Nadam": 3.0}
+
+
+def forecast(workers: int = 1, pace: float = 1.0, **asked: object) -> Forecast:
+    """A study of three optimizers and 25 epochs, each epoch as many seconds as PACE says."""
+    spec = spec_of(**{"optimizers": "sgd,adam,nadam", "trials": 36, **asked})
+    found = {name: Rehearsed("complete", "", 1, "", True, 4.0, pace * one) for name, one in PACE.items()}
+    return Forecast.of(spec, Rehearsal(found, 500_000_000), workers, 10.0)
+
+
+def test_each_optimizer_has_its_quota_and_the_rest_goes_to_survivors() -> None:
+    parts = {row.name: (row.defaults, row.search) for row in forecast(trials=48).rows}
+    assert parts == {
+        "baseline": (1, 0),
+        "SGD": (1, 12),
+        "Adam": (1, 12),
+        "Nadam": (1, 12),
+        "survivors": (0, 12),
+    }
+    assert sum(search for _, search in parts.values()) == 48
+
+
+def test_a_search_for_a_configuration_has_one_baseline_and_no_finals() -> None:
+    found = forecast(goal="best-config")
+    assert [(row.name, row.defaults, row.search) for row in found.rows if row.defaults or row.search] == [
+        ("baseline", 1, 0),
+        ("any", 0, 36),
+    ]
+    assert found.evaluation == (0, 0)
+
+
+def test_seconds_are_epochs_at_their_pace_and_what_each_program_costs_once() -> None:
+    found = forecast(goal="best-config")
+    assert found.range_seconds is not None
+    assert found.range_seconds[0] == pytest.approx(10.0 + (1 * 1.0 + 36 * found.mean_epoch) * 25 + 4 * 4.0)
+
+
+def test_workers_share_the_training_but_not_the_start() -> None:
+    one, two = forecast(workers=1).seconds(30), forecast(workers=2).seconds(30)
+    assert one - 10.0 == pytest.approx(2 * (two - 10.0))
+
+
+def test_the_range_reaches_from_the_first_look_to_the_last() -> None:
+    found = forecast()
+    first, longest = found.evaluation
+    assert 0 < first < longest
+    assert any(f"then {first} to {longest} runs on fresh seeds" in line for line in lines_of(found))
+
+
+def test_where_no_epoch_can_be_projected_nothing_is_claimed() -> None:
+    found = forecast(pace=0.0)
+    assert forecast_json("net", found)["seconds"] is None
+    assert any(line.startswith("how long it takes is not known") for line in lines_of(found))
