@@ -22,14 +22,14 @@ ENV OPTSELECT_HOME=/home/optselect/data PYTHONUNBUFFERED=1
 ENTRYPOINT ["python", "-m", "optselect"]
 CMD ["--help"]
 
-# CUDA comes with TensorFlow's own wheels, the driver from the host by NVIDIA's container toolkit.
-FROM app AS gpu
-USER 0
-RUN pip install --no-cache-dir -c /src/constraints.txt 'tensorflow[and-cuda]'
-USER 10001
-
 FROM app AS mlflow
 COPY docker/mlflow-server /usr/local/bin/mlflow-server
 EXPOSE 5000
 ENTRYPOINT ["mlflow-server"]
 CMD []
+
+# CUDA comes with TensorFlow's own wheels, the driver from the host by NVIDIA's container toolkit.
+FROM app AS gpu
+USER 0
+RUN pip install --no-cache-dir -c /src/constraints.txt 'tensorflow[and-cuda]'
+USER 10001

@@ -241,7 +241,9 @@ def make_engine(place: Database | URL, schema: str = "optselect", *, pooled: boo
     `pooled=False` opens a connection for each use: for threads that write seldom.
     """
     url = place.url if isinstance(place, Database) else place
-    pool: dict[str, Any] = {"pool_size": 2, "max_overflow": 3, "pool_recycle": 1800}
+    # One connection stays open: a worker has two engines, Optuna's and ours. Threads that meet open another one for that
+    # moment; a bound without such room would let a transaction wait for one that waits for it.
+    pool: dict[str, Any] = {"pool_size": 1, "max_overflow": 4, "pool_recycle": 1800}
     engine = create_engine(
         url,
         connect_args=connect_arguments(url),

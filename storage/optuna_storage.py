@@ -76,8 +76,8 @@ class PatientStorage(RDBStorage):
             database.url.update_query_dict(query).render_as_string(hide_password=False),
             engine_kwargs={
                 "pool_pre_ping": True,
-                "pool_size": 2,
-                "max_overflow": 3,
+                "pool_size": 1,
+                "max_overflow": 4,
                 "pool_recycle": 1800,
                 "connect_args": connect_arguments(database.url),
             },

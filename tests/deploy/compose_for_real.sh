@@ -87,8 +87,9 @@ stand_in_python() {
     tag=$(sed -n 's/^FROM \(python:[^ ]*\).*/\1/p' Dockerfile)
     packages=$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
     mkdir -p "$root/usr/local/lib/python3.11/dist-packages" "$root/usr/local/bin"
-    tar -C "$packages" --exclude=./ray --exclude='./*optselect*' --exclude=__pycache__ -c . |
+    [ -f "$scratch/packages.made" ] || tar -C "$packages" --exclude=./ray --exclude='./*optselect*' --exclude=__pycache__ -c . |
         tar -C "$root/usr/local/lib/python3.11/dist-packages" -x
+    touch "$scratch/packages.made"
     python -m pip install -q --upgrade --target "$root/usr/local/lib/python3.11/dist-packages" 'setuptools>=77' wheel
     ln -sf /usr/bin/python3 "$root/usr/local/bin/python"
     printf '#!/bin/sh\nexec python3 -m pip "$@"\n' >"$root/usr/local/bin/pip"
