@@ -15,7 +15,7 @@ from optselect.search.exit_codes import UserExit
 from optselect.search.failures import as_worker_code, explain
 
 COMMANDS: Mapping[str, Sequence[Callable[..., object]]] = {
-    "Before": (before.check, before.plan),
+    "Before": (before.init, before.check, before.plan),
     "Run": (run.launch, run.resume, run.worker, run.pause, run.stop),
     "Look": (
         look.report,
