@@ -1,6 +1,6 @@
 """What one asks before a launch, from outside: does it work here, what does it cost, how do I begin?"""
 
-from typing import Any
+import runpy
 
 import pytest
 
@@ -72,8 +72,7 @@ def test_init_reads_a_table_and_names_its_columns(at_home: Shell, forked: Forks)
     assert 'table.csv: length, colour, kind. Received: knd. Did you mean "kind"?' in unknown.stderr
     written = forked.json(at_home, "init", "--name", "own", "--data", "table.csv", "--task", "classification")
     assert written == {"schema": 1, "files": ["own.py", "own.toml"]}
-    space: dict[str, Any] = {}
-    exec((at_home.folder / "own.py").read_text(), space)
+    space = runpy.run_path(str(at_home.folder / "own.py"))
     assert (space["X"].shape, list(space["Y"])) == ((2, 3), [0, 1])
 
 
