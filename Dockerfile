@@ -1,6 +1,6 @@
-# Two images from one installation:  docker build --target app .   docker build --target mlflow .
-# Python 3.11, since that is what the tests run on; the versions are those of constraints.txt. No GPU libraries yet.
-FROM python:3.11-slim-bookworm AS app
+# Three images from one installation:  docker build --target app .   --target gpu   --target mlflow
+# Python 3.11, since that is what the tests run on; the versions are those of constraints.txt.
+FROM python:3.11.14-slim-bookworm AS app
 
 # Numeric, so that an engine can see that it is not root.
 RUN useradd --uid 10001 --create-home optselect \
@@ -21,6 +21,12 @@ USER 10001
 ENV OPTSELECT_HOME=/home/optselect/data PYTHONUNBUFFERED=1
 ENTRYPOINT ["python", "-m", "optselect"]
 CMD ["--help"]
+
+# CUDA comes with TensorFlow's own wheels, the driver from the host by NVIDIA's container toolkit.
+FROM app AS gpu
+USER 0
+RUN pip install --no-cache-dir -c /src/constraints.txt 'tensorflow[and-cuda]'
+USER 10001
 
 FROM app AS mlflow
 COPY docker/mlflow-server /usr/local/bin/mlflow-server

@@ -3,7 +3,7 @@ PYTHON ?= python
 # The environment's own programs come first, so that a recipe reads like the line one would type.
 export PATH := $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("scripts"))'):$(PATH)
 
-.PHONY: check format lint layers types test bench-storage bench-engine bench-memory property chaos
+.PHONY: check format lint layers types test lint-deploy compose-for-real bench-storage bench-engine bench-memory property chaos
 .NOTPARALLEL:
 
 check: format lint layers types test
@@ -22,6 +22,17 @@ types:
 
 test:
 	pytest
+
+# The containers' files: as Compose itself reads them, and by the linters that a wheel brings.
+lint-deploy:
+	docker-compose --profile '*' config -q
+	hadolint Dockerfile
+	compose-lint docker-compose.yml
+	bash -n tests/deploy/compose_for_real.sh
+
+# As root: a real engine, real containers, ten minutes. docs/compose-for-real.md has what came of it.
+compose-for-real:
+	tests/deploy/compose_for_real.sh $(ARGUMENTS)
 
 # What the protocol costs, beside plain Optuna: some minutes. docs/storage-costs.md has figures.
 bench-storage:

@@ -86,11 +86,15 @@ def recipe(target: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def compose() -> Any:
-    """The compose file as Compose itself understands it."""
+    """The compose file as Compose itself understands it, without a profile."""
+    return understood()
+
+
+def understood(*options: str) -> Any:
     assert COMPOSE is not None
     environment = {key: value for key, value in os.environ.items() if not key.endswith(("_PORT", "_FILE"))}
     done = subprocess.run(
-        [COMPOSE, "--project-directory", ROOT, "config", "--format", "json"],
+        [COMPOSE, "--project-directory", ROOT, *options, "config", "--format", "json"],
         cwd=ROOT,
         env=environment,
         capture_output=True,
@@ -116,6 +120,29 @@ def test_lasting_services_have_health_checks_and_are_reached_from_this_host_only
         assert service["healthcheck"]["test"]
         assert [port["host_ip"] for port in service["ports"]] == ["127.0.0.1"]
         assert [volume["type"] for volume in service["volumes"]] == ["volume"]
+
+
+@needs_compose
+@pytest.mark.parametrize(("profile", "worker"), [("cpu", "worker"), ("gpu", "worker-gpu")])
+def test_a_profile_brings_its_workers_which_wait_for_the_tables_and_may_drain(
+    profile: str, worker: str
+) -> None:
+    services = understood("--profile", profile)["services"]
+    assert set(services) == {"postgres", "init", "mlflow", worker}
+    service = services[worker]
+    assert service["depends_on"]["init"]["condition"] == "service_completed_successfully"
+    assert (service["stop_grace_period"], service["restart"], service["init"]) == ("1m0s", "on-failure", True)
+    assert service["command"][0] == "worker" and "ports" not in service
+    devices = service["deploy"]["resources"].get("reservations", {}).get("devices", [])
+    assert [device["capabilities"] for device in devices] == ([["gpu"]] if profile == "gpu" else [])
+
+
+@needs_compose
+def test_no_container_runs_an_image_whose_tag_moves_or_keeps_roots_rights() -> None:
+    for service in understood("--profile", "*")["services"].values():
+        assert re.search(r":\d+\.\d+", service["image"]), service["image"]
+        assert service["cap_drop"] == ["ALL"] and service["security_opt"] == ["no-new-privileges:true"]
+        assert service["deploy"]["resources"]["limits"]["memory"]
 
 
 @needs_compose
