@@ -11,11 +11,12 @@ import typer
 
 import optselect
 from optselect.search.commands import before, keep, look, run
+from optselect.search.commands.examples import example_of
 from optselect.search.exit_codes import UserExit
 from optselect.search.failures import as_worker_code, explain
 
 COMMANDS: Mapping[str, Sequence[Callable[..., object]]] = {
-    "Before": (before.check, before.plan),
+    "Before": (before.init, before.check, before.plan),
     "Run": (run.launch, run.resume, run.worker, run.pause, run.stop),
     "Look": (
         look.report,
@@ -52,9 +53,9 @@ db = typer.Typer(help="The database that keeps studies: state, address, backup."
 app.add_typer(db, name="db", rich_help_panel="Keep")
 for panel, functions in COMMANDS.items():
     for function in functions:
-        app.command(rich_help_panel=panel)(function)
+        app.command(rich_help_panel=panel, epilog=example_of(function.__name__))(function)
 for function in DATABASE:
-    db.command()(function)
+    db.command(epilog=example_of(f"db {function.__name__}"))(function)
 
 
 def main() -> NoReturn:

@@ -19,6 +19,29 @@ Optimizers = Annotated[str | None, typer.Option(help="As launch has it.", show_d
 Epochs = Annotated[int | None, typer.Option(help="Epochs of a trial.", show_default=False)]
 
 
+def init(
+    name: Annotated[
+        str | None, typer.Option(help="Of the two files and the study.", show_default="my_problem")
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="regression or classification.", show_default="regression")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="A CSV file with a line of column names.", metavar="FILE", show_default=False),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Its column that is predicted; default: the last.", show_default=False)
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over files that are here already.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a problem file and a spec that work as they are; asks at a terminal for what no option says."""
+    from optselect.search.starting import Start, write_start
+
+    write_start(Start(name, task, data, target), force, as_json)
+
+
 def check(
     problem: Problem = None,
     spec: Spec = None,
@@ -28,10 +51,7 @@ def check(
     tracking: Tracking = None,
     as_json: Json = False,
 ) -> int:
-    """Try everything that a launch needs: database, MLflow, devices, the model, a few steps with each optimizer.
-
-    Example:  optselect check my_problem.py
-    """
+    """Try everything that a launch needs: database, MLflow, devices, the model, a few steps with each optimizer."""
     from optselect.search.checking import check as check_problem
     from optselect.search.requesting import Flags, merged
 
@@ -59,10 +79,7 @@ def plan(
     workers: Workers = None,
     as_json: Json = False,
 ) -> None:
-    """What a launch would train, and how long that takes: timed on a few real batches, nothing is stored.
-
-    Example:  optselect plan my_problem.py --trials 96
-    """
+    """What a launch would train, and how long that takes: timed on a few real batches, nothing is stored."""
     from optselect.search.checking import plan as plan_study
     from optselect.search.requesting import Flags, merged
 

@@ -10,12 +10,15 @@ from optselect.search.commands.options import (
     Storage,
     Study,
     Tracking,
+    study_names,
     surroundings,
 )
 
 
 def report(
-    study: Annotated[str | None, typer.Argument(help="Name of a study.", show_default=False)] = None,
+    study: Annotated[
+        str | None, typer.Argument(help="Name of a study.", show_default=False, autocompletion=study_names)
+    ] = None,
     bundle: Annotated[
         Path | None,
         typer.Option(
@@ -156,8 +159,16 @@ def show(
 
 
 def compare(
-    first: Annotated[str, typer.Argument(metavar="A", help="Name of a study.", show_default=False)],
-    second: Annotated[str, typer.Argument(metavar="B", help="Name of another study.", show_default=False)],
+    first: Annotated[
+        str,
+        typer.Argument(metavar="A", help="Name of a study.", show_default=False, autocompletion=study_names),
+    ],
+    second: Annotated[
+        str,
+        typer.Argument(
+            metavar="B", help="Name of another study.", show_default=False, autocompletion=study_names
+        ),
+    ],
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
@@ -191,7 +202,10 @@ def optimizers(
 
 
 def ui(
-    study: Annotated[str | None, typer.Argument(help="Open this study's curves.", show_default=False)] = None,
+    study: Annotated[
+        str | None,
+        typer.Argument(help="Open this study's curves.", show_default=False, autocompletion=study_names),
+    ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port, if it is free.")] = 5000,
     storage: Storage = None,
     tracking: Tracking = None,

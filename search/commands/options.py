@@ -8,7 +8,17 @@ import typer
 if TYPE_CHECKING:
     from optselect.search.launching import Surroundings
 
-Study = Annotated[str, typer.Argument(help="Name of a study.", show_default=False)]
+
+def study_names(incomplete: str) -> list[str]:
+    """What a shell offers at the press of a key."""
+    from optselect.storage.study_names import completed_names
+
+    return completed_names(incomplete, os.environ)
+
+
+Study = Annotated[
+    str, typer.Argument(help="Name of a study.", show_default=False, autocompletion=study_names)
+]
 Storage = Annotated[
     str | None,
     typer.Option(

@@ -15,6 +15,7 @@ from optselect.search.commands.options import (
     Tracking,
     UseLocal,
     Workers,
+    study_names,
     surroundings,
 )
 
@@ -218,7 +219,11 @@ def further(flag: str, text: str | None, most: int, example: int) -> int:
 def worker(
     study: Annotated[
         str | None,
-        typer.Argument(help="Name of a study; default: all that run and will run.", show_default=False),
+        typer.Argument(
+            help="Name of a study; default: all that run and will run.",
+            show_default=False,
+            autocompletion=study_names,
+        ),
     ] = None,
     slots: Annotated[
         str | None,

@@ -1,5 +1,7 @@
 """What one asks before a launch, from outside: does it work here, what does it cost, how do I begin?"""
 
+import runpy
+
 import pytest
 
 from tests.acceptance.commands import Shell, answer, query
@@ -22,11 +24,15 @@ def data():
 """
 
 
-def test_check_has_a_line_for_all_that_a_launch_needs(at_home: Shell) -> None:
-    found = answer(at_home.run("check", "diabetes", "--optimizers", "sgd,adam", "--json"))
+def test_check_has_a_line_for_all_that_a_launch_of_what_init_wrote_needs(
+    at_home: Shell, forked: Forks
+) -> None:
+    written = forked.run(at_home, "init", "--name", "wine", "--task", "classification")
+    assert (written.returncode, written.stdout) == (0, "wine.py\nwine.toml\nnext: optselect check wine.py\n")
+    found = answer(at_home.run("check", "--spec", "wine.toml", "--optimizers", "sgd,adam", "--json"))
     assert (found["schema"], found["is_ok"]) == (1, True)
     lines = {line["name"]: line for line in found["checks"]}
-    assert set(lines) == {"database", "MLflow", "devices", "model and data", "yours: SGD", "SGD", "Adam"}
+    assert set(lines) == {"database", "MLflow", "devices", "model and data", "yours: Adam", "SGD", "Adam"}
     assert all(line["is_ok"] for line in lines.values())
     assert lines["Adam"]["detail"] == "trains and goes on from a checkpoint; step 1 of 4, the fastest"
 
@@ -57,6 +63,27 @@ def test_plan_says_who_gets_what_and_stores_nothing(at_home: Shell) -> None:
     assert all(row["seconds_per_epoch"] > 0 for row in rows.values())
     assert 0 < found["seconds"][0] <= found["seconds"][1]
     assert query(at_home, "SELECT count(*) FROM optselect.study WHERE name = %s", "planned") == [(0,)]
+
+
+def test_init_reads_a_table_and_names_its_columns(at_home: Shell, forked: Forks) -> None:
+    (at_home.folder / "table.csv").write_text("length,colour,kind\n1.5,red,a\n2.5,blue,b\n")
+    unknown = forked.run(at_home, "init", "--data", "table.csv", "--target", "knd")
+    assert unknown.returncode == 2
+    assert 'table.csv: length, colour, kind. Received: knd. Did you mean "kind"?' in unknown.stderr
+    written = forked.json(at_home, "init", "--name", "own", "--data", "table.csv", "--task", "classification")
+    assert written == {"schema": 1, "files": ["own.py", "own.toml"]}
+    space = runpy.run_path(str(at_home.folder / "own.py"))
+    assert (space["X"].shape, list(space["Y"])) == ((2, 3), [0, 1])
+
+
+def test_init_writes_over_nothing_unless_it_is_told(at_home: Shell, forked: Forks) -> None:
+    (at_home.folder / "my_problem.py").write_text("mine")
+    refused = forked.run(at_home, "init")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "init writes over nothing. Received: my_problem.py, which are here already." in refused.stderr
+    assert not (at_home.folder / "my_problem.toml").exists()
+    assert forked.run(at_home, "init", "--force").returncode == 0
+    assert "def model():" in (at_home.folder / "my_problem.py").read_text()
 
 
 @pytest.mark.parametrize("command", ["check", "plan"])
