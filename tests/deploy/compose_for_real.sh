@@ -168,7 +168,7 @@ build
 step "docker compose --profile cpu up --wait, from empty volumes"
 python -c 'import secrets; print(secrets.token_urlsafe(24))' >"$scratch/password"
 chmod 644 "$scratch/password"
-WORKERS=2 compose up -d --no-build --wait --quiet-pull
+WORKERS=2 compose up -d --no-build --wait --quiet-pull || { compose logs --tail 30; exit 1; }
 compose ps -a --format 'table {{.Service}}\t{{.State}}\t{{.Status}}'
 
 step "a study from the host, trained by the containers"
