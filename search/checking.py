@@ -5,6 +5,8 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Generic, NamedTuple, TypeVar
 
 from rich.console import Console
 from rich.text import Text
@@ -26,6 +28,8 @@ from optselect.trials.configuration import BASELINE
 from optselect.trials.errors import TrialsError
 from optselect.trials.rehearsal import Rehearsal, Rehearsed
 
+Find = TypeVar("Find")
+
 
 @dataclass(frozen=True)
 class Checked:
@@ -37,6 +41,13 @@ class Checked:
     """What was found, or what is wrong and how to mend it."""
     code: UserExit = UserExit.DONE
     """With which the command ends where it is not ok."""
+
+
+class Attempt(NamedTuple, Generic[Find]):
+    """What came of trying one thing."""
+
+    line: Checked
+    found: Find | None
 
 
 def check(request: Request, place: Surroundings) -> int:
@@ -62,28 +73,32 @@ def check(request: Request, place: Surroundings) -> int:
 def checks(request: Request, place: Surroundings) -> Iterator[Checked]:
     """What is independent of each other is tried whatever else fails."""
     with rehearsing(request.problem) as zygote:
-        database: list[Database] = []
-        yield attempt("database", lambda: database_found(place, database), UserExit.UNREACHABLE)
-        if database:
-            yield attempt("MLflow", lambda: tracking_found(place, database[0]), UserExit.UNREACHABLE)
-        yield attempt("devices", devices_found, UserExit.INVALID)
-        outlook: list[Outlook] = []
-        yield attempt("model and data", lambda: model_found(request, zygote, outlook), UserExit.INVALID)
-        if outlook:
-            yield from optimizers_found(request, outlook[0], zygote)
+        database = attempt("database", place.open, words_of_database, UserExit.UNREACHABLE)
+        yield database.line
+        if database.found is not None:
+            ask = partial(tracking_found, place, database.found)
+            yield attempt("MLflow", ask, str, UserExit.UNREACHABLE).line
+        yield attempt("devices", devices_found, str, UserExit.INVALID).line
+        look = partial(look_ahead, request, zygote)
+        outlook = attempt("model and data", look, words_of_outlook, UserExit.INVALID)
+        yield outlook.line
+        if outlook.found is not None:
+            yield from optimizers_found(request, outlook.found, zygote)
 
 
-def attempt(name: str, action: Callable[[], str], code: UserExit) -> Checked:
-    """A line of what an action found, or of why it could not."""
+def attempt(
+    name: str, action: Callable[[], Find], words: Callable[[Find], str], code: UserExit
+) -> Attempt[Find]:
+    """A line of what an action found, with the find, or of why it could not."""
     try:
-        return Checked(name, True, action())
+        found = action()
+        return Attempt(Checked(name, True, words(found)), found)
     except (SearchError, StorageError, TrialsError, OSError) as error:
-        return Checked(name, False, " ".join(str(error).split()), code)
+        return Attempt(Checked(name, False, " ".join(str(error).split()), code), None)
 
 
-def database_found(place: Surroundings, found: list[Database]) -> str:
-    found.append(place.open())
-    where = f"embedded, in {found[0].home}" if found[0].embedded else found[0].masked
+def words_of_database(database: Database) -> str:
+    where = f"embedded, in {database.home}" if database.embedded else database.masked
     return f"{where}; its tables are this version's"
 
 
@@ -112,9 +127,8 @@ def devices_found() -> str:
     return f"{len(found)} GPU: {', '.join(device.name for device in found)}: {workers}"
 
 
-def model_found(request: Request, zygote: Zygote | None, found: list[Outlook]) -> str:
-    found.append(look_ahead(request, zygote))
-    problem = found[0].problem
+def words_of_outlook(outlook: Outlook) -> str:
+    problem = outlook.problem
     steps = f", {problem.steps_per_epoch} batches an epoch" if problem.steps_per_epoch else ""
     return f"{problem.parameters:,} weights{steps}; metrics {', '.join(problem.metrics)}"
 
@@ -126,8 +140,8 @@ def optimizers_found(request: Request, outlook: Outlook, zygote: Zygote | None) 
     except TrialsError as error:
         yield Checked("optimizers", False, " ".join(str(error).split()), UserExit.INVALID)
         return
+    own = f"yours: {outlook.problem.baseline.optimizer}"
     for name, one in found.optimizers.items():
-        own = f"yours: {outlook.problem.baseline.optimizer}"
         yield Checked(own if name == BASELINE else name, one.is_sound, said_of(one), UserExit.INVALID)
 
 

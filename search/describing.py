@@ -16,6 +16,7 @@ from typing import Any
 from optselect.search.executors.devices import Seat
 from optselect.search.executors.forking import ForkedChild, Zygote
 from optselect.search.executors.local import training_environment
+from optselect.search.spec import Request
 from optselect.storage.studies import StoredStudy
 from optselect.trials.description import CustomDescription, ProblemDescription, read_optimizers
 from optselect.trials.errors import ProblemError
@@ -28,6 +29,12 @@ ANSWER = "problem.json"
 def stored_description(study: StoredStudy) -> ProblemDescription:
     """The description that was stored with a study."""
     return ProblemDescription.from_json(study.problem)
+
+
+def training_options(request: Request) -> list[str]:
+    """How a child has to make models: as the trainings will."""
+    jit = ["--jit"] if request.jit == "on" else []
+    return jit + ([] if request.precision is None else ["--precision", request.precision])
 
 
 def describe_class(reference: Reference) -> CustomDescription:

@@ -68,15 +68,18 @@ def contents(
     """The text of each file by its path."""
     record = evidence.record
     found = find(record)
-    verdict = no_verdict_json(study.name, found) if isinstance(found, str) else verdict_json(found)
+    if isinstance(found, str):
+        report = {"report.json": as_json(no_verdict_json(study.name, found))}
+    else:
+        page = html_page(found, curves_of(curves, record.spec.objective))
+        report = {"report.json": as_json(verdict_json(found)), "report.html": page}
     return {
         "study.json": as_json(study_facts(study)),
         "study.toml": spec_toml(record.spec, study.name),
         "trials.json": as_json([asdict(trial) for trial in record.trials]),
         "trials.csv": csv_text(trial_rows(study.name, record.trials)),
         "curves.json": as_json({ticket: [asdict(row) for row in rows] for ticket, rows in curves.items()}),
-        "report.json": as_json(verdict),
-        **({} if isinstance(found, str) else {"report.html": html_page(evidence)}),
+        **report,
         **{f"source/{name}": text for name, text in evidence.sources.items()},
     }
 
@@ -127,7 +130,9 @@ def bundled_evidence(file: Path) -> Evidence:
         if name.startswith("source/")
     }
     return Evidence(
-        record, sources, lambda: curves_in(json.loads(files["curves.json"]), record.spec.objective)
+        record,
+        sources,
+        lambda: curves_of(read_epochs(json.loads(files["curves.json"])), record.spec.objective),
     )
 
 
@@ -161,13 +166,17 @@ def read_trial(row: dict[str, Any]) -> TrialRow:
     return TrialRow(**{**row, "result": numbers(row["result"])})
 
 
-def curves_in(stored: Mapping[str, Sequence[Mapping[str, Any]]], objective: str) -> "Curves":
+def read_epochs(stored: Mapping[str, Sequence[dict[str, Any]]]) -> dict[int, list[EpochRow]]:
+    """The epochs by ticket, as they were."""
+    return {
+        int(ticket): [EpochRow(**{**row, "metrics": numbers(row["metrics"])}) for row in rows]
+        for ticket, rows in stored.items()
+    }
+
+
+def curves_of(epochs: Mapping[int, Sequence[EpochRow]], objective: str) -> "Curves":
     """The objective by ticket and epoch."""
     return {
-        int(ticket): {
-            row["epoch"]: numbers({"value": row["metrics"][objective]})["value"]
-            for row in rows
-            if objective in row["metrics"]
-        }
-        for ticket, rows in stored.items()
+        ticket: {row.epoch: row.metrics[objective] for row in rows if objective in row.metrics}
+        for ticket, rows in epochs.items()
     }

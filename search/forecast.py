@@ -7,9 +7,8 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from optselect.search.phases import evaluation_runs
+from optselect.search.phases import elimination_runs, evaluation_runs
 from optselect.search.planning import quota_of
-from optselect.search.seeds import ELIMINATION_SEEDS
 from optselect.search.spec import StudySpec
 from optselect.search.tables import dash, plain_table, shown_seconds
 from optselect.search.verdict import MOST_SEEDS
@@ -49,7 +48,7 @@ class Forecast:
     @classmethod
     def of(cls, spec: StudySpec, rehearsal: Rehearsal, workers: int, seconds_start: float) -> "Forecast":
         first = evaluation_runs(spec, spec.trials)
-        eliminating = ELIMINATION_SEEDS * len(spec.optimizers) if first and len(spec.optimizers) > 2 else 0
+        eliminating = elimination_runs(spec) if first else 0
         longest = eliminating + (first - eliminating) * max(MOST_SEEDS, spec.seeds) // max(spec.seeds, 1)
         return cls(
             spec,

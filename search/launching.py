@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from optselect.search.custom import asked_classes, knows_all, notes, read_customs
-from optselect.search.describing import Describer, stored_description
+from optselect.search.describing import Describer, stored_description, training_options
 from optselect.search.errors import InvalidInput
 from optselect.search.executors import devices
 from optselect.search.executors.devices import NO_WISH, Seat, Wish
@@ -51,7 +51,7 @@ from optselect.storage.phases import Progress, Step, plan_next
 from optselect.storage.studies import NewStudy, StoredStudy
 from optselect.storage.tracking import check_tracking, experiment_link
 from optselect.storage.tracking_server import running_server
-from optselect.trials.bundled import bundled_problems, resolve_problem
+from optselect.trials.bundled import is_bundled, resolve_problem
 from optselect.trials.description import ProblemDescription
 
 
@@ -172,8 +172,7 @@ def describer_of(
     if staff.in_process:
         return InProcessDescriber(problem, classes, request.jit == "on", request.precision)
     weights, seeds = weights_folder(place.home), ",".join(map(str, first_seeds(request.seed)))
-    options = ["--weights", str(weights), "--seeds", seeds, *(["--jit"] if request.jit == "on" else [])]
-    options += [] if request.precision is None else ["--precision", request.precision]
+    options = ["--weights", str(weights), "--seeds", seeds, *training_options(request)]
     return Describer.start(problem, zygote, classes, options)
 
 
@@ -190,7 +189,7 @@ def find_or_create(
     place: Surroundings,
 ) -> StoredStudy:
     """The study of that name where it is the same one, else a new one; raises InvalidInput where it is another."""
-    bundled = request.problem in bundled_problems() and not Path(request.problem).is_file()
+    bundled = is_bundled(request.problem)
     stored = studies.find_study(engine, name)
     if stored is not None and is_described(stored, request, problem):
         description = stored_description(stored)  # the same source: no need to build the model

@@ -113,8 +113,12 @@ def evaluation_runs(spec: StudySpec, budget: int) -> int:
         return 0
     if is_thin(spec, budget):
         return spec.seeds * (1 + min(THIN_FINALISTS, len(spec.optimizers)))
-    eliminating = ELIMINATION_SEEDS * len(spec.optimizers) if len(spec.optimizers) > 2 else 0
-    return eliminating + spec.seeds * (1 + len(spec.optimizers) + len(spec.with_defaults))
+    return elimination_runs(spec) + spec.seeds * (1 + len(spec.optimizers) + len(spec.with_defaults))
+
+
+def elimination_runs(spec: StudySpec) -> int:
+    """How many runs it takes to find the losers; two optimizers both go to the finals."""
+    return ELIMINATION_SEEDS * len(spec.optimizers) if len(spec.optimizers) > 2 else 0
 
 
 # --- switches -----------------------------------------------------------------------------------------

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from optselect.search.custom import asked_classes
-from optselect.search.describing import Describer
+from optselect.search.describing import Describer, training_options
 from optselect.search.executors.forking import Zygote, closing
 from optselect.search.executors.local import zygote_of
 from optselect.search.launching import resolved
 from optselect.search.spec import Request, StudySpec
-from optselect.trials.bundled import bundled_problems, resolve_problem
+from optselect.trials.bundled import is_bundled, resolve_problem
 from optselect.trials.configuration import BASELINE
 from optselect.trials.description import ProblemDescription
 from optselect.trials.rehearsal import Rehearsal
@@ -39,24 +39,17 @@ def rehearsing(problem: str) -> Iterator[Zygote | None]:
 
 def look_ahead(request: Request, zygote: Zygote | None) -> Outlook:
     """Describe the problem and resolve the request; raises ProblemError or InvalidInput."""
-    options = jit_of(request)
-    problem = resolve_problem(request.problem)
+    problem, options = resolve_problem(request.problem), training_options(request)
     with contextlib.closing(Describer.start(problem, zygote, asked_classes(request), options)) as child:
         description = child.result()
-    bundled = request.problem in bundled_problems() and not Path(request.problem).is_file()
-    return Outlook(description, resolved(request, description, bundled))
+    return Outlook(description, resolved(request, description, is_bundled(request.problem)))
 
 
 def rehearse(request: Request, outlook: Outlook, zygote: Zygote | None) -> Rehearsal:
     """Train the user's own optimizer and each of the study's that needs no argument; raises ProblemError."""
     names = [BASELINE, *outlook.spec.with_defaults]
-    options = [*jit_of(request), "--names", ",".join(names), "--epochs", str(outlook.spec.epochs)]
+    options = [*training_options(request), "--names", ",".join(names), "--epochs", str(outlook.spec.epochs)]
     problem = resolve_problem(request.problem)
     classes = asked_classes(request)
     with contextlib.closing(Describer.start(problem, zygote, classes, options, "rehearse")) as child:
         return Rehearsal.from_json(child.answer())
-
-
-def jit_of(request: Request) -> list[str]:
-    options = ["--jit"] if request.jit == "on" else []
-    return options + ([] if request.precision is None else ["--precision", request.precision])

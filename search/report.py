@@ -97,15 +97,15 @@ def compared_name(found: Findings, typed: str) -> str:
 
 def write_page(evidence: Evidence, file: Path) -> None:
     """The verdict as one HTML file."""
-    write_named(file, html_page(evidence).encode())
+    write_named(file, html_page(evidence.demand_findings(), evidence.curves()).encode())
     print(file)
 
 
-def html_page(evidence: Evidence) -> str:
+def html_page(found: Findings, curves: "Curves") -> str:
     """The verdict with all its figures."""
     from optselect.search.html_page import Page  # Plotly and Optuna cost a second
 
-    return Page.of(evidence.demand_findings(), evidence.curves()).html()
+    return Page.of(found, curves).html()
 
 
 def log_model(name: str, place: Surroundings) -> None:

@@ -89,9 +89,8 @@ def unpacked(study: StoredStudy, home: Path) -> Path:
             raise InvalidInput(
                 f'The bundle of study "{study.name}" must stay in its folder. Received: {name}.'
             )
-        if (
-            not file.exists() or file.read_text("utf-8") != content
-        ):  # what once came under this hash may have lied
+        # What once came under this hash may have lied.
+        if not file.exists() or file.read_text("utf-8") != content:
             file.parent.mkdir(parents=True, exist_ok=True)
             aside = file.with_name(f"{file.name}.{study.id}.part")
             aside.write_text(content, "utf-8")

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import platformdirs
 import psycopg2
 import psycopg2.errorcodes
 import sqlalchemy
@@ -50,11 +49,6 @@ class Database:
     def masked(self) -> str:
         """The address as it may be shown to anyone."""
         return masked(self.url)
-
-
-def default_home(environment: Mapping[str, str]) -> Path:
-    """Return OPTSELECT_HOME, else the user's data folder."""
-    return Path(environment.get("OPTSELECT_HOME") or platformdirs.user_data_path("optselect")).absolute()
 
 
 def open_database(storage: str | None, home: Path, environment: Mapping[str, str]) -> Database:
@@ -241,16 +235,19 @@ def make_engine(place: Database | URL, schema: str = "optselect", *, pooled: boo
     `pooled=False` opens a connection for each use: for threads that write seldom.
     """
     url = place.url if isinstance(place, Database) else place
-    # One connection stays open: a worker has two engines, Optuna's and ours. Threads that meet open another one for that
-    # moment; a bound without such room would let a transaction wait for one that waits for it.
-    pool: dict[str, Any] = {"pool_size": 1, "max_overflow": 4, "pool_recycle": 1800}
-    engine = create_engine(
-        url,
-        connect_args=connect_arguments(url),
-        **{"pool_pre_ping": True, **pool} if pooled else {"poolclass": NullPool},
-    )
+    pool: dict[str, Any] = pool_arguments() if pooled else {"poolclass": NullPool}
+    engine = create_engine(url, connect_args=connect_arguments(url), **pool)
     set_search_path(engine, schema)
     return engine
+
+
+def pool_arguments() -> dict[str, Any]:
+    """How many connections an engine keeps, for Optuna's as for ours: a worker has one of each.
+
+    One stays open. Threads that meet open another one for that moment; a bound without such room would let a
+    transaction wait for one that waits for it.
+    """
+    return {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 4, "pool_recycle": 1800}
 
 
 def set_search_path(engine: Engine, schema: str) -> None:

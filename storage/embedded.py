@@ -31,12 +31,10 @@ import psycopg2
 from sqlalchemy.engine import URL
 
 from optselect.storage.errors import StorageError, Unreachable
+from optselect.storage.home import MACHINE_FOLDER, fallback_base, port_and_password, usual_base
 
 START_SECONDS = 120  # crash recovery on a slow disk took 36 s in the field
 LOG_BYTES = 10_000_000  # a longer log is put aside at the next start
-MACHINE_FOLDER = Path(
-    "/var/lib/optselect"
-)  # for servers that root starts, where their account cannot reach the home
 REMOTE_FILE_SYSTEMS = {
     "nfs",
     "nfs4",
@@ -157,10 +155,7 @@ def server_state(home: Path) -> ServerState:
 def attach_base(base: Path) -> URL | None:
     data = base / "data"
     try:
-        port = int(
-            (data / "postmaster.pid").read_text().splitlines()[3]
-        )  # its fourth line is the port in use
-        url = server_url(port, (base / "password").read_text())
+        url = server_url(*port_and_password(base))
         with closing(connect(url)) as connection, connection.cursor() as cursor:
             cursor.execute("SHOW data_directory")
             served = cursor.fetchone()
@@ -193,12 +188,7 @@ def connect(url: URL) -> psycopg2.extensions.connection:
 
 def possible_bases(home: Path) -> list[Path]:
     """Where the server of `home` may live, the usual place first."""
-    return [home / "pg", fallback_base(home)] if is_root() else [home / "pg"]
-
-
-def fallback_base(home: Path) -> Path:
-    """A place for the server of one home that any account can reach; each home has its own."""
-    return MACHINE_FOLDER / hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:16] / "pg"
+    return [usual_base(home), fallback_base(home)] if is_root() else [usual_base(home)]
 
 
 def has_cluster(base: Path) -> bool:
@@ -242,9 +232,9 @@ def base_folder(home: Path, account: Account | None) -> Path:
         if has_cluster(base):  # once chosen, for good
             return base
     if account is None:
-        return home / "pg"
+        return usual_base(home)
     home.mkdir(parents=True, exist_ok=True)
-    return home / "pg" if can_enter(home, account) else fallback_base(home)
+    return usual_base(home) if can_enter(home, account) else fallback_base(home)
 
 
 def can_enter(folder: Path, account: Account) -> bool:

@@ -27,6 +27,7 @@ from optselect.storage.database import (
     again,
     connect_arguments,
     one_line,
+    pool_arguments,
     set_search_path,
 )
 from optselect.storage.errors import SchemaMismatch, Unreachable
@@ -74,13 +75,7 @@ class PatientStorage(RDBStorage):
         query = {"options": "-csearch_path=optuna"} if make_tables else {}
         super().__init__(
             database.url.update_query_dict(query).render_as_string(hide_password=False),
-            engine_kwargs={
-                "pool_pre_ping": True,
-                "pool_size": 1,
-                "max_overflow": 4,
-                "pool_recycle": 1800,
-                "connect_args": connect_arguments(database.url),
-            },
+            engine_kwargs={**pool_arguments(), "connect_args": connect_arguments(database.url)},
             skip_compatibility_check=make_tables,
             skip_table_creation=not make_tables,
         )

@@ -5,13 +5,11 @@ neither SQLAlchemy nor Optuna is loaded.
 """
 
 import contextlib
-import hashlib
-import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
-import platformdirs
 import psycopg2
+
+from optselect.storage.home import default_home, fallback_base, port_and_password, usual_base
 
 CONNECT_SECONDS = 1  # libpq takes whole ones
 NAMES = "SELECT name FROM optselect.study ORDER BY created_at DESC"
@@ -35,10 +33,8 @@ def addresses(environment: Mapping[str, str]) -> Iterator[str]:
     if stored := environment.get("OPTSELECT_STORAGE"):
         yield stored.replace("postgresql+psycopg2://", "postgresql://", 1)
         return
-    home = Path(environment.get("OPTSELECT_HOME") or platformdirs.user_data_path("optselect")).absolute()
-    apart = hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:16]
-    for base in (home / "pg", Path("/var/lib/optselect") / apart / "pg"):
+    home = default_home(environment)
+    for base in (usual_base(home), fallback_base(home)):
         with contextlib.suppress(OSError, IndexError, ValueError):
-            port = int((base / "data" / "postmaster.pid").read_text().splitlines()[3])
-            password = (base / "password").read_text()
+            port, password = port_and_password(base)
             yield f"host=127.0.0.1 port={port} user=postgres dbname=optselect sslmode=disable password='{password}'"

@@ -39,8 +39,6 @@ AWAY_SECONDS = 10.0
 REQUEST_SECONDS = 30.0
 """How long what is under way at the end may still take."""
 
-"""Key of the shared view that every experiment carries: all runs visible, where MLflow shows ten."""
-
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",

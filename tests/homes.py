@@ -10,6 +10,7 @@ from pathlib import Path
 
 from optselect.storage import embedded
 from optselect.storage.database import open_database
+from optselect.storage.home import fallback_base
 from optselect.storage.initialise import ensure_mlflow
 
 THROW_AWAY = {**os.environ, "OPTSELECT_PG_FSYNC": "off"}
@@ -31,7 +32,7 @@ def throw_away_home(name: str = "home with blanks", prepared: Path | None = None
     finally:
         embedded.stop(top / name, os.environ)
         shutil.rmtree(top, ignore_errors=True)
-        shutil.rmtree(embedded.fallback_base(top / name).parent, ignore_errors=True)
+        shutil.rmtree(fallback_base(top / name).parent, ignore_errors=True)
 
 
 def prepare_cluster(target: Path) -> None:

@@ -22,6 +22,11 @@ def resolve_problem(name_or_path: str) -> Path:
     raise ProblemError(_explain_missing(name_or_path, path, list(bundled)))
 
 
+def is_bundled(name_or_path: str) -> bool:
+    """Tell whether a bundled problem is meant, and no file of the same name."""
+    return name_or_path in bundled_problems() and not Path(name_or_path).is_file()
+
+
 def bundled_problems() -> dict[str, Path]:
     """List the problems that come with optselect, by name."""
     folder = Path(str(importlib.resources.files("optselect.examples")))

@@ -75,10 +75,8 @@ def rehearse(problem: Problem, names: Sequence[str]) -> dict[str, dict[str, Any]
 def shortened(problem: Problem) -> Problem:
     """The problem with the first batches of its data."""
     data = Data(first_batches(problem, problem.data.train), first_batches(problem, problem.data.validation))
-    fit = {name: value for name, value in problem.fit.items() if name not in ("steps_per_epoch", "callbacks")}
+    fit = {name: value for name, value in problem.fit.items() if name != "steps_per_epoch"}
     fit |= {} if problem.batch_size is None else {"batch_size": problem.batch_size}
-    if "callbacks" in problem.fit:  # they decide on the way that trains
-        fit["callbacks"] = problem.fit["callbacks"]
     return Problem(problem.path, problem.make_model, data, fit, problem.optimizers)
 
 
@@ -145,8 +143,10 @@ def is_same(problem: Problem, through: Sequence[Epoch], resumed: Sequence[Epoch]
     Data that brings its own order need not: there it only has to go on.
     """
     one, again = ([epoch.metrics for epoch in curve if epoch.number == 2] for curve in (through, resumed))
-    if not one or not isinstance(problem.data.train, Arrays):
-        return None if not one else bool(again)
+    if not one:
+        return None
+    if not isinstance(problem.data.train, Arrays):
+        return bool(again)
     return [list(map(repr, metrics.values())) for metrics in one] == [
         list(map(repr, metrics.values())) for metrics in again
     ]

@@ -5,12 +5,17 @@ from typing import Annotated
 
 import typer
 
-from optselect.search.commands.options import Json, Storage, Tracking, Workers, surroundings
+from optselect.search.commands.options import (
+    Json,
+    NewName,
+    Problem,
+    Storage,
+    Tracking,
+    Trials,
+    Workers,
+    surroundings,
+)
 
-Problem = Annotated[
-    str | None,
-    typer.Argument(help="A problem file, or diabetes, fashion, digits, momentum.", show_default=False),
-]
 Spec = Annotated[
     Path | None,
     typer.Option(help="A TOML file, as launch reads it; flags win over it.", show_default=False),
@@ -63,11 +68,9 @@ def check(
 def plan(
     problem: Problem = None,
     spec: Spec = None,
-    name: Annotated[
-        str | None, typer.Option(help="Name of the study; default: the problem's.", show_default=False)
-    ] = None,
+    name: NewName = None,
     optimizers: Optimizers = None,
-    trials: Annotated[int | None, typer.Option(help="Search trials in all.", show_default="24")] = None,
+    trials: Trials = None,
     budget: Annotated[
         str | None, typer.Option(help="Instead of --trials: small, medium or large.", show_default=False)
     ] = None,

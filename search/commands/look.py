@@ -1,7 +1,7 @@
 """What does a person read of a study, and of what could be searched?"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,10 @@ from optselect.search.commands.options import (
     study_names,
     surroundings,
 )
+
+if TYPE_CHECKING:
+    from optselect.search.launching import Surroundings
+    from optselect.search.report import Evidence
 
 
 def report(
@@ -55,9 +59,32 @@ def report(
     as_json: Json = False,
 ) -> None:
     """The verdict: which optimizer to use, how sure that is, and what would settle what is open."""
-    from optselect.search.errors import InvalidInput
     from optselect.search.looking import console
-    from optselect.search.report import log_model, print_code, print_report, stored_evidence, write_page
+    from optselect.search.report import log_model, print_code, print_report, write_page
+
+    demand_possible(study, bundle, code, script, optimizer, with_model)
+    place = surroundings(storage, tracking, as_json)
+    if with_model and study is not None:
+        return log_model(study, place)
+    evidence = evidence_of_either(study, bundle, place)
+    if html is not None:
+        write_page(evidence, html)
+    elif code:
+        print_code(evidence, script, optimizer)
+    else:
+        print_report(evidence, as_json, console())
+
+
+def demand_possible(
+    study: str | None,
+    bundle: Path | None,
+    code: bool,
+    script: bool,
+    optimizer: str | None,
+    with_model: bool,
+) -> None:
+    """Refuse a report of nothing or of two, and what would be ignored; raises InvalidInput."""
+    from optselect.search.errors import InvalidInput
 
     if not code and (script or optimizer):
         alone = "--script" if script else f"--optimizer {optimizer}"
@@ -67,21 +94,18 @@ def report(
             "Either STUDY or --bundle FILE must be given, with --log-model STUDY. Received: "
             f"{'neither' if study is None and bundle is None else '--bundle' if study is None else 'both'}."
         )
-    if with_model and study is not None:
-        return log_model(study, surroundings(storage, tracking, as_json))
+
+
+def evidence_of_either(study: str | None, bundle: Path | None, place: "Surroundings") -> "Evidence":
+    """Of the study that the database has, or of the bundle."""
     if bundle is not None:
         from optselect.search.evidence_bundle import bundled_evidence
 
-        evidence = bundled_evidence(bundle)
-    else:
-        assert study is not None
-        evidence = stored_evidence(study, surroundings(storage, tracking, as_json))
-    if html is not None:
-        write_page(evidence, html)
-    elif code:
-        print_code(evidence, script, optimizer)
-    else:
-        print_report(evidence, as_json, console())
+        return bundled_evidence(bundle)
+    from optselect.search.report import stored_evidence
+
+    assert study is not None
+    return stored_evidence(study, place)
 
 
 def status(study: Study, storage: Storage = None, as_json: Json = False) -> None:

@@ -19,6 +19,14 @@ def study_names(incomplete: str) -> list[str]:
 Study = Annotated[
     str, typer.Argument(help="Name of a study.", show_default=False, autocompletion=study_names)
 ]
+Problem = Annotated[
+    str | None,
+    typer.Argument(help="A problem file, or diabetes, fashion, digits, momentum.", show_default=False),
+]
+NewName = Annotated[
+    str | None, typer.Option(help="Name of the study; default: the problem's.", show_default=False)
+]
+Trials = Annotated[int | None, typer.Option(help="Search trials in all.", show_default="24")]
 Storage = Annotated[
     str | None,
     typer.Option(
@@ -64,7 +72,7 @@ def surroundings(
     storage: str | None, tracking: str | None, as_json: bool, checkpoints: str | None = None
 ) -> "Surroundings":
     from optselect.search.launching import Surroundings
-    from optselect.storage.database import default_home
+    from optselect.storage.home import default_home
 
     own_tracking = tracking or os.environ.get("MLFLOW_TRACKING_URI") or None
     return Surroundings(storage, default_home(os.environ), own_tracking, as_json, checkpoints)

@@ -9,10 +9,13 @@ from optselect.search.commands.options import (
     Detach,
     Gpus,
     Json,
+    NewName,
     PerGpu,
+    Problem,
     Storage,
     Study,
     Tracking,
+    Trials,
     UseLocal,
     Workers,
     study_names,
@@ -21,19 +24,14 @@ from optselect.search.commands.options import (
 
 
 def launch(
-    problem: Annotated[
-        str | None,
-        typer.Argument(help="A problem file, or diabetes, fashion, digits, momentum.", show_default=False),
-    ] = None,
+    problem: Problem = None,
     spec: Annotated[
         Path | None,
         typer.Option(
             help="A TOML file with these settings and ranges; flags win over it.", show_default=False
         ),
     ] = None,
-    name: Annotated[
-        str | None, typer.Option(help="Name of the study; default: the problem's.", show_default=False)
-    ] = None,
+    name: NewName = None,
     optimizers: Annotated[
         str | None,
         typer.Option(
@@ -46,7 +44,7 @@ def launch(
         str | None,
         typer.Option(help="What to search of each: auto (by the budget), 1 or all.", show_default="auto"),
     ] = None,
-    trials: Annotated[int | None, typer.Option(help="Search trials in all.", show_default="24")] = None,
+    trials: Trials = None,
     budget: Annotated[
         str | None,
         typer.Option(

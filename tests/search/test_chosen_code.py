@@ -58,19 +58,26 @@ def test_a_script_needs_the_files_of_the_problem_and_of_its_own_optimizers_only(
     assert imported_files(bundle, "net.py", ["from mine import Mine"]) == ["layers.py", "mine.py"]
 
 
-@pytest.mark.parametrize("module", ["net", "mine"])
-def test_a_script_imports_the_users_own_class_unless_it_stands_there(module: str) -> None:
-    code = optimizer_code(OptimizerConfig("Mine", {"learning_rate": 0.1}, module=module), [], exact=True)
-    bundle = {"net.py": "# the problem\n", "optselect-optimizers/Mine/mine.py": ""}
-    script = training_script(
+def script_of(phases: list[Phase], bundle: dict[str, str], precision: str | None = None) -> str:
+    """A script of three epochs; a mixed precision scales the loss."""
+    return training_script(
         study="mine",
         run=RUN,
-        phases=[Phase(3, code)],
+        phases=phases,
         epochs=3,
         objective="val_loss",
         source_name="net.py",
         bundle=bundle,
+        precision=precision,
+        scales_loss=precision is not None,
     )
+
+
+@pytest.mark.parametrize("module", ["net", "mine"])
+def test_a_script_imports_the_users_own_class_unless_it_stands_there(module: str) -> None:
+    code = optimizer_code(OptimizerConfig("Mine", {"learning_rate": 0.1}, module=module), [], exact=True)
+    bundle = {"net.py": "# the problem\n", "optselect-optimizers/Mine/mine.py": ""}
+    script = script_of([Phase(3, code)], bundle)
     assert "\nmodel.optimizer = Mine(learning_rate=0.1)\n" in script and ast.parse(script)
     assert ("\nfrom mine import Mine\n" in script) == (module == "mine")
     assert "import Mine" in script or module == "net"
@@ -79,32 +86,13 @@ def test_a_script_imports_the_users_own_class_unless_it_stands_there(module: str
 
 def test_a_script_sets_the_precision_before_the_problem_and_scales_the_loss_as_compile_does() -> None:
     code = optimizer_code(OptimizerConfig("Mine", {"learning_rate": 0.1}, module="mine"), [], exact=True)
-    script = training_script(
-        study="mine",
-        run=RUN,
-        phases=[Phase(3, code)],
-        epochs=3,
-        objective="val_loss",
-        source_name="net.py",
-        bundle={"net.py": '"""A docstring."""\nimport keras\n\ndense = keras.layers.Dense(1)\n'},
-        precision="mixed_float16",
-        scales_loss=True,
-    )
+    bundle = {"net.py": '"""A docstring."""\nimport keras\n\ndense = keras.layers.Dense(1)\n'}
+    script = script_of([Phase(3, code)], bundle, "mixed_float16")
     assert "\nmodel.optimizer = keras.optimizers.LossScaleOptimizer(Mine(learning_rate=0.1))\n" in script
     policy, problem = script.index("set_dtype_policy('mixed_float16')"), script.index("dense = ")
     assert script.index('"""A docstring."""') < policy < problem and ast.parse(script)
 
 
 def test_a_script_leaves_the_users_own_optimizer_as_compile_has_wrapped_it() -> None:
-    script = training_script(
-        study="mine",
-        run=RUN,
-        phases=[],
-        epochs=3,
-        objective="val_loss",
-        source_name="net.py",
-        bundle={"net.py": "# the problem\n"},
-        precision="mixed_float16",
-        scales_loss=True,
-    )
+    script = script_of([], {"net.py": "# the problem\n"}, "mixed_float16")
     assert "\nmodel.optimizer = model.optimizer  # the one of model()\n" in script

@@ -26,6 +26,7 @@ from optselect.storage.embedded import (
     stop,
 )
 from optselect.storage.errors import Unreachable
+from optselect.storage.home import fallback_base
 from tests.homes import THROW_AWAY, throw_away_home
 from tests.service.conftest import execute
 
@@ -146,6 +147,7 @@ def test_a_child_process_gets_in_without_seeing_the_password(home: Path, server:
     assert not [value for value in environment.values() if password in value or "colon" in value]
     child = (
         "import os; from pathlib import Path; from optselect.storage.database import *;"
+        "from optselect.storage.home import default_home;"
         "print(open_database(None, default_home(os.environ), os.environ).url.username)"
     )
     done = subprocess.run(
@@ -236,7 +238,7 @@ def test_root_whose_home_is_closed_gets_a_place_that_the_account_can_reach() -> 
     with throw_away_home("closed") as home:
         home.mkdir(mode=0o700)
         base = embedded.base_folder(home, embedded.account_for(os.environ))
-        assert base == embedded.fallback_base(home)
+        assert base == fallback_base(home)
         assert ensure_running(home, THROW_AWAY) == attach(home)
         assert server_state(home).data_directory == base / "data"
         assert list(home.iterdir()) == []
