@@ -14,6 +14,7 @@ from typing import Protocol
 
 import psutil
 
+from optselect.search.enlisting import enlisted
 from optselect.search.errors import InvalidInput
 from optselect.search.executors.devices import Seat
 from optselect.search.executors.forking import Zygote, closing
@@ -73,13 +74,18 @@ def default_workers(seats: Sequence[Seat]) -> int:
 
 def demand_room(flag: str, count: int) -> None:
     """Refuse more training processes than this machine's memory can hold."""
-    memory = psutil.virtual_memory().total
-    most = max(1, memory // LEAST_BYTES_PER_WORKER)
+    most = most_workers()
     if count > most:
+        memory = psutil.virtual_memory().total
         raise InvalidInput(
             f"{flag} must be at most {most} on this machine, whose memory is {memory / 1e9:.0f} GB and a training "
             f"process takes {LEAST_BYTES_PER_WORKER / 1e9:.1f} GB. Received: {count}."
         )
+
+
+def most_workers() -> int:
+    """As many as the memory of this machine can hold at all."""
+    return max(1, psutil.virtual_memory().total // LEAST_BYTES_PER_WORKER)
 
 
 def supervise(
@@ -100,14 +106,24 @@ def supervise(
     """
     zygote = zygote or zygote_of(study.name, os.environ, seats)
     engine = make_engine(database)
-    outage = Outage()
-    with run_folder(database.home) as folder, progress_view(study, quiet) as refresh:
-        slots = worker_slots(count, seats, log_folder(database, study))
+    outage, logs = Outage(), log_folder(database, study)
+    with (
+        run_folder(database.home) as folder,
+        progress_view(study, quiet) as refresh,
+        enlisted(engine, study, count, logs, os.environ) as post,
+    ):
+        slots = worker_slots(count, seats, logs)
         service = Service.start(
             database, engine, study, slots, folder, tracking=tracking, extra=extra, zygote=zygote
         )
+
+        def look() -> None:
+            refresh(overview.list_trials(engine, study.id))
+            if (wanted := post.change()) is not None:
+                service.team.resize(min(wanted, most_workers()), seats, logs)
+
         with closing(zygote):
-            interrupted = watch(service.team, lambda: refresh(overview.list_trials(engine, study.id)), outage)
+            interrupted = watch(service.team, look, outage)
         service.flusher.close(patience_seconds=0.0 if interrupted else PATIENCE_SECONDS)
     engine.dispose()
     outage.demand_end()
@@ -250,9 +266,11 @@ class Team(Protocol):
 
 def watch(team: Team, look: Callable[[], None], outage: Outage) -> bool:
     """Poll the team until its last child is gone, and look at the database now and then; True where Ctrl-C ended it."""
-    due = 0.0
+    due, parent = 0.0, int(os.environ.get("OPTSELECT_SUPERVISOR", 0))
     with draining(team) as interrupted:
         while team.alive:
+            if parent and os.getppid() != parent:  # nobody would stop this process any more
+                team.stop()
             team.poll()
             if time.monotonic() >= due:
                 started = time.monotonic()
