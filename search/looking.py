@@ -17,6 +17,7 @@ from optselect.search.catalogue import CATALOGUE, Entry
 from optselect.search.custom import class_json, class_rows, read_custom
 from optselect.search.describing import describe_class, stored_description
 from optselect.search.launching import Surroundings, study_status, tracking_address
+from optselect.search.placing import launch_line, print_logs, scale
 from optselect.search.selecting import Selection, select
 from optselect.search.space import custom_name, find_optimizer
 from optselect.search.spec import StudySpec
@@ -30,6 +31,7 @@ from optselect.storage.checkpoints import newest_kept
 from optselect.storage.curves import read_curve
 from optselect.storage.database import Database, Engine, make_engine
 from optselect.storage.errors import NotFound
+from optselect.storage.launches import live_launches
 from optselect.storage.studies import StoredStudy, load_study
 from optselect.storage.tracking import experiment_link, run_link
 from optselect.trials.description import CustomDescription, ParameterDescription
@@ -62,6 +64,8 @@ def print_status(name: str, place: Surroundings) -> None:
     out.print(tables.progress_table(study, trials))
     for phase, tally in standing(study, trials).evaluation.items():
         out.print(f"{phase}: {tally.ended} of {sum(tally.counts.values())} runs done")
+    for launch in live_launches(here.engine, study.id) if study.state == "running" else ():
+        out.print(launch_line(launch), soft_wrap=True)
     for worker in overview.list_workers(here.engine, study.id):
         out.print(worker_line(worker), soft_wrap=True)
 
@@ -71,6 +75,16 @@ def worker_line(worker: overview.WorkerRow) -> str:
     usage = shown_usage(worker.usage)
     last = f"last sign {worker.seconds_silent:.0f} s ago{f' ({usage})' if usage else ''}"
     return f"worker on {worker.host}, {worker.device}, pid {worker.pid}: {last}"
+
+
+def show_logs(name: str, launch: int | None, lines: int, follow: bool, place: Surroundings) -> None:
+    """What the workers of a launch say."""
+    print_logs(name, launch, lines, follow, opened(place).engine)
+
+
+def scale_launch(name: str, workers: int, launch: int | None, place: Surroundings) -> None:
+    """More or fewer workers."""
+    console().print(scale(name, workers, launch, opened(place).engine), soft_wrap=True)
 
 
 def print_trials(name: str, wanted: Selection, place: Surroundings) -> None:
