@@ -166,7 +166,9 @@ def scale(name: str, workers: int, number: int | None, engine: Engine) -> str:
         executor = find_executor(launch.executor)
         launches.name_launch(engine, launch.id, executor.scale(order, launch.external_id, workers))
     launches.want_workers(engine, launch.id, workers)
-    return f"{name}: launch {launch.id} ({launch.executor}), workers wanted: {workers}, before: {launch.workers}"
+    return (
+        f"{name}: launch {launch.id} ({launch.executor}), workers wanted: {workers}, before: {launch.workers}"
+    )
 
 
 def the_launch(engine: Engine, study: StoredStudy, number: int | None) -> Launch:

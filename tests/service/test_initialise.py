@@ -28,7 +28,17 @@ from optselect.storage.initialise import (
 )
 from tests.service.conftest import execute
 
-TABLES = {"meta", "study", "worker", "ticket", "checkpoint", "epoch_log", "launch", "outbox", "alembic_version"}
+TABLES = {
+    "meta",
+    "study",
+    "worker",
+    "ticket",
+    "checkpoint",
+    "epoch_log",
+    "launch",
+    "outbox",
+    "alembic_version",
+}
 INITIALISE = textwrap.dedent(
     """
     import sys
