@@ -7,6 +7,7 @@ import doctest
 import importlib.util
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -40,7 +41,7 @@ def test_every_page_is_in_the_navigation_of_mkdocs_yml() -> None:
 
 def test_every_decision_is_in_the_navigation_and_in_the_list(made_of_code: Any) -> None:
     pages = [page.name for page in PAGES if page.parent.name == "decisions" and page.name != "index.md"]
-    config = type("Config", (), {"nav": [{"Decisions": ["decisions/index.md"]}]})
+    config = SimpleNamespace(nav=[{"Decisions": ["decisions/index.md"]}])
     made_of_code.on_config(config)
     assert config.nav[0]["Decisions"][1:] == [f"decisions/{name}" for name in pages]
     assert re.findall(r"\((\S+\.md)\)", made_of_code.made("decisions")) == pages
