@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -55,6 +55,9 @@ from optselect.storage.tracking import check_tracking, experiment_link
 from optselect.storage.tracking_server import running_server
 from optselect.trials.bundled import is_bundled, resolve_problem
 from optselect.trials.description import ProblemDescription
+
+if TYPE_CHECKING:
+    from optselect.search.findings import Findings
 
 
 @dataclass(frozen=True)
@@ -224,7 +227,8 @@ def find_or_create(
     if stored is not None:
         refuse_another(stored, spec, bundle_hash(bundle))
         return stored
-    for warning in (*description.warnings, *notes(spec, description.optimizers)):
+    warnings = (*description.warnings, *notes(spec, description.optimizers), spec.few_trials)
+    for warning in filter(None, warnings):
         print(f"note: {warning}", file=sys.stderr)
     return create(new_study(name, spec, description, bundle, place), spec, database, engine)
 
@@ -355,7 +359,11 @@ def conclude(
     out, err = Console(highlight=False), Console(stderr=True, highlight=False)
     finished = study.state == "finished"
     if place.as_json:
-        print(json.dumps(study_status(study, database, engine), indent=2))
+        print(
+            json.dumps(
+                {**study_status(study, database, engine), "verdict": verdict_data(engine, study)}, indent=2
+            )
+        )
     else:
         out.print(summary(study, trials))
         out.print(SINGLE_RUNS, style="dim")
@@ -388,17 +396,30 @@ def conclude(
     return 0 if standing(study, trials).search.best is not None else no_usable_trial(trials, err)
 
 
+def verdict_data(engine: Engine, study: StoredStudy) -> dict[str, Any]:
+    """What `report --json` answers."""
+    from optselect.search.verdict_page import answer_json
+
+    return answer_json(study.name, stored_findings(engine, study))
+
+
 def print_verdict(engine: Engine, study: StoredStudy, out: Console) -> None:
     """The verdict as the last thing that is printed; a study that compares nothing has none."""
-    from optselect.search.findings import find  # SciPy costs half a second
-    from optselect.search.report import read_record
     from optselect.search.verdict_page import short_verdict
 
     if study.spec.get("goal") == "best-config":
         return
-    found = find(read_record(engine, study))
+    found = stored_findings(engine, study)
     out.print("")
     out.print(found if isinstance(found, str) else short_verdict(found))
+
+
+def stored_findings(engine: Engine, study: StoredStudy) -> "Findings | str":
+    """What the study has found out, or in one sentence why nothing yet."""
+    from optselect.search.findings import find  # SciPy costs half a second
+    from optselect.search.report import read_record
+
+    return find(read_record(engine, study))
 
 
 def no_usable_trial(trials: list[overview.TrialRow], err: Console) -> int:

@@ -29,9 +29,9 @@ from optselect.search.executors.local import (
     worker_slots,
     zygote_of,
 )
-from optselect.search.progress import REFRESH_SECONDS, progress_view
+from optselect.search.progress import REFRESH_SECONDS, look, progress_view
 from optselect.search.publishing import publish
-from optselect.storage import overview, workers
+from optselect.storage import workers
 from optselect.storage.database import (
     Database,
     Engine,
@@ -110,7 +110,7 @@ def supervise(
     outage = Outage()
     with (
         run_folder(database.home) as folder,
-        progress_view(study, quiet) as refresh,
+        progress_view(quiet) as refresh,
         enlisted(engine, study, count, log_folder(database, study), os.environ) as post,
     ):
         # An engine collects what its tasks print; and on several nodes the files would be the same.
@@ -121,14 +121,14 @@ def supervise(
             database, engine, study, slots, folder, tracking=tracking, extra=extra, zygote=zygote
         )
 
-        def look() -> None:
+        def attend() -> None:
             echo.copy()
-            refresh(overview.list_trials(engine, study.id))
+            refresh(look(engine, study))
             if (wanted := post.change()) is not None:
                 service.team.resize(min(wanted, most_workers()), seats, logs)
 
         with closing(zygote):
-            interrupted = watch(service.team, look, outage)
+            interrupted = watch(service.team, attend, outage)
         echo.copy()
         service.flusher.close(patience_seconds=0.0 if interrupted else PATIENCE_SECONDS)
     engine.dispose()
