@@ -273,7 +273,7 @@ def create(study: NewStudy, spec: StudySpec, database: Database, engine: Engine)
     with studies.creating(engine) as connection:
         stored = studies.find_study(connection, study.name)
         if stored is None:
-            create_optuna_study(database, study.name, spec.direction)
+            create_optuna_study(database, study.name, spec.objective, spec.direction)
             return studies.insert_study(connection, study, first_tickets(spec), spec.trials)
     refuse_another(stored, spec, study.bundle_sha256)
     return stored
