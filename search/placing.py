@@ -16,14 +16,16 @@ from typing import Any
 
 from optselect.search.enlisting import PLACED_BY
 from optselect.search.errors import InvalidInput
+from optselect.search.executors.kubernetes_job import KubernetesJob
 from optselect.search.executors.local import worker_command
 from optselect.search.executors.order import (
+    Executor,
     Order,
-    find_executor,
     order_json,
     read_order,
     show_program,
 )
+from optselect.search.executors.slurm import Slurm
 from optselect.storage import launches, studies
 from optselect.storage.database import (
     Database,
@@ -46,6 +48,12 @@ class Placement:
     executor: str
     gpus: float = 0.0
     options: Mapping[str, str] = field(default_factory=dict)
+
+
+def find_executor(name: str) -> Executor:
+    """The engine of that name."""
+    executors: Mapping[str, type[Executor]] = {"slurm": Slurm, "kubernetes": KubernetesJob}
+    return executors[name]()
 
 
 def read_placement(executor: str, gpus: float | None, options: Sequence[str] | None) -> Placement | None:

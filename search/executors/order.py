@@ -54,13 +54,6 @@ class Executor(Protocol):
         """How a person reads the logs without us."""
 
 
-def find_executor(name: str) -> Executor:
-    """The engine of that name."""
-    from optselect.search.executors.slurm import Slurm
-
-    return {"slurm": Slurm}[name]()
-
-
 def run_program(arguments: Sequence[str], given: str | None = None) -> str:
     """Run an engine's own program; returns its stdout. No password is in its environment, for it may pass that on."""
     environment = {name: value for name, value in os.environ.items() if name not in PRIVATE}
