@@ -226,7 +226,8 @@ def more_seeds(found: Findings) -> str:
     what = "decide" if found.outcome == "not_enough_evidence" else "show so small a difference"
     if seeds <= MOST_SEEDS_ASKED:
         return f"About {seeds} more seeds would {what}: {command} +{seeds}"
-    return f"It would take about {seeds} more seeds to show so small a difference: not worth while."
+    rounded = float(f"{seeds:.2g}")
+    return f"It would take about {rounded:,.0f} more seeds to show so small a difference: not worth while."
 
 
 # --- names --------------------------------------------------------------------------------------------
