@@ -29,10 +29,11 @@ def serve_slot(command: Sequence[str]) -> int:
     environment = {**os.environ, "OPTSELECT_SUPERVISOR": str(os.getpid())}
     child = subprocess.Popen(command, env=environment)
     try:
-        return child.wait()
-    except KeyboardInterrupt:  # what a cancelled task gets
+        while child.poll() is None:
+            time.sleep(0.5)  # not child.wait(): what Ray raises in a cancelled task interrupts no system call
+    except KeyboardInterrupt:
         child.terminate()
-        return child.wait()
+    return child.wait()
 
 
 def goes_on(code: int) -> bool:

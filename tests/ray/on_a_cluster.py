@@ -22,11 +22,11 @@ import psutil
 import pytest
 
 from optselect.search import placing
-from optselect.search.placing import Placement, start_workers, stop_workers
+from optselect.search.placing import Placement, scale, start_workers, stop_workers
 from optselect.storage import embedded, launches, studies
-from optselect.storage.database import EMBEDDED_DATABASE, Database, make_engine
+from optselect.storage.database import EMBEDDED_DATABASE, Database, connect, make_engine
 from tests.acceptance import steady
-from tests.acceptance.commands import Shell, query
+from tests.acceptance.commands import Shell
 from tests.acceptance.commands import await_that as await_truth
 from tests.acceptance.forked import Forks
 from tests.acceptance.test_two_machines import ip, open_home  # noqa: F401  a fixture
@@ -34,7 +34,7 @@ from tests.homes import THROW_AWAY
 from tests.service.conftest import fresh_database
 from tests.service.workplace import shell_of
 
-TRIALS, EPOCHS = 11, 20
+TRIALS, EPOCHS = 39, 20
 TICKETS = TRIALS + 1  # and the user's own optimizer
 NET = "198.18.210"
 RAY = Path(sysconfig.get_path("scripts")) / "ray"
@@ -149,7 +149,7 @@ def cluster(open_home: Path) -> Iterator[Cluster]:  # noqa: F811
     folder = Path(tempfile.mkdtemp(prefix="ray"))  # short: Ray makes sockets below it
     folder.chmod(0o755)
     (folder / "ray").mkdir()
-    own = {"RAY_TMPDIR": str(folder / "ray"), "HURRY_FILE": str(folder / "hurry"), "EPOCH_SECONDS": "0.3"}
+    own = {"RAY_TMPDIR": str(folder / "ray"), "HURRY_FILE": str(folder / "hurry"), "EPOCH_SECONDS": "0.5"}
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("OPTSELECT_", "MLFLOW_"))
     }
@@ -178,6 +178,7 @@ def takes_jobs() -> bool:
     return True
 
 
+SUPERVISOR = "optselect worker study --slots 1"
 ADDRESS = f"http://{NET}.10:8265"
 
 
@@ -198,7 +199,9 @@ class Study:
     shell: Shell
 
     def ask(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        return query(self.shell, statement, *values)
+        with contextlib.closing(connect(self.database.url)) as connection, connection.cursor() as cursor:
+            cursor.execute(statement, values)
+            return cursor.fetchall()
 
     def runs_on(self, node: str) -> bool:
         return bool(self.ask(MID_TRIAL, node))
@@ -216,6 +219,19 @@ class Study:
         return start_workers(study, self.database, engine, None, workers, Placement("ray", gpus, options), ())
 
 
+SPEC = f"""
+problem = "steady.py"
+name = "study"
+optimizers = ["sgd"]
+trials = {TRIALS}
+epochs = {EPOCHS}
+seeds = 0
+goal = "best-config"
+
+[space.SGD]
+learning_rate = {{low = 1e-3, high = 1e-2, log = true}}  # none diverges
+momentum = 0.0
+"""
 MID_TRIAL = """
     SELECT 1 FROM optselect.ticket t JOIN optselect.worker w ON w.id = t.worker_id
      WHERE w.host = %s AND t.state = 'leased' AND t.lease_until > clock_timestamp() AND t.epochs > 1"""
@@ -226,20 +242,8 @@ def study(cluster: Cluster, forked: Forks, database: Database, tmp_path: Path) -
     shutil.copy(steady.__file__, tmp_path)
     tmp_path.chmod(0o755)
     here = shell_of(database, tmp_path)
-    flags = (
-        "--name",
-        "study",
-        "--optimizers",
-        "sgd",
-        "--seeds",
-        "0",
-        "--goal",
-        "best-config",
-        "--workers",
-        "0",
-    )
-    size = ("--trials", str(TRIALS), "--epochs", str(EPOCHS), "--in-process")
-    stored = forked.run(here, "launch", "steady.py", *flags, *size)
+    (tmp_path / "study.toml").write_text(SPEC)
+    stored = forked.run(here, "launch", "--spec", "study.toml", "--workers", "0", "--in-process")
     assert stored.returncode == 0, stored.stderr
     (cluster.folder / "hurry").unlink(missing_ok=True)
     return Study(cluster, database, here)
@@ -249,27 +253,32 @@ def test_a_study_survives_whatever_happens_to_its_cluster_with_an_exact_budget(
     study: Study, capfd: pytest.CaptureFixture[str]
 ) -> None:
     cluster = study.cluster
-    launch = study.launch(workers=2)  # and whoever submitted it is gone
+    launch = study.launch(workers=3)  # for which there is no room yet; and whoever submitted it is gone
     await_that(lambda: study.runs_on("head") and study.runs_on("first"), "both machines train", 90)
+    cluster.join("second", "--num-cpus=2")
 
-    (task,) = cluster.processes("first", "ray::serve_slot")
-    before = study.ask("SELECT id FROM optselect.worker WHERE host = 'first'")
-    task.send_signal(signal.SIGKILL)
-    again = "SELECT id FROM optselect.worker WHERE host = 'first' AND id <> %s"
-    await_that(lambda: study.ask(again, before[0][0]), "a worker is started in place of the killed one", 60)
-
-    await_that(lambda: study.runs_on("first"), "it trains", 60)
-    cluster.power_off("first")
-    cluster.join("second", "--num-cpus=1")
-    await_that(lambda: study.runs_on("second"), "the machine that joined does the work of the lost one", 90)
-
-    held = study.ask(
-        "SELECT t.id FROM optselect.ticket t JOIN optselect.worker w ON w.id = worker_id"
-        " WHERE w.host = 'second' AND t.state = 'leased'"
+    (supervisor,) = cluster.processes("first", SUPERVISOR)
+    killed = study.ask(WORKERS_OF, "first")
+    psutil.Process(supervisor.ppid()).send_signal(
+        signal.SIGKILL
+    )  # the task, of which the worker is a grandchild
+    await_that(
+        lambda: len(study.ask(WORKERS)) > len(killed) + 1,
+        "a worker is started in place of the killed one",
+        60,
     )
+    await_that(lambda: study.runs_on("second"), "the machine that joined trains", 60)
+
+    await_that(lambda: study.runs_on("first"), "so does the one of the killed worker", 60)
+    cluster.power_off("first")
+    await_that(
+        lambda: len(study.ask(WORKERS_OF, "second")) > 1, "the work of the lost machine goes on elsewhere", 60
+    )
+
+    await_that(lambda: study.runs_on("second"), "a trial is in its middle", 60)
+    held = study.ask(HELD_BY, "second")
     cluster.pull("second")
-    taken = "SELECT 1 FROM optselect.ticket t LEFT JOIN optselect.worker w ON w.id = worker_id WHERE t.id = %s AND w.host = 'head'"
-    await_that(lambda: study.ask(taken, held[0][0]), "its trial goes on elsewhere", 60)
+    await_that(lambda: study.ask(TAKEN_FROM_SECOND, held[0][0]), "its trial goes on elsewhere", 60)
     cluster.plug("second")
 
     (cluster.folder / "hurry").touch()
@@ -288,6 +297,16 @@ def test_a_study_survives_whatever_happens_to_its_cluster_with_an_exact_budget(
     assert "complete val_loss" in shown and "ended with 0" in shown
 
 
+WORKERS = "SELECT id FROM optselect.worker"
+WORKERS_OF = f"{WORKERS} WHERE host = %s"
+HELD_BY = """
+    SELECT t.id FROM optselect.ticket t JOIN optselect.worker w ON w.id = t.worker_id
+     WHERE w.host = %s AND t.state = 'leased'"""
+TAKEN_FROM_SECOND = """
+    SELECT 1 FROM optselect.ticket t JOIN optselect.worker w ON w.id = t.worker_id
+     WHERE t.id = %s AND w.host <> 'second'"""
+
+
 def demand_whole(study: Study) -> None:
     """As many complete trials as were asked for, each with each epoch once."""
     assert study.ask("SELECT state FROM optselect.study") == [("finished",)]
@@ -303,20 +322,19 @@ def test_two_workers_share_a_gpu_and_are_scaled_and_stopped(study: Study) -> Non
     cluster = study.cluster
     engine = make_engine(study.database)
     study.launch(workers=1, gpus=0.5, cpus="0.5")
-    supervisor = "optselect worker study --slots 1"
-    await_that(lambda: cluster.processes("head", supervisor), "a worker is supervised", 60)
+    await_that(lambda: cluster.processes("head", SUPERVISOR), "a worker is supervised", 60)
     scale("study", 2, None, engine)
-    await_that(lambda: len(cluster.processes("head", supervisor)) == 2, "there is another one", 60)
-    devices = {process.environ()["CUDA_VISIBLE_DEVICES"] for process in cluster.processes("head", supervisor)}
+    await_that(lambda: len(cluster.processes("head", SUPERVISOR)) == 2, "there is another one", 60)
+    devices = {process.environ()["CUDA_VISIBLE_DEVICES"] for process in cluster.processes("head", SUPERVISOR)}
     assert devices == {"0"}
     password = str(study.database.url.password)
     seen = [str(p.cmdline()) + str(p.environ()) for p in cluster.processes("head", "")]
     assert len(seen) > 5 and not [text for text in seen if password in text]
 
     scale("study", 1, None, engine)
-    await_that(lambda: len(cluster.processes("head", supervisor)) == 1, "one of them has drained", 60)
+    await_that(lambda: len(cluster.processes("head", SUPERVISOR)) == 1, "one of them has drained", 60)
     stored = studies.load_study(engine, "study")
     studies.order_state(engine, stored.id, "stopped")
     assert stop_workers(engine, stored) == []
-    assert not cluster.processes("head", supervisor)
+    assert not cluster.processes("head", SUPERVISOR)
     assert launches.live_launches(engine, stored.id) == []
