@@ -34,7 +34,7 @@ from tests.homes import THROW_AWAY
 from tests.service.conftest import fresh_database
 from tests.service.workplace import shell_of
 
-TRIALS, EPOCHS = 39, 20
+TRIALS, EPOCHS = 23, 20  # from 25 on trials are cut
 TICKETS = TRIALS + 1  # and the user's own optimizer
 NET = "198.18.210"
 RAY = Path(sysconfig.get_path("scripts")) / "ray"
@@ -146,10 +146,10 @@ def await_that(condition: Callable[[], object], what: str, seconds: float) -> No
 
 @pytest.fixture(scope="module")
 def cluster(open_home: Path) -> Iterator[Cluster]:  # noqa: F811
-    folder = Path(tempfile.mkdtemp(prefix="ray"))  # short: Ray makes sockets below it
+    folder = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))  # short: Ray makes sockets below it
     folder.chmod(0o755)
     (folder / "ray").mkdir()
-    own = {"RAY_TMPDIR": str(folder / "ray"), "HURRY_FILE": str(folder / "hurry"), "EPOCH_SECONDS": "0.5"}
+    own = {"RAY_TMPDIR": str(folder / "ray"), "HURRY_FILE": str(folder / "hurry"), "EPOCH_SECONDS": "1"}
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("OPTSELECT_", "MLFLOW_"))
     }
@@ -159,7 +159,7 @@ def cluster(open_home: Path) -> Iterator[Cluster]:  # noqa: F811
     made = Cluster(folder, {**kept, **QUICK, **own, "OPTSELECT_LEASE_SECONDS": "3", "PYTHONUNBUFFERED": "1"})
     try:
         made.join("head", "--num-cpus=1", "--num-gpus=1")
-        await_that(lambda: takes_jobs(), "the head takes jobs", 90)
+        await_that(lambda: takes_jobs(), "the head takes jobs", 120)
         made.join("first", "--num-cpus=1")
         yield made
     finally:
@@ -231,6 +231,7 @@ goal = "best-config"
 [space.SGD]
 learning_rate = {{low = 1e-3, high = 1e-2, log = true}}  # none diverges
 momentum = 0.0
+nesterov = false
 """
 MID_TRIAL = """
     SELECT 1 FROM optselect.ticket t JOIN optselect.worker w ON w.id = t.worker_id
@@ -254,7 +255,7 @@ def test_a_study_survives_whatever_happens_to_its_cluster_with_an_exact_budget(
 ) -> None:
     cluster = study.cluster
     launch = study.launch(workers=3)  # for which there is no room yet; and whoever submitted it is gone
-    await_that(lambda: study.runs_on("head") and study.runs_on("first"), "both machines train", 90)
+    await_that(lambda: study.runs_on("head") and study.runs_on("first"), "both machines train", 120)
     cluster.join("second", "--num-cpus=2")
 
     (supervisor,) = cluster.processes("first", SUPERVISOR)
@@ -263,19 +264,21 @@ def test_a_study_survives_whatever_happens_to_its_cluster_with_an_exact_budget(
         signal.SIGKILL
     )  # the task, of which the worker is a grandchild
     await_that(
-        lambda: len(study.ask(WORKERS)) > len(killed) + 1,
+        lambda: len(study.ask(WORKERS)) > len(killed) + 2,
         "a worker is started in place of the killed one",
         60,
     )
-    await_that(lambda: study.runs_on("second"), "the machine that joined trains", 60)
+    await_that(lambda: study.runs_on("second"), "the machine that joined trains", 120)
 
-    await_that(lambda: study.runs_on("first"), "so does the one of the killed worker", 60)
+    await_that(lambda: study.runs_on("first"), "so does the one of the killed worker", 120)
     cluster.power_off("first")
     await_that(
-        lambda: len(study.ask(WORKERS_OF, "second")) > 1, "the work of the lost machine goes on elsewhere", 60
+        lambda: len(study.ask(WORKERS_OF, "second")) > 1,
+        "the work of the lost machine goes on elsewhere",
+        120,
     )
 
-    await_that(lambda: study.runs_on("second"), "a trial is in its middle", 60)
+    await_that(lambda: study.runs_on("second"), "a trial is in its middle", 120)
     held = study.ask(HELD_BY, "second")
     cluster.pull("second")
     await_that(lambda: study.ask(TAKEN_FROM_SECOND, held[0][0]), "its trial goes on elsewhere", 60)
@@ -322,9 +325,9 @@ def test_two_workers_share_a_gpu_and_are_scaled_and_stopped(study: Study) -> Non
     cluster = study.cluster
     engine = make_engine(study.database)
     study.launch(workers=1, gpus=0.5, cpus="0.5")
-    await_that(lambda: cluster.processes("head", SUPERVISOR), "a worker is supervised", 60)
+    await_that(lambda: cluster.processes("head", SUPERVISOR), "a worker is supervised", 120)
     scale("study", 2, None, engine)
-    await_that(lambda: len(cluster.processes("head", SUPERVISOR)) == 2, "there is another one", 60)
+    await_that(lambda: len(cluster.processes("head", SUPERVISOR)) == 2, "there is another one", 120)
     devices = {process.environ()["CUDA_VISIBLE_DEVICES"] for process in cluster.processes("head", SUPERVISOR)}
     assert devices == {"0"}
     password = str(study.database.url.password)
@@ -332,7 +335,7 @@ def test_two_workers_share_a_gpu_and_are_scaled_and_stopped(study: Study) -> Non
     assert len(seen) > 5 and not [text for text in seen if password in text]
 
     scale("study", 1, None, engine)
-    await_that(lambda: len(cluster.processes("head", SUPERVISOR)) == 1, "one of them has drained", 60)
+    await_that(lambda: len(cluster.processes("head", SUPERVISOR)) == 1, "one of them has drained", 120)
     stored = studies.load_study(engine, "study")
     studies.order_state(engine, stored.id, "stopped")
     assert stop_workers(engine, stored) == []
