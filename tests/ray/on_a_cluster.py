@@ -1,7 +1,7 @@
 """A real Ray cluster of three machines trains a study while its parts are killed, cut off and added: `make ray`.
 
 A machine is a network namespace with processes, mounts, host name and Ray folder of its own, on one switch; without power
-all its processes are gone at once and its cable is dead. Needs root, Linux and `pip install '.[ray]'`. Not part of `pytest`:
+all its processes are gone at once. Needs root, Linux and `pip install '.[ray]'`. Not part of `pytest`:
 a file of this name is run only when it is named.
 """
 
@@ -118,8 +118,7 @@ class Cluster:
         ip("link", "set", node, "up")
 
     def power_off(self, node: str) -> None:
-        """Without a farewell: the cable goes first."""
-        self.pull(node)
+        """All its processes are gone at once."""
         self.nodes[node].kill()
 
     def processes(self, node: str, words: str) -> list[psutil.Process]:
