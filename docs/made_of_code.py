@@ -39,10 +39,21 @@ def made(name: str) -> str:
     """The Markdown of one part; a name that is none is a file of the repository."""
     if name in PARTS:
         return "\n".join(PARTS[name]())
-    text = (ROOT / name).read_text("utf-8")
-    if name.endswith(".py"):
+    path, _, class_name = name.partition(" ")
+    text = (ROOT / path).read_text("utf-8")
+    if class_name:
+        text = source_of(class_name, text)
+    if path.endswith(".py"):
         return f"```python\n{text}```"
     return text.partition("\n")[2].replace("](docs/", "](")  # without its title, which the page has
+
+
+def source_of(class_name: str, text: str) -> str:
+    """One class of a module, with its decorators."""
+    found = (node for node in ast.parse(text).body if isinstance(node, ast.ClassDef))
+    node = next(node for node in found if node.name == class_name)
+    lines = text.splitlines(keepends=True)
+    return "".join(lines[node.decorator_list[0].lineno - 1 : node.end_lineno])
 
 
 # --- commands -----------------------------------------------------------------------------------------
