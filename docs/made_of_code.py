@@ -25,9 +25,9 @@ PLACE = re.compile(r"^<!-- made of code: (.+) -->$", re.MULTILINE)
 
 def on_config(config: Any) -> None:
     """Every decision is in the navigation, by its number."""
-    pages = [f"decisions/{page.name}" for page in decision_pages()]
-    decisions = next(entry["Decisions"] for entry in config.nav if "Decisions" in entry)
-    decisions.extend(page for page in pages if page not in decisions)
+    design = next(entry["Design"] for entry in config.nav if "Design" in entry)
+    decisions = next(entry["Decisions"] for entry in design if "Decisions" in entry)
+    decisions.extend(f"decisions/{page.name}" for page in decision_pages())
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
@@ -143,7 +143,7 @@ def catalogue() -> Iterator[str]:
         ("optimizer", "searched first", "with more trials", "why so"),
         [
             (
-                f"**{entry.optimizer}**{'' if entry.default else ' *by name only*'}",
+                f"**{entry.optimizer}**{'' if entry.default else '<br>*by name only*'}",
                 ranges(entry.tier_1),
                 ranges(entry.tier_2),
                 ". ".join(filter(None, (entry.source, entry.remark))),
@@ -154,7 +154,8 @@ def catalogue() -> Iterator[str]:
 
 
 def ranges(dimensions: Sequence[Dimension]) -> str:
-    return "<br>".join(f"`{one.keyword}` {one.shown_range()}" for one in dimensions)
+    whole = (f'<span class="whole">`{one.keyword}` {one.shown_range()}</span>' for one in dimensions)
+    return "<br>".join(whole)
 
 
 def exit_codes() -> Iterator[str]:
