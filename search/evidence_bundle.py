@@ -22,7 +22,7 @@ from optselect.search.named_file import read_named
 from optselect.search.report import Evidence, html_page
 from optselect.search.spec import StudySpec
 from optselect.search.spec_file import spec_toml
-from optselect.search.verdict_page import no_verdict_json, verdict_json
+from optselect.search.verdict_page import answer_json
 from optselect.storage.curves import EpochRow
 from optselect.storage.jsonb import numbers, storable
 from optselect.storage.overview import TrialRow
@@ -68,11 +68,9 @@ def contents(
     """The text of each file by its path."""
     record = evidence.record
     found = find(record)
-    if isinstance(found, str):
-        report = {"report.json": as_json(no_verdict_json(study.name, found))}
-    else:
-        page = html_page(found, curves_of(curves, record.spec.objective))
-        report = {"report.json": as_json(verdict_json(found)), "report.html": page}
+    report = {"report.json": as_json(answer_json(study.name, found))}
+    if not isinstance(found, str):
+        report["report.html"] = html_page(found, curves_of(curves, record.spec.objective))
     return {
         "study.json": as_json(study_facts(study)),
         "study.toml": spec_toml(record.spec, study.name),

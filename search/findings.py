@@ -21,7 +21,6 @@ from optselect.search.evidence import (
     runs_of_finalists,
     scale_of,
 )
-from optselect.search.phases import is_thin
 from optselect.search.spec import StudySpec
 from optselect.search.verdict import Comparison, Contender, Judgement, Outcome, judge
 from optselect.storage.overview import TrialRow
@@ -139,7 +138,7 @@ def find(record: Record) -> Findings | str:
         return reason
     grouped = runs_of_finalists(current_finals(record.trials), record.scale)
     rivals = {n: c for n, c in contenders(current_finals(record.trials), record.scale).items() if competes(n)}
-    thin = is_thin(record.spec, record.budget)
+    thin = record.spec.is_thin(record.budget)
     judgement = judge(list(rivals.values()), thin=thin)
     return Findings(
         record=record,

@@ -7,11 +7,10 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from optselect.search.phases import elimination_runs, evaluation_runs
+from optselect.search.phases import evaluation_runs, most_evaluation_runs
 from optselect.search.planning import quota_of
 from optselect.search.spec import StudySpec
 from optselect.search.tables import dash, plain_table, shown_seconds
-from optselect.search.verdict import MOST_SEEDS
 from optselect.trials.configuration import BASELINE
 from optselect.trials.rehearsal import Rehearsal
 
@@ -42,21 +41,24 @@ class Forecast:
     memory_bytes: int
     seconds_start: float
     """Until the first worker can begin."""
-    evaluation: tuple[int, int]
-    """Runs on fresh seeds: of the first look, and where every comparison stays open to the last one."""
+    evaluation: tuple[int, int] | None
+    """Runs on fresh seeds: of the first look, and where every comparison stays open to the last one.
+
+    None where minutes decide, after the first runs, how much is searched.
+    """
 
     @classmethod
     def of(cls, spec: StudySpec, rehearsal: Rehearsal, workers: int, seconds_start: float) -> "Forecast":
-        first = evaluation_runs(spec, spec.trials)
-        eliminating = elimination_runs(spec) if first else 0
-        longest = eliminating + (first - eliminating) * max(MOST_SEEDS, spec.seeds) // max(spec.seeds, 1)
+        evaluation = None
+        if spec.minutes is None:
+            evaluation = evaluation_runs(spec, spec.trials), most_evaluation_runs(spec, spec.trials)
         return cls(
             spec,
             rows_of(spec, rehearsal),
             max(workers, 1),
             rehearsal.memory_bytes,
             seconds_start,
-            (first, longest),
+            evaluation,
         )
 
     @property
@@ -77,10 +79,11 @@ class Forecast:
 
     @property
     def range_seconds(self) -> tuple[float, float] | None:
-        """The shortest and the longest way to a verdict; None where no epoch could be projected."""
-        return (
-            (self.seconds(self.evaluation[0]), self.seconds(self.evaluation[1])) if self.mean_epoch else None
-        )
+        """The shortest and the longest way to a verdict; None where minutes say it, or no epoch could be projected."""
+        if self.evaluation is None or not self.mean_epoch:
+            return None
+        first, longest = self.evaluation
+        return self.seconds(first), self.seconds(longest)
 
 
 def rows_of(spec: StudySpec, rehearsal: Rehearsal) -> tuple[Row, ...]:
@@ -126,12 +129,14 @@ def forecast_page(study: str, forecast: Forecast) -> RenderableType:
 
 def lines_of(forecast: Forecast) -> list[str]:
     """Sentences below the table."""
-    first, longest = forecast.evaluation
+    first, longest = forecast.evaluation or (0, 0)
     lines = []
-    if first:
+    if first < longest:
         lines.append(
             f"then {first} to {longest} runs on fresh seeds: more of them only where the first leave it open"
         )
+    elif first:
+        lines.append(f"then {first} runs on fresh seeds")
     workers = f"{forecast.workers} worker{'s' if forecast.workers > 1 else ''}"
     if forecast.spec.minutes is not None:
         lines.append(
@@ -139,10 +144,12 @@ def lines_of(forecast: Forecast) -> list[str]:
         )
     elif (found := forecast.range_seconds) is not None:
         low, high = found
-        end = shown_seconds(low) if first == 0 else f"{shown_seconds(low)} to {shown_seconds(high)}"
+        end = shown_seconds(low) if first == longest else f"{shown_seconds(low)} to {shown_seconds(high)}"
         lines.append(f"about {end} on {workers}")
     else:
         lines.append("how long it takes is not known: the data does not say how many batches an epoch has")
+    if forecast.spec.few_trials:
+        lines.append(forecast.spec.few_trials)
     lines.append(f"each worker takes about {forecast.memory_bytes / 1e9:.1f} GB of memory")
     lines.append("timed on the first batches of the data; pruning makes it shorter; nothing was stored")
     return lines
@@ -170,7 +177,7 @@ def forecast_json(study: str, forecast: Forecast) -> dict[str, Any]:
         "objective": forecast.spec.objective,
         "workers": forecast.workers,
         "optimizers": [row_json(row) for row in forecast.rows],
-        "evaluation_runs": list(forecast.evaluation),
+        "evaluation_runs": None if forecast.evaluation is None else list(forecast.evaluation),
         "seconds": None if found is None else list(found),
         "memory_bytes": forecast.memory_bytes,
     }

@@ -37,14 +37,12 @@ from optselect.search.planning import (
 from optselect.search.seeds import ELIMINATION_SEEDS, elimination_seed, final_seed
 from optselect.search.spec import StudySpec
 from optselect.search.switching import copied
-from optselect.search.verdict import judge, next_look
+from optselect.search.verdict import MOST_SEEDS, judge, next_look
 from optselect.storage.overview import TrialRow
 from optselect.storage.phases import Progress, Step
 from optselect.storage.tickets import NewTicket
 from optselect.trials.configuration import BASELINE
 
-FEWEST_TRIALS = 4
-"""Trials of each optimizer below which nobody was tuned well enough to lose."""
 THIN_FINALISTS = 3
 """So many meet in the finals of a study with fewer trials: enough for a first look."""
 CLEARLY_WORSE = 0.05
@@ -61,7 +59,7 @@ def next_step(spec: StudySpec, progress: Progress) -> Step:
         return Step(joint_tickets(spec, len(searched), missing))
     if spec.switches and missing > 0 and not decided(progress, "switch"):
         return open_switches(spec, progress.trials, progress.budget, missing)
-    if spec.seeds and not is_thin(spec, progress.budget) and not decided(progress, "elimination"):
+    if spec.seeds and not spec.is_thin(progress.budget) and not decided(progress, "elimination"):
         return eliminate(spec, progress.trials)
     if missing > 0:
         already = Counter(trial.optimizer for trial in searched)
@@ -73,11 +71,6 @@ def next_step(spec: StudySpec, progress: Progress) -> Step:
 def decided(progress: Progress, phase: str) -> bool:
     """Whether what a phase decides was decided already."""
     return any(decision.get("phase") == phase for decision in progress.decisions)
-
-
-def is_thin(spec: StudySpec, budget: int) -> bool:
-    """Whether the optimizers had too few trials for a verdict."""
-    return budget // len(spec.optimizers) < FEWEST_TRIALS
 
 
 def survivors(spec: StudySpec, progress: Progress) -> list[str]:
@@ -111,14 +104,20 @@ def evaluation_runs(spec: StudySpec, budget: int) -> int:
     """About how many runs come after the search: those of the first look, where none is dropped."""
     if spec.goal == "best-config" or not spec.seeds:
         return 0
-    if is_thin(spec, budget):
+    if spec.is_thin(budget):
         return spec.seeds * (1 + min(THIN_FINALISTS, len(spec.optimizers)))
-    return elimination_runs(spec) + spec.seeds * (1 + len(spec.optimizers) + len(spec.with_defaults))
+    # Two optimizers both go to the finals: there is nobody to eliminate.
+    eliminating = ELIMINATION_SEEDS * len(spec.optimizers) if len(spec.optimizers) > 2 else 0
+    return eliminating + spec.seeds * (1 + len(spec.optimizers) + len(spec.with_defaults))
 
 
-def elimination_runs(spec: StudySpec) -> int:
-    """How many runs it takes to find the losers; two optimizers both go to the finals."""
-    return ELIMINATION_SEEDS * len(spec.optimizers) if len(spec.optimizers) > 2 else 0
+def most_evaluation_runs(spec: StudySpec, budget: int) -> int:
+    """As many where every comparison stays open to the last look; a first look has no further ones."""
+    first = evaluation_runs(spec, budget)
+    if not first or spec.is_thin(budget):
+        return first
+    further = max(0, MOST_SEEDS - spec.seeds)  # defaults are not asked again
+    return first + further * (1 + len(spec.optimizers))
 
 
 # --- switches -----------------------------------------------------------------------------------------
@@ -221,7 +220,7 @@ def final_tickets(spec: StudySpec, progress: Progress) -> list[NewTicket]:
         return list(first_finals(spec, progress))
     found = contenders(runs, scale_of(spec.objective, spec.direction, progress.trials))
     rivals = [contender for name, contender in found.items() if competes(name)]
-    if is_thin(spec, progress.budget) or not rivals:
+    if spec.is_thin(progress.budget) or not rivals:
         return []
     wanted = next_look(judge(rivals), rivals)
     if wanted:  # every sentence compares with what the user has
@@ -233,14 +232,14 @@ def first_finals(spec: StudySpec, progress: Progress) -> Iterator[NewTicket]:
     """Every finalist on the first seeds, seed by seed."""
     scale = scale_of(spec.objective, spec.direction, progress.trials)
     best = [c[0] for name in survivors(spec, progress) if (c := candidates(progress.trials, name, scale))]
-    if is_thin(spec, progress.budget):
+    if spec.is_thin(progress.budget):
         best = sorted(best, key=lambda trial: scale.cost(trial.value or 0.0))[:THIN_FINALISTS]
     first = len({trial.seed for trial in progress.trials if trial.phase == "final"})
     for seed in (final_seed(spec.seed, first + place) for place in range(spec.seeds if best else 0)):
         yield evaluation("final", BASELINE, seed, "own", {})
         for trial in best:
             yield evaluation("final", trial.optimizer, seed, "tuned", trial.params)
-            if not is_thin(spec, progress.budget) and trial.optimizer in spec.with_defaults:
+            if not spec.is_thin(progress.budget) and trial.optimizer in spec.with_defaults:
                 yield evaluation("final", trial.optimizer, seed, DEFAULTS, {})
 
 

@@ -19,7 +19,7 @@ from optselect.search.named_file import write_named
 from optselect.search.publishing import publish
 from optselect.search.source import find_source
 from optselect.search.spec import StudySpec
-from optselect.search.verdict_page import no_verdict_json, verdict_json, verdict_page
+from optselect.search.verdict_page import answer_json, verdict_page
 from optselect.storage import overview
 from optselect.storage.curves import read_metric
 from optselect.storage.database import Engine, make_engine
@@ -64,10 +64,7 @@ def print_report(evidence: Evidence, as_json: bool, console: Console) -> None:
     """The verdict as a page or as JSON, or why there is none."""
     found = find(evidence.record)
     if as_json:
-        answer = (
-            no_verdict_json(evidence.record.name, found) if isinstance(found, str) else verdict_json(found)
-        )
-        print(json.dumps(answer, indent=2))
+        print(json.dumps(answer_json(evidence.record.name, found), indent=2))
     else:
         console.print(found if isinstance(found, str) else verdict_page(found))
 

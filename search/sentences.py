@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from optselect.search.cautions import cautions
 from optselect.search.comparing import Interval
 from optselect.search.findings import Finalist, Findings
-from optselect.search.phases import FEWEST_TRIALS
 from optselect.search.planning import QUOTA
-from optselect.search.spec import MOST_SEEDS_ASKED
+from optselect.search.spec import FEWEST_TRIALS, MOST_SEEDS_ASKED
 from optselect.search.tables import shown_arguments
 from optselect.search.verdict import MARGIN
 from optselect.trials.configuration import BASELINE

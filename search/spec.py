@@ -37,6 +37,8 @@ Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
 
 TRIALS_EACH: Mapping[str, int] = {"small": 3, "medium": 12, "large": 36}
 """Trials of each optimizer that a budget stands for: a first look, the whole quota, and twice that of TPE on top."""
+FEWEST_TRIALS = 4
+"""Trials of each optimizer below which nobody was tuned well enough to lose."""
 OF_THE_FILE = "of the problem file"
 FINAL_SEEDS = 5
 MOST_SEEDS_ASKED = 200
@@ -167,6 +169,22 @@ class StudySpec(BaseModel):
     def switch_of(self, optimizer: str) -> SwitchSpec | None:
         """The switch of that name."""
         return next((switch for switch in self.switches if switch.name == optimizer), None)
+
+    def is_thin(self, budget: int) -> bool:
+        """Whether the optimizers get too few trials for a verdict."""
+        return budget // len(self.optimizers) < FEWEST_TRIALS
+
+    @property
+    def few_trials(self) -> str:
+        """What to mind before a comparison with too few trials starts; empty where there is nothing to mind."""
+        if self.goal != "verdict" or not self.seeds or not self.trials or not self.is_thin(self.trials):
+            return ""
+        count = len(self.optimizers)
+        return (
+            f"{self.trials} trials are fewer than {FEWEST_TRIALS} for each of {count} optimizers: the verdict will be "
+            f"not enough evidence. For more than a first look: --trials {FEWEST_TRIALS * count} or more, or fewer "
+            "optimizers."
+        )
 
     def is_scheduled(self, optimizer: str) -> bool:
         """Whether its rate changes in a training: values in the middle of it do not compare then."""

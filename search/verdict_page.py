@@ -81,8 +81,13 @@ def beside_leader(found: Findings, finalist: Finalist) -> str:
 # --- JSON ---------------------------------------------------------------------------------------------
 
 
+def answer_json(study: str, found: Findings | str) -> dict[str, Any]:
+    """The answer of `report --json`, or why there is no verdict."""
+    return no_verdict_json(study, found) if isinstance(found, str) else verdict_json(found)
+
+
 def verdict_json(found: Findings) -> dict[str, Any]:
-    """The answer of `report --json`: means in the objective's values, differences in cost, above 0 where worse."""
+    """A verdict as data: means in the objective's values, differences in cost, above 0 where worse."""
     words = words_of(found)
     return {
         "schema": SCHEMA,

@@ -78,6 +78,12 @@ def test_json_ranks_finalists_on_fresh_seeds_and_test_data(verdict: dict[str, An
     assert sum(row["p_best"] for row in verdict["ranking"]) == pytest.approx(1.0)
 
 
+def test_a_command_that_ends_a_study_has_the_verdict_in_its_json_too(
+    here: Shell, forked: Forks, verdict: dict[str, Any]
+) -> None:
+    assert forked.json(here, "resume", "reported")["verdict"] == verdict
+
+
 def test_code_is_what_json_says(here: Shell, forked: Forks, verdict: dict[str, Any]) -> None:
     assert forked.run(here, "report", "reported", "--code").stdout == verdict["code"] + "\n"
 
@@ -175,6 +181,8 @@ def test_a_study_that_compares_nothing_prints_no_verdict(here: Shell, forked: Fo
     assert best.returncode == 0, best.stderr
     assert "erdict" not in best.stdout.partition("optselect resume")[2]
     assert forked.run(here, "report", "best").stdout.startswith("No verdict: --goal best-config")
+    ended = forked.json(here, "resume", "best")["verdict"]
+    assert ended["outcome"] is None and ended["answer"].startswith("No verdict: --goal best-config")
 
 
 def test_a_study_without_seeds_says_so_and_has_no_code(here: Shell, forked: Forks) -> None:

@@ -50,9 +50,26 @@ def test_workers_share_the_training_but_not_the_start() -> None:
 
 def test_the_range_reaches_from_the_first_look_to_the_last() -> None:
     found = forecast()
-    first, longest = found.evaluation
-    assert 0 < first < longest
-    assert any(f"then {first} to {longest} runs on fresh seeds" in line for line in lines_of(found))
+    # 3 seeds to find losers; 5 for yours, the tuned and the defaults; 15 more for all but the defaults
+    assert found.evaluation == (3 * 3 + 5 * 7, 3 * 3 + 5 * 7 + 15 * 4)
+    assert any("then 44 to 104 runs on fresh seeds" in line for line in lines_of(found))
+
+
+def test_a_first_look_has_neither_losers_to_find_nor_further_looks() -> None:
+    found = forecast(trials=11)
+    assert found.evaluation == (5 * 4, 5 * 4)
+    assert "then 20 runs on fresh seeds" in lines_of(found)
+    assert any(line.startswith("11 trials are fewer than 4 for each of 3") for line in lines_of(found))
+    assert not any("fewer than" in line for line in lines_of(forecast(trials=12)))
+
+
+def test_where_minutes_decide_no_number_of_runs_is_claimed() -> None:
+    found = forecast(trials=None, minutes=5)
+    data = forecast_json("net", found)
+    assert (data["evaluation_runs"], data["seconds"]) == (None, None)
+    assert [line for line in lines_of(found) if "runs" in line] == [
+        "trials are planned after the first runs, to end within 5 min on 1 worker"
+    ]
 
 
 def test_where_no_epoch_can_be_projected_nothing_is_claimed() -> None:

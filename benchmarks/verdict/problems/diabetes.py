@@ -1,8 +1,7 @@
 """scikit-learn's diabetes data, 10-64-1: small and noisy, so that tuned optimizers end up alike."""
 
-import keras
 import numpy as np
-from parts import losses_of, parted
+from parts import parted, regression_net
 from sklearn.datasets import load_diabetes
 
 fit = {"batch_size": 32, "epochs": 25}
@@ -10,11 +9,7 @@ SIZES = (242, 100, 100)
 
 
 def model():
-    net = keras.Sequential(
-        [keras.Input((10,)), keras.layers.Dense(64, activation="relu"), keras.layers.Dense(1)]
-    )
-    net.compile(optimizer="sgd", **losses_of(keras.losses.mean_squared_error, SIZES))
-    return net
+    return regression_net(SIZES)
 
 
 def data():

@@ -1,8 +1,7 @@
 """Friedman's first function of ten inputs whose scales differ by a decade and a half, 10-64-1."""
 
-import keras
 import numpy as np
-from parts import losses_of, parted
+from parts import parted, regression_net
 from sklearn.datasets import make_friedman1
 
 fit = {"batch_size": 32, "epochs": 20}
@@ -10,11 +9,7 @@ SIZES = (512, 1000, 1000)
 
 
 def model():
-    net = keras.Sequential(
-        [keras.Input((10,)), keras.layers.Dense(64, activation="relu"), keras.layers.Dense(1)]
-    )
-    net.compile(optimizer="sgd", **losses_of(keras.losses.mean_squared_error, SIZES))
-    return net
+    return regression_net(SIZES)
 
 
 def data():

@@ -1,4 +1,4 @@
-"""How do a trial's epochs score validation and test rows at once? By two metrics over one validation split.
+"""What do the problems share? A net, and scores on validation and test rows at once: two metrics over one split.
 
 A test split is scored after the training only, by a call of Keras that costs as much as a whole training of these
 small nets. Here the target carries a second column that says to which part a row belongs.
@@ -6,6 +6,15 @@ small nets. Here the target carries a second column that says to which part a ro
 
 import keras
 import numpy as np
+
+
+def regression_net(sizes):
+    """The net 10-64-1 that two problems share, compiled."""
+    net = keras.Sequential(
+        [keras.Input((10,)), keras.layers.Dense(64, activation="relu"), keras.layers.Dense(1)]
+    )
+    net.compile(optimizer="sgd", **losses_of(keras.losses.mean_squared_error, sizes))
+    return net
 
 
 def parted(x, y, sizes):
