@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.live import Live
 
 from optselect.search.standing import Standing, standing
-from optselect.search.tables import headline, progress_table
+from optselect.search.tables import budget_of, headline, progress_table
 from optselect.storage.overview import TrialRow
 from optselect.storage.studies import StoredStudy
 
@@ -44,7 +44,7 @@ class Lines:
 
     def show(self, trials: Sequence[TrialRow]) -> None:
         now = standing(self._study, trials)
-        complete = now.search.ended == self._study.budget
+        complete = now.search.ended == budget_of(self._study, now)
         if now.search.ended != self._ended and (complete or time.monotonic() >= self._due):
             self._ended, self._due = now.search.ended, time.monotonic() + LINE_SECONDS
             print(f"{headline(self._study, now)}{leader(self._study, now)}", file=sys.stderr, flush=True)

@@ -42,12 +42,20 @@ def headline(study: StoredStudy, now: Standing) -> str:
     The best is not part of it: the table has it.
     """
     counts = now.search.counts
-    parts = [f"{study.name}: {now.search.ended} of {study.budget} trials"]
+    budget = budget_of(study, now)
+    if not budget:
+        return f"{study.name}: first runs, then as many trials as fit in {study.spec['minutes']} min"
+    parts = [f"{study.name}: {now.search.ended} of {budget} trials"]
     parts += [
         f"{counts[state]} {state}" for state in ("running", "pruned", "diverged", "failed") if counts[state]
     ]
     parts += [f"about {shown_seconds(now.seconds_left)} left"] if now.seconds_left is not None else []
     return ", ".join(parts)
+
+
+def budget_of(study: StoredStudy, now: Standing) -> int:
+    """The search trials of a study; those that are planned already where minutes decided them in mid-study."""
+    return study.budget or sum(now.search.counts.values())
 
 
 def summary(study: StoredStudy, trials: Sequence[TrialRow]) -> RenderableType:
@@ -88,8 +96,13 @@ def baseline_row(study: StoredStudy, baseline: TrialRow) -> tuple[str, ...]:
 
 def next_commands(study: StoredStudy, finished: bool) -> str:
     """What to type now."""
+    compares = study.spec.get("goal") != "best-config"
     lines = [
-        *([(f"optselect report {study.name}", "the verdict, with its ranking")] if finished else []),
+        *(
+            [(f"optselect report {study.name}", "the verdict, with its ranking")]
+            if finished and compares
+            else []
+        ),
         (f"optselect ui {study.name}", "the curves of every trial, in MLflow"),
         (f"optselect trials {study.name}", "every trial as a row"),
         (f"optselect resume {study.name}" + (" --trials +24" if finished else ""), "search on"),
