@@ -8,14 +8,17 @@ class UserExit(enum.IntEnum):
 
     DONE = 0
     OUR_FAILURE = 1
+    """A mistake of optselect itself, or too little of something: --debug shows where."""
     INVALID = 2
     """A missing file, a mistyped flag, a range that cannot be."""
     NOT_FOUND = 3
+    """No study or trial of that name or number."""
     NO_USABLE_TRIAL = 4
     """The study finished, but no trial ended with a value."""
     UNREACHABLE = 5
     """The database or MLflow does not serve, or a folder is full or closed."""
     INTERRUPTED = 130
+    """Ctrl-C: this machine's trials went back with a checkpoint."""
 
 
 class WorkerExit(enum.IntEnum):
@@ -26,6 +29,7 @@ class WorkerExit(enum.IntEnum):
     MISCONFIGURED = 64
     """Never restart: unknown study, changed problem, old schema."""
     DEVICE_LOST = 70
+    """The GPU is gone; it is looked for before the next start."""
     RETRY = 75
     """Start me again: told to leave, enough trials for one process, or the database was away too long."""
     INTERRUPTED = 130

@@ -17,13 +17,14 @@ from optselect.search.catalogue import CATALOGUE, Entry
 from optselect.search.custom import class_json, class_rows, read_custom
 from optselect.search.describing import describe_class, stored_description
 from optselect.search.launching import Surroundings, study_status, tracking_address
+from optselect.search.live_view import live_view
+from optselect.search.progress import REFRESH_SECONDS, look, progress_view
 from optselect.search.selecting import Selection, select
 from optselect.search.space import custom_name, find_optimizer
 from optselect.search.spec import StudySpec
 from optselect.search.spec_file import spec_toml
-from optselect.search.standing import standing, trial_json, trials_json
+from optselect.search.standing import trial_json, trials_json
 from optselect.search.trial_page import trial_code, trial_page, trial_page_json, why_it_ended
-from optselect.search.usage import shown_usage
 from optselect.storage import overview
 from optselect.storage.chart_views import FINALS
 from optselect.storage.checkpoints import newest_kept
@@ -56,21 +57,20 @@ def print_status(name: str, place: Surroundings) -> None:
     if place.as_json:
         print(json.dumps(study_status(study, here.database, here.engine), indent=2))
         return
-    out = console()
-    trials = overview.list_trials(here.engine, study.id)
+    out, sight = console(), look(here.engine, study)
     out.print(f"{study.state}; objective {study.objective} ({study.direction})")
-    out.print(tables.progress_table(study, trials))
-    for phase, tally in standing(study, trials).evaluation.items():
-        out.print(f"{phase}: {tally.ended} of {sum(tally.counts.values())} runs done")
-    for worker in overview.list_workers(here.engine, study.id):
-        out.print(worker_line(worker), soft_wrap=True)
+    out.print(live_view(sight.study, sight.trials, sight.workers))
 
 
-def worker_line(worker: overview.WorkerRow) -> str:
-    """Who it is, whether it lives, how busy it was then."""
-    usage = shown_usage(worker.usage)
-    last = f"last sign {worker.seconds_silent:.0f} s ago{f' ({usage})' if usage else ''}"
-    return f"worker on {worker.host}, {worker.device}, pid {worker.pid}: {last}"
+def watch_status(name: str, place: Surroundings) -> None:
+    """The same, drawn anew each second until the study ends or a signal comes; lines where stdout is no terminal."""
+    here = opened(place)
+    study = load_study(here.engine, name)
+    with stopped_by_signal() as ended, progress_view(quiet=False) as refresh:
+        refresh(sight := look(here.engine, study))
+        while sight.study.state not in ("finished", "stopped") and not ended.wait(REFRESH_SECONDS):
+            refresh(sight := look(here.engine, study))
+    print_status(name, place)
 
 
 def print_trials(name: str, wanted: Selection, place: Surroundings) -> None:

@@ -4,50 +4,83 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.live import Live
 
+from optselect.search.live_view import live_view, phase_line, remaining
 from optselect.search.standing import Standing, standing
-from optselect.search.tables import budget_of, headline, progress_table
-from optselect.storage.overview import TrialRow
+from optselect.search.tables import headline
+from optselect.storage import overview, studies
+from optselect.storage.database import Engine
+from optselect.storage.overview import TrialRow, WorkerRow
 from optselect.storage.studies import StoredStudy
 
 REFRESH_SECONDS = 1.0
 LINE_SECONDS = 10.0
 
-Refresh = Callable[[Sequence[TrialRow]], None]
+
+@dataclass(frozen=True)
+class Sight:
+    """A study at one moment."""
+
+    study: StoredStudy
+    trials: Sequence[TrialRow]
+    workers: Sequence[WorkerRow]
+
+
+Refresh = Callable[[Sight], None]
+
+
+def look(engine: Engine, study: StoredStudy) -> Sight:
+    """As it is now, whoever works on it."""
+    return Sight(
+        studies.refreshed(engine, study),
+        overview.list_trials(engine, study.id),
+        overview.list_workers(engine, study.id),
+    )
 
 
 @contextlib.contextmanager
-def progress_view(study: StoredStudy, quiet: bool) -> Iterator[Refresh]:
-    """A function to call with the study's trials now and then while the block runs.
+def progress_view(quiet: bool) -> Iterator[Refresh]:
+    """A function to call with what is seen of a study now and then while the block runs.
 
     stdout decides: where it is a terminal the table lives on stderr, so that stdout holds the result only.
     """
     if quiet:
-        yield lambda trials: None
+        yield lambda sight: None
     elif sys.stdout.isatty() and sys.stderr.isatty():
         with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
-            yield lambda trials: live.update(progress_table(study, trials), refresh=True)
+            yield lambda sight: live.update(live_view(sight.study, sight.trials, sight.workers), refresh=True)
     else:
-        yield Lines(study).show
+        yield Lines().show
 
 
 class Lines:
-    """One line whenever the count of ended trials changed, at most every ten seconds, and one at the end."""
+    """One line whenever something ended, at most every ten seconds; at once when the search ends or someone steps in."""
 
-    def __init__(self, study: StoredStudy) -> None:
-        self._study = study
+    def __init__(self) -> None:
         self._ended = -1
+        self._state = "running"
         self._due = 0.0
 
-    def show(self, trials: Sequence[TrialRow]) -> None:
-        now = standing(self._study, trials)
-        complete = now.search.ended == budget_of(self._study, now)
-        if now.search.ended != self._ended and (complete or time.monotonic() >= self._due):
-            self._ended, self._due = now.search.ended, time.monotonic() + LINE_SECONDS
-            print(f"{headline(self._study, now)}{leader(self._study, now)}", file=sys.stderr, flush=True)
+    def show(self, sight: Sight) -> None:
+        now = standing(sight.study, sight.trials)
+        ended = sum(tally.ended for tally in now.by_phase.values())
+        at_once = ended == len(sight.trials) and now.search.ended == sight.study.budget
+        due = ended != self._ended and (at_once or time.monotonic() >= self._due)
+        if due or sight.study.state != self._state:
+            self._ended, self._state = ended, sight.study.state
+            self._due = time.monotonic() + LINE_SECONDS
+            print(line(sight, now), file=sys.stderr, flush=True)
+
+
+def line(sight: Sight, now: Standing) -> str:
+    """How far, how long still, which phases, who leads."""
+    left = remaining(sight.study, sight.trials, sight.workers)
+    head = headline(sight.study, now, left.search)
+    return f"{head}; {phase_line(now, left)}{leader(sight.study, now)}"
 
 
 def leader(study: StoredStudy, now: Standing) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from optselect.search.ways import programs_built
 from optselect.storage.overview import ENDED, STATES, TrialRow, WorkerRow
 from optselect.storage.studies import StoredStudy
+from optselect.storage.tickets import SEARCH_PHASES
 
 SCHEMA = 1
 
@@ -41,38 +42,29 @@ class Standing:
 
     search: Tally
     by_optimizer: Mapping[str, Tally]  # search trials only, in the order of the study
-    evaluation: Mapping[str, Tally]  # by phase
+    by_phase: Mapping[str, Tally]
     baseline: TrialRow | None  # the finished run of the user's own optimizer
-    seconds_left: float | None  # None while nothing is known yet
+
+    @property
+    def evaluation(self) -> Mapping[str, Tally]:
+        """By phase, without those that search."""
+        return {phase: tally for phase, tally in self.by_phase.items() if phase not in SEARCH_PHASES}
 
 
 def standing(study: StoredStudy, trials: Sequence[TrialRow]) -> Standing:
     """Count the trials of a study."""
     search = Tally()
     by_optimizer = {name: Tally() for name in study.spec["optimizers"]}
-    evaluation: dict[str, Tally] = {}
+    by_phase: dict[str, Tally] = {}
     for trial in trials:
+        by_phase.setdefault(trial.phase, Tally()).add(trial, study.direction)
         if trial.searched:
             search.add(trial, study.direction)
             by_optimizer.setdefault(trial.optimizer, Tally()).add(trial, study.direction)
-        else:
-            evaluation.setdefault(trial.phase, Tally()).add(trial, study.direction)
     baseline = next(
         (t for t in trials if t.phase == "baseline" and t.role == "own" and t.state in ENDED), None
     )
-    return Standing(search, by_optimizer, evaluation, baseline, seconds_left(trials))
-
-
-def seconds_left(trials: Sequence[TrialRow]) -> float | None:
-    """Mean seconds of the ended trials times what remains, shared by the trials that run now."""
-    spent = [trial.seconds for trial in trials if trial.state in ENDED and trial.seconds is not None]
-    running = [trial for trial in trials if trial.state == "running"]
-    if not spent or not running:
-        return None
-    mean = sum(spent) / len(spent)
-    waiting = sum(trial.state == "waiting" for trial in trials)
-    under_way = sum(max(0.0, mean - (trial.seconds or 0.0)) for trial in running)
-    return (waiting * mean + under_way) / len(running)
+    return Standing(search, by_optimizer, by_phase, baseline)
 
 
 def ranked(tallies: Mapping[str, Tally], direction: str) -> list[tuple[str, Tally]]:
@@ -136,6 +128,8 @@ def worker_json(worker: WorkerRow) -> dict[str, Any]:
         "device": worker.device,
         "seconds_silent": round(worker.seconds_silent, 1),
         "usage": dict(worker.usage),
+        "trials_done": worker.done,
+        "trials_per_minute": worker.per_minute,
     }
 
 

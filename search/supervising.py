@@ -27,9 +27,9 @@ from optselect.search.executors.local import (
     worker_slots,
     zygote_of,
 )
-from optselect.search.progress import REFRESH_SECONDS, progress_view
+from optselect.search.progress import REFRESH_SECONDS, look, progress_view
 from optselect.search.publishing import publish
-from optselect.storage import overview, workers
+from optselect.storage import workers
 from optselect.storage.database import (
     Database,
     Engine,
@@ -101,13 +101,13 @@ def supervise(
     zygote = zygote or zygote_of(study.name, os.environ, seats)
     engine = make_engine(database)
     outage = Outage()
-    with run_folder(database.home) as folder, progress_view(study, quiet) as refresh:
+    with run_folder(database.home) as folder, progress_view(quiet) as refresh:
         slots = worker_slots(count, seats, log_folder(database, study))
         service = Service.start(
             database, engine, study, slots, folder, tracking=tracking, extra=extra, zygote=zygote
         )
         with closing(zygote):
-            interrupted = watch(service.team, lambda: refresh(overview.list_trials(engine, study.id)), outage)
+            interrupted = watch(service.team, lambda: refresh(look(engine, study)), outage)
         service.flusher.close(patience_seconds=0.0 if interrupted else PATIENCE_SECONDS)
     engine.dispose()
     outage.demand_end()

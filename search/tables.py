@@ -17,45 +17,21 @@ from optselect.storage.overview import StudyRow, TrialRow
 from optselect.storage.studies import StoredStudy
 
 
-def progress_table(study: StoredStudy, trials: Sequence[TrialRow]) -> RenderableType:
-    """The live view: counts and the best so far, per optimizer."""
-    now = standing(study, trials)
-    table = plain_table("optimizer", "done", "running", "pruned", "diverged", f"best {study.objective}")
-    for name, tally in now.by_optimizer.items():
-        counts = tally.counts
-        style = "bold green" if tally.best is not None and tally.best is now.search.best else ""
-        table.add_row(
-            name,
-            f"{tally.ended} of {sum(counts.values())}",
-            dash(counts["running"]),
-            dash(counts["pruned"]),
-            dash(counts["diverged"]),
-            shown_value(tally),
-            style=style,
-        )
-    return Group(Text(headline(study, now), style="bold"), table)
-
-
-def headline(study: StoredStudy, now: Standing) -> str:
+def headline(study: StoredStudy, now: Standing, seconds_left: float | None = None) -> str:
     """One line: how far, how long still.
 
     The best is not part of it: the table has it.
     """
     counts = now.search.counts
-    budget = budget_of(study, now)
-    if not budget:
+    if not study.budget:
         return f"{study.name}: first runs, then as many trials as fit in {study.spec['minutes']} min"
-    parts = [f"{study.name}: {now.search.ended} of {budget} trials"]
+    parts = [f"{study.name}: {now.search.ended} of {study.budget} trials"]
+    parts += [study.state] if study.state in ("paused", "stopped") else []
     parts += [
         f"{counts[state]} {state}" for state in ("running", "pruned", "diverged", "failed") if counts[state]
     ]
-    parts += [f"about {shown_seconds(now.seconds_left)} left"] if now.seconds_left is not None else []
+    parts += [f"about {shown_seconds(seconds_left)} left"] if seconds_left else []
     return ", ".join(parts)
-
-
-def budget_of(study: StoredStudy, now: Standing) -> int:
-    """The search trials of a study; those that are planned already where minutes decided them in mid-study."""
-    return study.budget or sum(now.search.counts.values())
 
 
 def summary(study: StoredStudy, trials: Sequence[TrialRow]) -> RenderableType:

@@ -56,6 +56,15 @@ class WorkerRow:
     seconds_silent: float
     usage: Mapping[str, float]
     """How busy it was at a beat some seconds ago; empty: nothing is known."""
+    done: int
+    """Trials that it has ended."""
+    seconds: float
+    """Since it began."""
+
+    @property
+    def per_minute(self) -> float | None:
+        """Trials that it ends in a minute; None before the first one."""
+        return 60 * self.done / self.seconds if self.done and self.seconds > 0 else None
 
 
 @dataclass(frozen=True)
@@ -96,7 +105,9 @@ def list_trials(source: Engine | Connection, study_id: int) -> list[TrialRow]:
 
 WORKERS = text("""
     SELECT id, host, pid, slot, device, usage,
-           extract(epoch FROM clock_timestamp() - heartbeat_at)::float8 AS seconds_silent
+           extract(epoch FROM clock_timestamp() - heartbeat_at)::float8 AS seconds_silent,
+           (SELECT count(*) FROM ticket WHERE worker_id = worker.id AND state = 'done') AS done,
+           extract(epoch FROM clock_timestamp() - started_at)::float8 AS seconds
       FROM worker WHERE study_id = :study AND state <> 'gone' ORDER BY started_at""")
 
 

@@ -4,7 +4,7 @@ import contextlib
 import difflib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -167,6 +167,15 @@ def study_state(engine: Engine, study_id: int) -> str:
     """running, paused, stopped or finished."""
     with engine.begin() as connection:
         return str(connection.execute(STATE, {"study": study_id}).scalar_one())
+
+
+NOW = text("SELECT state, budget, finished_at FROM study WHERE id = :study")
+
+
+def refreshed(engine: Engine, study: StoredStudy) -> StoredStudy:
+    """The study as it is now: others may pause or stop it, or give it more trials."""
+    with engine.begin() as connection:
+        return replace(study, **connection.execute(NOW, {"study": study.id}).mappings().one())
 
 
 ENDS_FROM = {"paused": ("running",), "stopped": ("running", "paused")}

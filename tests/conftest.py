@@ -30,7 +30,7 @@ SLOW_FIRST = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that take long start first: the last to end decides how long two processes need."""
+    """Files that take long start first: the last to end decides how long the processes need."""
     items.sort(key=lambda item: slowness(item.nodeid))
 
 

@@ -20,9 +20,10 @@ from optselect.search.cli import app
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 REQUIREMENTS = [
     Requirement(text)
-    for text in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]
+    for text in [*PROJECT["dependencies"], *EXTRAS["test"], *EXTRAS["docs"]]
     if not text.startswith("optselect[")  # our own extras within an extra
 ]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md")] + sorted((ROOT / "docs").rglob("*.md"))

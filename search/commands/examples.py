@@ -14,7 +14,7 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
         "pause": "pause digits",
         "stop": "stop digits",
         "report": "report digits --html report.html",
-        "status": "status digits --json",
+        "status": "status digits --watch",
         "trials": "trials digits --optimizer adam --sort value --limit 5",
         "show": "show digits 31",
         "compare": "compare digits wine",

@@ -13,6 +13,7 @@ from optselect.search.commands.options import (
     study_names,
     surroundings,
 )
+from optselect.search.errors import InvalidInput
 
 if TYPE_CHECKING:
     from optselect.search.launching import Surroundings
@@ -84,8 +85,6 @@ def demand_possible(
     with_model: bool,
 ) -> None:
     """Refuse a report of nothing or of two, and what would be ignored; raises InvalidInput."""
-    from optselect.search.errors import InvalidInput
-
     if not code and (script or optimizer):
         alone = "--script" if script else f"--optimizer {optimizer}"
         raise InvalidInput(f"{alone} goes with --code. Received: {alone} alone. Write --code {alone}.")
@@ -108,11 +107,23 @@ def evidence_of_either(study: str | None, bundle: Path | None, place: "Surroundi
     return stored_evidence(study, place)
 
 
-def status(study: Study, storage: Storage = None, as_json: Json = False) -> None:
+def status(
+    study: Study,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on showing it, anew each second, until the study ends.")
+    ] = False,
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
     """How far a study is: counts by state and by optimizer, workers, the best so far."""
-    from optselect.search.looking import print_status
+    from optselect.search.looking import print_status, watch_status
 
-    print_status(study, surroundings(storage, None, as_json))
+    if watch and as_json:
+        raise InvalidInput(
+            "Only one of --watch and --json may be given: one is for people, one for scripts. Received: both. "
+            "A script calls status --json as often as it likes."
+        )
+    (watch_status if watch else print_status)(study, surroundings(storage, None, as_json))
 
 
 def trials(

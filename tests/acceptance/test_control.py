@@ -47,8 +47,12 @@ def test_a_study_is_stopped_resumed_and_paused_from_another_terminal(at_home: Sh
     assert "was paused already" in again.stdout
 
     last = forked.run(at_home, "resume", "steered", "--workers", "0")
-    joined = forked.run(at_home, "worker", "steered")
-    assert (last.returncode, joined.returncode) == (0, 0), joined.stderr
+    with forked.start(at_home, "status", "steered", "--watch") as watching:
+        joined = forked.run(at_home, "worker", "steered")
+        assert (last.returncode, joined.returncode) == (0, 0), joined.stderr
+        assert watching.end() == 0, "it ends with the study"
+    assert "steered: 1 of 3 trials" in watching.words(), "what it saw first"
+    assert "steered: 3 of 3 trials" in watching.words()
     behind = forked.run(at_home, "sync", "steered", "--check")  # nobody has sent what the last worker trained
     assert behind.returncode == 1, behind.stdout
     assert "its curve is sent up to epoch" in behind.stdout

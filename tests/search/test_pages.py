@@ -2,18 +2,21 @@
 
 import dataclasses
 import math
+import uuid
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from optselect.search.standing import ranked, seconds_left, standing, status_json, trials_json
-from optselect.search.tables import next_commands, optimizers_table, progress_table, summary, trials_table
+from optselect.search.live_view import live_view, phase_line
+from optselect.search.pace import NOTHING_KNOWN, Left, time_left
+from optselect.search.standing import ranked, standing, status_json, trials_json
+from optselect.search.tables import next_commands, optimizers_table, summary, trials_table
 from optselect.search.trial_page import sparkline, trial_code, trial_page, trial_page_json, why_it_ended
 from optselect.storage.checkpoints import Kept
 from optselect.storage.curves import EpochRow
-from optselect.storage.overview import TrialRow
+from optselect.storage.overview import TrialRow, WorkerRow
 from optselect.storage.studies import StoredStudy
 from tests.search.problems import description
 from tests.search.simulated import spec_of
@@ -37,6 +40,26 @@ def trial(
         params={"learning_rate": 0.125}, attempts=1, seed=7, mlflow_run_id=None, message=None, seconds=4.0,
         role="search", result={}, started=None, finished=None,
     )  # fmt: skip
+    return dataclasses.replace(plain, **more)
+
+
+def whole_study() -> StoredStudy:
+    spec = spec_of(optimizers="sgd,adam", trials=4).model_dump(mode="json")
+    return dataclasses.replace(study(), spec=spec)
+
+
+def worker(**more: Any) -> WorkerRow:
+    plain = WorkerRow(
+        id=uuid.UUID(int=1),
+        host="ada",
+        pid=7,
+        slot=0,
+        device="cpu",
+        seconds_silent=0.5,
+        usage={},
+        done=0,
+        seconds=9.0,
+    )
     return dataclasses.replace(plain, **more)
 
 
@@ -84,9 +107,65 @@ def test_optimizers_without_a_complete_trial_rank_last() -> None:
     assert [name for name, _ in ranked(standing(study(), TRIALS).by_optimizer, "minimize")] == ["SGD", "Adam"]
 
 
-def test_the_time_left_follows_from_the_trials_that_ended() -> None:
-    assert seconds_left(TRIALS) == 4.0
-    assert seconds_left(TRIALS[-1:]) is None
+def test_the_time_left_is_shared_by_those_who_train() -> None:
+    left = time_left(spec_of(optimizers="sgd,adam", trials=4, seeds=0), 4, TRIALS, 1)
+    assert left.search == 4.0 + 0.0  # one waits; the one that runs has taken as long as its like already
+    assert left.comparison is None
+    assert time_left(spec_of(optimizers="sgd,adam"), 4, TRIALS[-1:], 1) == NOTHING_KNOWN
+    assert time_left(spec_of(optimizers="sgd,adam"), 4, TRIALS, 0) == NOTHING_KNOWN
+
+
+def test_trials_that_compile_a_program_are_not_the_measure_of_those_that_find_it() -> None:
+    slow, quick = {"programs_built": 1}, {"programs_built": 0}
+    trials = [
+        trial(1, "SGD", "complete", 0.5, seconds=9.0, notes=slow),
+        trial(2, "SGD", "complete", 0.5, seconds=1.0, notes=quick),
+        trial(3, "SGD", "running", seconds=1.0, notes={}),
+        trial(None, "SGD", "waiting", seconds=None),
+        trial(None, "Adam", "waiting", seconds=None),
+    ]
+    left = time_left(spec_of(optimizers="sgd,adam", trials=5, seeds=0), 5, trials, 1)
+    assert left.search == 1.0 + 1.0 + 8.0  # Adam's program is still to be made
+
+
+def test_what_is_not_planned_yet_counts_and_the_comparison_is_a_range() -> None:
+    trials = [trial(1, "SGD", "complete", 0.5, seconds=2.0), trial(2, "SGD", "running", seconds=2.0)]
+    spec = spec_of(optimizers="sgd,adam", trials=40, seeds=5)
+    left = time_left(spec, 40, trials, 1)
+    assert left.search == 38 * 2.0
+    assert left.comparison is not None
+    first, most = left.comparison
+    assert 0 < first < most
+
+
+def test_the_live_view_shows_phases_optimizers_and_workers_in_eighty_columns() -> None:
+    rows = [
+        trial(1, "SGD", "complete", 0.5, finished=1.0),
+        trial(2, "SGD", "complete", 0.9, finished=2.0),
+        trial(3, "SGD", "complete", 0.1, finished=3.0),
+        trial(4, "Adam", "running", epochs=4),
+    ]
+    text = shown(live_view(whole_study(), rows, [worker(done=3, seconds=60.0)]))
+    assert "quota 3/4" in text
+    assert "██▁" in text  # the best so far, after each of the three
+    assert "3 trials/min" in text
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
+
+
+def test_a_worker_that_is_silent_is_said_to_be_so() -> None:
+    text = shown(live_view(whole_study(), TRIALS, [worker(seconds_silent=42.0)]))
+    assert "silent for 42 s" in text
+
+
+def test_a_study_that_someone_paused_says_so() -> None:
+    assert "paused" in shown(live_view(dataclasses.replace(whole_study(), state="paused"), TRIALS, []))
+
+
+def test_the_phases_stand_in_the_order_in_which_they_come() -> None:
+    rows = [trial(1, "SGD", "complete", 0.5, phase="final"), *TRIALS]
+    assert phase_line(standing(study(), rows), Left(3.0, (4.0, 9.0))) == (
+        "baseline 1/1 · quota 2/4 · final 1/1 · then 4 s to 9 s to compare"
+    )
 
 
 def test_status_and_trials_as_data_have_the_keys_that_scripts_rely_on() -> None:
@@ -112,7 +191,7 @@ def test_status_and_trials_as_data_have_the_keys_that_scripts_rely_on() -> None:
     assert first["params"] == {"baseline.learning_rate": 0.125}
 
 
-@pytest.mark.parametrize("table", [progress_table, summary, trials_table])
+@pytest.mark.parametrize("table", [summary, trials_table])
 def test_every_table_fits_eighty_columns(table: Any) -> None:
     assert max(len(line.rstrip()) for line in shown(table(study(), TRIALS)).splitlines()) <= 80
 

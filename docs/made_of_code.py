@@ -1,0 +1,191 @@
+"""Which parts of the site does the code know already? Commands, keys, ranges, exit codes, and files from outside docs/.
+
+A page says where such a part stands, by the line <!-- made of code: NAME -->; mkdocs calls the functions whose names
+begin with on_. So a page says nothing of an option or a range that the code does not.
+"""
+
+import ast
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.main import get_command
+
+from optselect.search.catalogue import ENTRIES
+from optselect.search.cli import COMMANDS, app
+from optselect.search.dimension import Dimension
+from optselect.search.spec_file import SpecFile
+
+DOCS = Path(__file__).parent
+ROOT = DOCS.parent
+PLACE = re.compile(r"^<!-- made of code: (.+) -->$", re.MULTILINE)
+
+
+def on_config(config: Any) -> None:
+    """Every decision is in the navigation, by its number."""
+    pages = [f"decisions/{page.name}" for page in decision_pages()]
+    decisions = next(entry["Decisions"] for entry in config.nav if "Decisions" in entry)
+    decisions.extend(page for page in pages if page not in decisions)
+
+
+def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
+    """Put every part in its place."""
+    return PLACE.sub(lambda place: made(place[1]), markdown)
+
+
+def made(name: str) -> str:
+    """The Markdown of one part; a name that is none is a file of the repository."""
+    if name in PARTS:
+        return "\n".join(PARTS[name]())
+    text = (ROOT / name).read_text("utf-8")
+    if name.endswith(".py"):
+        return f"```python\n{text}```"
+    return text.partition("\n")[2].replace("](docs/", "](")  # without its title, which the page has
+
+
+# --- commands -----------------------------------------------------------------------------------------
+
+
+def commands() -> Iterator[str]:
+    """Each command as its --help has it, in the same order."""
+    root: Any = get_command(app)
+    for functions in COMMANDS.values():
+        for function in functions:
+            yield from command_part(root.commands[function.__name__], f"optselect {function.__name__}")
+    for name, command in root.commands["db"].commands.items():
+        yield from command_part(command, f"optselect db {name}")
+
+
+def command_part(command: Any, name: str) -> Iterator[str]:
+    arguments = [p for p in command.params if p.param_type_name == "argument"]
+    options = [p for p in command.params if p.param_type_name == "option" and not p.hidden]
+    words = [name, *(shown_argument(argument) for argument in arguments), *(["[OPTIONS]"] if options else [])]
+    yield f"## {name}\n\n{command.help}\n\n```text\n{' '.join(words)}\n```\n"
+    if command.epilog:
+        yield f"{command.epilog.replace('Example: ', 'Example: `')}`\n"
+    rows = [
+        *((f"`{shown_argument(argument).strip('[]')}`", argument.help, "") for argument in arguments),
+        *((shown_option(option, command), option.help, shown_default(option)) for option in options),
+    ]
+    yield from table(("", "what it is", "default"), [row for row in rows if row[1]])
+
+
+def shown_argument(argument: Any) -> str:
+    name = argument.metavar or argument.name.upper()
+    return name if argument.required else f"[{name}]"
+
+
+def shown_option(option: Any, command: Any) -> str:
+    """As --help has it, without the flag's opposite."""
+    words, _ = option.get_help_record(typer.Context(command))
+    return f"`{words.partition(' / ')[0].replace(' range>', '>')}`"
+
+
+def shown_default(option: Any) -> str:
+    if isinstance(option.show_default, str):
+        return option.show_default
+    return str(option.default) if option.show_default and not option.is_flag else ""
+
+
+# --- the spec file ------------------------------------------------------------------------------------
+
+
+def spec_keys() -> Iterator[str]:
+    """The keys of a spec file, in the words of the flags of the same names; tables are told on the page itself."""
+    root: Any = get_command(app)
+    flags = {flag.name: flag for flag in root.commands["launch"].params}
+    properties: Mapping[str, Any] = SpecFile.model_json_schema()["properties"]
+    yield from table(
+        ("key", "is", "says", "default"),
+        [
+            (f"`{key}`", shown_kind(kind), flags[key].help, shown_default(flags[key]))
+            for key, kind in properties.items()
+            if key not in ("switch", "space")
+        ],
+    )
+
+
+def shown_kind(kind: Mapping[str, Any]) -> str:
+    """What TOML may say, of what JSON Schema says.
+
+    >>> shown_kind({"anyOf": [{"type": "integer", "minimum": 1, "maximum": 9}, {"type": "null"}]})
+    'a whole number from 1 to 9'
+    """
+    if "anyOf" in kind:
+        return ", or ".join(shown_kind(one) for one in kind["anyOf"] if one.get("type") != "null")
+    if "enum" in kind or "const" in kind:
+        return ", ".join(f'`"{value}"`' for value in kind.get("enum", [kind.get("const")]))
+    if kind["type"] == "integer":
+        most = f" to {kind['maximum']:,}" if "maximum" in kind else " on"
+        return f"a whole number from {kind['minimum']}{most}"
+    return {"string": "a string", "array": "a list of strings", "boolean": "true or false"}[kind["type"]]
+
+
+# --- what else the code knows -------------------------------------------------------------------------
+
+
+def catalogue() -> Iterator[str]:
+    """Every optimizer with its ranges."""
+    yield from table(
+        ("optimizer", "searched first", "with more trials", "why so"),
+        [
+            (
+                f"**{entry.optimizer}**{'' if entry.default else ' *by name only*'}",
+                ranges(entry.tier_1),
+                ranges(entry.tier_2),
+                ". ".join(filter(None, (entry.source, entry.remark))),
+            )
+            for entry in ENTRIES
+        ],
+    )
+
+
+def ranges(dimensions: Sequence[Dimension]) -> str:
+    return "<br>".join(f"`{one.keyword}` {one.shown_range()}" for one in dimensions)
+
+
+def exit_codes() -> Iterator[str]:
+    """Both families, with the docstrings of their members."""
+    tree = ast.parse((ROOT / "search" / "exit_codes.py").read_text("utf-8"))
+    for family in (node for node in tree.body if isinstance(node, ast.ClassDef)):
+        yield f"\n{ast.get_docstring(family)}\n"
+        yield from table(("code", "name", "when"), list(members(family)))
+
+
+def members(family: ast.ClassDef) -> Iterator[tuple[str, str, str]]:
+    for node, after in zip(family.body, [*family.body[1:], ast.Pass()], strict=True):
+        if isinstance(node, ast.Assign):
+            words = ast.literal_eval(after.value) if isinstance(after, ast.Expr) else ""
+            yield ast.unparse(node.value), ast.unparse(node.targets[0]).lower().replace("_", " "), words
+
+
+def decisions() -> Iterator[str]:
+    """A list of all pages, by their titles."""
+    for page in decision_pages():
+        title = page.read_text("utf-8").partition("\n")[0].removeprefix("# ")
+        yield f"- [{title.replace('. ', '&nbsp; ', 1)}]({page.name})"
+
+
+def decision_pages() -> list[Path]:
+    return sorted((DOCS / "decisions").glob("[0-9]*.md"))
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A table; nothing where it has no rows."""
+    if not rows:
+        return
+    yield f"| {' | '.join(head)} |\n|{'---|' * len(head)}"
+    for row in rows:
+        yield f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |"
+    yield ""
+
+
+PARTS = {
+    "commands": commands,
+    "spec keys": spec_keys,
+    "catalogue": catalogue,
+    "exit codes": exit_codes,
+    "decisions": decisions,
+}

@@ -1,0 +1,80 @@
+"""The site tells of everything that is there: each page in the navigation, each command and key in the reference.
+
+`make docs` builds it, strictly; these tests need no mkdocs.
+"""
+
+import doctest
+import importlib.util
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from optselect.search.catalogue import CATALOGUE
+from optselect.search.cli import COMMANDS, DATABASE
+from optselect.search.exit_codes import UserExit, WorkerExit
+from optselect.search.spec_file import SpecFile
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+
+
+@pytest.fixture(scope="module")
+def made_of_code() -> Any:
+    """The hook of mkdocs, which lies outside the package."""
+    spec = importlib.util.spec_from_file_location("made_of_code", DOCS / "made_of_code.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_page_is_in_the_navigation_of_mkdocs_yml() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text().partition("\nnav:\n")[2]
+    listed = set(re.findall(r"[\w./-]+\.md", navigation))
+    there = {str(page.relative_to(DOCS)) for page in PAGES if not re.match(r"\d{4}-", page.name)}
+    assert listed == there
+
+
+def test_every_decision_is_in_the_navigation_and_in_the_list(made_of_code: Any) -> None:
+    pages = [page.name for page in PAGES if page.parent.name == "decisions" and page.name != "index.md"]
+    config = SimpleNamespace(nav=[{"Decisions": ["decisions/index.md"]}])
+    made_of_code.on_config(config)
+    assert config.nav[0]["Decisions"][1:] == [f"decisions/{name}" for name in pages]
+    assert re.findall(r"\((\S+\.md)\)", made_of_code.made("decisions")) == pages
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+def test_what_a_page_takes_from_the_code_is_there(made_of_code: Any, page: Path) -> None:
+    text = page.read_text()
+    places = text.count("<!-- made of code")
+    filled = made_of_code.on_page_markdown(text, None, None, None)
+    assert "<!-- made of code" not in filled
+    assert len(filled) > len(text) or not places
+
+
+def test_the_reference_has_every_command_with_its_options(made_of_code: Any) -> None:
+    text = made_of_code.made("commands")
+    names = [function.__name__ for functions in COMMANDS.values() for function in functions]
+    for name in [*names, *(f"db {function.__name__}" for function in DATABASE)]:
+        assert f"\n## optselect {name}\n" in f"\n{text}"
+    assert "| `--trials <int>` | Search trials in all. | 24 |" in text
+    assert "--gives-way" not in text  # hidden ones are between our own processes
+
+
+def test_the_reference_has_every_key_of_a_spec_file(made_of_code: Any) -> None:
+    told = re.findall(r"^\| `(\w+)` ", made_of_code.made("spec keys"), re.MULTILINE)
+    assert {*told, "switch", "space"} == set(SpecFile.model_fields)
+
+
+def test_the_reference_has_every_optimizer_and_exit_code(made_of_code: Any) -> None:
+    assert all(f"**{name}**" in made_of_code.made("catalogue") for name in CATALOGUE)
+    codes = re.findall(r"^\| (\d+) ", made_of_code.made("exit codes"), re.MULTILINE)
+    assert [int(code) for code in codes] == [*UserExit, *WorkerExit]
+
+
+def test_the_examples_in_the_hook_hold(made_of_code: Any) -> None:
+    assert doctest.testmod(made_of_code).failed == 0
