@@ -21,7 +21,7 @@ from optselect.trials.configuration import BASELINE
 
 QUOTA = 6
 """Evenly spread trials of each optimizer; TPE that knows only its own optimizer's trials goes on from them."""
-SHARE = 12
+SHARE = 16
 """Trials of each optimizer before any is dropped."""
 ANY = "any"
 """In place of an optimizer: the sampler chooses that too."""

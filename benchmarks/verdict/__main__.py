@@ -20,7 +20,7 @@ from benchmarks.verdict.replaying import (
 from benchmarks.verdict.scoring import Score, Truth, score, truth_of
 from benchmarks.verdict.table import load_table
 from benchmarks.verdict.world import World
-from optselect.search.spec import StudySpec
+from optselect.search.spec import TRIALS_EACH, StudySpec
 
 OTHERS: dict[str, Callable[[World, StudySpec, int], Verdict]] = {
     "random": best_of_random,
@@ -31,7 +31,9 @@ OTHERS: dict[str, Callable[[World, StudySpec, int], Verdict]] = {
 
 def main(
     problems: Annotated[str, typer.Option(help="Tables, separated by commas.")] = "diabetes,friedman,digits",
-    each: Annotated[str, typer.Option(help="Search trials for each optimizer, several by commas.")] = "12,36",
+    each: Annotated[
+        str, typer.Option(help="Search trials for each optimizer, several by commas.")
+    ] = ",".join(map(str, TRIALS_EACH.values())),
     repeats: Annotated[int, typer.Option(min=1, help="Studies, each with a seed of its own.")] = 100,
     others: Annotated[str, typer.Option(help="Strategies beside ours.")] = ",".join(OTHERS),
 ) -> None:

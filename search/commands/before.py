@@ -72,7 +72,11 @@ def plan(
     optimizers: Optimizers = None,
     trials: Trials = None,
     budget: Annotated[
-        str | None, typer.Option(help="Instead of --trials: small, medium or large.", show_default=False)
+        str | None,
+        typer.Option(
+            help="Instead of --trials: small, medium or large, 6, 16 or 40 for each optimizer.",
+            show_default=False,
+        ),
     ] = None,
     epochs: Epochs = None,
     seeds: Annotated[

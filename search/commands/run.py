@@ -48,7 +48,7 @@ def launch(
     budget: Annotated[
         str | None,
         typer.Option(
-            help="Instead of --trials: small, medium or large, 3, 12 or 36 trials for each optimizer.",
+            help="Instead of --trials: small, medium or large, 6, 16 or 40 trials for each optimizer.",
             show_default=False,
         ),
     ] = None,

@@ -17,15 +17,15 @@ def forecast(workers: int = 1, pace: float = 1.0, **asked: object) -> Forecast:
 
 
 def test_each_optimizer_has_its_share_and_the_rest_goes_to_survivors() -> None:
-    parts = {row.name: (row.defaults, row.search) for row in forecast(trials=48).rows}
+    parts = {row.name: (row.defaults, row.search) for row in forecast(trials=60).rows}
     assert parts == {
         "baseline": (1, 0),
-        "SGD": (1, 12),
-        "Adam": (1, 12),
-        "Nadam": (1, 12),
+        "SGD": (1, 16),
+        "Adam": (1, 16),
+        "Nadam": (1, 16),
         "survivors": (0, 12),
     }
-    assert sum(search for _, search in parts.values()) == 48
+    assert sum(search for _, search in parts.values()) == 60
 
 
 def test_a_search_for_a_configuration_has_one_baseline_and_no_finals() -> None:

@@ -24,7 +24,9 @@ def noisy(ticket: NewTicket, noise: random.Random) -> float:
 
 
 def study(**asked: object) -> Simulated:
-    return Simulated(spec_of(**{"optimizers": "sgd,adam,lion,nadam", "trials": 60, **asked}), noisy)
+    return Simulated(
+        spec_of(**{"optimizers": "sgd,adam,lion,nadam", "trials": 4 * SHARE + 12, **asked}), noisy
+    )
 
 
 def tried_of(done: Simulated) -> list[list[TrialRow]]:
@@ -46,7 +48,7 @@ def test_a_study_goes_through_all_its_phases_and_searches_exactly_its_budget() -
         ("quota", 4 * QUOTA),
         ("survivors", 4 * (SHARE - QUOTA)),
         ("elimination", 4 * 3),
-        ("survivors", 60 - 4 * SHARE),
+        ("survivors", 12),
         ("elimination", 2 * 2 * 3),
         ("final", len(done.of("final"))),
     ]
@@ -111,9 +113,9 @@ def test_an_optimizer_that_always_explodes_is_dropped_and_the_others_go_on() -> 
     def explosive(ticket: NewTicket, noise: random.Random) -> float | None:
         return None if ticket.optimizer == "Lion" else noisy(ticket, noise)
 
-    done = Simulated(spec_of(optimizers="sgd,adam,lion", trials=45), explosive).run()
-    assert done.decisions[0]["dropped"]["Lion"] == "no trial reached its last epoch: 12 diverged"
-    assert sum(row.searched for row in done.rows) == 45
+    done = Simulated(spec_of(optimizers="sgd,adam,lion", trials=3 * SHARE + 9), explosive).run()
+    assert done.decisions[0]["dropped"]["Lion"] == "no trial reached its last epoch: 16 diverged"
+    assert sum(row.searched for row in done.rows) == 3 * SHARE + 9
 
 
 def test_a_configuration_that_explodes_on_a_fresh_seed_gives_way_to_the_next_best() -> None:
@@ -145,7 +147,7 @@ def test_more_trials_reopen_the_survivors_and_bring_new_finals_on_new_seeds() ->
     before = {row.seed for row in done.of("final")}
     done.budget += 10
     done.run()
-    assert sum(row.searched for row in done.rows) == 70
+    assert sum(row.searched for row in done.rows) == 4 * SHARE + 12 + 10
     assert {row.optimizer for row in done.of("survivors")[-10:]} == {"SGD", "Adam"}
     assert not before & {row.seed for row in current_finals(done.rows)}
     assert verdict_of(done).leader == "SGD"
