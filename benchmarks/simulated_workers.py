@@ -76,7 +76,7 @@ def store_simulated_study(
         None,
     )  # fmt: skip
     engine = make_engine(database)
-    create_optuna_study(database, name, "minimize")
+    create_optuna_study(database, name, "val_loss", "minimize")
     with studies.creating(engine) as connection:
         tickets = [*quota, *survivor_tickets(spec, spec.optimizers, already, rest)]
         study = studies.insert_study(connection, new, tickets, trials)

@@ -1,12 +1,14 @@
 """How do the README's pictures come about? From a real study: python docs/make_pictures.py
 
-Needs Debian's chromium and an installed optselect. Launches a study of 24 trials in a home of its own, takes
-the terminal's last screen and MLflow's page, and writes docs/pictures/terminal.png and mlflow.png.
+Needs Debian's chromium and an installed optselect. Launches a study of 24 trials in a home of its own, takes the
+terminal while it runs and at its end, the report's page and MLflow's, and writes docs/pictures/live.png, terminal.png,
+report.png and mlflow.png.
 """
 
 import contextlib
 import os
 import pty
+import re
 import shutil
 import subprocess
 import sys
@@ -37,8 +39,12 @@ def main() -> None:
             "COLUMNS": "84",
             "TERM": "xterm-256color",
         }
-        screen = last_screen(typed(environment))
-        picture_of_terminal(screen, Path(name))
+        output = typed(environment)
+        picture_of_terminal(live_screen(output), Path(name), PICTURES / "live.png")
+        picture_of_terminal(last_screen(output), Path(name), PICTURES / "terminal.png")
+        page = Path(name) / "report.html"
+        subprocess.run([*COMMAND, "report", "digits", "--html", str(page)], env=environment, check=True)
+        screenshot(page.as_uri(), PICTURES / "report.png", "1200,1500", "--force-device-scale-factor=0.8")
         with served(environment) as link:
             screenshot(link, PICTURES / "mlflow.png", "1700,1700", "--force-device-scale-factor=0.7")
         subprocess.run([*COMMAND, "db", "stop"], env=environment, check=True)
@@ -57,6 +63,17 @@ def typed(environment: dict[str, str]) -> str:
     return b"".join(received).decode()
 
 
+def live_screen(output: str) -> str:
+    """The live table when most of the search is done: each drawing begins by erasing the one before, line by line."""
+    drawn = re.split("(?:\r|\x1b\\[1A|\x1b\\[2K)+", output.replace("\r\n", "\n"))
+    ended = {
+        int(found[1]): drawing
+        for drawing in drawn
+        if (found := re.search(r"(\d+) of 24 trials, \d+ running", drawing))
+    }
+    return f"$ optselect {' '.join(LAUNCH)}\n{ended[max(ended)]}"
+
+
 def last_screen(output: str) -> str:
     """What stays on the screen: the live table was redrawn in place and erased before the summary."""
     head, _, _ = output.partition("\x1b[?25l")
@@ -64,7 +81,7 @@ def last_screen(output: str) -> str:
     return f"$ optselect {' '.join(LAUNCH)}\n{head}{tail.rpartition(chr(27) + '[2K')[2]}".replace("\r", "")
 
 
-def picture_of_terminal(screen: str, folder: Path) -> None:
+def picture_of_terminal(screen: str, folder: Path, picture: Path) -> None:
     """Render through rich's own terminal window and a browser."""
     lines = [line for line in screen.splitlines() if "logs in" not in line]
     console = Console(record=True, width=84, file=(folder / "unused").open("w"))
@@ -74,7 +91,7 @@ def picture_of_terminal(screen: str, folder: Path) -> None:
     (folder / "terminal.html").write_text(
         '<body style="margin:0"><img src="terminal.svg" width="1000"></body>'
     )
-    screenshot((folder / "terminal.html").as_uri(), PICTURES / "terminal.png", f"1000,{height}")
+    screenshot((folder / "terminal.html").as_uri(), picture, f"1000,{height}")
 
 
 @contextlib.contextmanager

@@ -17,10 +17,11 @@ from optselect.search.failures import as_worker_code, explain
 
 COMMANDS: Mapping[str, Sequence[Callable[..., object]]] = {
     "Before": (before.init, before.check, before.plan),
-    "Run": (run.launch, run.resume, run.worker, run.pause, run.stop),
+    "Run": (run.launch, run.resume, run.worker, run.scale, run.pause, run.stop),
     "Look": (
         look.report,
         look.status,
+        look.logs,
         look.trials,
         look.show,
         look.compare,

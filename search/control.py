@@ -1,11 +1,13 @@
 """How does one pause or stop a study from anywhere? By its state, which every worker reads with what it writes."""
 
 import json
+import sys
 from typing import Any
 
 from rich.console import Console
 
 from optselect.search.launching import Surroundings
+from optselect.search.placing import stop_workers
 from optselect.storage import overview, studies
 from optselect.storage.database import Engine, make_engine
 from optselect.storage.studies import StoredStudy
@@ -23,10 +25,13 @@ def order(name: str, state: str, place: Surroundings) -> None:
     study = studies.load_study(engine, name)
     before, after = studies.order_state(engine, study.id, state)
     running = count_running(engine, study)
+    behind = stop_workers(engine, study) if state == "stopped" else []
     if place.as_json:
         print(json.dumps(order_json(name, before, after, running), indent=2))
     else:
         Console(highlight=False).print(order_line(name, before, after, running), soft_wrap=True)
+    for line in behind:
+        print(line, file=sys.stderr)
 
 
 def count_running(engine: Engine, study: StoredStudy) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from optselect.search.executors.devices import Seat
 from optselect.search.executors.forking import Zygote, closing
-from optselect.search.executors.local import Slot, Verdict, after_exit, seat_of, zygote_of
+from optselect.search.executors.local import Slot, Verdict, after_exit, slot_on, zygote_of
 from optselect.search.exit_codes import WorkerExit
 from optselect.search.sharing import next_study
 from optselect.search.supervising import PATIENCE_SECONDS, Outage, Service, log_folder, run_folder, watch
@@ -131,7 +131,7 @@ class Fleet:
         say(f"place {place} serves {name}")
 
     def _slot(self, place: int, logs: Path) -> Slot:
-        return Slot(place, seat_of(place, self.terms.seats), logs / f"worker-{place}.log")
+        return slot_on(place, self.terms.seats, logs)
 
     def _collect(self) -> None:
         """Take back the places whose process is gone for good, and end the service of studies that have none left."""

@@ -22,6 +22,7 @@ from optselect.search.executors.forking import Zygote, closing
 from optselect.search.executors.local import worker_command, zygote_of
 from optselect.search.exit_codes import UserExit
 from optselect.search.in_process import InProcessDescriber, train_in_process
+from optselect.search.placing import Placement, launch_json, launch_line, preview, start_workers
 from optselect.search.seeds import first_seeds
 from optselect.search.source import bundle_hash, local_hash, read_bundle, weights_folder
 from optselect.search.spec import SPEC_VERSION, Request, StudySpec, differences, resolve, study_name
@@ -47,6 +48,7 @@ from optselect.storage.database import (
     open_database,
 )
 from optselect.storage.initialise import initialise
+from optselect.storage.launches import Launch, live_launches
 from optselect.storage.phases import Progress, Step, plan_next
 from optselect.storage.studies import NewStudy, StoredStudy
 from optselect.storage.tracking import check_tracking, experiment_link
@@ -89,13 +91,25 @@ class Staff:
     detach: bool = False
     in_process: bool = False  # no child process at all, for a debugger
     wish: Wish = NO_WISH  # what was said of GPUs
+    placement: Placement | None = None  # None: this machine
 
     def __post_init__(self) -> None:
-        demand_room("--workers", self.workers or 0)
+        if self.placement is None:
+            demand_room("--workers", self.workers or 0)
+            return
+        if not self.workers:
+            raise InvalidInput(
+                f"--executor {self.placement.executor} needs --workers, how many it is to start. Received: none."
+            )
+        if self.detach or self.in_process or self.wish != NO_WISH:
+            raise InvalidInput(
+                "--detach, --in-process, --gpus and --per-gpu are for this machine. Received: one of them with "
+                f"--executor {self.placement.executor}. For GPUs: --gpus-per-worker 1."
+            )
 
     def seats(self) -> tuple[Seat, ...]:
         """The GPUs that they have; raises InvalidInput for one that is not there."""
-        return devices.seats(self.wish, os.environ)
+        return devices.seats(self.wish, os.environ) if self.placement is None else ()
 
     def count(self, seats: Sequence[Seat]) -> int:
         """Training processes on this machine."""
@@ -123,6 +137,14 @@ class More:
                 "--seeds adds to the finals of a finished study that has some, and without --trials, which brings "
                 f"finals of its own. Received: +{self.seeds} for study {study.name}, which is {study.state}."
             )
+
+
+def print_preview(name: str, place: Surroundings, staff: Staff, use_local: bool = False) -> int:
+    """Print what a launch would hand to an engine, and do nothing."""
+    extra = ("--use-local",) if use_local else ()
+    count = staff.count(staff.seats())
+    print(preview(name, place.storage, place.home, place.tracking, count, staff.placement, extra), end="")
+    return 0
 
 
 def launch(request: Request, name: str | None, place: Surroundings, staff: Staff) -> int:
@@ -251,7 +273,7 @@ def create(study: NewStudy, spec: StudySpec, database: Database, engine: Engine)
     with studies.creating(engine) as connection:
         stored = studies.find_study(connection, study.name)
         if stored is None:
-            create_optuna_study(database, study.name, spec.direction)
+            create_optuna_study(database, study.name, spec.objective, spec.direction)
             return studies.insert_study(connection, study, first_tickets(spec), spec.trials)
     refuse_another(stored, spec, study.bundle_sha256)
     return stored
@@ -288,6 +310,9 @@ def serve(
     if study.state != "running":
         behind = send_rest(database, engine, study, place.tracking, verdict=resumed)
         return conclude(study, database, engine, place, Ending(0, "", behind))
+    if staff.placement is not None:
+        started = start_workers(study, database, engine, place.tracking, count, staff.placement, extra)
+        return report_placed(study, database, engine, place, started)
     if count == 0 or staff.detach:
         if count:
             detach(study, count, database, place, (*staff.wish.arguments(), *extra))
@@ -409,7 +434,8 @@ def no_usable_trial(trials: list[overview.TrialRow], err: Console) -> int:
 def study_status(study: StoredStudy, database: Database, engine: Engine) -> dict[str, Any]:
     """The answer of `status --json`."""
     trials, staff = overview.list_trials(engine, study.id), overview.list_workers(engine, study.id)
-    return status_json(study, trials, staff, database.masked, tracking_link(study, database))
+    placed = [launch_json(launch) for launch in live_launches(engine, study.id)]
+    return status_json(study, trials, staff, database.masked, tracking_link(study, database), placed)
 
 
 def tracking_link(study: StoredStudy, database: Database) -> str | None:
@@ -426,6 +452,23 @@ def tracking_address(study: StoredStudy, database: Database) -> str | None:
     if own:
         return own if own.startswith(("http://", "https://")) else None
     return running_server(database)
+
+
+def report_placed(
+    study: StoredStudy, database: Database, engine: Engine, place: Surroundings, launch: Launch
+) -> int:
+    """Say how the engine calls the workers, and what can be done with them."""
+    if place.as_json:
+        print(json.dumps(study_status(study, database, engine), indent=2))
+        return 0
+    out = Console(highlight=False)
+    out.print(launch_line(launch), soft_wrap=True)
+    out.print(
+        f"  optselect status {study.name}   how far it is\n  optselect logs {study.name} --follow\n"
+        f"  optselect scale {study.name} {2 * launch.workers}   as many workers instead\n  optselect stop {study.name}",
+        soft_wrap=True,
+    )
+    return 0
 
 
 def report_stored(

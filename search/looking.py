@@ -18,6 +18,7 @@ from optselect.search.custom import class_json, class_rows, read_custom
 from optselect.search.describing import describe_class, stored_description
 from optselect.search.launching import Surroundings, study_status, tracking_address
 from optselect.search.live_view import live_view
+from optselect.search.placing import launch_line, print_logs, scale
 from optselect.search.progress import REFRESH_SECONDS, look, progress_view
 from optselect.search.selecting import Selection, select
 from optselect.search.space import custom_name, find_optimizer
@@ -31,6 +32,7 @@ from optselect.storage.checkpoints import newest_kept
 from optselect.storage.curves import read_curve
 from optselect.storage.database import Database, Engine, make_engine
 from optselect.storage.errors import NotFound
+from optselect.storage.launches import live_launches
 from optselect.storage.studies import StoredStudy, load_study
 from optselect.storage.tracking import experiment_link, run_link
 from optselect.trials.description import CustomDescription, ParameterDescription
@@ -60,6 +62,8 @@ def print_status(name: str, place: Surroundings) -> None:
     out, sight = console(), look(here.engine, study)
     out.print(f"{study.state}; objective {study.objective} ({study.direction})")
     out.print(live_view(sight.study, sight.trials, sight.workers))
+    for launch in live_launches(here.engine, study.id) if study.state == "running" else ():
+        out.print(launch_line(launch), soft_wrap=True)
 
 
 def watch_status(name: str, place: Surroundings) -> None:
@@ -71,6 +75,16 @@ def watch_status(name: str, place: Surroundings) -> None:
         while sight.study.state not in ("finished", "stopped") and not ended.wait(REFRESH_SECONDS):
             refresh(sight := look(here.engine, study))
     print_status(name, place)
+
+
+def show_logs(name: str, launch: int | None, lines: int, follow: bool, place: Surroundings) -> None:
+    """What the workers of a launch say."""
+    print_logs(name, launch, lines, follow, opened(place).engine)
+
+
+def scale_launch(name: str, workers: int, launch: int | None, place: Surroundings) -> None:
+    """More or fewer workers."""
+    console().print(scale(name, workers, launch, opened(place).engine), soft_wrap=True)
 
 
 def print_trials(name: str, wanted: Selection, place: Surroundings) -> None:

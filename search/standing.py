@@ -84,6 +84,7 @@ def status_json(
     workers: Sequence[WorkerRow],
     storage: str,
     tracking: str | None,
+    launches: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """The answer of `status --json`; budget and trials count search tickets only."""
     now = standing(study, trials)
@@ -103,6 +104,7 @@ def status_json(
         "best": best_json(now.search.best),
         "programs_built": programs_built(trials),
         "workers": [worker_json(worker) for worker in workers],
+        "launches": list(launches),
         "storage": storage,
         "tracking": tracking,
     }

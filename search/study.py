@@ -6,6 +6,7 @@ die. The trial is created with its ticket's marks in one transaction, so that no
 
 import math
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,12 +21,15 @@ from optselect.storage.optuna_storage import optuna_storage
 from optselect.storage.tickets import Ending, Ticket
 
 
-def create_optuna_study(database: Database, name: str, direction: Direction) -> None:
-    """Make the Optuna study where it is missing."""
+def create_optuna_study(database: Database, name: str, objective: str, direction: Direction) -> None:
+    """Make the Optuna study where it is missing; its pages call the value by the objective's name."""
     quiet_optuna()
-    optuna.create_study(
+    study = optuna.create_study(
         storage=optuna_storage(database), study_name=name, direction=direction, load_if_exists=True
     )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names([objective])
 
 
 def load_optuna_study(database: Database, name: str) -> optuna.Study:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import Protocol
 
 import psutil
 
+from optselect.search.enlisting import enlisted
 from optselect.search.errors import InvalidInput
 from optselect.search.executors.devices import Seat
 from optselect.search.executors.forking import Zygote, closing
@@ -73,13 +75,18 @@ def default_workers(seats: Sequence[Seat]) -> int:
 
 def demand_room(flag: str, count: int) -> None:
     """Refuse more training processes than this machine's memory can hold."""
-    memory = psutil.virtual_memory().total
-    most = max(1, memory // LEAST_BYTES_PER_WORKER)
+    most = most_workers()
     if count > most:
+        memory = psutil.virtual_memory().total
         raise InvalidInput(
             f"{flag} must be at most {most} on this machine, whose memory is {memory / 1e9:.0f} GB and a training "
             f"process takes {LEAST_BYTES_PER_WORKER / 1e9:.1f} GB. Received: {count}."
         )
+
+
+def most_workers() -> int:
+    """As many as the memory of this machine can hold at all."""
+    return max(1, psutil.virtual_memory().total // LEAST_BYTES_PER_WORKER)
 
 
 def supervise(
@@ -101,13 +108,28 @@ def supervise(
     zygote = zygote or zygote_of(study.name, os.environ, seats)
     engine = make_engine(database)
     outage = Outage()
-    with run_folder(database.home) as folder, progress_view(quiet) as refresh:
-        slots = worker_slots(count, seats, log_folder(database, study))
+    with (
+        run_folder(database.home) as folder,
+        progress_view(quiet) as refresh,
+        enlisted(engine, study, count, log_folder(database, study), os.environ) as post,
+    ):
+        # An engine collects what its tasks print; and on several nodes the files would be the same.
+        logs = log_folder(database, study) if post.launch is not None else folder / "logs"
+        echo = Echo(None if post.launch is not None else logs)
+        slots = worker_slots(count, seats, logs)
         service = Service.start(
             database, engine, study, slots, folder, tracking=tracking, extra=extra, zygote=zygote
         )
+
+        def attend() -> None:
+            echo.copy()
+            refresh(look(engine, study))
+            if (wanted := post.change()) is not None:
+                service.team.resize(min(wanted, most_workers()), seats, logs)
+
         with closing(zygote):
-            interrupted = watch(service.team, lambda: refresh(look(engine, study)), outage)
+            interrupted = watch(service.team, attend, outage)
+        echo.copy()
         service.flusher.close(patience_seconds=0.0 if interrupted else PATIENCE_SECONDS)
     engine.dispose()
     outage.demand_end()
@@ -169,6 +191,22 @@ class Burials:
                 raise
         else:
             self.causes.clear()
+
+
+@dataclass
+class Echo:
+    """Hands on to stderr what workers wrote into their logs since the last call; None: nothing."""
+
+    folder: Path | None
+    _seen: dict[Path, int] = field(default_factory=dict)
+
+    def copy(self) -> None:
+        for path in sorted(self.folder.glob("*.log")) if self.folder is not None else ():
+            with path.open("rb") as file:
+                file.seek(self._seen.get(path, 0))
+                sys.stderr.write(file.read().decode(errors="replace"))
+                self._seen[path] = file.tell()
+        sys.stderr.flush()
 
 
 @dataclass
@@ -250,9 +288,11 @@ class Team(Protocol):
 
 def watch(team: Team, look: Callable[[], None], outage: Outage) -> bool:
     """Poll the team until its last child is gone, and look at the database now and then; True where Ctrl-C ended it."""
-    due = 0.0
+    due, parent = 0.0, int(os.environ.get("OPTSELECT_SUPERVISOR") or 0)
     with draining(team) as interrupted:
         while team.alive:
+            if parent and os.getppid() != parent:  # nobody would stop this process any more
+                team.stop()
             team.poll()
             if time.monotonic() >= due:
                 started = time.monotonic()
@@ -292,10 +332,12 @@ def draining(team: Team) -> Iterator[list[int]]:
 def run_folder(home: Path) -> Iterator[Path]:
     """A private folder of this process below the home; those of dead processes are swept on the way."""
     runs = home / "run"
-    for folder in runs.glob("*") if runs.is_dir() else ():
-        if folder.name.isdigit() and not psutil.pid_exists(int(folder.name)):
+    host = socket.gethostname()  # the nodes of a cluster may share a home
+    for folder in runs.glob(f"{host}-*"):
+        pid = folder.name.removeprefix(f"{host}-")
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
             shutil.rmtree(folder, ignore_errors=True)
-    own = runs / str(os.getpid())
+    own = runs / f"{host}-{os.getpid()}"
     own.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         yield own

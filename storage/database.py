@@ -57,12 +57,19 @@ def open_database(storage: str | None, home: Path, environment: Mapping[str, str
     `storage` beats OPTSELECT_STORAGE, which beats the embedded server of `home` (started where needed).
     Raises InvalidAddress or Unreachable.
     """
-    address = storage or environment.get("OPTSELECT_STORAGE")
-    if not address:
+    database = named_database(storage, home, environment)
+    if database is None:
         return open_embedded(home.absolute(), environment)
-    database = Database(with_password(normalise(address), environment), home.absolute(), embedded=False)
     check_connection(database.url)
     return database
+
+
+def named_database(storage: str | None, home: Path, environment: Mapping[str, str]) -> Database | None:
+    """The server that an address names, not yet asked; None where there is no address. Raises InvalidAddress."""
+    address = storage or environment.get("OPTSELECT_STORAGE")
+    if not address:
+        return None
+    return Database(with_password(normalise(address), environment), home.absolute(), embedded=False)
 
 
 def open_embedded(home: Path, environment: Mapping[str, str]) -> Database:

@@ -30,7 +30,7 @@ from optselect.storage.database import (
 )
 from optselect.storage.errors import SchemaMismatch, StorageError, Unreachable
 
-REVISION = "0005"  # the newest in migrations/versions; known here so that a check need not import Alembic
+REVISION = "0006"  # the newest in migrations/versions; known here so that a check need not import Alembic
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 
 # One round trip tells all that a launch or a worker must know; it fails where our tables are missing.

@@ -7,6 +7,7 @@ import typer
 
 from optselect.search.commands.options import (
     Json,
+    LaunchNumber,
     Storage,
     Study,
     Tracking,
@@ -124,6 +125,19 @@ def status(
             "A script calls status --json as often as it likes."
         )
     (watch_status if watch else print_status)(study, surroundings(storage, None, as_json))
+
+
+def logs(
+    study: Study,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option(min=0, help="Last lines of each worker.")] = 20,
+    launch: LaunchNumber = None,
+    storage: Storage = None,
+) -> None:
+    """What the workers of the last launch say, wherever an engine has put them."""
+    from optselect.search.looking import show_logs
+
+    show_logs(study, launch, lines, follow, surroundings(storage, None, False))
 
 
 def trials(

@@ -1,7 +1,7 @@
 """Which options do several commands share, and where do they say that things are?"""
 
 import os
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -59,6 +59,36 @@ Gpus = Annotated[
 ]
 PerGpu = Annotated[
     int, typer.Option(min=1, max=32, help="Processes that share a GPU, each with its part of the memory.")
+]
+Executor = Annotated[
+    Literal["local", "slurm", "kubernetes"],
+    typer.Option(help="Who starts the workers: this machine, or an engine of many (docs/engines.md)."),
+]
+GpusPerWorker = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=8,
+        help="With an engine: GPUs of each worker, 0, 1 or with Ray a part of one.",
+        show_default="0",
+    ),
+]
+ExecutorOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="With an engine: an option of its own, such as partition=gpu or image=NAME; may be repeated.",
+        metavar="NAME=VALUE",
+        show_default=False,
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the script, manifest or job, and do nothing.")]
+LaunchNumber = Annotated[
+    int | None,
+    typer.Option(
+        "--launch",
+        help="Number of a launch, as status shows it, where there are several.",
+        show_default=False,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Train in the background.")]

@@ -7,8 +7,13 @@ import typer
 
 from optselect.search.commands.options import (
     Detach,
+    DryRun,
+    Executor,
+    ExecutorOption,
     Gpus,
+    GpusPerWorker,
     Json,
+    LaunchNumber,
     NewName,
     PerGpu,
     Problem,
@@ -111,6 +116,9 @@ def launch(
     workers: Workers = None,
     gpus: Gpus = None,
     per_gpu: PerGpu = 1,
+    executor: Executor = "local",
+    gpus_per_worker: GpusPerWorker = None,
+    executor_option: ExecutorOption = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the study.", show_default="0")] = None,
     objective: Annotated[
         str | None,
@@ -134,13 +142,17 @@ def launch(
         bool,
         typer.Option("--in-process", help="Train in this very process, to step through with a debugger."),
     ] = False,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> int:
     """Search the optimizer for a Keras model: create a study, or attach to it, and train."""
     from optselect.search.executors.devices import Wish
-    from optselect.search.launching import Staff
+    from optselect.search.launching import Staff, print_preview
     from optselect.search.launching import launch as launch_study
+    from optselect.search.placing import read_placement
     from optselect.search.requesting import Flags, merged
+    from optselect.search.spec import study_name
+    from optselect.trials.bundled import resolve_problem
 
     flags = Flags(
         problem=problem,
@@ -168,7 +180,11 @@ def launch(
     )
     asked = merged(flags, spec)
     place = surroundings(asked.flags.storage, asked.flags.tracking, as_json, asked.flags.checkpoints)
-    staff = Staff(asked.flags.workers, asked.flags.detach, in_process, Wish(gpus, per_gpu))
+    placement = read_placement(executor, gpus_per_worker, executor_option)
+    staff = Staff(asked.flags.workers, asked.flags.detach, in_process, Wish(gpus, per_gpu), placement)
+    if dry_run:
+        name = study_name(asked.flags.name, resolve_problem(asked.request.problem))
+        return print_preview(name, place, staff)
     return launch_study(asked.request, asked.flags.name, place, staff)
 
 
@@ -184,20 +200,31 @@ def resume(
     workers: Workers = None,
     gpus: Gpus = None,
     per_gpu: PerGpu = 1,
+    executor: Executor = "local",
+    gpus_per_worker: GpusPerWorker = None,
+    executor_option: ExecutorOption = None,
     storage: Storage = None,
     tracking: Tracking = None,
     use_local: UseLocal = False,
     detach: Detach = False,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> int:
     """Go on with a study, by name alone, on any machine."""
     from optselect.search.executors.devices import Wish
-    from optselect.search.launching import More, Staff
+    from optselect.search.launching import More, Staff, print_preview
     from optselect.search.launching import resume as resume_study
+    from optselect.search.placing import read_placement
 
     place = surroundings(storage, tracking, as_json)
     more = More(further("--trials", trials, 1_000_000, 24), further("--seeds", seeds, 200, 5))
-    return resume_study(study, more, place, Staff(workers, detach, wish=Wish(gpus, per_gpu)), use_local)
+    placement = read_placement(executor, gpus_per_worker, executor_option)
+    staff = Staff(workers, detach, wish=Wish(gpus, per_gpu), placement=placement)
+    return (
+        print_preview(study, place, staff, use_local)
+        if dry_run
+        else resume_study(study, more, place, staff, use_local)
+    )
 
 
 def further(flag: str, text: str | None, most: int, example: int) -> int:
@@ -270,6 +297,20 @@ def worker(
     wish, trusted = Wish(gpus, per_gpu), Trust.read(only_bundles, trust)
     asked = Joining(slots, max_trials, max_idle, slot, use_local, gives_way, wish, trusted)
     return join(study, asked, surroundings(storage, tracking, False))
+
+
+def scale(
+    study: Study,
+    workers: Annotated[
+        int, typer.Argument(min=1, help="How many workers it is to have.", show_default=False)
+    ],
+    launch: LaunchNumber = None,
+    storage: Storage = None,
+) -> None:
+    """Change the number of workers of a launch that runs, from any machine. None at all: stop."""
+    from optselect.search.looking import scale_launch
+
+    scale_launch(study, workers, launch, surroundings(storage, None, False))
 
 
 def pause(study: Study, storage: Storage = None, as_json: Json = False) -> None:

@@ -84,6 +84,7 @@ class Slot:
     fast_crashes: int = 0
     last_code: int | None = None
     closed: bool = False
+    leaving: bool = False  # one worker less is wanted: not started again
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,17 @@ class Supervisor:
         self.stopping = True
         self._kill_at = time.monotonic() + grace_seconds
         self._signal(signal.SIGTERM)
+
+    def resize(self, count: int, seats: Sequence[Seat], log_folder: Path) -> None:
+        """Have so many slots at work: new ones with the next numbers, or the last ones drain and close."""
+        working = [slot for slot in self.slots if not (slot.closed or slot.leaving)]
+        for slot in working[count:]:
+            slot.leaving, slot.closed = True, slot.process is None
+            if slot.process is not None:
+                slot.process.send_signal(signal.SIGTERM)
+        first = max((slot.number for slot in self.slots), default=-1) + 1
+        new = range(first, first + count - len(working))
+        self.slots += [slot_on(number, seats, log_folder) for number in new]
 
     def kill(self) -> None:
         """End every child at once; their leases are released by whoever finds them dead."""
@@ -196,7 +208,8 @@ class Supervisor:
         lived = time.monotonic() - slot.started
         step = after_exit(code, lived, slot.fast_crashes)
         slot.fast_crashes = slot.fast_crashes + 1 if lived < FAST_SECONDS else 0
-        slot.closed = step.verdict is not Verdict.RESTART or self._has_lost_its_device(slot)
+        over = slot.leaving or step.verdict is not Verdict.RESTART
+        slot.closed = over or self._has_lost_its_device(slot)
         slot.start_at = time.monotonic() + step.pause_seconds
         if code not in (WorkerExit.DONE, WorkerExit.MISCONFIGURED, WorkerExit.RETRY, WorkerExit.INTERRUPTED):
             slot.spawns = code != -signal.SIGKILL  # a kill is no fault of the fork
@@ -217,9 +230,12 @@ class Supervisor:
 
 def worker_slots(count: int, seats: Sequence[Seat], log_folder: Path) -> list[Slot]:
     """Slots on the seats in turn, or on the CPU where there is none."""
-    return [
-        Slot(number, seat_of(number, seats), log_folder / f"worker-{number}.log") for number in range(count)
-    ]
+    return [slot_on(number, seats, log_folder) for number in range(count)]
+
+
+def slot_on(number: int, seats: Sequence[Seat], log_folder: Path) -> Slot:
+    """The slot of that number."""
+    return Slot(number, seat_of(number, seats), log_folder / f"worker-{number}.log")
 
 
 def seat_of(number: int, seats: Sequence[Seat]) -> Seat:

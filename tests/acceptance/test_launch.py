@@ -1,15 +1,19 @@
 """The main job from outside: one command, 24 trials in Postgres, their curves in MLflow, a summary."""
 
+import json
 import re
 import signal
+import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
 import optuna
+import optuna_dashboard
 import pytest
 from mlflow import MlflowClient
+from werkzeug.test import Client
 
 from optselect.storage.chart_views import CURVES, FINALS
 from tests.acceptance.browser import curves, needs_chromium, page_of
@@ -96,6 +100,24 @@ def test_optuna_itself_reads_the_trials_each_within_its_ranges(
         assert all(name == "optimizer" or name.startswith(f"{optimizer}.") for name in trial.params)
         for name, distribution in trial.distributions.items():
             assert distribution._contains(distribution.to_internal_repr(trial.params[name]))
+
+
+def test_optunas_own_command_lists_the_study(here: Shell, launched: CompletedProcess[str]) -> None:
+    command = ("optuna", "studies", "--storage", address(here, "--optuna"), "--format", "json")
+    listed = subprocess.run(command, capture_output=True, text=True, check=True)
+    trials = {study["name"]: study["n_trials"] for study in json.loads(listed.stdout)}
+    assert trials["diabetes"] == TRIALS + 9 + 20
+
+
+def test_optunas_dashboard_shows_every_trial_under_the_objectives_name(
+    here: Shell, launched: CompletedProcess[str]
+) -> None:
+    dashboard = Client(optuna_dashboard.wsgi(address(here, "--optuna")))
+    listed = json.loads(dashboard.get("/api/studies").data)["study_summaries"]
+    (number,) = (study["study_id"] for study in listed if study["study_name"] == "diabetes")
+    shown = json.loads(dashboard.get(f"/api/studies/{number}").data)
+    assert shown["objective_names"] == ["val_loss"]
+    assert len(shown["trials"]) == TRIALS + 9 + 20
 
 
 def test_mlflow_holds_each_trial_as_a_run_with_a_point_per_epoch_and_metric(

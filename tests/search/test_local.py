@@ -77,6 +77,29 @@ def test_a_misconfigured_child_is_not_started_again_and_its_last_words_are_kept(
     assert supervisor.last_words() == "no such study"
 
 
+def test_more_and_fewer_children_are_kept_when_others_are_wanted(tmp_path: Path) -> None:
+    mark = f"open({str(tmp_path / 'starts')!r}, 'a').write('x')"
+    supervisor = team(tmp_path, f"import time; {mark}; time.sleep(60)", count=1)
+    supervisor.poll()
+    supervisor.resize(3, [], tmp_path)
+    supervisor.poll()
+    assert [(slot.number, slot.process is not None) for slot in supervisor.slots] == [
+        (0, True),
+        (1, True),
+        (2, True),
+    ]
+    while not (tmp_path / "starts").exists() or (tmp_path / "starts").read_text() != "xxx":
+        time.sleep(0.02)
+    supervisor.resize(1, [], tmp_path)
+    while not supervisor.slots[1].closed or not supervisor.slots[2].closed:
+        supervisor.poll()
+        time.sleep(0.02)
+    assert supervisor.slots[0].process is not None and not supervisor.slots[0].closed
+    supervisor.stop()
+    run(supervisor)
+    assert (tmp_path / "starts").read_text() == "xxx", "nobody was started in place of those who left"
+
+
 def test_a_supervisor_that_is_told_to_stop_lets_its_children_drain(tmp_path: Path) -> None:
     script = (
         "import signal, sys, time, pathlib\n"

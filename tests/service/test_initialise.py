@@ -28,7 +28,17 @@ from optselect.storage.initialise import (
 )
 from tests.service.conftest import execute
 
-TABLES = {"meta", "study", "worker", "ticket", "checkpoint", "epoch_log", "outbox", "alembic_version"}
+TABLES = {
+    "meta",
+    "study",
+    "worker",
+    "ticket",
+    "checkpoint",
+    "epoch_log",
+    "launch",
+    "outbox",
+    "alembic_version",
+}
 INITIALISE = textwrap.dedent(
     """
     import sys
@@ -121,7 +131,7 @@ def test_every_row_of_a_study_goes_with_it(initialised_database: Database) -> No
             )
         )
         connection.execute(text("DELETE FROM study"))
-        for table in ("worker", "ticket", "checkpoint", "epoch_log", "outbox"):
+        for table in ("worker", "ticket", "checkpoint", "epoch_log", "launch", "outbox"):
             assert connection.execute(text(f"SELECT count(*) FROM {table}")).scalar() == 0
 
 

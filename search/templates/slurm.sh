@@ -1,0 +1,53 @@
+#!/bin/bash
+{% for line in directives %}
+#SBATCH {{ line }}
+{% endfor %}
+# Workers of an optselect study. The study is in PostgreSQL: any task may die at any time.
+
+{% for name, value in environment.items() %}
+export {{ name }}={{ value | shell }}
+{% endfor %}
+{% if setup %}
+{{ setup }}
+{% endif %}
+
+leaving= child= crashes=0
+leave() {
+    leaving=$1
+    [ -z "$child" ] || kill -TERM "$child" 2>/dev/null
+}
+trap 'leave told' TERM       # scancel, preemption
+trap 'leave time-limit' USR1 # 90 seconds before the time limit; only this shell hears it
+
+# A trap cuts a wait short: wait until the child is really gone.
+await() {
+    [ -z "$leaving" ] || kill -TERM "$child" 2>/dev/null # it was told before there was a child
+    wait "$child"
+    code=$?
+    while kill -0 "$child" 2>/dev/null; do
+        wait "$child"
+        code=$?
+    done
+    child=
+}
+
+while [ -z "$leaving" ]; do
+    started=$SECONDS
+    {{ worker }} &
+    child=$!
+    await
+    [ -z "$leaving" ] || break
+    case $code in
+        0 | 64 | 130) exit "$code" ;; # nothing is left to do, or it would end the same way
+        75) ;;                        # start me again
+        *) crashes=$((SECONDS - started < 60 ? crashes + 1 : 1)) ;;
+    esac
+    [ "$crashes" -lt 5 ] || exit "$code"
+    echo "the worker ended with $code; starting it again" >&2
+    sleep $((${OPTSELECT_PAUSE_SECONDS:-2} * 2 ** crashes)) &
+    child=$!
+    await
+done
+# SLURM starts a task again after a lost node and after preemption; not after its time limit.
+[ "$leaving" != time-limit ] || scontrol requeue "${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"
+exit 75
