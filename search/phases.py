@@ -65,12 +65,8 @@ def next_step(spec: StudySpec, progress: Progress) -> Step:
         return Step(joint_tickets(spec, len(searched), missing))
     compares = spec.seeds > 0 and not spec.is_thin(progress.budget)
     if not decided(progress, "elimination"):
-        opened = not spec.switches or decided(progress, "switch")
-        tuned = spec.optimizers if opened else spec.singles
-        if (lacking := min(missing, lacking_share(spec, tuned, progress))) > 0:
-            return more_search(spec, tuned, progress, lacking)
-        if missing > 0 and not opened:
-            return open_switches(spec, progress.trials, progress.budget, missing)
+        if missing > 0 and (step := up_to_the_share(spec, progress, missing)).tickets:
+            return step
         if compares:
             return eliminate(spec, progress.trials)
     if missing > 0:
@@ -80,10 +76,15 @@ def next_step(spec: StudySpec, progress: Progress) -> Step:
     return Step(final_tickets(spec, progress)) if spec.seeds else Step()
 
 
-def lacking_share(spec: StudySpec, optimizers: Sequence[str], progress: Progress) -> int:
-    """Search trials that are missing until each of them has had its equal share."""
-    had = sum(trial.searched and trial.optimizer in optimizers for trial in progress.trials)
-    return share_of(spec, progress.budget) * len(optimizers) - had
+def up_to_the_share(spec: StudySpec, progress: Progress, missing: int) -> Step:
+    """What is missing until each optimizer has had its equal share; empty where nothing is."""
+    opened = not spec.switches or decided(progress, "switch")
+    tuned = spec.optimizers if opened else spec.singles
+    had = sum(trial.searched and trial.optimizer in tuned for trial in progress.trials)
+    lacking = min(missing, share_of(spec, progress.budget) * len(tuned) - had)
+    if lacking > 0:
+        return more_search(spec, tuned, progress, lacking)
+    return Step() if opened else open_switches(spec, progress.trials, progress.budget, missing)
 
 
 def more_search(spec: StudySpec, optimizers: Sequence[str], progress: Progress, trials: int) -> Step:
@@ -246,6 +247,8 @@ def second_look(spec: StudySpec, progress: Progress) -> Iterator[NewTicket]:
 
     The best single run is the luckiest one: of the best three, the one that is best on average goes to the finals.
     """
+    if current_finals(progress.trials):
+        return
     scale = scale_of(spec.objective, spec.direction, progress.trials)
     for name in survivors(spec, progress):
         had = {key_of(run) for run in progress.trials if run.phase == "elimination" and run.optimizer == name}

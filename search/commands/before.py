@@ -74,7 +74,7 @@ def plan(
     budget: Annotated[
         str | None,
         typer.Option(
-            help="Instead of --trials: small, medium or large, 6, 16 or 40 for each optimizer.",
+            help="Instead of --trials: small, medium or large, 10, 16 or 40 for each optimizer.",
             show_default=False,
         ),
     ] = None,
