@@ -1,6 +1,7 @@
 """How is a study deleted? What goes is shown, then asked for, then done in an order that may be repeated."""
 
 import json
+import shutil
 import sys
 from dataclasses import asdict
 
@@ -8,6 +9,7 @@ import typer
 
 from optselect.search.errors import InvalidInput
 from optselect.search.launching import Surroundings
+from optselect.search.supervising import log_folder
 from optselect.storage import deletion, tracking
 from optselect.storage.database import Database, Engine, make_engine
 from optselect.storage.deletion import Holdings
@@ -59,11 +61,12 @@ def what_goes(holdings: Holdings, with_mlflow: bool) -> list[str]:
     """What a person reads before and after.
 
     >>> what_goes(Holdings(24, 480, 2, 3_100_000, 0), with_mlflow=True)
-    ['24 trials with 480 epochs', '2 checkpoints (3.1 MB)', 'the experiment in MLflow (to its trash)']
+    ['24 trials with 480 epochs', '2 checkpoints (3.1 MB)', 'the logs on this machine', 'the experiment in MLflow (to its trash)']
     """
     lines = [f"{holdings.trials} trials with {holdings.epochs} epochs"]
     if holdings.checkpoints:
         lines.append(f"{holdings.checkpoints} checkpoints ({holdings.checkpoint_bytes / 1e6:.1f} MB)")
+    lines.append("the logs on this machine")
     return [*lines, *(["the experiment in MLflow (to its trash)"] if with_mlflow else [])]
 
 
@@ -83,3 +86,6 @@ def delete_everything(
             ) from error
     deletion.delete_files(study, database)
     deletion.delete_rows(engine, database, study)
+    shutil.rmtree(
+        log_folder(database, study), ignore_errors=True
+    )  # a study of the same name begins with none

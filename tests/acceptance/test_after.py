@@ -197,8 +197,12 @@ def tell(here: Shell, statement: str, *values: object) -> None:
 def test_a_deleted_study_is_nowhere_and_its_name_is_free(here: Shell, forked: Forks) -> None:
     tiny = ("--optimizers", "sgd", "--epochs", "1", "--trials", "1", "--seeds", "0", "--in-process")
     forked.run(here, "launch", "diabetes", "--name", "gone", *tiny)
+    logs = here.home / "logs" / "gone"
+    logs.mkdir(parents=True, exist_ok=True)
+    (logs / "worker-0.log").write_text("of an earlier worker")
     done = forked.json(here, "delete", "gone", "--yes")
     assert (done["trials"], done["epochs"], done["mlflow"]) == (2, 2, True)
+    assert not logs.exists()
     for table in ("optselect.study", "optuna.studies"):
         column = "name" if table == "optselect.study" else "study_name"
         assert query(here, f"SELECT count(*) FROM {table} WHERE {column} = %s", "gone") == [(0,)]
