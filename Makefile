@@ -33,6 +33,7 @@ lint-deploy:
 # The site, into build/site; what its pages take from the code is put in by docs/made_of_code.py.
 docs:
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict -q
+	! grep -rlE '<(script|link|img)[^>]+https?://' build/site --include='*.html'
 
 # As root: a real engine, real containers, ten minutes. docs/compose-for-real.md has what came of it.
 compose-for-real:

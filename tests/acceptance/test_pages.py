@@ -9,6 +9,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,8 @@ class Line:
     page: str
     text: str
     code: int = 0
+    says: str = ""
+    """What a refusal says, with ... for what is left out."""
 
     @property
     def words(self) -> list[str]:
@@ -80,12 +83,12 @@ def blocks_of(page: str) -> list[tuple[str, str]]:
 
 def lines_of(page: str) -> Iterator[Line]:
     """What a person types, without remarks and what a shell does with the output."""
-    for language, text in blocks_of(page):
+    for (language, text), (_, following) in pairwise([*blocks_of(page), ("", "")]):
         for line in () if language else text.splitlines():
             if re.match(r"(optselect|python3?|pip|make|docker|export|mkdir|chmod) ", line):
                 typed = re.split(r"\s+#|\s\|", line)[0]
                 code = re.search(r"# exit code (\d+)", line)
-                yield Line(page, typed, int(code[1]) if code else 0)
+                yield Line(page, typed, int(code[1]), following) if code else Line(page, typed)
 
 
 def files_of(page: str) -> Iterator[tuple[str, str]]:
@@ -151,6 +154,7 @@ def test_what_is_not_run_is_shown_somewhere() -> None:
 def test_every_command_of_the_pages_runs(reader: Shell, forked: Forks, line: Line) -> None:
     done = run(reader, forked, line)
     assert done.returncode == line.code, done.stderr
+    assert all(part.strip() in done.stderr for part in re.split(r"\.{3}|\n", line.says))
 
 
 def run(reader: Shell, forked: Forks, line: Line) -> Ended:
