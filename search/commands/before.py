@@ -76,7 +76,7 @@ def plan(
     budget: Annotated[
         str | None,
         typer.Option(
-            help="Instead of --trials: small, medium or large, 10, 16 or 40 for each optimizer.",
+            help="Instead of --trials: small, medium or large, 10, 16 or 24 for each optimizer.",
             show_default=False,
         ),
     ] = None,
