@@ -23,7 +23,7 @@ EPOCHS = 3
 FIRST = ("README.md", "docs/quickstart.md", "docs/tutorials/sgd-to-adam.md")
 
 ELSEWHERE: Mapping[str, str] = {
-    "docs/engines.md": "engines are not here: tests/search/test_slurm.py, tests/search/test_kubernetes_job.py",
+    "docs/engines.md": "engines are not here: tests/search/test_slurm.py, tests/search/test_kubernetes_job.py, make ray",
     "docs/optuna-tools.md": "Optuna's own programs: tests/acceptance/test_launch.py",
 }
 """Pages whose commands other tests run."""
