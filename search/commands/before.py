@@ -74,7 +74,11 @@ def plan(
     optimizers: Optimizers = None,
     trials: Trials = None,
     budget: Annotated[
-        str | None, typer.Option(help="Instead of --trials: small, medium or large.", show_default=False)
+        str | None,
+        typer.Option(
+            help="Instead of --trials: small, medium or large, 10, 16 or 24 for each optimizer.",
+            show_default=False,
+        ),
     ] = None,
     epochs: Epochs = None,
     seeds: Annotated[
