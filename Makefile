@@ -3,7 +3,7 @@ PYTHON ?= python
 # The environment's own programs come first, so that a recipe reads like the line one would type.
 export PATH := $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("scripts"))'):$(PATH)
 
-.PHONY: check format lint layers types test lint-deploy docs compose-for-real bench-storage bench-engine bench-memory property chaos
+.PHONY: check format lint layers types test lint-deploy docs compose-for-real ray bench-storage bench-engine bench-memory property chaos
 .NOTPARALLEL:
 
 check: format lint layers types test
@@ -33,10 +33,15 @@ lint-deploy:
 # The site, into build/site; what its pages take from the code is put in by docs/made_of_code.py.
 docs:
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict -q
+	! grep -rlE '<(script|link|img)[^>]+https?://' build/site --include='*.html'
 
 # As root: a real engine, real containers, ten minutes. docs/compose-for-real.md has what came of it.
 compose-for-real:
 	tests/deploy/compose_for_real.sh $(ARGUMENTS)
+
+# As root: a real Ray cluster of namespaces, four minutes; in an environment of its own with pip install -e '.[test,ray]'.
+ray:
+	pytest -n 0 --timeout 600 tests/ray/on_a_cluster.py $(ARGUMENTS)
 
 # What the protocol costs, beside plain Optuna: some minutes. docs/storage-costs.md has figures.
 bench-storage:

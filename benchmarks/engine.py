@@ -4,8 +4,8 @@
     python -m benchmarks.engine --full          each process three times, more trials of the others: the medians
     python -m benchmarks.engine -w A --trials 24 --jit off --jit on
 
-Each method trains each workload in a process of its own, one process at a time. Compare CPU seconds: they hold on a
-machine that does other things too.
+Each method trains each workload in a process of its own. Those with one thread run two at a time, as workers do; the
+others, and all under --full, one at a time. Compare CPU seconds: they hold on a machine that does other things too.
 """
 
 import dataclasses
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -22,11 +23,12 @@ from typing import Annotated
 import typer
 
 from benchmarks.machine import machine_facts
-from benchmarks.measured import Cost, Measured, from_json
+from benchmarks.measured import Measured, from_json
 from benchmarks.tables import Row, markdown, rows_of
 from benchmarks.workloads import WORKLOADS
+from optselect.search.executors.local import SPARING
 
-ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1", **SPARING}
 """As executors/local.py starts workers."""
 
 
@@ -42,21 +44,21 @@ class Process:
 
 
 def processes(trials: int, modes: Sequence[str], full: bool) -> list[Process]:
-    """Everything that is measured on one workload.
+    """Everything that is measured on one workload, what takes longest of one kind first.
 
-    Fewer trials of what has no memory from trial to trial: fit and KerasTuner; the bare loops show 3 of each.
+    Fewer trials of what has no memory from trial to trial: fit and KerasTuner; the bare loops show 2 of each optimizer.
     """
     ours = [Process(f"optselect{_mode(mode)}", "optselect", trials, mode) for mode in modes]
     loops = [
-        Process(f"{name}{_mode(mode)}", method, 24, mode)
+        Process(f"{name}{_mode(mode)}", method, 24 if full else 16, mode)
         for mode in modes
         for name, method in (("validating loop", "validating-loop"), ("bare loop", "bare-loop"))
     ]
     return [
         Process("fit", "fit", 48 if full else 24, one_thread=False),
-        Process("fit, one thread", "fit", 24 if full else 8),
         Process("KerasTuner", "keras-tuner", 24 if full else 8, one_thread=False),
         *ours,
+        Process("fit, one thread", "fit", 24 if full else 8),
         *loops,
     ]
 
@@ -66,19 +68,32 @@ def _mode(mode: str) -> str:
 
 
 def measure(process: Process, letter: str) -> Measured:
-    """Run one process to its end; what it took as a whole is what the system charges for it and its children."""
+    """Run one process to its end."""
     arguments = [process.method, letter, str(process.trials), process.jit]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     environment |= ONE_THREAD if process.one_thread else {}
-    before, clock = os.times(), time.monotonic()
     command = [sys.executable, "-m", "benchmarks.method", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
-    after = os.times()
-    cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    measured = from_json(done.stdout.strip().splitlines()[-1])
-    return dataclasses.replace(measured, whole=Cost(cpu, time.monotonic() - clock))
+    return from_json(done.stdout.strip().splitlines()[-1])
+
+
+def measure_all(
+    todo: Sequence[Process], letter: str, full: bool, at_once: int, started: float
+) -> dict[str, Measured]:
+    """Measure each process, by its column; `at_once` of those with one thread."""
+
+    def middle(process: Process) -> Measured:
+        _say(f"{letter}: {process.column}, {process.trials} trials", started)
+        return middle_run([measure(process, letter) for _ in range(3 if full else 1)])
+
+    found: dict[str, Measured] = {}
+    for one_thread, most in ((False, 1), (True, at_once)):
+        alike = [process for process in todo if process.one_thread is one_thread]
+        with ThreadPoolExecutor(most) as pool:
+            found |= zip((process.column for process in alike), pool.map(middle, alike), strict=True)
+    return found
 
 
 def middle_run(runs: Sequence[Measured]) -> Measured:
@@ -91,6 +106,7 @@ def main(
     trials: Annotated[int, typer.Option(help="of optselect's search; 24 are shown beside them")] = 200,
     jit: Annotated[list[str] | None, typer.Option(help="off, on; each is a column")] = None,
     full: Annotated[bool, typer.Option(help="three runs of everything, more trials of the others")] = False,
+    at_once: Annotated[int, typer.Option(help="one-threaded processes; 1 under --full")] = 2,
     save: Annotated[Path | None, typer.Option(help="write every trial's cost here, as JSON")] = None,
 ) -> None:
     """Measure, and print a Markdown table for docs/benchmarks.md."""
@@ -98,10 +114,7 @@ def main(
     rows: list[Row] = []
     kept: dict[str, dict[str, object]] = {}
     for letter in workloads or list(WORKLOADS):
-        found: dict[str, Measured] = {}
-        for process in processes(trials, modes, full):
-            _say(f"{letter}: {process.column}, {process.trials} trials", started)
-            found[process.column] = middle_run([measure(process, letter) for _ in range(3 if full else 1)])
+        found = measure_all(processes(trials, modes, full), letter, full, 1 if full else at_once, started)
         kept[letter] = {column: dataclasses.asdict(one) for column, one in found.items()}
         rows += rows_of(letter, found, sorted({24, trials}))
     _say("done", started)

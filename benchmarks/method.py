@@ -1,5 +1,6 @@
 """Trains one workload by one method, in this process, and prints what each trial cost; started by engine.py."""
 
+import dataclasses
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -31,7 +32,7 @@ def main() -> None:
     own_jit = method == "optselect" and jit == "on"
     problem = load_problem(resolve_problem(workload.problem), workload.epochs, jit=own_jit)
     measured = METHODS[method](problem, workload, int(trials), jit)
-    print(measured.to_json())
+    print(dataclasses.replace(measured, whole=so_far()).to_json())
 
 
 def by_optselect(problem: Problem, workload: Workload, trials: int, jit: str) -> Measured:

@@ -25,9 +25,9 @@ PLACE = re.compile(r"^<!-- made of code: (.+) -->$", re.MULTILINE)
 
 def on_config(config: Any) -> None:
     """Every decision is in the navigation, by its number."""
-    pages = [f"decisions/{page.name}" for page in decision_pages()]
-    decisions = next(entry["Decisions"] for entry in config.nav if "Decisions" in entry)
-    decisions.extend(page for page in pages if page not in decisions)
+    design = next(entry["Design"] for entry in config.nav if "Design" in entry)
+    decisions = next(entry["Decisions"] for entry in design if "Decisions" in entry)
+    decisions.extend(f"decisions/{page.name}" for page in decision_pages())
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
@@ -39,10 +39,21 @@ def made(name: str) -> str:
     """The Markdown of one part; a name that is none is a file of the repository."""
     if name in PARTS:
         return "\n".join(PARTS[name]())
-    text = (ROOT / name).read_text("utf-8")
-    if name.endswith(".py"):
+    path, _, class_name = name.partition(" ")
+    text = (ROOT / path).read_text("utf-8")
+    if class_name:
+        text = source_of(class_name, text)
+    if path.endswith(".py"):
         return f"```python\n{text}```"
     return text.partition("\n")[2].replace("](docs/", "](")  # without its title, which the page has
+
+
+def source_of(class_name: str, text: str) -> str:
+    """One class of a module, with its decorators."""
+    found = (node for node in ast.parse(text).body if isinstance(node, ast.ClassDef))
+    node = next(node for node in found if node.name == class_name)
+    lines = text.splitlines(keepends=True)
+    return "".join(lines[node.decorator_list[0].lineno - 1 : node.end_lineno])
 
 
 # --- commands -----------------------------------------------------------------------------------------
@@ -132,7 +143,7 @@ def catalogue() -> Iterator[str]:
         ("optimizer", "searched first", "with more trials", "why so"),
         [
             (
-                f"**{entry.optimizer}**{'' if entry.default else ' *by name only*'}",
+                f"**{entry.optimizer}**{'' if entry.default else '<br>*by name only*'}",
                 ranges(entry.tier_1),
                 ranges(entry.tier_2),
                 ". ".join(filter(None, (entry.source, entry.remark))),
@@ -143,7 +154,8 @@ def catalogue() -> Iterator[str]:
 
 
 def ranges(dimensions: Sequence[Dimension]) -> str:
-    return "<br>".join(f"`{one.keyword}` {one.shown_range()}" for one in dimensions)
+    whole = (f'<span class="whole">`{one.keyword}` {one.shown_range()}</span>' for one in dimensions)
+    return "<br>".join(whole)
 
 
 def exit_codes() -> Iterator[str]:

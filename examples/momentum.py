@@ -3,7 +3,7 @@
     optselect launch momentum --optimizers sgd,adam,momentum:MyMomentum
 
 The class is searched like Keras's own: its learning rate and its momentum, by their names in the constructor.
-docs/custom-optimizers.md compares it line by line with one written before Keras 3.
+docs/tutorials/own-optimizer.md compares it line by line with one written before Keras 3.
 """
 
 import keras

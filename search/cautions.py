@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from optselect.search.dimension import Dimension
 from optselect.search.findings import Findings
-from optselect.search.planning import QUOTA
+from optselect.search.planning import SHARE
 from optselect.trials.configuration import BASELINE, ArgumentValue
 
 EDGE = 0.05
@@ -47,9 +47,9 @@ def contradictions(found: Findings) -> Iterator[str]:
 
 def too_few_trials(found: Findings) -> Iterator[str]:
     fewest, _ = found.trials_each
-    if fewest < QUOTA and not found.thin:  # then the answer itself says so
+    if fewest < SHARE and not found.thin:  # then the answer itself says so
         yield (
-            f"Only {fewest} trial{'s' if fewest != 1 else ''} of an optimizer: with fewer than {QUOTA} the order "
+            f"Only {fewest} trial{'s' if fewest != 1 else ''} of an optimizer: with fewer than {SHARE} the order "
             "often changes when there are more."
         )
 

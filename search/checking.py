@@ -50,8 +50,12 @@ class Attempt(NamedTuple, Generic[Find]):
     found: Find | None
 
 
-def check(request: Request, place: Surroundings) -> int:
-    """Print each line as soon as it is known; returns the exit code of the first failure."""
+def check(request: Request, typed: str, place: Surroundings) -> int:
+    """Print each line as soon as it is known; returns the exit code of the first failure.
+
+    Args:
+        typed: how the problem was named, for the next command.
+    """
     found = []
     out = Console(highlight=False)
     for line in checks(request, place):
@@ -66,7 +70,7 @@ def check(request: Request, place: Surroundings) -> int:
             json.dumps({"schema": 1, "problem": request.problem, "is_ok": not bad, "checks": lines}, indent=2)
         )
     elif not bad:
-        out.print(f"\nnext: optselect plan {request.problem}", soft_wrap=True)
+        out.print(f"\nnext: optselect plan {typed}", soft_wrap=True)
     return bad[0].code if bad else UserExit.DONE
 
 
@@ -169,8 +173,8 @@ of the model or its optimizer; till then: leave it out by --optimizers'
     return f"{how}{goes_on}; {way}"
 
 
-def plan(request: Request, name: str | None, workers: int | None, place: Surroundings) -> None:
-    """Print what a launch would do and cost; stores nothing."""
+def plan(request: Request, typed: str, name: str | None, workers: int | None, place: Surroundings) -> None:
+    """Print what a launch would do and cost; stores nothing. `typed` as for check."""
     from optselect.search.forecast import Forecast, forecast_json, forecast_page  # SciPy costs half a second
 
     count = default_workers(devices.seats(devices.NO_WISH, os.environ)) if workers is None else workers
@@ -186,4 +190,4 @@ def plan(request: Request, name: str | None, workers: int | None, place: Surroun
     else:
         out = Console(highlight=False)
         out.print(forecast_page(study, forecast), soft_wrap=True)
-        out.print(f"\nnext: optselect launch {request.problem}", soft_wrap=True)
+        out.print(f"\nnext: optselect launch {typed}", soft_wrap=True)

@@ -64,12 +64,32 @@ def search_trials(trials: Iterable[TrialRow], optimizer: str) -> list[TrialRow]:
 
 
 def candidates(trials: Sequence[TrialRow], optimizer: str, scale: Scale) -> list[TrialRow]:
-    """The finished search trials of an optimizer, best first; those that exploded on a fresh seed last."""
-    exploded = {
-        key_of(trial) for trial in trials if trial.phase == "elimination" and trial.state == "diverged"
-    }
+    """The configurations of an optimizer, best first: by the mean of those that were run again, then by the others' own run.
+
+    Those that exploded on a fresh seed come last.
+    """
+    again = [trial for trial in trials if trial.phase == "elimination" and trial.optimizer == optimizer]
+    exploded = {key_of(trial) for trial in again if trial.state == "diverged"}
+    costs: dict[tuple[str, str], list[float]] = {}
+    for trial in again:
+        if (cost := scale.cost_of(trial)) is not None:
+            costs.setdefault(key_of(trial), []).append(cost)
+
+    def rank(trial: TrialRow) -> tuple[bool, bool, float]:
+        found = costs.get(key_of(trial), [])
+        cost = sum(found) / len(found) if found else scale.cost(trial.value or 0.0)
+        return key_of(trial) in exploded, not found, cost
+
+    return sorted(best_configurations(trials, optimizer, scale), key=rank)
+
+
+def best_configurations(trials: Sequence[TrialRow], optimizer: str, scale: Scale) -> list[TrialRow]:
+    """The finished search trials of an optimizer, by their single runs; of one configuration the best only."""
     finished = [t for t in search_trials(trials, optimizer) if t.state == "complete" and t.value is not None]
-    return sorted(finished, key=lambda t: (key_of(t) in exploded, scale.cost(t.value or 0.0)))
+    best: dict[tuple[str, str], TrialRow] = {}
+    for trial in sorted(finished, key=lambda t: scale.cost(t.value or 0.0)):
+        best.setdefault(key_of(trial), trial)
+    return list(best.values())
 
 
 def key_of(trial: TrialRow) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from optselect.search.phases import evaluation_runs, most_evaluation_runs
-from optselect.search.planning import quota_of
+from optselect.search.planning import share_of
 from optselect.search.spec import StudySpec
 from optselect.search.tables import dash, plain_table, shown_seconds
 from optselect.trials.configuration import BASELINE
@@ -89,11 +89,11 @@ class Forecast:
 def rows_of(spec: StudySpec, rehearsal: Rehearsal) -> tuple[Row, ...]:
     """The user's own first, then the study's in their order, then what goes to whoever is still in the race."""
     compares = spec.goal == "verdict" and spec.seeds > 0
-    quota = 0 if spec.goal == "best-config" else min(quota_of(spec, spec.trials), spec.trials)
-    given = max(0, spec.trials - quota * len(spec.optimizers))
+    share = 0 if spec.goal == "best-config" else min(share_of(spec, spec.trials), spec.trials)
+    given = max(0, spec.trials - share * len(spec.optimizers))
     rows = [row_of(BASELINE, 1, 0, rehearsal)]
     for name in spec.optimizers:
-        rows.append(row_of(name, int(compares and name in spec.with_defaults), quota, rehearsal))
+        rows.append(row_of(name, int(compares and name in spec.with_defaults), share, rehearsal))
     rest = JOINT if spec.goal == "best-config" else ANY_OF_THEM
     return (*rows, *([Row(rest, 0, given, None, 0.0)] if given else []))
 

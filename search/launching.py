@@ -340,10 +340,11 @@ def opening(study: StoredStudy, count: int, database: Database) -> str:
     """What is about to happen, in three lines."""
     tuned = {name: [d["keyword"] for d in dimensions] for name, dimensions in study.spec["space"].items()}
     most = max(tuned.values(), key=len)
+    amount = study.budget or f"as many as fit in {study.spec['minutes']} min:"
     what = "the learning rate of each" if most == ["learning_rate"] else f"up to {len(most)} arguments each"
     return "\n".join(
         (
-            f"study {study.name}: {study.budget} search trials of {study.spec['epochs']} epochs",
+            f"study {study.name}: {amount} search trials of {study.spec['epochs']} epochs",
             f"{len(tuned)} optimizers, tuning {what}; objective {study.objective}",
             f"{count} worker{'s' if count > 1 else ''}, logs in {log_folder(database, study)}",
         )
@@ -478,7 +479,7 @@ def report_stored(
         return 0
     out = Console(highlight=False)
     out.print(
-        f"study {study.name}: {study.budget} search trials stored"
+        f"study {study.name}: {f'{study.budget} search trials' if study.budget else 'its first runs'} stored"
         + (", training in the background" if detached else "")
     )
     if detached:

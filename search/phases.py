@@ -1,9 +1,11 @@
 """What comes next in a study whose tickets are all done? A pure function of what is stored.
 
     baselines, quota                    made with the study (planning.py)
-    quota of the switches               with what was best for their optimizers alone
+    survivors                           TPE within each optimizer, until all have had an equal share
+    quota of the switches               with what was best for their optimizers alone; TPE up to their share
     elimination                         each optimizer's best again on 3 seeds; clear losers are dropped
     survivors                           the rest of the budget, to TPE within each optimizer that is left
+    elimination                         the three best of each that is left on the same seeds: which one is it?
     final                               the best of each on common fresh seeds, more of them where undecided
 
 A study that gets more trials goes through survivors and finals again, on new seeds.
@@ -17,6 +19,7 @@ from optselect.search.dimension import Choice
 from optselect.search.evidence import (
     DEFAULTS,
     Scale,
+    best_configurations,
     candidates,
     competes,
     contenders,
@@ -32,6 +35,7 @@ from optselect.search.planning import (
     quota_of,
     quota_tickets,
     search_tickets,
+    share_of,
     survivor_tickets,
 )
 from optselect.search.seeds import ELIMINATION_SEEDS, elimination_seed, final_seed
@@ -45,6 +49,8 @@ from optselect.trials.configuration import BASELINE
 
 THIN_FINALISTS = 3
 """So many meet in the finals of a study with fewer trials: enough for a first look."""
+LOOKED_AT_AGAIN = 3
+"""Configurations of each optimizer that meet once more before the finals, where one of them stands for it."""
 CLEARLY_WORSE = 0.05
 """Share of the leader's cost by which a loser must be behind on the elimination's seeds."""
 
@@ -57,15 +63,34 @@ def next_step(spec: StudySpec, progress: Progress) -> Step:
     missing = progress.budget - len(searched)
     if spec.goal == "best-config":
         return Step(joint_tickets(spec, len(searched), missing))
-    if spec.switches and missing > 0 and not decided(progress, "switch"):
-        return open_switches(spec, progress.trials, progress.budget, missing)
-    if spec.seeds and not spec.is_thin(progress.budget) and not decided(progress, "elimination"):
-        return eliminate(spec, progress.trials)
+    compares = spec.seeds > 0 and not spec.is_thin(progress.budget)
+    if not decided(progress, "elimination"):
+        if missing > 0 and (step := up_to_the_share(spec, progress, missing)).tickets:
+            return step
+        if compares:
+            return eliminate(spec, progress.trials)
     if missing > 0:
-        already = Counter(trial.optimizer for trial in searched)
-        left = survivors(spec, progress)
-        return Step(survivor_tickets(spec, left, already, missing, copied_values(progress)))
+        return more_search(spec, survivors(spec, progress), progress, missing)
+    if compares and (again := list(second_look(spec, progress))):
+        return Step(again)
     return Step(final_tickets(spec, progress)) if spec.seeds else Step()
+
+
+def up_to_the_share(spec: StudySpec, progress: Progress, missing: int) -> Step:
+    """What is missing until each optimizer has had its equal share; empty where nothing is."""
+    opened = not spec.switches or decided(progress, "switch")
+    tuned = spec.optimizers if opened else spec.singles
+    had = sum(trial.searched and trial.optimizer in tuned for trial in progress.trials)
+    lacking = min(missing, share_of(spec, progress.budget) * len(tuned) - had)
+    if lacking > 0:
+        return more_search(spec, tuned, progress, lacking)
+    return Step() if opened else open_switches(spec, progress.trials, progress.budget, missing)
+
+
+def more_search(spec: StudySpec, optimizers: Sequence[str], progress: Progress, trials: int) -> Step:
+    """So many further search trials, for whoever has the fewest."""
+    already = Counter(trial.optimizer for trial in progress.trials if trial.searched)
+    return Step(survivor_tickets(spec, optimizers, already, trials, copied_values(progress)))
 
 
 def decided(progress: Progress, phase: str) -> bool:
@@ -106,9 +131,8 @@ def evaluation_runs(spec: StudySpec, budget: int) -> int:
         return 0
     if spec.is_thin(budget):
         return spec.seeds * (1 + min(THIN_FINALISTS, len(spec.optimizers)))
-    # Two optimizers both go to the finals: there is nobody to eliminate.
-    eliminating = ELIMINATION_SEEDS * len(spec.optimizers) if len(spec.optimizers) > 2 else 0
-    return eliminating + spec.seeds * (1 + len(spec.optimizers) + len(spec.with_defaults))
+    again = LOOKED_AT_AGAIN * ELIMINATION_SEEDS * len(spec.optimizers)
+    return again + spec.seeds * (1 + len(spec.optimizers) + len(spec.with_defaults))
 
 
 def most_evaluation_runs(spec: StudySpec, budget: int) -> int:
@@ -175,9 +199,14 @@ def elimination_tickets(
     tried = {key_of(run) for run in runs if run.optimizer == optimizer}
     if key_of(best) in tried or len(tried) > 1:
         return
+    yield from on_elimination_seeds(spec, best)
+
+
+def on_elimination_seeds(spec: StudySpec, best: TrialRow) -> Iterator[NewTicket]:
+    """A configuration once more on each seed that all share."""
     for place in range(ELIMINATION_SEEDS):
         seed = elimination_seed(spec.seed, place)
-        yield evaluation("elimination", optimizer, seed, "tuned", best.params)
+        yield evaluation("elimination", best.optimizer, seed, "tuned", best.params)
 
 
 def clear_losers(runs: Sequence[TrialRow], scale: Scale) -> dict[str, str]:
@@ -208,6 +237,24 @@ def why_dropped(costs: Mapping[int, float], leading: Mapping[int, float], unstab
     behind = f"{difference.mean / reference:.0%}" if reference else f"{difference.mean:.3g}"
     exploded = ", and exploded on some" if unstable else ""
     return f"{behind} worse than {leader} on {len(common)} fresh seeds{exploded}"
+
+
+# --- the second look ----------------------------------------------------------------------------------
+
+
+def second_look(spec: StudySpec, progress: Progress) -> Iterator[NewTicket]:
+    """The best few configurations of each that is left, on the elimination's seeds, where they were not run yet.
+
+    The best single run is the luckiest one: of the best three, the one that is best on average goes to the finals.
+    """
+    if current_finals(progress.trials):
+        return
+    scale = scale_of(spec.objective, spec.direction, progress.trials)
+    for name in survivors(spec, progress):
+        had = {key_of(run) for run in progress.trials if run.phase == "elimination" and run.optimizer == name}
+        for best in best_configurations(progress.trials, name, scale)[:LOOKED_AT_AGAIN]:
+            if key_of(best) not in had:
+                yield from on_elimination_seeds(spec, best)
 
 
 # --- finals -------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from optselect.search.executors.order import (
     read_order,
     show_program,
 )
+from optselect.search.executors.ray_cluster import RayCluster
 from optselect.search.executors.slurm import Slurm
 from optselect.storage import launches, studies
 from optselect.storage.database import (
@@ -52,7 +53,7 @@ class Placement:
 
 def find_executor(name: str) -> Executor:
     """The engine of that name."""
-    executors: Mapping[str, type[Executor]] = {"slurm": Slurm, "kubernetes": KubernetesJob}
+    executors: Mapping[str, type[Executor]] = {"slurm": Slurm, "kubernetes": KubernetesJob, "ray": RayCluster}
     return executors[name]()
 
 

@@ -19,9 +19,10 @@ from optselect.search.spec import StudySpec
 from optselect.storage.tickets import NewTicket
 from optselect.trials.configuration import BASELINE
 
-QUOTA = 12
-"""Trials of each optimizer before any is favoured: with as many, 3-8 % of the optimizers are left more than 2x off
-their own best; a joint sampler leaves 18-40 %."""
+QUOTA = 6
+"""Evenly spread trials of each optimizer; TPE that knows only its own optimizer's trials goes on from them."""
+SHARE = 16
+"""Trials of each optimizer before any is dropped."""
 ANY = "any"
 """In place of an optimizer: the sampler chooses that too."""
 
@@ -51,8 +52,13 @@ def search_tickets(spec: StudySpec, trials: int) -> list[NewTicket]:
 
 
 def quota_of(spec: StudySpec, trials: int) -> int:
-    """The trials of each optimizer before any is favoured."""
-    return min(QUOTA, max(1, trials // len(spec.optimizers)))
+    """The evenly spread trials of each optimizer."""
+    return min(QUOTA, share_of(spec, trials))
+
+
+def share_of(spec: StudySpec, trials: int) -> int:
+    """The trials of each optimizer before any is dropped."""
+    return min(SHARE, max(1, trials // len(spec.optimizers)))
 
 
 def quota_tickets(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from optselect.search.cautions import cautions
 from optselect.search.comparing import Interval
 from optselect.search.findings import Finalist, Findings
-from optselect.search.planning import QUOTA
+from optselect.search.planning import SHARE
 from optselect.search.spec import FEWEST_TRIALS, MOST_SEEDS_ASKED
 from optselect.search.tables import shown_arguments
 from optselect.search.verdict import MARGIN
@@ -212,9 +212,9 @@ def to_settle(found: Findings) -> Iterator[str]:
     name = found.record.name
     if found.thin:
         least = FEWEST_TRIALS * len(found.record.spec.optimizers) - found.record.budget
-        more = QUOTA * len(found.record.spec.optimizers) - found.record.budget
+        more = SHARE * len(found.record.spec.optimizers) - found.record.budget
         yield (
-            f"A verdict takes at least {least} more trials; {QUOTA} for each optimizer are advised: "
+            f"A verdict takes at least {least} more trials; {SHARE} for each optimizer are advised: "
             f"optselect resume {name} --trials +{more}. Or name fewer optimizers in a new study."
         )
     elif found.outcome != "winner" and found.judgement.undecided and not found.judgement.contradicted:

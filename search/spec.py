@@ -35,8 +35,8 @@ Budget = Literal["small", "medium", "large"]
 Jit = Literal["off", "auto", "on"]
 Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
 
-TRIALS_EACH: Mapping[str, int] = {"small": 3, "medium": 12, "large": 36}
-"""Trials of each optimizer that a budget stands for: a first look, the whole quota, and twice that of TPE on top."""
+TRIALS_EACH: Mapping[str, int] = {"small": 10, "medium": 16, "large": 24}
+"""Trials of each optimizer that a budget stands for; how often each is right: docs/verdict-measured.md."""
 FEWEST_TRIALS = 4
 """Trials of each optimizer below which nobody was tuned well enough to lose."""
 OF_THE_FILE = "of the problem file"

@@ -49,7 +49,7 @@ def write_start(said: Start, force: bool, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"schema": 1, "files": list(map(str, texts))}, indent=2))
     else:
-        print("\n".join([*map(str, texts), f"next: optselect check {start.name}.py"]))
+        print("\n".join([*map(str, texts), f"next: optselect check --spec {start.name}.toml"]))
 
 
 def completed(said: Start) -> Start:

@@ -79,8 +79,7 @@ def install_sampler(study: optuna.Study, ticket: Ticket, spec: StudySpec) -> Non
     """Give the study the sampler that may propose for this ticket; to be called before ask or adopt."""
     seed = spec.seed * 1_000_003 + ticket.ord
     if ticket.phase == "survivors":
-        quota = spec.trials // len(spec.optimizers)
-        study.sampler = ViewedTPE(search_trials_of(ticket.optimizer), seed, startup=max(1, min(10, quota)))
+        study.sampler = ViewedTPE(search_trials_of(ticket.optimizer), seed, startup=1)  # the quota was it
     elif ticket.phase == "joint":
         study.sampler = ViewedTPE(all_search_trials, seed)
     else:

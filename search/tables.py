@@ -23,6 +23,8 @@ def headline(study: StoredStudy, now: Standing, seconds_left: float | None = Non
     The best is not part of it: the table has it.
     """
     counts = now.search.counts
+    if not study.budget:
+        return f"{study.name}: first runs, then as many trials as fit in {study.spec['minutes']} min"
     parts = [f"{study.name}: {now.search.ended} of {study.budget} trials"]
     parts += [study.state] if study.state in ("paused", "stopped") else []
     parts += [
@@ -70,8 +72,13 @@ def baseline_row(study: StoredStudy, baseline: TrialRow) -> tuple[str, ...]:
 
 def next_commands(study: StoredStudy, finished: bool) -> str:
     """What to type now."""
+    compares = study.spec.get("goal") != "best-config"
     lines = [
-        *([(f"optselect report {study.name}", "the verdict, with its ranking")] if finished else []),
+        *(
+            [(f"optselect report {study.name}", "the verdict, with its ranking")]
+            if finished and compares
+            else []
+        ),
         (f"optselect ui {study.name}", "the curves of every trial, in MLflow"),
         (f"optselect trials {study.name}", "every trial as a row"),
         (f"optselect resume {study.name}" + (" --trials +24" if finished else ""), "search on"),

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import psutil
 
+from optselect.trials.memory import give_back_memory
+
 TRIALS_PER_PROCESS = 1000
 """What leaks in a training process ends with it."""
 MOST_GROWTH_BYTES = 1_000_000_000
@@ -15,7 +17,11 @@ LOOK_SECONDS = 10.0
 
 
 def owned_bytes() -> int:
-    """What would be free again if this process ended (USS): pages shared with a zygote are not counted."""
+    """What would be free again if this process ended (USS), after what it no longer needs was given back.
+
+    Pages shared with a zygote are not counted.
+    """
+    give_back_memory()
     return int(psutil.Process().memory_full_info().uss)
 
 

@@ -68,6 +68,7 @@ from optselect.trials.jit import choose_jit
 from optselect.trials.outcome import Epoch, Outcome, TrialResult
 from optselect.trials.problem import Problem, load_problem
 from optselect.trials.programs import Programs
+from optselect.trials.shared_rows import share_rows
 from optselect.trials.trainer import OnModel, run_trial
 from optselect.trials.weight_files import made_by_children
 
@@ -126,14 +127,16 @@ def visible_device() -> str:
     return f"GPU {device}" if device else "CPU"
 
 
-def kept_weights(assignment: Assignment, problem: Problem) -> Callable[[int], Values]:
+def hash_of_data(assignment: Assignment, problem: Problem) -> str:
+    return hash_data(problem.data) if assignment.use_local else assignment.study.data_hash
+
+
+def kept_weights(
+    assignment: Assignment, problem: Problem, data_hash: str, folder: Path
+) -> Callable[[int], Values]:
     """Find initial weights in files, for seeding TensorFlow would spoil this process."""
-    assert assignment.weights is not None
-    described = stored_description(assignment.study)
-    data_hash = hash_data(problem.data) if assignment.use_local else described.data_hash
-    return made_by_children(
-        assignment.weights, problem.path, described.modules, data_hash, seeds_beside, problem.precision
-    )
+    modules = stored_description(assignment.study).modules
+    return made_by_children(folder, problem.path, modules, data_hash, seeds_beside, problem.precision)
 
 
 def jit_of(assignment: Assignment, spec: StudySpec, problem: Problem) -> bool:
@@ -193,7 +196,11 @@ class Trainer:
         if not assignment.use_local:
             demand_same_data(problem, assignment.study)
         if assignment.weights is not None:
-            problem.initial_weights = problem.initial_weights.found_by(kept_weights(assignment, problem))
+            data_hash = hash_of_data(assignment, problem)
+            find = kept_weights(assignment, problem, data_hash, assignment.weights)
+            problem.initial_weights = problem.initial_weights.found_by(find)
+            rows = assignment.weights / f"rows-{data_hash[-32:]}"
+            problem.data = share_rows(problem.data, rows, problem.validation_batch_size)
         if spec.jit == "auto":
             problem.decide_jit(jit_of(assignment, spec, problem))
         return cls(assignment, spec, problem, optuna_study, departure, Slice.of(os.environ))

@@ -104,13 +104,19 @@ def live_launches(engine: Engine, study_id: int) -> list[Launch]:
 
 
 LAST = text("""
-    SELECT id, executor, external_id, host, workers, settings, started_at FROM launch
-     WHERE study_id = :study AND external_id IS NOT NULL AND (CAST(:launch AS bigint) IS NULL OR id = :launch)
+    SELECT id, executor, coalesce(external_id, '') AS external_id, host, workers, settings, started_at FROM launch
+     WHERE study_id = :study AND (external_id IS NOT NULL OR NOT :taken)
+       AND (CAST(:launch AS bigint) IS NULL OR id = :launch)
      ORDER BY id DESC LIMIT 1""")
 
 
-def find_launch(engine: Engine, study_id: int, launch: int | None) -> Launch | None:
-    """The launch of that number, or the last one, ended or not."""
+def find_launch(engine: Engine, study_id: int, launch: int | None, *, taken: bool = True) -> Launch | None:
+    """The launch of that number, or the last one, ended or not.
+
+    Args:
+        taken: only one that its engine has accepted and named.
+    """
+    values = {"study": study_id, "launch": launch, "taken": taken}
     with engine.begin() as connection:
-        row = connection.execute(LAST, {"study": study_id, "launch": launch}).mappings().first()
+        row = connection.execute(LAST, values).mappings().first()
     return None if row is None else Launch(**row)

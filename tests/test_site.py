@@ -41,9 +41,10 @@ def test_every_page_is_in_the_navigation_of_mkdocs_yml() -> None:
 
 def test_every_decision_is_in_the_navigation_and_in_the_list(made_of_code: Any) -> None:
     pages = [page.name for page in PAGES if page.parent.name == "decisions" and page.name != "index.md"]
-    config = SimpleNamespace(nav=[{"Decisions": ["decisions/index.md"]}])
+    decisions = ["decisions/index.md"]
+    config = SimpleNamespace(nav=[{"Design": [{"Decisions": decisions}]}])
     made_of_code.on_config(config)
-    assert config.nav[0]["Decisions"][1:] == [f"decisions/{name}" for name in pages]
+    assert decisions[1:] == [f"decisions/{name}" for name in pages]
     assert re.findall(r"\((\S+\.md)\)", made_of_code.made("decisions")) == pages
 
 

@@ -15,7 +15,7 @@ from optselect.trials.problem import Problem
 from optselect.trials.row_order import order_of_rows, read_arrays
 from optselect.trials.scoring import Scoring
 from optselect.trials.snapshot import other_optimizers, variables_in
-from optselect.trials.sources import Resident, Source, array_source, dataset_source
+from optselect.trials.sources import Resident, Source, Streamed, array_source, dataset_source
 from optselect.trials.structure import NoProgram
 
 
@@ -108,12 +108,16 @@ class Bench:
     def score_test(self) -> Mapping[str, float]:
         """Score the model on the test data, as evaluate would; raises NoProgram where only that can read them."""
         if self._testing is None:
-            arrays, size = self.problem.data.test, self.problem.validation_batch_size
-            if not isinstance(arrays, Arrays):
-                raise NoProgram("the test data are no arrays", step=3)
-            source = array_source(read_arrays(arrays, size), arrays.rows, size, None)
-            self._testing = Scoring(self.model, source, self.problem.jit)
+            self._testing = Scoring(self.model, self._test_source(), self.problem.jit)
         return self._testing.whole()
+
+    def _test_source(self) -> Source:
+        test, size = self.problem.data.test, self.problem.validation_batch_size
+        if isinstance(test, Arrays):
+            return array_source(read_arrays(test, size), test.rows, size, None)
+        if isinstance(test, Streamed):
+            return test
+        raise NoProgram("the test data are no arrays", step=3)
 
     def initial(self, seed: int, graph: EpochGraph) -> Mapping[str, float]:
         """Score the model, which holds the seed's initial weights now, once for each seed."""

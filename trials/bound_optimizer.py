@@ -43,7 +43,7 @@ class BoundOptimizer:
             # Now and not in the traced step: there ScheduleFreeAdamW would copy the weights anew at every step.
             optimizer.build(model.trainable_variables)
         self.slots = list(_slots(optimizer, model))
-        self._first_values = [tf.identity(slot.value) for slot in self.slots]
+        self._first_values = [_first_value(slot) for slot in self.slots]
         self._follows_weights = self._first_values_follow_weights(make)
 
     def serves(self, config: OptimizerConfig) -> bool:
@@ -101,6 +101,19 @@ class BoundOptimizer:
             other is not None and not np.array_equal(first.numpy(), other)
             for first, other in zip(self._first_values, others, strict=True)
         )
+
+
+def _first_value(slot: Any) -> Any:
+    """Copy what a slot begins with; the zeros of most are the same tensor for all programs of a process."""
+    value = slot.value
+    if value.numpy().reshape(-1).view(np.uint8).any():
+        return tf.identity(value)
+    return _zeros(tuple(value.shape), value.dtype)
+
+
+@functools.lru_cache(maxsize=64)
+def _zeros(shape: tuple[int, ...], dtype: Any) -> Any:
+    return tf.zeros(shape, dtype)
 
 
 def _slots(optimizer: Any, model: Any) -> list[Any]:

@@ -24,7 +24,7 @@ from optselect.trials.user_code import PROBLEM_MODULE, explain, raised_below
 
 OPTIMIZER_MODULE = "optselect_optimizers_"
 """Beginning of the private name under which a file elsewhere than beside the problem is a module."""
-GUIDE = "docs/custom-optimizers.md"
+GUIDE = "docs/tutorials/own-optimizer.md"
 
 BECAME: Mapping[str, str] = {
     "_set_hyper": "_set_hyper(name, value) becomes self.name = value",

@@ -16,6 +16,7 @@ from optselect.trials.optimizers import build_optimizer, innermost, install_opti
 from optselect.trials.problem import Problem
 from optselect.trials.programs import FindProgram, MakerOf
 from optselect.trials.slots import handing_on
+from optselect.trials.sources import Streamed
 from optselect.trials.watch import SeededPython, Watch
 
 
@@ -106,7 +107,7 @@ def training_arguments(problem: Problem, seed: int, first_epoch: int, last_epoch
 
 def evaluate(model: Any, problem: Problem, split: Any, steps: int | None = None) -> dict[str, float]:
     """Score a split, under Keras's own names."""
-    arguments: dict[str, Any] = {"x": split}
+    arguments: dict[str, Any] = {"x": split.dataset if isinstance(split, Streamed) else split}
     if isinstance(split, Arrays):
         parts = zip(("x", "y", "sample_weight"), split.packed(), strict=False)
         arguments = {**dict(parts), "batch_size": problem.validation_batch_size}

@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow.python.framework.ops import SymbolicTensor  # what a graph's tensors are; no public name
 
 Operation = Callable[[Any, Any], Any]
 Expression = tuple[Any, ...]
@@ -51,8 +52,22 @@ class Reading:
         key = (expression, dtype)
         if key not in self._tensors:
             with self._graph.as_default():
-                self._tensors[key] = tf.cast(read(), dtype)
+                self._tensors[key] = _as_divisor(tf.cast(read(), dtype))
         return self._tensors[key]
+
+
+class _Divisor(SymbolicTensor):  # type: ignore[misc]  # TensorFlow has no types
+    """A number in a program's graph. Where fit's graph divides by a constant, TensorFlow multiplies by its reciprocal."""
+
+    def __rtruediv__(self, other: Any) -> Any:
+        """Called before the other tensor's own division, for this is a subclass of it."""
+        return tf.multiply(other, tf.math.reciprocal(tf.identity(self)))
+
+
+def _as_divisor(tensor: Any) -> Any:
+    if type(tensor) is SymbolicTensor and tensor.dtype.is_floating:
+        tensor.__class__ = _Divisor
+    return tensor
 
 
 class Hyperparameter:

@@ -8,6 +8,7 @@ import keras
 
 from optselect.trials.configuration import Configuration
 from optselect.trials.initial_weights import build_model
+from optselect.trials.memory import collected_at_the_end
 from optselect.trials.optimizers import build_optimizer, install_optimizer
 from optselect.trials.problem import Problem, import_problem
 
@@ -18,11 +19,11 @@ def save_model(trained: Any, problem: Problem, configuration: Configuration) -> 
     A fresh model takes the weights over: the trained one may be shared, and its optimizer may be of a compiled
     program, which plain Keras does not know. Slots are not kept.
     """
-    model = problem.make_model()
-    build_model(model, problem.one_batch)
-    model.set_weights(trained.get_weights())
-    install_optimizer(model, build_optimizer(configuration.phases[-1], model))
-    with tempfile.TemporaryDirectory(prefix="optselect-") as folder:
+    with collected_at_the_end(), tempfile.TemporaryDirectory(prefix="optselect-") as folder:
+        model = problem.make_model()
+        build_model(model, problem.one_batch)
+        model.set_weights(trained.get_weights())
+        install_optimizer(model, build_optimizer(configuration.phases[-1], model))
         file = Path(folder) / "model.keras"
         model.save(file)
         return file.read_bytes()

@@ -32,7 +32,7 @@ FORMAT = 1
 MOST_POOL_BYTES = 256 * 2**20
 """Of the seeds that are made at once; the first is made in any case."""
 MOST_BYTES = 2 * 2**30
-"""Of all weights that are kept; the folders that were not used for longest go first."""
+"""Of all weights and rows that are kept; the folders that were not used for longest go first."""
 ASK_AGAIN_SECONDS = 0.2
 CHILDREN = 2
 """Processes that are started for a seed: one that is killed with its surroundings says nothing of the problem."""
@@ -161,7 +161,7 @@ def forget_unused(root: Path, most_bytes: int, but: Path) -> None:
     folders = sorted(
         (folder for folder in root.iterdir() if folder.is_dir()), key=lambda one: one.stat().st_mtime
     )
-    sizes = {folder: sum(file.stat().st_size for file in folder.glob("*.npz")) for folder in folders}
+    sizes = {folder: sum(file.stat().st_size for file in folder.glob("*.np[yz]")) for folder in folders}
     for folder in folders:
         if sum(sizes.values()) <= most_bytes:
             return

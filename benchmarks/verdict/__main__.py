@@ -13,13 +13,14 @@ from benchmarks.verdict.replaying import (
     best_of_joint_tpe,
     best_of_random,
     best_of_tpe_each,
+    of_known_best,
     ours,
     spec_of,
 )
 from benchmarks.verdict.scoring import Score, Truth, score, truth_of
 from benchmarks.verdict.table import load_table
 from benchmarks.verdict.world import World
-from optselect.search.spec import StudySpec
+from optselect.search.spec import TRIALS_EACH, StudySpec
 
 OTHERS: dict[str, Callable[[World, StudySpec, int], Verdict]] = {
     "random": best_of_random,
@@ -30,7 +31,9 @@ OTHERS: dict[str, Callable[[World, StudySpec, int], Verdict]] = {
 
 def main(
     problems: Annotated[str, typer.Option(help="Tables, separated by commas.")] = "diabetes,friedman,digits",
-    each: Annotated[str, typer.Option(help="Search trials for each optimizer, several by commas.")] = "12,36",
+    each: Annotated[
+        str, typer.Option(help="Search trials for each optimizer, several by commas.")
+    ] = ",".join(map(str, TRIALS_EACH.values())),
     repeats: Annotated[int, typer.Option(min=1, help="Studies, each with a seed of its own.")] = 100,
     others: Annotated[str, typer.Option(help="Strategies beside ours.")] = ",".join(OTHERS),
 ) -> None:
@@ -42,10 +45,14 @@ def main(
         truth = truth_of(world)
         console.print(said(truth, problem))
         shown = Shown(
-            "trials each", "strategy", "right", "wrong winner", "winner", "tie", "left > 2x behind",
+            "trials each", "strategy", "right", "right if told", "wrong winner", "winner", "tie", "left > 2x behind",
             "leader's interval holds", "differences hold", "trainings",
         )  # fmt: skip
-        for count in each.split(","):
+        known = [of_known_best(world, truth.best, seed) for seed in range(repeats)]
+        shown.add_row(
+            "", "our finals on the best there are", *cells(score(world, truth, known), world.table.epochs)
+        )
+        for count in filter(None, each.split(",")):
             names = [name for name in others.split(",") if name]
             for name, found in replayed(world, truth, int(count), repeats, names):
                 shown.add_row(count, name, *cells(found, world.table.epochs))
@@ -71,7 +78,14 @@ def said(truth: Truth, problem: str) -> str:
 
 
 def cells(found: Score, epochs: int) -> list[str]:
-    shares = (found.right, found.wrong_winner, found.winner, found.tie, found.left_behind)
+    shares = (
+        found.right,
+        found.right_if_told,
+        found.wrong_winner,
+        found.winner,
+        found.tie,
+        found.left_behind,
+    )
     claims = (found.leader_covered, found.differences_covered)
     claimed = [str(share) if share.repeats else "" for share in claims]
     return [*(str(share) for share in shares), *claimed, f"{found.epochs / epochs:.0f}"]

@@ -7,9 +7,11 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import optuna
 from optuna.trial import Trial
 
+from benchmarks.nulls import finals
 from benchmarks.verdict.world import Place, Run, World
 from optselect.search.evidence import Scale, candidates, competes, contenders, current_finals, scale_of
 from optselect.search.phases import next_step
@@ -18,7 +20,7 @@ from optselect.search.pruner import FEWEST_TRIALS_TO_CUT, promoted, rungs
 from optselect.search.space import Settings, suggest_optimizer
 from optselect.search.spec import StudySpec
 from optselect.search.study import ask_for, explosion, install_sampler, tell_ending, tell_pruned
-from optselect.search.verdict import Judgement, judge
+from optselect.search.verdict import MOST_SEEDS, Judgement, judge
 from optselect.storage.overview import TrialRow
 from optselect.storage.phases import Progress
 from optselect.storage.tickets import SEARCH_PHASES, Ending, NewTicket, Ticket
@@ -156,13 +158,12 @@ class Replay:
         finals = current_finals(self.rows)
         rivals = [c for name, c in contenders(finals, scale).items() if competes(name)]
         judgement = judge(rivals)
-        named = (judgement.leader,) if judgement.outcome == "winner" else judgement.tie
         finalists = {row.optimizer: self.places[row.ord] for row in finals if row.role in ("tuned", "own")}
         found = {**self.found(scale), **finalists}
         return Verdict(
             judgement.outcome,
             judgement.leader,
-            named,
+            named_by(judgement),
             found,
             self.cost,
             list(self.claims(judgement, finalists)),
@@ -183,6 +184,11 @@ class Replay:
             difference = self.world.test(finalists[name]) - truth
             claims.append((found.difference.low, found.difference.high, difference))
         return claims
+
+
+def named_by(judgement: Judgement) -> tuple[str, ...]:
+    """The winner, or the tie's members; nobody where more is needed."""
+    return (judgement.leader,) if judgement.outcome == "winner" else judgement.tie
 
 
 def claimed(new: NewTicket, ord: int) -> Ticket:
@@ -240,6 +246,17 @@ def best_trial(world: World, spec: StudySpec, epochs: int, studies: Sequence[opt
     leader = min(best, key=lambda name: best[name][0])
     found = {name: place for name, (_, place) in best.items()}
     return Verdict("winner", leader, (leader,), found, cost)
+
+
+def of_known_best(world: World, best: Mapping[str, Place], seed: int) -> Verdict:
+    """Our finals on the very best configurations, as if the search had found them: what seeds alone can tell."""
+    drawn = np.random.default_rng(seed).integers(len(world.table.untrained), size=MOST_SEEDS)
+    chosen = np.array([world.validations_of(place)[drawn] for place in best.values()])
+    judged = np.array([world.tests_of(place)[drawn] for place in best.values()])
+    judgement, _ = finals(chosen, judged)
+    names = list(best)
+    named = tuple(names[int(number)] for number in named_by(judgement))
+    return Verdict(judgement.outcome, names[int(judgement.leader)], named, best, cost=0)
 
 
 def ours(world: World, spec: StudySpec) -> Verdict:

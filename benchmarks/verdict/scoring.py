@@ -9,6 +9,7 @@ from scipy import stats
 from benchmarks.share import Share
 from benchmarks.verdict.replaying import Verdict
 from benchmarks.verdict.world import Place, World
+from optselect.search.comparing import mean_interval
 from optselect.trials.configuration import BASELINE
 
 NEAR = 1.05
@@ -27,6 +28,9 @@ class Truth:
     truly_best: frozenset[str]
     """The best one, and those whose best configuration cannot be told from its on the table's seeds."""
     near: frozenset[str]
+    """Whose best is at most 5 % worse."""
+    maybe_near: frozenset[str]
+    """Whose best the table's seeds do not show to be more than 5 % worse."""
 
     @property
     def is_tie(self) -> bool:
@@ -40,8 +44,9 @@ def truth_of(world: World) -> Truth:
     first = min(test, key=lambda name: test[name])
     alike = {name for name, place in best.items() if not told_apart(world, place, best[first])}
     near = frozenset(name for name in best if test[name] <= NEAR * test[first])
+    maybe_near = frozenset(name for name, place in best.items() if not shown_far(world, place, best[first]))
     validation = {name: world.validation(place) for name, place in best.items()}
-    return Truth(best, test, validation, frozenset({first} | (alike & near)), near)
+    return Truth(best, test, validation, frozenset({first} | (alike & near)), near, maybe_near)
 
 
 def told_apart(world: World, place: Place, other: Place) -> bool:
@@ -49,11 +54,19 @@ def told_apart(world: World, place: Place, other: Place) -> bool:
     return bool(np.any(differences)) and float(stats.ttest_1samp(differences, 0.0).pvalue) < 0.05
 
 
+def shown_far(world: World, place: Place, other: Place) -> bool:
+    """Whether the 95 % interval of what it costs beyond NEAR times the other lies above 0."""
+    beyond = world.tests_of(place) - NEAR * world.tests_of(other)
+    return mean_interval(beyond).low > 0
+
+
 @dataclass(frozen=True)
 class Score:
     """How often a strategy was right on one problem."""
 
     right: Share
+    right_if_told: Share
+    """The same where a tie may hold whoever is not shown to be far."""
     wrong_winner: Share
     winner: Share
     tie: Share
@@ -72,7 +85,8 @@ def score(world: World, truth: Truth, verdicts: Sequence[Verdict]) -> Score:
     leaders = [covered(*verdict.claims[0]) for verdict in verdicts if verdict.claims]
     differences = [covered(*claim) for verdict in verdicts for claim in verdict.claims[1:]]
     return Score(
-        right=Share(sum(is_right(truth, verdict) for verdict in verdicts), count),
+        right=Share(sum(is_right(truth, verdict, truth.near) for verdict in verdicts), count),
+        right_if_told=Share(sum(is_right(truth, verdict, truth.maybe_near) for verdict in verdicts), count),
         wrong_winner=Share(sum(verdict.leader not in truth.truly_best for verdict in winners), count),
         winner=Share(len(winners), count),
         tie=Share(sum(verdict.outcome == "tie" for verdict in verdicts), count),
@@ -83,10 +97,10 @@ def score(world: World, truth: Truth, verdicts: Sequence[Verdict]) -> Score:
     )
 
 
-def is_right(truth: Truth, verdict: Verdict) -> bool:
-    """The winner is a truly best one, or the tie holds one and nothing that is further behind than NEAR."""
+def is_right(truth: Truth, verdict: Verdict, bearable: frozenset[str]) -> bool:
+    """The winner is a truly best one, or the tie holds one and only what is bearable."""
     named = set(verdict.named)
-    return bool(named & truth.truly_best) and named <= truth.near
+    return bool(named & truth.truly_best) and named <= bearable
 
 
 def is_left_behind(world: World, truth: Truth, verdict: Verdict, optimizer: str) -> bool:

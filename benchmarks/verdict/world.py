@@ -84,7 +84,12 @@ class World:
         return np.where(np.isnan(values), exploded, values)
 
     def validation(self, place: Place) -> float:
-        return float(self._validation[place.optimizer][place.row].mean())
+        return float(self.validations_of(place).mean())
+
+    def validations_of(self, place: Place) -> Numbers:
+        """Validation losses by seed."""
+        losses: Numbers = self._validation[place.optimizer][place.row]
+        return losses
 
     def test(self, place: Place) -> float:
         return float(self.tests_of(place).mean())

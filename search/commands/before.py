@@ -1,5 +1,6 @@
 """What does a person ask before a launch?"""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -62,7 +63,8 @@ def check(
 
     flags = Flags(problem=problem, optimizers=optimizers, epochs=epochs, storage=storage, tracking=tracking)
     asked = merged(flags, spec)
-    return check_problem(asked.request, surroundings(asked.flags.storage, asked.flags.tracking, as_json))
+    place = surroundings(asked.flags.storage, asked.flags.tracking, as_json)
+    return check_problem(asked.request, as_typed(problem, spec), place)
 
 
 def plan(
@@ -72,7 +74,11 @@ def plan(
     optimizers: Optimizers = None,
     trials: Trials = None,
     budget: Annotated[
-        str | None, typer.Option(help="Instead of --trials: small, medium or large.", show_default=False)
+        str | None,
+        typer.Option(
+            help="Instead of --trials: small, medium or large, 10, 16 or 24 for each optimizer.",
+            show_default=False,
+        ),
     ] = None,
     epochs: Epochs = None,
     seeds: Annotated[
@@ -97,4 +103,14 @@ def plan(
         workers=workers,
     )
     asked = merged(flags, spec)
-    plan_study(asked.request, asked.flags.name, asked.flags.workers, surroundings(None, None, as_json))
+    typed, place = as_typed(problem, spec), surroundings(None, None, as_json)
+    plan_study(asked.request, typed, asked.flags.name, asked.flags.workers, place)
+
+
+def as_typed(problem: str | None, spec: Path | None) -> str:
+    """What the next command needs to mean the same problem.
+
+    >>> as_typed("my net.py", None), as_typed(None, Path("wine.toml"))
+    ("'my net.py'", '--spec wine.toml')
+    """
+    return shlex.join([*([problem] if problem else []), *(["--spec", str(spec)] if spec else [])])

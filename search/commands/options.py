@@ -61,7 +61,7 @@ PerGpu = Annotated[
     int, typer.Option(min=1, max=32, help="Processes that share a GPU, each with its part of the memory.")
 ]
 Executor = Annotated[
-    Literal["local", "slurm", "kubernetes"],
+    Literal["local", "slurm", "kubernetes", "ray"],
     typer.Option(help="Who starts the workers: this machine, or an engine of many (docs/engines.md)."),
 ]
 GpusPerWorker = Annotated[

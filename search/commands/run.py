@@ -53,7 +53,7 @@ def launch(
     budget: Annotated[
         str | None,
         typer.Option(
-            help="Instead of --trials: small, medium or large, 3, 12 or 36 trials for each optimizer.",
+            help="Instead of --trials: small, medium or large, 10, 16 or 24 trials for each optimizer.",
             show_default=False,
         ),
     ] = None,

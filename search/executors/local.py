@@ -25,6 +25,13 @@ MOST_FAST_CRASHES = 5
 GRACE_SECONDS = 30.0
 """From SIGTERM to SIGKILL."""
 LONGEST_PAUSE_SECONDS = 30.0
+SPARING = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(4 * 2**20),
+    "MALLOC_TRIM_THRESHOLD_": str(4 * 2**20),
+}
+"""Lets Linux's C library give large blocks back at once, and its threads share one heap; tensors, whose memory TensorFlow
+keeps for itself, are not slowed down."""
 PRIVATE = ("OPTSELECT_STORAGE", "OPTSELECT_STORAGE_PASSWORD_FILE", "PGPASSWORD")
 """May hold a password: a zygote, whose environment is on view as long as its children live, does without."""
 
@@ -277,6 +284,7 @@ def training_environment(seat: Seat, supervisor: int) -> dict[str, str]:
         "TF_NUM_INTRAOP_THREADS": "1",
         "TF_NUM_INTEROP_THREADS": "1",
         "OMP_NUM_THREADS": "1",
+        **SPARING,
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "KERAS_BACKEND": "tensorflow",
         "PYTHONUNBUFFERED": "1",

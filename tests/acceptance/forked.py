@@ -9,18 +9,20 @@ import ctypes
 import importlib
 import json
 import os
+import runpy
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from optselect.search.cli import main
+from optselect.search.cli import leave, main
 from tests.acceptance.commands import Shell, answer
 
 
@@ -45,6 +47,10 @@ class Forks:
             pid, code = self._ask({**request(shell, arguments, environment), "streams": streams})
             output, words = (Path(stream).read_text() for stream in streams)
         return Ended(list(arguments), code, output, words, pid)
+
+    def run_script(self, shell: Shell, file: str) -> Ended:
+        """Like `python FILE`, without TensorFlow's import."""
+        return self.run(shell, "script", file)
 
     @contextmanager
     def start(self, shell: Shell, *arguments: str, **environment: str) -> Iterator["Started"]:
@@ -143,9 +149,21 @@ def answer_requests() -> None:
         child = request.get("wait") or os.fork()
         if child == 0:
             become(request)
-            main()  # never returns: a process that holds TensorFlow exits at once
+            run_script(sys.argv[2]) if sys.argv[1:2] == ["script"] else main()
+            # Never here: a process that holds TensorFlow exits at once.
         code = 0 if "background" in request else os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         print(child, code, file=answers, flush=True)
+
+
+def run_script(file: str) -> NoReturn:
+    """As Python itself would run it."""
+    sys.path.insert(0, os.getcwd())
+    try:
+        runpy.run_path(file, run_name="__main__")
+    except Exception:  # noqa: BLE001  whatever the script raises ends it, as Python ends it
+        traceback.print_exc()
+        leave(1)
+    leave(0)
 
 
 def become(request: dict[str, Any]) -> None:

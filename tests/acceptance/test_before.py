@@ -28,7 +28,10 @@ def test_check_has_a_line_for_all_that_a_launch_of_what_init_wrote_needs(
     at_home: Shell, forked: Forks
 ) -> None:
     written = forked.run(at_home, "init", "--name", "wine", "--task", "classification")
-    assert (written.returncode, written.stdout) == (0, "wine.py\nwine.toml\nnext: optselect check wine.py\n")
+    assert (written.returncode, written.stdout) == (
+        0,
+        "wine.py\nwine.toml\nnext: optselect check --spec wine.toml\n",
+    )
     found = answer(at_home.run("check", "--spec", "wine.toml", "--optimizers", "sgd,adam", "--json"))
     assert (found["schema"], found["is_ok"]) == (1, True)
     lines = {line["name"]: line for line in found["checks"]}

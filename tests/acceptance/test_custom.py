@@ -79,7 +79,7 @@ def test_the_articles_class_is_told_what_its_methods_became(at_home: Shell, fork
     for words in (
         "_create_slots becomes build",
         "_resource_apply_dense becomes update_step",
-        "docs/custom-optimizers.md",
+        "docs/tutorials/own-optimizer.md",
     ):
         assert words in line
 

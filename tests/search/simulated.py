@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from optselect.search.phases import next_step
-from optselect.search.planning import first_tickets
+from optselect.search.planning import first_tickets, placed
 from optselect.search.spec import Request, StudySpec, resolve
 from optselect.storage.overview import TrialRow
 from optselect.storage.phases import Progress, Step
@@ -33,6 +33,7 @@ class Simulated:
     decisions: list[Any] = field(default_factory=list)
     rows: list[TrialRow] = field(default_factory=list)
     noise: random.Random = field(default_factory=lambda: random.Random(0))
+    sampler: random.Random = field(default_factory=lambda: random.Random(0))
     clock: float = 0.0
 
     def run(self) -> "Simulated":
@@ -62,7 +63,8 @@ class Simulated:
     def trained(self, number: int, ticket: NewTicket) -> TrialRow:
         value = self.answer(ticket, self.noise)
         self.clock += 2.0
-        fixed = {n.partition(".")[2]: v for n, v in ticket.fixed_params.items() if n != "optimizer"}
+        sampled = {**ticket.fixed_params, **self.sampled(ticket)}
+        fixed = {n.partition(".")[2]: v for n, v in sampled.items() if n != "optimizer"}
         row = TrialRow(
             ticket=number, ord=number, trial=number, phase=ticket.phase, optimizer=ticket.optimizer,
             state="diverged" if value is None else "complete", value=value, epochs=10,
@@ -71,6 +73,13 @@ class Simulated:
             result={"initial_val_loss": 5.0}, started=self.clock - 2.0, finished=self.clock,
         )  # fmt: skip
         return row if value is None else replace(row, result={**row.result, "test_loss": value + 0.1})
+
+    def sampled(self, ticket: NewTicket) -> dict[str, Any]:
+        """What a sampler would have added; at random."""
+        if ticket.phase != "survivors":
+            return {}
+        dimensions = [d for d in self.spec.space[ticket.optimizer] if d.scale != "fixed"]
+        return placed(ticket.optimizer, dimensions, [self.sampler.random() for _ in dimensions])
 
     def of(self, phase: str) -> list[TrialRow]:
         return [row for row in self.rows if row.phase == phase]

@@ -11,6 +11,7 @@ from optselect.search.findings import Findings, find
 from optselect.search.html_page import Page
 from optselect.search.importance import importance_of
 from optselect.search.insight import Insight, end_of, insight_of
+from optselect.search.planning import QUOTA
 from tests.search.test_sentences import CLEAR, answers, found, record
 
 
@@ -30,8 +31,8 @@ def test_budget_curves_fall_from_the_mean_of_the_quota_to_its_best(seen: tuple[F
     findings, insight = seen
     values = [t.value or 0.0 for t in findings.record.trials if t.phase == "quota" and t.optimizer == "Adam"]
     curve = insight.budget["Adam"]
-    assert [n for n, _ in curve] == list(range(1, 13))
-    assert curve[0][1] == pytest.approx(sum(values) / 12)
+    assert [n for n, _ in curve] == list(range(1, QUOTA + 1))
+    assert curve[0][1] == pytest.approx(sum(values) / QUOTA)
     assert curve[-1][1] == pytest.approx(min(values))
 
 
@@ -39,7 +40,7 @@ def test_trials_that_a_sampler_chose_are_in_no_budget_curve() -> None:
     findings = found(answers(CLEAR), trials=60)
     assert any(trial.phase == "survivors" for trial in findings.record.trials)
     insight = insight_of(findings, curves_of(findings))
-    assert {len(curve) for curve in insight.budget.values()} == {12}
+    assert {len(curve) for curve in insight.budget.values()} == {QUOTA}
 
 
 def test_tuning_is_judged_against_keras_defaults_on_the_same_seeds(seen: tuple[Findings, Insight]) -> None:
@@ -63,7 +64,7 @@ def test_sensitivity_is_the_share_near_the_best_and_the_band_of_their_rates() ->
     turned = find(replace(findings.record, trials=moved))
     assert isinstance(turned, Findings)
     sensitivity = insight_of(turned, {}).sensitivity["Adam"]
-    assert sensitivity.near == pytest.approx(2 / 12)
+    assert sensitivity.near == pytest.approx(2 / QUOTA)
     assert sensitivity.decades == pytest.approx(2.0)
 
 

@@ -57,7 +57,7 @@ CLEAR = {"SGD": 1.3, "Adam": 1.0, "Nadam": 1.2, "baseline": 2.0}
 def test_a_winner_is_named_beside_what_the_user_has() -> None:
     findings = found(answers(CLEAR))
     answer = words_of(findings).answer
-    assert answer.startswith("Use tuned Adam: it is 47.6% ± ")
+    assert answer.startswith("Use tuned Adam: it is 47.7% ± ")
     assert answer.endswith("% better than your present SGD(0.01), which diverged on 0 of 5 seeds.")
     assert (findings.outcome, findings.keep) == ("winner", "Adam")
     assert "The next best is tuned Nadam: 18.2% ± " in said(findings)
@@ -65,10 +65,10 @@ def test_a_winner_is_named_beside_what_the_user_has() -> None:
 
 
 def test_figures_come_from_the_test_split_where_there_is_one_and_say_so() -> None:
-    assert "Test loss of tuned Adam: 1.1" in said(found(answers(CLEAR)))
+    assert "Test loss of tuned Adam: 1.09" in said(found(answers(CLEAR)))
     assert "on test data that no choice has seen" in said(found(answers(CLEAR)))
     untested = said(found(answers(CLEAR), tested=False))
-    assert "Mean val_loss of tuned Adam: 1 (95%" in untested
+    assert "Mean val_loss of tuned Adam: " in untested
     assert "also used for the search: optimistic" in untested
 
 
@@ -121,7 +121,7 @@ def test_too_few_trials_are_no_evidence_and_the_command_that_helps_is_named() ->
     )
     assert "your present SGD(0.01)" in answer
     assert "at least 6 more trials" in settle[0]
-    assert "optselect resume net --trials +30" in settle[0]
+    assert "optselect resume net --trials +42" in settle[0]
     assert verdict_json(findings)["code"].startswith("# not enough evidence for a winner: this one leads\n")
 
 

@@ -56,17 +56,20 @@ def test_a_switch_is_a_class_of_its_own_that_searches_its_moment_and_its_second_
 
 def test_switches_come_after_their_optimizers_and_copy_what_was_best_for_them() -> None:
     study = Simulated(switching(), answer).run()
-    quota = study.of("quota")
-    assert [row.optimizer for row in quota] == ["SGD", "Adam"] * 12 + ["SGD_to_Adam"] * 12
+    searched = [row for row in study.rows if row.searched]
+    assert [row.optimizer for row in searched] == ["SGD", "Adam"] * 12 + ["SGD_to_Adam"] * 12
+    assert [row.phase for row in searched] == (["quota"] * 12 + ["survivors"] * 12) + (
+        ["quota"] * 6 + ["survivors"] * 6
+    )
     best = {
-        name: min((row for row in quota if row.optimizer == name), key=lambda row: row.value or 0.0)
+        name: min((row for row in searched if row.optimizer == name), key=lambda row: row.value or 0.0)
         for name in ("SGD", "Adam")
     }
-    for row in quota[24:]:
+    for row in searched[24:]:
         assert row.params["learning_rate"] == best["SGD"].params["learning_rate"]
         assert row.params["second_number"] == best["Adam"].params["number"]
         assert row.params["second_learning_rate"] != best["Adam"].params["learning_rate"]
-    assert len({row.params["second_learning_rate"] for row in quota[24:]}) == 12
+    assert len({row.params["second_learning_rate"] for row in searched[24:]}) == 12
     assert study.decisions[0]["phase"] == "switch"
 
 
