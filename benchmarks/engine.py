@@ -79,17 +79,19 @@ def measure(process: Process, letter: str) -> Measured:
     return from_json(done.stdout.strip().splitlines()[-1])
 
 
-def measure_all(todo: Sequence[Process], letter: str, full: bool, started: float) -> dict[str, Measured]:
-    """Measure each process, by its column."""
+def measure_all(
+    todo: Sequence[Process], letter: str, full: bool, at_once: int, started: float
+) -> dict[str, Measured]:
+    """Measure each process, by its column; `at_once` of those with one thread."""
 
     def middle(process: Process) -> Measured:
         _say(f"{letter}: {process.column}, {process.trials} trials", started)
         return middle_run([measure(process, letter) for _ in range(3 if full else 1)])
 
     found: dict[str, Measured] = {}
-    for one_thread, at_once in ((False, 1), (True, 1 if full else 2)):
+    for one_thread, most in ((False, 1), (True, at_once)):
         alike = [process for process in todo if process.one_thread is one_thread]
-        with ThreadPoolExecutor(at_once) as pool:
+        with ThreadPoolExecutor(most) as pool:
             found |= zip((process.column for process in alike), pool.map(middle, alike), strict=True)
     return found
 
@@ -104,6 +106,7 @@ def main(
     trials: Annotated[int, typer.Option(help="of optselect's search; 24 are shown beside them")] = 200,
     jit: Annotated[list[str] | None, typer.Option(help="off, on; each is a column")] = None,
     full: Annotated[bool, typer.Option(help="three runs of everything, more trials of the others")] = False,
+    at_once: Annotated[int, typer.Option(help="one-threaded processes; 1 under --full")] = 2,
     save: Annotated[Path | None, typer.Option(help="write every trial's cost here, as JSON")] = None,
 ) -> None:
     """Measure, and print a Markdown table for docs/benchmarks.md."""
@@ -111,7 +114,7 @@ def main(
     rows: list[Row] = []
     kept: dict[str, dict[str, object]] = {}
     for letter in workloads or list(WORKLOADS):
-        found = measure_all(processes(trials, modes, full), letter, full, started)
+        found = measure_all(processes(trials, modes, full), letter, full, 1 if full else at_once, started)
         kept[letter] = {column: dataclasses.asdict(one) for column, one in found.items()}
         rows += rows_of(letter, found, sorted({24, trials}))
     _say("done", started)
