@@ -1,5 +1,6 @@
 """A launch is a row that any machine can go on with; SLURM's programs are stand-ins that really run the script."""
 
+import contextlib
 import dataclasses
 import os
 import stat
@@ -76,7 +77,8 @@ def cluster(
     here = Cluster(tmp_path, database, engine, study)
     yield here
     for process in here.processes():
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):  # one task's end may be another one's
+            process.kill()
 
 
 def test_an_array_is_scaled_both_ways_and_stopped_by_name_alone(cluster: Cluster) -> None:
