@@ -81,11 +81,14 @@ def _runner_of_step(
 
     for config in configs:
         find(config)
-    structural = sorted(set().union(*(programs.structural(config) for config in configs)))
+    decided_by = sorted(set().union(*(programs.decided_by(config) for config in configs)))
+    known = sorted(set().union(*(programs.structural(config) for config in configs)))
     maker = partial(programs.maker, problem)
     if not epochs:
         return BoundFitRunner(bench, seed, find, maker), step
-    if structural:
-        reason = f"the optimizer's Python code decides by {', '.join(structural)}"
+    if known:
+        reason = f"TensorFlow calculates otherwise where it knows {', '.join(known)}, as in fit"
+        if decided_by:
+            reason = f"the optimizer's Python code decides by {', '.join(decided_by)}"
         return ProgramRunner(bench, seed, find, maker), Step(2, reason)
     return ProgramRunner(bench, seed, find, maker), step

@@ -15,7 +15,7 @@ from optselect.trials.hyperparameter import StructuralUse, teach_tensorflow
 from optselect.trials.memory import collected_at_the_end, give_back_memory, memory_of_process
 from optselect.trials.optimizers import build_optimizer, scaled_like
 from optselect.trials.problem import Problem
-from optselect.trials.structure import NoProgram, outline, with_other_numbers
+from optselect.trials.structure import NoProgram, known_in_fit, outline, with_other_numbers
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,11 @@ class Programs:
         return tuple(dict.fromkeys(key[1] for key in self._held))
 
     def structural(self, config: OptimizerConfig) -> frozenset[str]:
-        """The attributes of this optimizer that Python decides by."""
+        """The attributes of this optimizer whose values are part of its programs."""
+        return self.decided_by(config) | known_in_fit(config)
+
+    def decided_by(self, config: OptimizerConfig) -> frozenset[str]:
+        """Those of them that Python decides by, as far as that was seen."""
         return frozenset(self._structural.get(config.optimizer, ()))
 
     def program(self, problem: Problem, config: OptimizerConfig, epochs: bool, check: Check) -> Program:

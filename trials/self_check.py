@@ -203,7 +203,7 @@ def _same(own: Any, other: Any) -> bool | None:
 def _ulps(program: Program) -> int:
     """Give the rounding that is allowed: none but for those whose arithmetic TensorFlow reorders in fit, or might."""
     optimizer = innermost(program.bound.optimizer)
-    reordered = isinstance(optimizer, (keras.optimizers.Adafactor, keras.optimizers.ScheduleFreeAdamW))
+    reordered = isinstance(optimizer, keras.optimizers.Adafactor)
     centered = isinstance(optimizer, keras.optimizers.RMSprop) and optimizer.centered
     has_schedule = isinstance(optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule)
     return ROUNDING_ULPS if reordered or centered or has_schedule or is_custom(optimizer) else 0

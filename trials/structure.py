@@ -33,6 +33,8 @@ STRUCTURAL = frozenset(
         "learning_rate_power",  # a constant -0.5 becomes a square root when TensorFlow optimizes fit's graph
     }
 )
+REORDERED = frozenset({"ScheduleFreeAdamW"})
+"""Classes with which TensorFlow calculates in another order where it knows their numbers, as it does in fit's graph."""
 BUILD_ONLY = frozenset({"initial_accumulator_value"})
 """Numbers that only build() reads, for the slots' first values."""
 VALUE = "a value"
@@ -176,6 +178,19 @@ def schedule_of(config: OptimizerConfig) -> Any:
     assert config.schedule is not None, "asked before"
     highest = config.arguments.get("learning_rate", _float_defaults(config.optimizer)["learning_rate"])
     return build_schedule(config.schedule, float(highest))  # type: ignore[arg-type]
+
+
+def known_in_fit(config: OptimizerConfig) -> frozenset[str]:
+    """Name the numbers that must be part of a program, for its bits to be fit's; the learning rate is a variable there, too.
+
+    >>> sorted(known_in_fit(OptimizerConfig("ScheduleFreeAdamW", {"learning_rate": 0.1, "beta_1": 0.8})))
+    ['beta_1', 'beta_2', 'ema_momentum', 'epsilon']
+    >>> known_in_fit(OptimizerConfig("ScheduleFreeAdamW", {"learning_rate": 0.1}))
+    frozenset()
+    """
+    if config.optimizer not in REORDERED or not config.arguments.keys() - {"learning_rate"}:
+        return frozenset()
+    return frozenset(values_of(config)) - {"learning_rate"}
 
 
 @functools.cache
