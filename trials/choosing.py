@@ -1,7 +1,7 @@
 """Which runner trains a configuration? Goes down the ladder until one can."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -81,14 +81,17 @@ def _runner_of_step(
 
     for config in configs:
         find(config)
-    decided_by = sorted(set().union(*(programs.decided_by(config) for config in configs)))
-    known = sorted(set().union(*(programs.structural(config) for config in configs)))
     maker = partial(programs.maker, problem)
     if not epochs:
         return BoundFitRunner(bench, seed, find, maker), step
-    if known:
-        reason = f"TensorFlow calculates otherwise where it knows {', '.join(known)}, as in fit"
-        if decided_by:
-            reason = f"the optimizer's Python code decides by {', '.join(decided_by)}"
-        return ProgramRunner(bench, seed, find, maker), Step(2, reason)
-    return ProgramRunner(bench, seed, find, maker), step
+    reason = numbers_in_programs(programs, configs)
+    return ProgramRunner(bench, seed, find, maker), (Step(2, reason) if reason else step)
+
+
+def numbers_in_programs(programs: Programs, configs: Sequence[OptimizerConfig]) -> str:
+    """Say which numbers are part of the programs, and why; nothing where none is."""
+    if decided_by := sorted(set().union(*map(programs.decided_by, configs))):
+        return f"the optimizer's Python code decides by {', '.join(decided_by)}"
+    if known := sorted(set().union(*map(programs.structural, configs))):
+        return f"TensorFlow calculates otherwise where it knows {', '.join(known)}, as in fit"
+    return ""
