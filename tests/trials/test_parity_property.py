@@ -12,10 +12,20 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from optselect.trials.configuration import BELOW_ONE, FLAG, INSIDE_ONE, NOT_NEGATIVE, POSITIVE, RULES, Rule
+from optselect.trials.configuration import (
+    BELOW_ONE,
+    FLAG,
+    INSIDE_ONE,
+    NOT_NEGATIVE,
+    POSITIVE,
+    RULES,
+    OptimizerConfig,
+    Rule,
+)
 from optselect.trials.outcome import Outcome
 from optselect.trials.problem import load_problem
 from optselect.trials.programs import Programs
+from optselect.trials.structure import known_in_fit
 from tests.trials.conftest import PREAMBLE
 from tests.trials.fits import (
     Recorder,
@@ -109,8 +119,10 @@ def test_program_of_any_optimizer_and_model_trains_as_fit_does(
     built = programs.built
     result = train(problem, pair.name, recorder, arguments=pair.second, programs=programs)
 
-    assert result.step is not None and result.step.number == 1, result.step
-    assert programs.built == built, "the second trial found the program of the first"
+    in_program = known_in_fit(OptimizerConfig(pair.name, pair.second))
+    assert result.step is not None and result.step.number == (2 if in_program else 1), result.step
+    if not in_program:
+        assert programs.built == built, "the second trial found the program of the first"
     assume(result.outcome is Outcome.COMPLETE)
     loss = problem.make_model().loss
     by_keras = compiled(problem, pair.name, pair.second, loss=loss, metrics=["mae"])
