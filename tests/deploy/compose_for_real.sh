@@ -36,12 +36,17 @@ start_engine() {
 mount --make-rprivate /
 ip link set lo up
 mount -t sysfs sysfs /sys
-if [ -d /sys/fs/cgroup ]; then
+# Each hierarchy that processes here are in, named ones too: whoever joins a container, as its health check does, must
+# join all of them.
+if grep -q '^[1-9]' /proc/self/cgroup; then
     mount -t tmpfs cgroup /sys/fs/cgroup
-    for controller in $(awk 'NR > 1 && $4 == 1 { print $1 }' /proc/cgroups); do
-        mkdir -p "/sys/fs/cgroup/$controller"
-        mount -t cgroup -o "$controller" cgroup "/sys/fs/cgroup/$controller" || rmdir "/sys/fs/cgroup/$controller"
+    grep '^[1-9]' /proc/self/cgroup | while IFS=: read -r _ controllers _; do
+        folder=/sys/fs/cgroup/${controllers#name=}
+        mkdir "$folder"
+        mount -t cgroup -o "${controllers/#name=/none,name=}" cgroup "$folder"
     done
+else
+    mount -t cgroup2 cgroup2 /sys/fs/cgroup
 fi
 mount -t tmpfs tmpfs /run
 exec dockerd --data-root "$1/data" --exec-root "$1/exec" --pidfile "$1/dockerd.pid" -H "unix://$1/docker.sock"
@@ -75,9 +80,11 @@ trap leave EXIT
 
 make_root() {
     [ ! -f "$scratch/root.made" ] || return 0
+    local mirror # of this machine's apt
+    mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Codename: bookworm' | head -n 1)
+    rm -rf "$scratch/root" # what a broken try has left
     DEBOOTSTRAP_DIR=$engine/usr/share/debootstrap "$engine/usr/sbin/debootstrap" --variant=minbase \
-        --include=python3,ca-certificates,postgresql-15 bookworm "$scratch/root" http://deb.debian.org/debian \
-        >"$scratch/debootstrap.log"
+        --include=python3,ca-certificates,postgresql-15 bookworm "$scratch/root" $mirror >"$scratch/debootstrap.log"
     touch "$scratch/root.made"
 }
 
