@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from optselect.search.commands.examples import EXAMPLES
 from tests.acceptance.commands import Shell, await_that, holds, query, shell, tell
 from tests.acceptance.forked import Ended, Forks
 from tests.acceptance.transcripts import difference
@@ -199,6 +200,14 @@ def test_what_is_not_run_is_shown_somewhere() -> None:
     shown = [line.text for line in SHOWN]
     for start in (*NOT_RUN, *RUN_BY_OTHERS):
         assert any(text.startswith(start) for text in shown), start
+
+
+@pytest.mark.parametrize("command", EXAMPLES)
+def test_every_command_is_shown_with_what_it_prints_and_how_it_refuses(command: str) -> None:
+    shown = [line for line in RUN if line.prints and f"{line.text} ".startswith(f"optselect {command} ")]
+    elsewhere = any(start.startswith(f"optselect {command} ") for start in RUN_BY_OTHERS)
+    assert elsewhere or [line for line in shown if line.code == 0]
+    assert [line for line in shown if line.code]
 
 
 @pytest.mark.parametrize("command", RUN_BY_OTHERS)
