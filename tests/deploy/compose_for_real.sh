@@ -307,7 +307,7 @@ up --no-recreate --scale worker=3 worker
 if [ -n "${RAY_PYTHON:-}" ]; then
     start_ray
     "${here[@]}" "$RAY_PYTHON" -m optselect resume fleet --executor ray --workers 1 --executor-option address=http://127.0.0.1:8265 \
-        --executor-option "password-file=$scratch/password" --executor-option "home=$ray_folder/home" --executor-option "python=$RAY_PYTHON"
+        --executor-option "password-file=$scratch/password" --executor-option "home=$scratch/ray-home" --executor-option "python=$RAY_PYTHON"
 else
     echo "RAY_PYTHON is not set: no Ray in this fleet"
 fi
