@@ -155,8 +155,9 @@ def _plain_arguments(optimizer: Any) -> dict[str, ArgumentValue]:
 
 
 def _describe_schedule(rate: dict[str, Any]) -> str:
-    """Write a schedule as its constructor call."""
-    given = {name: value for name, value in rate.get("config", {}).items() if isinstance(value, (int, float))}
+    """Write a schedule as its constructor call; a list is that of the steps and rates of PiecewiseConstantDecay."""
+    plain = (int, float, list, tuple)
+    given = {name: value for name, value in rate.get("config", {}).items() if isinstance(value, plain)}
     return f"{rate.get('class_name')}({', '.join(f'{name}={value!r}' for name, value in given.items())})"
 
 

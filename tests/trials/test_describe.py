@@ -39,18 +39,24 @@ def test_description_says_what_a_study_needs(write_problem: WriteProblem) -> Non
     assert description.warnings == ()
 
 
-def test_baseline_shows_what_differs_from_the_defaults(make_problem: MakeProblem) -> None:
-    problem = make_problem("""
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "CosineDecay(initial_learning_rate=0.3, decay_steps=10, alpha=0.0, warmup_steps=0)",
+        "PiecewiseConstantDecay(boundaries=[2, 5], values=[0.3, 0.1, 0.03])",
+    ],
+)
+def test_baseline_shows_what_differs_from_the_defaults(make_problem: MakeProblem, schedule: str) -> None:
+    problem = make_problem(f"""
 class Mine(keras.optimizers.SGD):
     pass
 def model():
     net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
-    net.compile(Mine(keras.optimizers.schedules.CosineDecay(0.3, 10), momentum=0.9, clipnorm=1.0), loss="mse")
+    net.compile(Mine(keras.optimizers.schedules.{schedule}, momentum=0.9, clipnorm=1.0), loss="mse")
     return net
 """)
     baseline = describe(problem).baseline
     assert baseline.optimizer == "Mine"
-    schedule = "CosineDecay(initial_learning_rate=0.3, decay_steps=10, alpha=0.0, warmup_steps=0)"
     assert baseline.arguments["learning_rate"] == schedule
     assert (
         baseline.code
