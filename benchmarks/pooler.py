@@ -5,6 +5,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,7 +55,7 @@ def hand_over(folder: Path, account: pwd.struct_passwd) -> None:
     """Give a folder of the temporary directory to an account, and the way to it."""
     for place in (folder, *folder.iterdir()):
         os.chown(place, account.pw_uid, account.pw_gid)
-    temporary = Path(os.environ.get("TMPDIR", "/tmp")).resolve()  # noqa: S108  whatever it is, it is not made here
+    temporary = Path(tempfile.gettempdir()).resolve()
     for parent in folder.resolve().parents:
         if temporary in parent.parents:
             parent.chmod(parent.stat().st_mode | 0o011)

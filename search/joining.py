@@ -113,9 +113,7 @@ def train_here(name: str, place: Surroundings, asked: Joining) -> int:
         return work(assignment, departure)
 
 
-def opened(
-    place: Surroundings, make: Callable[[Database], Engine] = make_engine
-) -> tuple[Database, Engine]:
+def opened(place: Surroundings, make: Callable[[Database], Engine] = make_engine) -> tuple[Database, Engine]:
     """A worker never makes tables: it only checks that they are there."""
     database = open_database(place.storage, place.home, os.environ)
     engine = make(database)

@@ -76,7 +76,12 @@ class Watched:
 def watched() -> Iterator[Watched]:
     """Watch every pool while the block runs."""
     found = Watched()
-    told = {"connect": found.opened, "close": found.closed, "checkout": found.taken, "checkin": found.given_back}
+    told = {
+        "connect": found.opened,
+        "close": found.closed,
+        "checkout": found.taken,
+        "checkin": found.given_back,
+    }
     for name, listener in told.items():
         event.listen(Pool, name, listener)
     try:
@@ -179,7 +184,9 @@ def test_a_trial_ends_while_its_beat_holds_the_other_connection_and_a_third_thre
             beats = [threads.submit(tickets.renew_lease, worker_engine, ticket.lease) for _ in range(2)]
             await_that(lambda: worker_engine.pool.checkedout() == MOST, "a beat waits for the row")  # type: ignore[attr-defined]
             tell_pruned(trial, Ending("pruned", 3), 0.5)
-        assert [beat.result(timeout=30) for beat in beats] == [None, None], "there is nothing to keep any more"
+        assert [beat.result(timeout=30) for beat in beats] == [None, None], (
+            "there is nothing to keep any more"
+        )
     assert optuna_study.get_trials()[0].state == TrialState.PRUNED
 
 
@@ -191,7 +198,7 @@ def test_what_optuna_was_told_is_taken_back_with_the_end_that_failed_and_told_ag
 ) -> None:
     ticket, trial = asked
     ending = Ending("pruned", 3, message="cut")
-    with (  # noqa: PT012  the very end is what fails
+    with (
         pytest.raises(DBAPIError) as lost,
         tickets.finishing(worker_engine, ticket.lease, ending) as connection,
         told_within(optuna_study, connection),
