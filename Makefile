@@ -36,7 +36,7 @@ docs:
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict -q
 	! grep -rlE '<(script|link|img)[^>]+https?://' build/site --include='*.html'
 
-# As root: a real engine, real containers, ten minutes. docs/compose-for-real.md has what came of it.
+# As root: a real engine, real containers, ten minutes. RAY_PYTHON=VENV/bin/python adds Ray. docs/compose-for-real.md has what came of it.
 compose-for-real:
 	tests/deploy/compose_for_real.sh $(ARGUMENTS)
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from optselect.search.dimension import Dimension
 from optselect.search.findings import Findings
 from optselect.search.planning import SHARE
+from optselect.search.switching import FRACTION, SECOND
 from optselect.trials.configuration import BASELINE, ArgumentValue
 
 EDGE = 0.05
@@ -75,9 +76,23 @@ def edges(found: Findings) -> Iterator[str]:
     """Arguments at the end of their range, and how to widen it."""
     name = found.keep
     for dimension in found.record.spec.space.get(name, ()):
+        if dimension.keyword == FRACTION:
+            continue  # beyond its ends lie the two optimizers alone, which have trials of their own
         side = edge_of(dimension, found.finalist(name).arguments)
         if side:
-            yield edge_sentence(name, dimension, found.finalist(name).arguments, side)
+            yield edge_sentence(
+                name, dimension, found.finalist(name).arguments, side, place_of(found, dimension)
+            )
+
+
+def place_of(found: Findings, dimension: Dimension) -> str:
+    """The table and key of a spec file; a switch searches the ranges of its two optimizers."""
+    for switch in found.record.spec.switches:
+        if switch.name == found.keep:
+            is_second = dimension.keyword.startswith(SECOND)
+            table = switch.second if is_second else switch.first
+            return f"[space.{table}] {dimension.keyword.removeprefix(SECOND)}"
+    return f"[space.{found.keep}] {dimension.keyword}"
 
 
 def edge_of(dimension: Dimension, arguments: Mapping[str, ArgumentValue]) -> str:
@@ -100,13 +115,13 @@ def edge_of(dimension: Dimension, arguments: Mapping[str, ArgumentValue]) -> str
 
 
 def edge_sentence(
-    optimizer: str, dimension: Dimension, arguments: Mapping[str, ArgumentValue], side: str
+    optimizer: str, dimension: Dimension, arguments: Mapping[str, ArgumentValue], side: str, place: str
 ) -> str:
     low, high = dimension.keras_bounds()
     return (
         f"{dimension.keyword} {arguments[dimension.keyword]:.4g} of {optimizer} is at the {side} edge of its range, "
-        f"{low:.4g} to {high:.4g}: the best may lie beyond. Widen it in a spec file, [space.{optimizer}] "
-        f"{dimension.keyword} = {{{widened(dimension, side)}}}, and launch under another name."
+        f"{low:.4g} to {high:.4g}: the best may lie beyond. Widen it in a spec file, {place} = "
+        f"{{{widened(dimension, side)}}}, and launch under another name."
     )
 
 

@@ -5,7 +5,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -41,6 +41,7 @@ DATABASE: Sequence[Callable[..., object]] = (
     keep.backup,
     keep.restore,
 )
+HELP = ("-h", "--help")
 
 app = typer.Typer(
     name="optselect",
@@ -48,7 +49,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": list(HELP)},
 )
 db = typer.Typer(help="The database that keeps studies: state, address, backup.", no_args_is_help=True)
 app.add_typer(db, name="db", rich_help_panel="Keep")
@@ -66,6 +67,9 @@ def main() -> NoReturn:
     if debug:
         os.environ["OPTSELECT_DEBUG"] = "1"
     try:
+        if (asked := help_asked(arguments)) is not None:
+            typer.echo(asked.get_help())
+            leave(0)
         code = app(arguments, prog_name="optselect", standalone_mode=False)
     except KeyboardInterrupt:
         code = 130
@@ -78,6 +82,24 @@ def main() -> NoReturn:
         if arguments[:1] == ["worker"]:
             code = as_worker_code(error, code)
     leave(code or 0)
+
+
+def help_asked(arguments: Sequence[str]) -> typer.Context | None:
+    """The command whose help is wanted and nothing else; None where Typer has to read the line.
+
+    Typer reads the values of a line by Pydantic, whose import costs as much as all the rest of a help.
+    """
+    *names, last = arguments or [""]
+    if last not in HELP:
+        return None
+    command: Any = typer.main.get_command(app)
+    context = typer.Context(command, info_name="optselect", **command.context_settings)
+    for name in names:
+        if name not in getattr(command, "commands", ()):
+            return None
+        command = command.commands[name]
+        context = typer.Context(command, info_name=name, parent=context, **command.context_settings)
+    return context
 
 
 def leave(code: int) -> NoReturn:

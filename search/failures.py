@@ -54,7 +54,8 @@ def usage_error(error: typer.TyperException) -> tuple[int, str]:
     if type(error).__name__ == "NoArgsIsHelpError":  # the help is printed already
         return error.exit_code, ""
     context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
-    text = f"{error.format_message().rstrip('.')}."
+    text = error.format_message().rstrip(".")
+    text += "" if text.endswith("?") else "."
     if parameter is not None and (value := typed_value(parameter.opts)) is not None:
         text += f" Received: {value}."
     return error.exit_code, text if context is None else f"{text} See: {context.command_path} --help"

@@ -244,10 +244,15 @@ def short_name(baseline: BaselineDescription) -> str:
     'SGD(0.01)'
     >>> short_name(BaselineDescription("SGD", {"learning_rate": 0.01, "momentum": 0.9}, ""))
     'SGD(learning_rate=0.01, momentum=0.9)'
+    >>> short_name(BaselineDescription("SGD", {"learning_rate": "ExponentialDecay(0.1, 100, 0.9)"}, ""))
+    'SGD(ExponentialDecay)'
     """
     arguments = dict(baseline.arguments)
+    rate = arguments.get("learning_rate")
+    if isinstance(rate, str):  # a schedule, as its call
+        arguments["learning_rate"] = rate = rate.partition("(")[0]
     if set(arguments) == {"learning_rate"}:
-        return f"{baseline.optimizer}({arguments['learning_rate']:.4g})"
+        return f"{baseline.optimizer}({rate if isinstance(rate, str) else f'{rate:.4g}'})"
     return f"{baseline.optimizer}({shown_arguments(arguments) if arguments else ''})"
 
 

@@ -43,6 +43,10 @@ MANIFEST = "manifest.json"
 
 def backup(database: Database, file: Path) -> None:
     """Write all studies and MLflow's copy of their curves into `file`; it is seen whole or not at all."""
+    if not file.parent.is_dir():
+        raise InvalidAddress(
+            f"{file} must lie in a folder that can be written. Received: no folder {file.parent}."
+        )
     with plain_errors(database), file_errors(file), tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         manifest = describe(database)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import optselect
+from optselect.search.commands.examples import EXAMPLES
 
 ROOT = Path(__file__).resolve().parent.parent
 TOP_FOLDERS = ("search", "trials", "storage", "examples")
@@ -82,15 +83,25 @@ def test_a_process_that_does_not_train_imports_no_tensorflow_and_no_mlflow(modul
     assert not imported_by(module) & {"tensorflow", "keras", "mlflow"}
 
 
-def test_help_imports_no_library_of_the_search() -> None:
-    code = (
-        "import sys; sys.argv = ['optselect', '--help']\n"
-        "from optselect.search.cli import main\n"
-        "try: main()\n"
-        "except SystemExit: print('\\n'.join(sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = set(done.stdout.split())
+HELPS = """
+import sys
+from optselect.search.cli import COMMANDS, DATABASE, main
+names = [function.__name__ for functions in COMMANDS.values() for function in functions]
+for words in ([], ["db"], *([name] for name in names), *(["db", function.__name__] for function in DATABASE)):
+    sys.argv = ["optselect", *words, "--help"]
+    try:
+        main()
+    except SystemExit as end:
+        assert end.code == 0
+print("modules:", *sys.modules)
+"""
+
+
+def test_no_commands_help_imports_a_library_of_the_search_or_reads_values() -> None:
+    done = subprocess.run([sys.executable, "-c", HELPS], capture_output=True, text=True, check=True)
+    helps, _, modules = done.stdout.rpartition("modules: ")
+    assert helps.count("Usage: optselect") == 2 + len(EXAMPLES)
+    loaded = set(modules.split())
     assert "typer" in loaded
     assert not loaded & {
         "tensorflow",

@@ -143,6 +143,18 @@ def query(here: Shell, statement: str, *values: object) -> list[tuple[Any, ...]]
         return cursor.fetchall()
 
 
+def tell(here: Shell, statement: str, *values: object) -> None:
+    """Write into the home's own server."""
+    server = embedded.attach(here.home)
+    assert server is not None
+    with (
+        contextlib.closing(connect(server.set(database="optselect"))) as connection,
+        connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(statement, values or None)
+
+
 def await_that(condition: Callable[[], bool], what: str, seconds: float = 90.0) -> None:
     """Wait until something holds; fails with its name."""
     end = time.monotonic() + seconds

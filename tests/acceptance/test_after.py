@@ -1,6 +1,5 @@
 """What one does with a finished study, from outside: filter, show, export, read a bundle elsewhere, compare, delete."""
 
-import contextlib
 import csv
 import json
 import math
@@ -11,9 +10,7 @@ import pyarrow.parquet
 import pytest
 from mlflow import MlflowClient
 
-from optselect.storage import embedded
-from optselect.storage.database import connect
-from tests.acceptance.commands import Shell, query, shell
+from tests.acceptance.commands import Shell, query, shell, tell
 from tests.acceptance.forked import Forks
 
 FEW = ("--optimizers", "sgd", "--epochs", "1", "--trials", "2", "--in-process")
@@ -184,14 +181,6 @@ FAR = "a machine far away"
 SERVED = f"""
     INSERT INTO optselect.worker(id, study_id, host, pid, state)
     SELECT gen_random_uuid(), id, '{FAR}', 1, 'working' FROM optselect.study WHERE name = %s"""
-
-
-def tell(here: Shell, statement: str, *values: object) -> None:
-    """Write into the home's own server."""
-    server = embedded.attach(here.home)
-    assert server is not None
-    with contextlib.closing(connect(server.set(database="optselect"))) as connection, connection:
-        connection.cursor().execute(statement, values)
 
 
 def test_a_deleted_study_is_nowhere_and_its_name_is_free(here: Shell, forked: Forks) -> None:

@@ -77,7 +77,13 @@ def test_a_worker_trains_the_stored_source_and_refuses_another_one_or_other_data
     assert "Received: train: x float64(30, 4)" in refused.stderr
 
     np.save(alone.folder / "numbers.npy", np.arange(120.0).reshape(40, 3) / 120)
-    trained = forked.run(alone, "worker", "numbers", "--max-trials", "1")
+    listed = alone.folder / "trusted.txt"
+    listed.write_text("0" * 64)
+    few = ("numbers", "--trust", "trusted.txt", "--max-trials", "1")
+    refused = forked.run(alone, "worker", *few)
+    assert (refused.returncode, "listed by --only-bundles or --trust" in refused.stderr) == (64, True)
+    listed.write_text(forked.json(alone, "show", "numbers")["bundle_sha256"] + "  # read and known")
+    trained = forked.run(alone, "worker", *few)
     assert trained.returncode == 0, trained.stderr
     np.save(alone.folder / "numbers.npy", np.ones((40, 3)))
     trained = forked.run(alone, "worker", "numbers", "--use-local")
@@ -90,7 +96,7 @@ def test_a_machine_waits_for_studies_and_serves_them_side_by_side_until_it_is_to
     alone: Shell, forked: Forks
 ) -> None:
     shutil.copy(Path(__file__).with_name("steady.py"), alone.folder)
-    joined = alone.start("worker", EPOCH_SECONDS="0.1", OPTSELECT_SLICE_SECONDS="0.1")
+    joined = alone.start("worker", "--slots", "1", EPOCH_SECONDS="0.1", OPTSELECT_SLICE_SECONDS="0.1")
     for name in ("one", "two"):
         stored = forked.run(alone, "launch", "steady.py", "--name", name, *SMALL, "--in-process")
         assert stored.returncode == 0, stored.stderr

@@ -1,21 +1,23 @@
 """What the README and the site's pages show works as it stands: files, specs, scripts, commands, in the order of reading.
 
-All pages have one reader: one home, one folder, and what several pages show is run once. Launches of the README are run
-whole, those of other pages with fewer trials and epochs; all train with --in-process: that training processes do the
-same is the matter of test_launch.
+A line that begins with "$ " is a transcript: what stands below it is what the command prints (transcripts.py). All pages
+have one reader: one home, one folder, and what several pages show is run once. Launches of the README and of transcripts
+are run whole, others with fewer trials and epochs; all train with --in-process: that training processes do the
+same is the matter of test_launch. A report whose numbers took minutes is printed from the evidence that was kept of it.
 """
 
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.commands import Shell, query, shell
+from optselect.search.commands.examples import EXAMPLES
+from tests.acceptance.commands import Shell, await_that, holds, query, shell, tell
 from tests.acceptance.forked import Ended, Forks
+from tests.acceptance.transcripts import difference
 from tests.trials.debian_data import needs_fashion
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,18 +39,42 @@ NOT_RUN: Mapping[str, str] = {
     "chmod 644 secrets": "for containers: tests/deploy/compose_for_real.sh",
     "docker compose": "needs an engine: tests/deploy/compose_for_real.sh",
     "export": "names a server that is not here",
-    "optselect db grant": "needs a role of the server: tests/service/test_roles.py",
-    "optselect db restore": "wants an empty database: tests/acceptance/test_db.py",
-    "optselect check": "imports TensorFlow anew: tests/acceptance/test_before.py",
-    "optselect plan": "imports TensorFlow anew: tests/acceptance/test_before.py",
-    "optselect optimizers my_optimizers.py": "imports TensorFlow anew: tests/acceptance/test_custom.py",
-    "optselect resume": "starts training processes: tests/acceptance/test_kills.py",
-    "optselect launch cancer.py --name cancer-fleet --workers 0": "tests/acceptance/test_fleet.py",
-    "optselect launch diabetes --workers 0": "trained by containers: tests/deploy/compose_for_real.sh",
-    "optselect worker": "stays until SIGTERM: tests/acceptance/test_fleet.py",
-    "optselect ui": "stays until Ctrl-C: tests/acceptance/test_launch.py",
 }
-"""Beginnings of lines, each with the reason and who runs it instead."""
+"""Beginnings of lines, each with the reason."""
+
+
+@dataclass(frozen=True)
+class Another:
+    """A test that runs a command in place of this one."""
+
+    reason: str
+    file: str
+    typed: str
+    """What stands in that file: a regular expression."""
+
+
+RUN_BY_OTHERS: Mapping[str, Another] = {
+    "optselect db restore studies.tar": Another(
+        "wants an empty database", "acceptance/test_db.py", r'run\(two, "db", "restore", "saved\.tar"\)'
+    ),
+    "optselect optimizers my_optimizers.py": Another(
+        "imports TensorFlow anew",
+        "acceptance/test_custom.py",
+        r'json\("optimizers", f"\{path\}:MyMomentum"\)',
+    ),
+    "optselect worker --slots": Another(
+        "stays until SIGTERM", "acceptance/test_fleet.py", r'start\("worker", "--slots", "1"'
+    ),
+    "optselect worker --trust": Another(
+        "stays until SIGTERM", "acceptance/test_fleet.py", r'few = \("numbers", "--trust", "trusted\.txt"'
+    ),
+    "optselect ui patients": Another(
+        "stays until Ctrl-C", "acceptance/test_launch.py", r'start\("ui", "diabetes", "--port"'
+    ),
+}
+"""Beginnings of lines, each with the test that types the same, names of studies and files aside."""
+KEPT = Path(__file__).with_name("kept")
+"""What reports of long studies are printed from; record.py writes it."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +84,9 @@ class Line:
     page: str
     text: str
     code: int = 0
-    says: str = ""
-    """What a refusal says, with ... for what is left out."""
+    prints: str = ""
+    """What the page shows below it, with ... for what is left out."""
+    is_transcript: bool = False
 
     @property
     def words(self) -> list[str]:
@@ -68,6 +95,12 @@ class Line:
     @property
     def is_launch(self) -> bool:
         return self.words[:2] == ["optselect", "launch"]
+
+    @property
+    def kept(self) -> Path:
+        """What was kept of the study that it reports, if anything."""
+        reports = self.prints and self.words[:2] == ["optselect", "report"]
+        return KEPT / (f"{self.words[2]}.zip" if reports else "none")
 
 
 def pages() -> list[str]:
@@ -84,12 +117,22 @@ def blocks_of(page: str) -> list[tuple[str, str]]:
 
 def lines_of(page: str) -> Iterator[Line]:
     """What a person types, without remarks and what a shell does with the output."""
-    for (language, text), (_, following) in pairwise([*blocks_of(page), ("", "")]):
-        for line in () if language else text.splitlines():
+    for language, text in blocks_of(page):
+        if language:
+            continue
+        if text.startswith("$ "):
+            yield from (typed(page, entry, True) for entry in text[2:].split("\n$ "))
+            continue
+        for line in text.splitlines():
             if re.match(r"(optselect|python3?|pip|make|docker|export|mkdir|chmod) ", line):
-                typed = re.split(r"\s+#|\s\|", line)[0]
-                code = re.search(r"# exit code (\d+)", line)
-                yield Line(page, typed, int(code[1]), following) if code else Line(page, typed)
+                yield typed(page, line)
+
+
+def typed(page: str, text: str, is_transcript: bool = False) -> Line:
+    """The line that is typed and what stands below it."""
+    line, _, prints = text.partition("\n")
+    code = re.search(r"# exit code (\d+)", line)
+    return Line(page, re.split(r"\s+#|\s\|", line)[0], int(code[1]) if code else 0, prints, is_transcript)
 
 
 def files_of(page: str) -> Iterator[tuple[str, str]]:
@@ -103,12 +146,14 @@ SHOWN = [line for page in pages() for line in lines_of(page)]
 RUN = [
     line
     for place, line in enumerate(SHOWN)
-    if line.text not in {earlier.text for earlier in SHOWN[:place]}
-    and not line.text.startswith(tuple(NOT_RUN))
+    if (line.prints or line.text not in {earlier.text for earlier in SHOWN[:place]})
+    and not line.text.startswith((*NOT_RUN, *RUN_BY_OTHERS))
 ]
 FILES = [(page, *file) for page in pages() for file in files_of(page)]
 LAUNCHED = " ".join(line.text for line in RUN)
 ON_FASHION = re.compile(r"fashion|\brates\b")  # needs a package of Debian
+STATEMENTS = [text for page in pages() for language, text in blocks_of(page) if language == "sql"]
+DETACHED = [line.words[line.words.index("--name") + 1] for line in RUN if "--detach" in line.words]
 OTHER_SPECS = [name for _, name, _ in FILES if name.endswith(".toml") and name not in LAUNCHED]
 SNIPPETS = [
     (page, text)
@@ -119,12 +164,21 @@ SNIPPETS = [
 
 
 @pytest.fixture(scope="module")
-def reader(acceptance_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Shell:
-    """A shell in whose folder the pages' files were saved under the names that they give themselves."""
+def reader(acceptance_home: Path, tmp_path_factory: pytest.TempPathFactory, forked: Forks) -> Iterator[Shell]:
+    """A shell in whose folder the pages' files were saved under the names that they give themselves.
+
+    What they tell the server in SQL was told.
+    """
     folder = tmp_path_factory.mktemp("reader")
     for _, name, text in FILES:
         (folder / name).write_text(text)
-    return shell(acceptance_home, folder)
+    reader = shell(acceptance_home, folder)
+    assert forked.run(reader, "studies").returncode == 0
+    for statement in STATEMENTS:
+        tell(reader, statement)
+    yield reader
+    for study in DETACHED:
+        forked.run(reader, "stop", study)
 
 
 def test_no_two_pages_show_different_files_of_one_name() -> None:
@@ -144,7 +198,22 @@ def test_every_file_of_a_page_is_used_by_a_command_or_a_spec() -> None:
 
 def test_what_is_not_run_is_shown_somewhere() -> None:
     shown = [line.text for line in SHOWN]
-    assert not [start for start in NOT_RUN if not any(text.startswith(start) for text in shown)]
+    for start in (*NOT_RUN, *RUN_BY_OTHERS):
+        assert any(text.startswith(start) for text in shown), start
+
+
+@pytest.mark.parametrize("command", EXAMPLES)
+def test_every_command_is_shown_with_what_it_prints_and_how_it_refuses(command: str) -> None:
+    shown = [line for line in RUN if line.prints and f"{line.text} ".startswith(f"optselect {command} ")]
+    elsewhere = any(start.startswith(f"optselect {command} ") for start in RUN_BY_OTHERS)
+    assert elsewhere or [line for line in shown if line.code == 0]
+    assert [line for line in shown if line.code]
+
+
+@pytest.mark.parametrize("command", RUN_BY_OTHERS)
+def test_what_is_left_to_another_test_is_typed_there(command: str) -> None:
+    other = RUN_BY_OTHERS[command]
+    assert re.search(other.typed, (ROOT / "tests" / other.file).read_text("utf-8"))
 
 
 @pytest.mark.parametrize(
@@ -152,23 +221,35 @@ def test_what_is_not_run_is_shown_somewhere() -> None:
     [pytest.param(line, marks=[needs_fashion] if ON_FASHION.search(line.text) else []) for line in RUN],
     ids=lambda line: f"{line.page}: {line.text}",
 )
-def test_every_command_of_the_pages_runs(reader: Shell, forked: Forks, line: Line) -> None:
+def test_every_command_of_the_pages_runs_and_prints_what_they_show(
+    reader: Shell, forked: Forks, line: Line
+) -> None:
     done = run(reader, forked, line)
     assert done.returncode == line.code, done.stderr
-    assert all(part.strip() in done.stderr for part in re.split(r"\.{3}|\n", line.says))
+    if line.prints:
+        folders = {str(reader.home): "~/.local/share/optselect", str(reader.folder): "~"}
+        assert not difference(line.prints, done.stdout or done.stderr, folders, line.kept.exists())
 
 
 def run(reader: Shell, forked: Forks, line: Line) -> Ended:
+    words = line.words[1:]
     if line.words[0] == "python":
-        return forked.run_script(reader, *line.words[1:])
-    if not line.is_launch:
-        return forked.run(reader, *line.words[1:])
-    return forked.run(reader, *line.words[1:], *shorter(line), "--in-process")
+        return forked.run_script(reader, *words)
+    if line.kept.exists():
+        words[1:2] = ["--bundle", str(line.kept)]
+    if line.is_launch and "--detach" not in words:
+        words += [*shorter(line), "--in-process"]
+    if words[0] == "resume":
+        words += ["--workers", "0"]  # what it stores is trained by nobody
+    done = forked.run(reader, *words)
+    if "--detach" in words:  # what follows is typed by a person, who is slower
+        await_that(lambda: all(holds(reader, SUPERVISED, study) for study in DETACHED), "a worker trains")
+    return done
 
 
 def shorter(line: Line) -> Sequence[str]:
     """A trial or two for each optimizer; fresh seeds only where the page goes on to all that a report can say."""
-    if line.page == "README.md":
+    if line.page == "README.md" or line.is_transcript:
         return ()
     trials = ("--trials", "6" if "switch" in line.text else "3", "--epochs", str(EPOCHS))
     return trials if line.page == "docs/quickstart.md" else (*trials, "--seeds", "0")
@@ -214,7 +295,12 @@ def test_each_epoch_of_a_switch_says_which_optimizer_trained_it(reader: Shell, f
         assert "# from epoch" in forked.run(reader, "show", "sgd-then-adam", str(number)).stdout
 
 
+SUPERVISED = """
+    SELECT count(*) FROM optselect.launch l JOIN optselect.study s ON s.id = l.study_id
+     WHERE name = %s AND external_id IS NOT NULL AND l.ended_at IS NULL
+       AND EXISTS (SELECT FROM optselect.ticket t WHERE t.study_id = s.id AND t.epochs > 0)"""
 CURVES = """
     SELECT t.optimizer, t.trial_number, t.params, (SELECT array_agg((metrics ->> 'optimizer_phase')::float8 ORDER BY epoch)
                                      FROM optselect.epoch_log WHERE ticket_id = t.id)
-      FROM optselect.ticket t JOIN optselect.study s ON s.id = study_id WHERE name = %s"""
+      FROM optselect.ticket t JOIN optselect.study s ON s.id = study_id
+     WHERE name = %s AND t.state = 'done'"""

@@ -39,18 +39,24 @@ def test_description_says_what_a_study_needs(write_problem: WriteProblem) -> Non
     assert description.warnings == ()
 
 
-def test_baseline_shows_what_differs_from_the_defaults(make_problem: MakeProblem) -> None:
-    problem = make_problem("""
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "CosineDecay(initial_learning_rate=0.3, decay_steps=10, alpha=0.0, warmup_steps=0)",
+        "PiecewiseConstantDecay(boundaries=[2, 5], values=[0.3, 0.1, 0.03])",
+    ],
+)
+def test_baseline_shows_what_differs_from_the_defaults(make_problem: MakeProblem, schedule: str) -> None:
+    problem = make_problem(f"""
 class Mine(keras.optimizers.SGD):
     pass
 def model():
     net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
-    net.compile(Mine(keras.optimizers.schedules.CosineDecay(0.3, 10), momentum=0.9, clipnorm=1.0), loss="mse")
+    net.compile(Mine(keras.optimizers.schedules.{schedule}, momentum=0.9, clipnorm=1.0), loss="mse")
     return net
 """)
     baseline = describe(problem).baseline
     assert baseline.optimizer == "Mine"
-    schedule = "CosineDecay(initial_learning_rate=0.3, decay_steps=10, alpha=0.0, warmup_steps=0)"
     assert baseline.arguments["learning_rate"] == schedule
     assert (
         baseline.code
@@ -112,6 +118,20 @@ def test_batches_are_hashed_by_their_first(make_problem: MakeProblem) -> None:
     assert description.rows == {"train": None, "validation": 50} and description.batch_size is None
     assert description.steps_per_epoch == 7
     assert any("No test data" in warning for warning in description.warnings)
+
+
+def test_a_metric_of_several_numbers_is_no_objective_and_the_user_is_told(make_problem: MakeProblem) -> None:
+    description = describe(
+        make_problem("""
+def model():
+    net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
+    net.compile("sgd", "categorical_crossentropy", metrics=["acc", keras.metrics.F1Score()])
+    return net
+y = np.eye(3, dtype="float32")[np.digitize(y.ravel(), [-0.5, 0.5])]
+""")
+    )
+    assert set(description.metrics) == {"loss", "acc", "val_loss", "val_acc"}
+    assert description.warnings[0].startswith("No curve of f1_score")
 
 
 def test_description_forgets_the_file_that_was_there(write_problem: WriteProblem) -> None:
