@@ -3,7 +3,7 @@ PYTHON ?= python
 # The environment's own programs come first, so that a recipe reads like the line one would type.
 export PATH := $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("scripts"))'):$(PATH)
 
-.PHONY: check format lint layers types test lint-deploy docs compose-for-real ray bench-storage bench-engine bench-memory property chaos
+.PHONY: check format lint layers types test lint-deploy docs compose-for-real slurm-for-real ray bench-storage bench-engine bench-memory property chaos
 .NOTPARALLEL:
 
 check: format lint layers types test
@@ -29,6 +29,7 @@ lint-deploy:
 	hadolint Dockerfile
 	compose-lint docker-compose.yml
 	bash -n tests/deploy/compose_for_real.sh
+	bash -n tests/deploy/slurm_for_real.sh
 
 # The site, into build/site; what its pages take from the code is put in by docs/made_of_code.py.
 docs:
@@ -38,6 +39,10 @@ docs:
 # As root: a real engine, real containers, ten minutes. RAY_PYTHON=VENV/bin/python adds Ray. docs/compose-for-real.md has what came of it.
 compose-for-real:
 	tests/deploy/compose_for_real.sh $(ARGUMENTS)
+
+# As root: a real SLURM of two nodes, seven minutes. docs/slurm-for-real.md has what came of it.
+slurm-for-real:
+	tests/deploy/slurm_for_real.sh $(ARGUMENTS)
 
 # As root: a real Ray cluster of namespaces, four minutes; in an environment of its own with pip install -e '.[test,ray]'.
 ray:

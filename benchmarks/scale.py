@@ -1,40 +1,67 @@
 """What does a server bear? Many simulated workers at once: connections, cores of the server, how long a claim waits.
 
-    python -m benchmarks.scale [--workers 64,200]
+    python -m benchmarks.scale [--workers 64,200] [--pooler 20]
 
-Each worker does all that a real one does to the database, on epochs of a second, and trains nothing.
+Each worker does all that a real one does to the database, on epochs of a second and trials of twenty, and trains nothing.
+Run it on a quiet machine: the workers of two hundred take most of two cores themselves.
 """
 
 import argparse
+import contextlib
+import dataclasses
 import os
 import statistics
+import tempfile
 import threading
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.storage import SHORT, Place, claims_of_many, quiet, throw_away_place
+from benchmarks.pooler import pooled
+from benchmarks.storage import Place, Size, claims_of_many, quiet, throw_away_place
 from optselect.storage.database import connect
 
 COUNT = """
     SELECT count(*), count(*) FILTER (WHERE state <> 'idle') FROM pg_stat_activity
-     WHERE application_name = 'optselect' AND backend_type = 'client backend' AND pid <> pg_backend_pid()"""
+     WHERE datname = 'optselect' AND backend_type = 'client backend'"""
 SECONDS_BETWEEN = 0.5
+ROOM = 20
+"""Connections of the server beyond two for each worker: the benchmark's own, and those that are just being closed."""
+LENGTH = Size(warm_trials=0, measured_trials=0, seconds_of_training=0.0, client_seconds=60.0)
+"""Three trials of each worker."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
     parser.add_argument("--workers", default="64,200", help="numbers, with commas between them")
-    asked = [int(number) for number in parser.parse_args().workers.split(",")]
+    parser.add_argument(
+        "--pooler", type=int, default=0, metavar="N", help="behind pgbouncer, which holds N connections"
+    )
+    asked = parser.parse_args()
     quiet()
     out = Console(highlight=False, soft_wrap=True)
-    for workers in asked:
-        out.print(
-            f"{workers} workers; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {time.strftime('%Y-%m-%d')}"
-        )
-        with throw_away_place() as place:
-            measure(place, workers, out)
+    for workers in map(int, asked.workers.split(",")):
+        behind = f" behind pgbouncer with {asked.pooler} connections" if asked.pooler else ""
+        out.print(f"{workers} workers{behind}; {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}")
+        out.print(f"load before {os.getloadavg()[0]:.1f}")
+        with throw_away_place(2 * workers + ROOM) as place, reached(place, asked.pooler) as seen:
+            measure(seen, workers, out)
+        out.print(f"load after {os.getloadavg()[0]:.1f}")
+
+
+@contextlib.contextmanager
+def reached(place: Place, server_connections: int) -> Iterator[Place]:
+    """The place as the workers see it: through a pooler, where it may hold any connection."""
+    if not server_connections:
+        yield place
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="pooler-") as folder,
+        pooled(place.database.url, Path(folder), server_connections) as url,
+    ):
+        yield Place(dataclasses.replace(place.database, url=url), place.plain)
 
 
 def measure(place: Place, workers: int, out: Console) -> None:
@@ -43,7 +70,7 @@ def measure(place: Place, workers: int, out: Console) -> None:
     counter = Counter(place)
     counter.thread.start()
     try:
-        claims_of_many(place, workers, SHORT, out)
+        claims_of_many(place, workers, LENGTH, out)
     finally:
         counter.ended.set()
         counter.thread.join()
@@ -65,7 +92,7 @@ class Counter:
 
     def _run(self) -> None:
         while not self.ended.wait(SECONDS_BETWEEN):
-            with closing(connect(self._place.database.url)) as connection, connection.cursor() as cursor:
+            with contextlib.closing(connect(self._place.plain)) as connection, connection.cursor() as cursor:
                 cursor.execute(COUNT)
                 held, busy = cursor.fetchone() or (0, 0)
             self.held.append(held)

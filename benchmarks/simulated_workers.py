@@ -24,7 +24,7 @@ from optselect.search.spec import Request, StudySpec, resolve
 from optselect.search.study import create_optuna_study, load_optuna_study
 from optselect.search.worker import Assignment, Trainer
 from optselect.storage import studies, workers
-from optselect.storage.database import Database, Engine, make_engine
+from optselect.storage.database import Database, Engine, make_engine, make_worker_engine
 from optselect.storage.studies import NewStudy, StoredStudy
 from optselect.storage.tickets import Ticket
 from optselect.trials.configuration import Configuration
@@ -177,7 +177,7 @@ def worker(
     database: Database, name: str, training: SimulatedTraining, max_trials: int
 ) -> Iterator[TimedTrainer]:
     """A worker of a study that was stored before, with connections of its own."""
-    engine: Engine = make_engine(database)
+    engine: Engine = make_worker_engine(database)
     study = studies.load_study(engine, name)
     assignment = Assignment(database, engine, study, Path("/nowhere"), 60.0, max_trials)
     nothing: Any = None  # the problem is the real training's alone
@@ -185,7 +185,7 @@ def worker(
         assignment,
         StudySpec.model_validate(study.spec),
         nothing,
-        load_optuna_study(database, name),
+        load_optuna_study(database, name, engine),
         Departure(),
         Slice.of(os.environ),
         uuid.uuid4(),
@@ -195,5 +195,4 @@ def worker(
     try:
         yield trainer
     finally:
-        trainer.optuna_study._storage._backend.engine.dispose()  # type: ignore[attr-defined]  # of Optuna's cache
         engine.dispose()

@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,12 @@ from benchmarks.plain_optuna import PlainWorker
 from benchmarks.simulated_workers import SimulatedTraining, store_simulated_study, worker
 from optselect.search.spec import StudySpec
 from optselect.storage import curves, embedded, studies
-from optselect.storage.database import Database, create_database, make_engine, open_database
+from optselect.storage.database import Database, connect, create_database, make_engine, open_database
 from optselect.storage.initialise import initialise
 
 FORK = multiprocessing.get_context("fork")  # TensorFlow is imported once; nothing of it has run
 THREADS_PER_PROCESS = 8
-SETTLING_SECONDS = 10.0  # from the start of many workers until all have joined
+JOINING_SECONDS = 0.2  # of this machine, for each of many workers
 SMALL, LARGE = 1_000, 10_000
 EPOCHS = 20
 
@@ -62,6 +62,11 @@ class Place:
 
     database: Database
     plain: URL
+
+    @property
+    def direct(self) -> Database:
+        """The same past a pooler, where `database` is behind one."""
+        return replace(self.database, url=self.plain.set(database=self.database.url.database))
 
     @property
     def engine(self) -> Engine:
@@ -100,18 +105,30 @@ def quiet() -> None:
 
 
 @contextlib.contextmanager
-def throw_away_place() -> Iterator[Place]:
+def throw_away_place(most_connections: int | None = None) -> Iterator[Place]:
+    """A server of its own; it admits `most_connections`, by default what an embedded server admits."""
     with tempfile.TemporaryDirectory(prefix="optselect-") as name:
         Path(name).chmod(0o755)  # as root: the server's own account must get in
         home, environment = Path(name) / "home", {**os.environ, "OPTSELECT_PG_FSYNC": "off"}
         environment.pop("OPTSELECT_STORAGE", None)
         database = open_database(None, home, environment)
         try:
+            if most_connections is not None:
+                execute(database.url, f"ALTER SYSTEM SET max_connections = {most_connections}")
+                embedded.stop(home, environment)
+                database = open_database(None, home, environment)
             initialise(database)
             create_database(database.url, "plain")
             yield Place(database, database.url.set(database="plain"))
         finally:
             embedded.stop(home, environment)
+
+
+def execute(url: URL, statement: str) -> None:
+    """Run one statement outside a transaction."""
+    with contextlib.closing(connect(url)) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        cursor.execute(statement)
 
 
 def measure(place: Place, size: Size, clients: int, out: Console) -> None:
@@ -298,17 +315,20 @@ def pruner_decision(place: Place, pair: Pair, out: Console) -> None:
 
 
 def claims_of_many(place: Place, clients: int, size: Size, out: Console) -> None:
-    """As many workers as asked, in processes of eight, on epochs of a second."""
-    store_simulated_study(place.database, "many", trials=clients * 20)
-    server, began = place.server_seconds(), time.monotonic()
-    processes = []
+    """As many workers as asked, in processes of eight, on epochs of a second; measured once all have joined."""
+    store_simulated_study(place.direct, "many", trials=clients * 20)
+    processes, joined = [], time.monotonic() + max(10.0, JOINING_SECONDS * clients)
+    end = joined + size.client_seconds
     for first in range(0, clients, THREADS_PER_PROCESS):
         receiver, sender = FORK.Pipe(duplex=False)
-        count = min(THREADS_PER_PROCESS, clients - first)
-        process = FORK.Process(target=serve_many, args=(place.database, count, size.client_seconds, sender))
+        places = range(first, min(first + THREADS_PER_PROCESS, clients))
+        begins = [joined + place / clients * EPOCHS for place in places]
+        process = FORK.Process(target=serve_many, args=(place.database, begins, end, sender))
         process.start()
         processes.append((process, receiver))
-    time.sleep(size.client_seconds * 0.9)
+    time.sleep(max(0.0, joined - time.monotonic()))
+    server, began = place.server_seconds(), time.monotonic()
+    time.sleep(end - time.monotonic() - 2.0)
     load = (place.server_seconds() - server) / (time.monotonic() - began)
     found = [pair for _, receiver in processes for pair in receiver.recv()]
     for process, _ in processes:
@@ -328,13 +348,10 @@ def middle(found: Sequence[float]) -> str:
     return f"{statistics.median(found):.1f} and {statistics.quantiles(found, n=20)[-1]:.1f}"
 
 
-def serve_many(database: Database, count: int, seconds: float, answer: Any) -> None:
-    end = time.monotonic() + seconds
+def serve_many(database: Database, begins: Sequence[float], end: float, answer: Any) -> None:
+    """A worker in a thread for each time of beginning; the monotonic clock is the machine's."""
     claims: list[tuple[float, float]] = []
-    threads = [
-        threading.Thread(target=serve, args=(database, place / count * EPOCHS, end, claims))
-        for place in range(count)
-    ]
+    threads = [threading.Thread(target=serve, args=(database, begin, end, claims)) for begin in begins]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -342,11 +359,11 @@ def serve_many(database: Database, count: int, seconds: float, answer: Any) -> N
     answer.send(claims)
 
 
-def serve(database: Database, delay: float, end: float, claims: list[tuple[float, float]]) -> None:
+def serve(database: Database, begin: float, end: float, claims: list[tuple[float, float]]) -> None:
     """One worker, which begins so late that the claims of all are spread over a trial's length."""
     training = SimulatedTraining(1.0, works=False)
     with worker(database, "many", training, 1) as trainer:
-        time.sleep(SETTLING_SECONDS + delay)
+        time.sleep(max(0.0, begin - time.monotonic()))
         while time.monotonic() < end and (ticket := trainer.claim()) is not None:
             training.ends_at = end
             trainer.train(ticket)

@@ -133,13 +133,15 @@ class Departure:
 
     @contextlib.contextmanager
     def on_signals(self) -> Iterator[None]:
-        """SIGTERM and the first Ctrl-C drain; the old handlers come back then, so a second one kills."""
+        """SIGTERM and the first Ctrl-C drain; only Ctrl-C after one of them ends the process at once.
+
+        A second SIGTERM is no impatience: SLURM and systemd send it to all processes, and the supervisor hands its own on.
+        """
         old = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
         def leave(number: int, _frame: FrameType | None) -> None:
-            self.interrupted = number == signal.SIGINT
-            for known, handler in old.items():
-                signal.signal(known, handler)
+            self.interrupted |= number == signal.SIGINT
+            signal.signal(signal.SIGINT, old[signal.SIGINT])
             self.leave()
 
         for number in old:
@@ -155,7 +157,9 @@ class Departure:
         self._began = True
 
     def leave(self) -> None:
-        """Set `wanted`; go at once where no work has begun, and in any case after DRAIN_SECONDS."""
+        """Set `wanted`; go at once where no work has begun, and in any case after DRAIN_SECONDS. Once is enough."""
+        if self._wanted.is_set():
+            return
         self._wanted.set()
         if not self._began:
             self._leave_at_once()

@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from optselect.search.supervising import demand_room, supervise
 from optselect.search.trust import ALL_TRUSTED, Trust
 from optselect.search.worker_log import log_to_stderr
 from optselect.storage import studies
-from optselect.storage.database import Database, Engine, make_engine, open_database
+from optselect.storage.database import Database, Engine, make_engine, make_worker_engine, open_database
 from optselect.storage.initialise import check_schema
 from optselect.storage.tickets import LEASE_SECONDS
 
@@ -88,7 +88,7 @@ def train_here(name: str, place: Surroundings, asked: Joining) -> int:
     with departure.on_signals():
         if supervisor := os.environ.get("OPTSELECT_SUPERVISOR"):
             departure.follow(int(supervisor))
-        database, engine = opened(place)
+        database, engine = opened(place, make_worker_engine)
         study = studies.load_study(engine, name)
         asked.trust.demand(study)
         source = find_source(study, place.home, asked.use_local)
@@ -113,10 +113,10 @@ def train_here(name: str, place: Surroundings, asked: Joining) -> int:
         return work(assignment, departure)
 
 
-def opened(place: Surroundings) -> tuple[Database, Engine]:
+def opened(place: Surroundings, make: Callable[[Database], Engine] = make_engine) -> tuple[Database, Engine]:
     """A worker never makes tables: it only checks that they are there."""
     database = open_database(place.storage, place.home, os.environ)
-    engine = make_engine(database)
+    engine = make(database)
     check_schema(engine)
     return database, engine
 

@@ -4,10 +4,11 @@ Optuna is driven by ask and tell: study.optimize, Optuna's heartbeat and its que
 die. The trial is created with its ticket's marks in one transaction, so that no unmarked orphan can remain.
 """
 
+import contextlib
 import math
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import optuna
@@ -16,7 +17,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from optselect.search.objective import Direction, stand_in
 from optselect.search.sampler import ViewedTPE, all_search_trials, search_trials_of
 from optselect.search.spec import StudySpec
-from optselect.storage.database import Database, outage_seconds
+from optselect.storage.database import Connection, Database, Engine, outage_seconds
 from optselect.storage.optuna_storage import optuna_storage
 from optselect.storage.tickets import Ending, Ticket
 
@@ -32,10 +33,13 @@ def create_optuna_study(database: Database, name: str, objective: str, direction
         study.set_metric_names([objective])
 
 
-def load_optuna_study(database: Database, name: str) -> optuna.Study:
-    """The Optuna study of that name, on a storage that waits out a lost database."""
+def load_optuna_study(database: Database, name: str, engine: Engine | None = None) -> optuna.Study:
+    """The Optuna study of that name, on a storage that waits out a lost database.
+
+    `engine` lends its connections; without one the storage has its own.
+    """
     quiet_optuna()
-    storage = optuna_storage(database, patience_seconds=outage_seconds(os.environ))
+    storage = optuna_storage(database, engine=engine, patience_seconds=outage_seconds(os.environ))
     return optuna.load_study(study_name=name, storage=storage, sampler=optuna.samplers.RandomSampler())
 
 
@@ -111,6 +115,13 @@ def explosion(
     return Explosion(epoch=max(1, epoch), epochs=epochs, cap=cap)
 
 
+@contextlib.contextmanager
+def told_within(study: optuna.Study, connection: Connection) -> Iterator[None]:
+    """Let what Optuna is told in the block be written by an open transaction, or not at all."""
+    with study._storage._backend.part_of(connection):  # type: ignore[attr-defined]  # of Optuna's cache
+        yield
+
+
 OPTUNAS_NOTES = frozenset({"step", "step_reason", "cause"})
 """What Optuna's tables get of a training's notes, as user attributes."""
 
@@ -132,7 +143,7 @@ def tell_ending(trial: Trial, ending: Ending, exploded: Explosion | None) -> Non
         study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
     else:
         if exploded is not None:
-            trial.report(exploded.cap, step=exploded.epoch)
+            report(trial, exploded.cap, exploded.epoch)
             trial.set_constraint("diverged", exploded.violation)
             trial.set_user_attr("diverged_epoch", exploded.epoch)
         study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
@@ -141,8 +152,13 @@ def tell_ending(trial: Trial, ending: Ending, exploded: Explosion | None) -> Non
 def tell_pruned(trial: Trial, ending: Ending, reached: float) -> None:
     """Tell Optuna of a trial that was cut at a rung; samplers rank it by how far it came, then by its value."""
     if not math.isnan(reached):
-        trial.report(reached, step=ending.epochs)
+        report(trial, reached, ending.epochs)
     tell_ending(trial, ending, None)
+
+
+def report(trial: Trial, value: float, epoch: int) -> None:
+    """Like `trial.report`, which would not repeat what it believes to be written."""
+    trial.study._storage.set_trial_intermediate_value(trial._trial_id, epoch, value)
 
 
 def tell_orphans(study: optuna.Study, numbers: Sequence[int]) -> None:

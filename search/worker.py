@@ -44,6 +44,7 @@ from optselect.search.study import (
     tell_ending,
     tell_orphans,
     tell_pruned,
+    told_within,
 )
 from optselect.search.tables import in_order
 from optselect.search.usage import Gauge
@@ -187,7 +188,7 @@ class Trainer:
         """Load the user's code last: our own imports are complete by then, and the user's modules may win."""
         if most := os.environ.get("OPTSELECT_GPU_MEGABYTES"):
             limit_memory(int(most))
-        optuna_study = load_optuna_study(assignment.database, assignment.study.name)
+        optuna_study = load_optuna_study(assignment.database, assignment.study.name, assignment.engine)
         spec = StudySpec.model_validate(assignment.study.spec)
         classes = find_classes(assignment.study, assignment.source, assignment.database.home)
         jit, precision = spec.jit == "on", spec.precision
@@ -518,7 +519,10 @@ class Trainer:
 
     def finish(self, ticket: Ticket, ending: Ending, tell: Callable[[], None]) -> None:
         def whole() -> None:
-            with tickets.finishing(self.engine, ticket.lease, ending, self.plan):
+            with (
+                tickets.finishing(self.engine, ticket.lease, ending, self.plan) as connection,
+                told_within(self.optuna_study, connection),
+            ):
                 tell()
 
         patiently(whole)

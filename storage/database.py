@@ -8,8 +8,8 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +20,7 @@ import sqlalchemy
 from sqlalchemy import NullPool, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolBusy
 
 from optselect.storage import embedded
 from optselect.storage.errors import InvalidAddress, StorageError, Unreachable
@@ -31,8 +32,15 @@ RETRY_SECONDS = 0.5
 LONGEST_THOUGHT_SECONDS = 120
 """Between two statements of one transaction; MLflow may take a few requests' time there."""
 
+BUSY_SECONDS = 10.0
+"""How long a thread waits for one of its process's connections before it says so; then it asks again."""
+SCHEMA, SCHEMA_DUE = "optselect_schema", "optselect_schema_due"
+
 Engine = sqlalchemy.Engine  # search/ hands engines on and imports no SQLAlchemy itself
 Connection = sqlalchemy.Connection
+
+Begin = Callable[[], AbstractContextManager[Connection]]
+"""Gives a transaction to write in."""
 
 Answer = TypeVar("Answer")
 
@@ -248,13 +256,37 @@ def make_engine(place: Database | URL, schema: str = "optselect", *, pooled: boo
     return engine
 
 
-def pool_arguments() -> dict[str, Any]:
-    """How many connections an engine keeps, for Optuna's as for ours: a worker has one of each.
+def make_worker_engine(database: Database) -> Engine:
+    """Make the one engine of a worker, for our tables and Optuna's: two connections at most, however many threads ask.
 
-    One stays open. Threads that meet open another one for that moment; a bound without such room would let a
-    transaction wait for one that waits for it.
+    A third thread waits until one is given back. That is no deadlock as long as no thread holds a connection while it
+    asks for another; the end of a trial, too, is one transaction on one connection.
     """
-    return {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 4, "pool_recycle": 1800}
+    bound = pool_arguments(overflow=1) | {"pool_timeout": BUSY_SECONDS}
+    engine = create_engine(database.url, connect_args=connect_arguments(database.url), **bound)
+    set_search_path(engine, "optselect")
+    return engine
+
+
+def pool_arguments(overflow: int = 4) -> dict[str, Any]:
+    """How many connections an engine keeps: one stays open, threads that meet open others for that moment."""
+    return {"pool_pre_ping": True, "pool_size": 1, "max_overflow": overflow, "pool_recycle": 1800}
+
+
+def of_schema(engine: Engine, schema: str) -> Engine:
+    """The same engine, on the same connections, with its tables in another schema."""
+    return engine.execution_options(**{SCHEMA: schema})
+
+
+@contextmanager
+def in_schema(connection: Connection, schema: str) -> Iterator[None]:
+    """Let the statements of the block, which is a part of an open transaction, find their tables in another schema."""
+    info = connection.info  # kept: a connection that was lost in the block has none any more
+    info[SCHEMA_DUE] = schema
+    try:
+        yield
+    finally:
+        info[SCHEMA_DUE] = info[SCHEMA]
 
 
 def set_search_path(engine: Engine, schema: str) -> None:
@@ -266,16 +298,18 @@ def set_search_path(engine: Engine, schema: str) -> None:
     until TCP notices, after two hours.
     """
     limit = f"SET LOCAL idle_in_transaction_session_timeout TO '{LONGEST_THOUGHT_SECONDS}s'"
-    setting = f"SET LOCAL search_path TO {schema}; {limit}"
 
     def begin(connection: Connection) -> None:
-        connection.info["search_path_is_due"] = True
+        usual = connection.get_execution_options().get(SCHEMA, schema)
+        connection.info.update({SCHEMA: usual, SCHEMA_DUE: usual})
 
     def prefix(
         connection: Connection, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
     ) -> tuple[str, Any]:
-        if not connection.info.pop("search_path_is_due", False):
+        due = connection.info.pop(SCHEMA_DUE, None)
+        if due is None:
             return statement, parameters
+        setting = f"SET LOCAL search_path TO {due}; {limit}"
         if many:  # its statement is repeated with each row
             cursor.execute(setting)
             return statement, parameters
@@ -288,9 +322,12 @@ def set_search_path(engine: Engine, schema: str) -> None:
 def transient(error: BaseException) -> bool:
     """Tell whether waiting may cure an error: the connection is lost, the server restarts, its disk or slots are full.
 
-    Looks through Optuna's and SQLAlchemy's wrappers for the database's own error.
+    Looks through Optuna's and SQLAlchemy's wrappers for the database's own error, or that of a pool whose connections
+    are all in use.
     """
     while not isinstance(error, DBAPIError | psycopg2.Error):
+        if isinstance(error, PoolBusy):
+            return True
         if isinstance(error, StorageError) or error.__cause__ is None:
             return False
         error = error.__cause__
@@ -341,6 +378,8 @@ def one_line(error: BaseException) -> str:
     """Return the database's own words for an error, in one line."""
     while error.__cause__ is not None and not isinstance(error, DBAPIError | psycopg2.Error):
         error = error.__cause__
+    if isinstance(error, PoolBusy):
+        return "every connection of this process is in use"
     original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     return (str(original).strip().splitlines() or [type(original).__name__])[0].rstrip(".: ")
 

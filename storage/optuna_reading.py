@@ -12,7 +12,9 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Engine, Row, TextClause, text
+from sqlalchemy import Row, TextClause, text
+
+from optselect.storage.database import Begin
 
 SCHEMA_REVISION = "v3.2.0.a"
 """The revision of Optuna's tables for which these statements are written."""
@@ -43,7 +45,7 @@ Distributions = Callable[[str], BaseDistribution]
 
 
 def read_trials(
-    engine: Engine, study_id: int, states: Container[TrialState] | None, included: Iterable[int], after: int
+    begin: Begin, study_id: int, states: Container[TrialState] | None, included: Iterable[int], after: int
 ) -> list[FrozenTrial]:
     """The trials of a study whose ids are greater than `after` or included; raises KeyError where there is no study."""
     values = {
@@ -52,7 +54,7 @@ def read_trials(
         "included": list(included),
         "states": [state.name for state in TrialState if states is None or state in states],
     }
-    with engine.begin() as connection:
+    with begin() as connection:
         rows = connection.execute(STUDY_TRIALS, values).all()
         if not rows:
             demand(connection.execute(STUDY_EXISTS, {"study": study_id}).first(), STUDY_EXISTS)
@@ -60,9 +62,9 @@ def read_trials(
     return [frozen_trial(row, distributions) for row in rows]
 
 
-def read_trial(engine: Engine, trial_id: int) -> FrozenTrial:
+def read_trial(begin: Begin, trial_id: int) -> FrozenTrial:
     """One trial; raises KeyError where there is none."""
-    with engine.begin() as connection:
+    with begin() as connection:
         row = connection.execute(ONE_TRIAL, {"trial": trial_id}).first()
     return frozen_trial(demand(row, ONE_TRIAL), known_distributions())
 

@@ -6,10 +6,12 @@ an orphan for the reaper, a lost `tell` is recognised below. What is read and wr
 most is one statement each (optuna_reading.py, optuna_writing.py), in place of the ORM's many.
 """
 
+import contextlib
 import inspect
 import logging
+import threading
 import time
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any, TypeVar
 
 from optuna.distributions import BaseDistribution
@@ -18,7 +20,7 @@ from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import ProgrammingError
 
 from optselect.storage.database import (
@@ -26,6 +28,8 @@ from optselect.storage.database import (
     Database,
     again,
     connect_arguments,
+    in_schema,
+    of_schema,
     one_line,
     pool_arguments,
     set_search_path,
@@ -46,15 +50,20 @@ log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 
-def optuna_storage(database: Database, *, patience_seconds: float = PATIENCE_SECONDS) -> "PatientStorage":
+def optuna_storage(
+    database: Database, *, engine: Engine | None = None, patience_seconds: float = PATIENCE_SECONDS
+) -> "PatientStorage":
     """Open Optuna's storage in a database that initialise() has prepared; raises SchemaMismatch, Unreachable.
 
     Use one storage object per process and one thread per object: Optuna's cache holds its lock during a call.
+
+    Args:
+        engine: whose connections are used; None: connections of its own.
     """
     try:
-        return PatientStorage(database, patience_seconds=patience_seconds)
-    except RuntimeError as error:  # Optuna's way to say that its tables have another version
-        raise SchemaMismatch(f"{' '.join(str(error).split())} Run `optselect db upgrade`.") from error
+        storage = PatientStorage(database, engine=engine, patience_seconds=patience_seconds)
+        storage.demand_newest_tables()
+        return storage
     except StorageInternalError as error:
         if isinstance(error.__cause__, ProgrammingError):
             raise SchemaMismatch("Optuna's tables are missing: run `optselect db upgrade`.") from error
@@ -65,10 +74,17 @@ class PatientStorage(RDBStorage):
     """Optuna's storage in schema `optuna`, which waits out a lost database."""
 
     def __init__(
-        self, database: Database, *, patience_seconds: float = PATIENCE_SECONDS, make_tables: bool = False
+        self,
+        database: Database,
+        *,
+        engine: Engine | None = None,
+        patience_seconds: float = PATIENCE_SECONDS,
+        make_tables: bool = False,
     ) -> None:
         """Connect; the constructor does not wait, so that a wrong password fails at once."""
         self.database = database
+        self._shared = engine
+        self._part_of = threading.local()
         self.patience_seconds = patience_seconds
         # For Optuna's own migrations, which open an engine of their own, the schema must stand in the address;
         # elsewhere it must not, since transaction poolers reject this parameter.
@@ -76,7 +92,7 @@ class PatientStorage(RDBStorage):
         super().__init__(
             database.url.update_query_dict(query).render_as_string(hide_password=False),
             engine_kwargs={**pool_arguments(), "connect_args": connect_arguments(database.url)},
-            skip_compatibility_check=make_tables,
+            skip_compatibility_check=True,  # it asks for a second connection while it holds one
             skip_table_creation=not make_tables,
         )
         # Tables or calls of another version are left to Optuna.
@@ -88,15 +104,53 @@ class PatientStorage(RDBStorage):
 
     @engine.setter
     def engine(self, engine: Engine) -> None:
-        # The parent makes its engine and queries through it within its constructor: only here can the schema be set.
-        set_search_path(engine, "optuna")
-        self._engine = engine
+        # The parent makes its engine and queries through it within its constructor: only here can it be replaced, or
+        # its schema be set. It has not connected yet.
+        if self._shared is None:
+            set_search_path(engine, "optuna")
+        self._engine = engine if self._shared is None else of_schema(self._shared, "optuna")
+
+    def demand_newest_tables(self) -> None:
+        """Raise SchemaMismatch where the tables are of another version of Optuna."""
+        current, newest = self.get_current_version(), self.get_head_version()
+        if current != newest:
+            raise SchemaMismatch(
+                f"Optuna's tables must be of revision {newest}. Received: {current}. Run `optselect db upgrade`."
+            )
+
+    @contextlib.contextmanager
+    def part_of(self, connection: Connection) -> Iterator[None]:
+        """Let all that this thread does here in the block be a part of an open transaction.
+
+        It is kept or lost with the transaction, and needs no second connection. Nothing is repeated here: an error has
+        ended the transaction, which its owner may begin anew.
+        """
+        self.scoped_session.remove()
+        self.scoped_session(bind=connection, join_transaction_mode="rollback_only")
+        self._part_of.connection = connection
+        try:
+            with in_schema(connection, "optuna"):
+                yield
+        finally:
+            del self._part_of.connection
+            self.scoped_session.remove()
+
+    @contextlib.contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """The transaction that this thread takes part in, else a new one."""
+        if (joined := getattr(self._part_of, "connection", None)) is not None:
+            yield joined
+            return
+        with self.engine.begin() as connection:
+            yield connection
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         # The parent's unpickling would create tables, in whatever process it happens.
         return PatientStorage, (self.database,)
 
     def again(self, call: Callable[..., Answer], *arguments: Any) -> Answer:
+        if hasattr(self._part_of, "connection"):
+            return call(*arguments)
         began = time.monotonic()
         lost = False
 
@@ -165,7 +219,7 @@ class PatientStorage(RDBStorage):
 
     def _create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> FrozenTrial:
         if self.is_known and template_trial is not None and is_bare(template_trial):
-            created = self.again(create_trial, self.engine, study_id, template_trial)
+            created = self.again(create_trial, self.begin, study_id, template_trial)
             if created is not None:
                 return created
         return self.again(super()._create_new_trial, study_id, template_trial)
@@ -180,7 +234,7 @@ class PatientStorage(RDBStorage):
     ) -> None:
         values = (trial_id, param_name, param_value_internal, distribution, previous_distribution)
         known = self.is_known and previous_distribution is not None
-        if not known or not self.again(wrote_param, self.engine, *values):
+        if not known or not self.again(wrote_param, self.begin, *values):
             self.again(super()._set_trial_param, *values)
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
@@ -188,13 +242,13 @@ class PatientStorage(RDBStorage):
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
         if not self.is_known or not self.again(
-            wrote_attribute, self.engine, USER_ATTRIBUTE, trial_id, key, value
+            wrote_attribute, self.begin, USER_ATTRIBUTE, trial_id, key, value
         ):
             self.again(super().set_trial_user_attr, trial_id, key, value)
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         if not self.is_known or not self.again(
-            wrote_attribute, self.engine, SYSTEM_ATTRIBUTE, trial_id, key, value
+            wrote_attribute, self.begin, SYSTEM_ATTRIBUTE, trial_id, key, value
         ):
             self.again(super().set_trial_system_attr, trial_id, key, value)
 
@@ -203,7 +257,7 @@ class PatientStorage(RDBStorage):
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         if self.is_known:
-            return self.again(read_trial, self.engine, trial_id)
+            return self.again(read_trial, self.begin, trial_id)
         return self.again(super().get_trial, trial_id)
 
     def _get_trials(
@@ -215,7 +269,7 @@ class PatientStorage(RDBStorage):
     ) -> list[FrozenTrial]:
         chosen = (study_id, states, included_trial_ids, trial_id_greater_than)
         if self.is_known:
-            return self.again(read_trials, self.engine, *chosen)
+            return self.again(read_trials, self.begin, *chosen)
         return self.again(super()._get_trials, *chosen)
 
     def _get_best_trial_id(self, study_id: int, direction: StudyDirection) -> int:

@@ -11,7 +11,9 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, check_distribution_compatibility, distribution_to_json
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Engine, TextClause, text
+from sqlalchemy import TextClause, text
+
+from optselect.storage.database import Begin
 
 UPSERT_ATTRIBUTE = """
     INSERT INTO {table}(trial_id, key, value_json)
@@ -22,9 +24,9 @@ USER_ATTRIBUTE = text(UPSERT_ATTRIBUTE.format(table="trial_user_attributes"))
 SYSTEM_ATTRIBUTE = text(UPSERT_ATTRIBUTE.format(table="trial_system_attributes"))
 
 
-def wrote_attribute(engine: Engine, statement: TextClause, trial_id: int, key: str, value: Any) -> bool:
+def wrote_attribute(begin: Begin, statement: TextClause, trial_id: int, key: str, value: Any) -> bool:
     """Set an attribute of an open trial; False where there is none."""
-    with engine.begin() as connection:
+    with begin() as connection:
         values = {"trial": trial_id, "key": key, "value": json.dumps(value)}
         return connection.execute(statement, values).first() is not None
 
@@ -37,7 +39,7 @@ INSERT_PARAM = text("""
 
 
 def wrote_param(
-    engine: Engine,
+    begin: Begin,
     trial_id: int,
     name: str,
     value: float,
@@ -51,7 +53,7 @@ def wrote_param(
     check_distribution_compatibility(previous, distribution)
     values = {"trial": trial_id, "name": name, "value": value}
     values["distribution"] = distribution_to_json(distribution)
-    with engine.begin() as connection:
+    with begin() as connection:
         return connection.execute(INSERT_PARAM, values).first() is not None
 
 
@@ -80,7 +82,7 @@ def is_bare(template: FrozenTrial | None) -> bool:
     return not (template.values or template.params or template.intermediate_values)
 
 
-def create_trial(engine: Engine, study_id: int, template: FrozenTrial) -> FrozenTrial | None:
+def create_trial(begin: Begin, study_id: int, template: FrozenTrial) -> FrozenTrial | None:
     """Create a trial with the attributes of a bare template; None where there is no such study."""
     start = template.datetime_start
     values = {
@@ -89,7 +91,7 @@ def create_trial(engine: Engine, study_id: int, template: FrozenTrial) -> Frozen
         "user": written(template.user_attrs),
         "system": written(template.system_attrs),
     }
-    with engine.begin() as connection:
+    with begin() as connection:
         if connection.execute(LOCK_STUDY, {"study": study_id}).first() is None:
             return None
         trial_id, number = connection.execute(INSERT_TRIAL, values).one()

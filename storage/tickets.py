@@ -349,19 +349,19 @@ def finishing(
     lease: Lease,
     ending: Ending,
     plan: Callable[[Connection, int], None] = plan_nothing,
-) -> Iterator[None]:
+) -> Iterator[Connection]:
     """Hold the ticket's row while the block tells Optuna, then mark the ticket done; raises LeaseLost.
 
     Args:
         plan: makes the tickets of the next phase where this was the last one of a phase; it runs under the
             study's lock, before the study counts as finished.
 
-    The block uses connections of its own and must be safe to run again: a crash inside it leaves the
-    ticket leased, and the next claimer finds the trial already told.
+    What the block writes with the connection it is given is kept or lost with the mark. It must take no other one: a
+    beat of the lease may hold it and wait for this row. It must be safe to run again.
     """
     with engine.begin() as connection:
         study_id = demand_row(connection.execute(OWN, fence_values(lease)).first(), lease)[0]
-        yield
+        yield connection
         # Taken only now, for Optuna's answer may take long, and before the mark: of two workers that
         # finish the last two tickets at once the second must see the first one's mark.
         connection.execute(LOCK_STUDY, {"study": study_id})

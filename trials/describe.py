@@ -13,7 +13,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from optselect.trials.first_operation import run_first_operation
 from optselect.trials.initial_weights import Values, build_model
 from optselect.trials.make_weights import seeds_in
 from optselect.trials.optimizers import innermost, is_scaled, output_layers
+from optselect.trials.outcome import numbers_in
 from optselect.trials.problem import Problem, load_problem
 from optselect.trials.reference import AskedClass, read_classes
 from optselect.trials.user_code import explain
@@ -98,7 +99,8 @@ def describe(problem: Problem, classes: Sequence[AskedClass] = ()) -> ProblemDes
     _build(model, problem)
     precision, scales_loss = model.dtype_policy.name, is_scaled(model.optimizer)
     baseline = describe_baseline(model)  # before training: a callback or schedule may change its rate
-    metrics = tuple(_train_one_batch(model, problem))
+    logs = _train_one_batch(model, problem)
+    metrics = tuple(numbers_in(logs))
     optimizers = describe_classes(problem, classes)
     return ProblemDescription(
         name=problem.name,
@@ -118,7 +120,7 @@ def describe(problem: Problem, classes: Sequence[AskedClass] = ()) -> ProblemDes
         modules={**hash_modules(problem.path), **hash_elsewhere(classes, problem.path)},
         versions=package_versions(),
         outputs=tuple(layer.name for layer in output_layers(model)),
-        warnings=tuple(_warnings(problem, metrics, data_hash)),
+        warnings=tuple(_warnings(problem, logs, data_hash)),
         optimizers=optimizers,
         precision=precision,
         scales_loss=scales_loss,
@@ -182,8 +184,8 @@ def _build(model: Any, problem: Problem) -> None:
         raise _does_not_match(problem, error) from error
 
 
-def _train_one_batch(model: Any, problem: Problem) -> list[str]:
-    """Let fit itself name the metrics of an epoch."""
+def _train_one_batch(model: Any, problem: Problem) -> dict[str, Any]:
+    """Let fit itself name the metrics of an epoch, and show of which kind they are."""
     train, validation = problem.data.train, problem.data.validation
     size = problem.validation_batch_size
     try:
@@ -201,7 +203,7 @@ def _train_one_batch(model: Any, problem: Problem) -> list[str]:
             )
     except Exception as error:
         raise _does_not_match(problem, error) from error
-    return [name for name, values in history.history.items() if values]
+    return {name: values[-1] for name, values in history.history.items() if values}
 
 
 def _one_step(problem: Problem, train: Split) -> dict[str, Any]:
@@ -242,8 +244,13 @@ def _dtype(leaf: Any) -> str:
     return "" if dtype is None else str(getattr(dtype, "name", dtype))
 
 
-def _warnings(problem: Problem, metrics: Sequence[str], data_hash: str) -> list[str]:
+def _warnings(problem: Problem, logs: Mapping[str, Any], data_hash: str) -> list[str]:
+    metrics = numbers_in(logs)
     found = []
+    if several := [name for name in logs if name not in metrics and not name.startswith("val_")]:
+        found.append(
+            f"No curve of {', '.join(several)}, which is several numbers; averaged to one it has one."
+        )
     if problem.epochs == 1:
         found.append("One epoch for each trial: give fit = {'epochs': ...} or --epochs for more.")
     if "val_loss" not in metrics:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from optselect.trials import swats
@@ -13,6 +12,7 @@ from optselect.trials.callbacks import fresh_callbacks
 from optselect.trials.configuration import OptimizerConfig
 from optselect.trials.data import Arrays
 from optselect.trials.optimizers import build_optimizer, innermost, install_optimizer
+from optselect.trials.outcome import numbers_in
 from optselect.trials.problem import Problem
 from optselect.trials.programs import FindProgram, MakerOf
 from optselect.trials.slots import handing_on
@@ -111,5 +111,4 @@ def evaluate(model: Any, problem: Problem, split: Any, steps: int | None = None)
     if isinstance(split, Arrays):
         parts = zip(("x", "y", "sample_weight"), split.packed(), strict=False)
         arguments = {**dict(parts), "batch_size": problem.validation_batch_size}
-    logs = model.evaluate(**arguments, steps=steps, verbose=0, return_dict=True)
-    return {name: float(value) for name, value in logs.items() if np.size(value) == 1}
+    return numbers_in(model.evaluate(**arguments, steps=steps, verbose=0, return_dict=True))

@@ -5,6 +5,9 @@ import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 from optselect.trials.step import Step
 
@@ -25,6 +28,15 @@ class Epoch:
     number: int  # from 1
     metrics: Mapping[str, float]  # Keras's own names as in History, and "learning_rate" at the epoch's end
     ended_ms: int  # since 1970, stamped once: a later report must not move it
+
+
+def numbers_in(logs: Mapping[str, Any]) -> dict[str, float]:
+    """Give what is one number in the logs of an epoch; a metric of several, as F1Score's for each class, has no curve.
+
+    >>> numbers_in({"loss": 0.5, "f1_score": np.array([0.25]), "f1_of_each": np.array([0.25, 1.0])})
+    {'loss': 0.5, 'f1_score': 0.25}
+    """
+    return {name: float(np.asarray(value).item()) for name, value in logs.items() if np.size(value) == 1}
 
 
 @dataclass(frozen=True)

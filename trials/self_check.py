@@ -18,6 +18,7 @@ from optselect.trials.bench import Bench
 from optselect.trials.configuration import OptimizerConfig
 from optselect.trials.epoch_graph import NO_BATCHES, Feeds
 from optselect.trials.optimizers import build_optimizer, innermost, install_optimizer
+from optselect.trials.outcome import numbers_in
 from optselect.trials.programs import Program
 from optselect.trials.snapshot import state_variables
 from optselect.trials.sources import Resident
@@ -147,7 +148,7 @@ def _by_fit(
 
 def _fitted(model: Any, data: _FewBatches) -> Mapping[str, float]:
     history = model.fit(**data.for_fit(), shuffle=False, epochs=1, verbose=0)
-    return {name: values[-1] for name, values in history.history.items()}
+    return numbers_in({name: values[-1] for name, values in history.history.items()})
 
 
 def _difference(expected: State, came: State, agree: Agree) -> str | None:

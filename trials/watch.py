@@ -16,7 +16,7 @@ from optselect.trials.callbacks import give_back_memory, memory_of
 from optselect.trials.configuration import Configuration, OptimizerConfig, Switch
 from optselect.trials.errors import SnapshotError
 from optselect.trials.optimizers import learning_rate_of, shortest
-from optselect.trials.outcome import Epoch, Outcome, Stop, batch_limit, diverged
+from optselect.trials.outcome import Epoch, Outcome, Stop, batch_limit, diverged, numbers_in
 from optselect.trials.snapshot import Position, write_snapshot
 
 log = logging.getLogger(__name__)
@@ -178,7 +178,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
     # What they do.
 
     def _metrics(self, logs: Mapping[str, Any]) -> dict[str, float]:
-        metrics = {name: float(value) for name, value in logs.items() if np.size(value) == 1}
+        metrics = numbers_in(logs)
         if self.outcome is not Outcome.COMPLETE:  # validation saw a training that was cut off, or nothing
             metrics |= {name: math.nan for name in metrics if name.startswith("val_")}
         metrics["learning_rate"] = self.rate.learning_rate

@@ -26,7 +26,7 @@ FIRST = ("README.md", "docs/quickstart.md", "docs/tutorials/sgd-to-adam.md")
 
 ELSEWHERE: Mapping[str, str] = {
     "docs/engines.md": "engines are not here: tests/search/test_slurm.py, tests/search/test_kubernetes_job.py, make ray",
-    "docs/slurm-for-real.md": "the record of one run on a real SLURM",
+    "docs/slurm-for-real.md": "what came of tests/deploy/slurm_for_real.sh, which types it",
     "docs/optuna-tools.md": "Optuna's own programs: tests/acceptance/test_launch.py",
 }
 """Pages whose commands other tests run."""

@@ -86,7 +86,7 @@ class Job:
     """The script of one task around a stub worker."""
 
     def __init__(self, folder: Path, codes: str) -> None:
-        self.folder, self.starts = folder, folder / "starts"
+        self.folder, self.starts, self.words = folder, folder / "starts", ""
         (folder / "codes").write_text(codes.replace(" ", "\n") + "\n")
         (folder / "worker").write_text(STUB)
         (folder / "worker").chmod(0o755)
@@ -95,16 +95,24 @@ class Job:
         own = {"OPTSELECT_PAUSE_SECONDS": "0", "SLURM_ARRAY_JOB_ID": "4711", "SLURM_ARRAY_TASK_ID": "3"}
         environment = {**os.environ, **fake_slurm.install(folder), **own}
         self.process = subprocess.Popen(
-            ["bash", "-c", script], env=environment, stderr=subprocess.PIPE, text=True
+            ["bash", "-c", script],
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
 
     def signal_worker_at_work(self, number: signal.Signals) -> None:
         await_that((self.folder / "waits").exists)
         self.process.send_signal(number)
 
+    def signal_all_at_work(self, number: signal.Signals) -> None:
+        await_that((self.folder / "waits").exists)
+        os.killpg(self.process.pid, number)
+
     def end(self) -> tuple[int, list[str]]:
         """Its exit code, and what the workers wrote."""
-        self.process.communicate(timeout=30)
+        self.words = self.process.communicate(timeout=30)[1]
         return self.process.returncode, self.starts.read_text().splitlines()
 
 
@@ -143,10 +151,20 @@ def test_sigterm_reaches_the_worker_and_the_task_ends_after_it(tmp_path: Path) -
     assert not (tmp_path / "state" / "calls").exists()
 
 
+def test_sigterm_to_all_processes_as_scancel_and_preemption_send_it_ends_the_task_after_its_worker(
+    tmp_path: Path,
+) -> None:
+    job = Job(tmp_path, "stay 0")
+    job.signal_all_at_work(signal.SIGTERM)
+    assert job.end() == (75, [COMMAND, "drained"])
+    assert "the worker was told to leave (told); it ended with 75" in job.words
+
+
 def test_at_its_time_limit_a_task_drains_and_goes_back_into_the_queue(tmp_path: Path) -> None:
     job = Job(tmp_path, "stay 0")
     job.signal_worker_at_work(signal.SIGUSR1)
     assert job.end() == (75, [COMMAND, "drained"])
+    assert "the worker was told to leave (time-limit); it ended with 75" in job.words
     assert (tmp_path / "state" / "calls").read_text() == "scontrol requeue 4711_3\n"
 
 

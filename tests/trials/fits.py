@@ -159,7 +159,7 @@ def curve_ulps(curve: Sequence[Mapping[str, float]], epochs: Sequence[Epoch]) ->
     assert len(curve) == len(epochs)
     pairs = zip(curve, epochs, strict=True)
     return max(
-        ulps(np.float32(epoch.metrics[name]), np.float32(logs[name]))
+        ulps(np.float32(epoch.metrics[name]), np.float32(np.squeeze(logs[name])))
         for logs, epoch in pairs
         for name in logs
     )

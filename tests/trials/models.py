@@ -115,7 +115,8 @@ def data():
 STATEFUL_METRICS = """
 def model():
     net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, "sigmoid")])
-    net.compile("sgd", "binary_crossentropy", metrics=[keras.metrics.AUC(num_thresholds=20), keras.metrics.Precision()])
+    net.compile("sgd", "binary_crossentropy", metrics=[keras.metrics.AUC(num_thresholds=20), keras.metrics.Precision(),
+                                                            keras.metrics.F1Score(threshold=0.5)])  # an array of one
     return net
 def data():
     sign = (y > 0).astype("float32")[:, None]

@@ -120,6 +120,20 @@ def test_batches_are_hashed_by_their_first(make_problem: MakeProblem) -> None:
     assert any("No test data" in warning for warning in description.warnings)
 
 
+def test_a_metric_of_several_numbers_is_no_objective_and_the_user_is_told(make_problem: MakeProblem) -> None:
+    description = describe(
+        make_problem("""
+def model():
+    net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
+    net.compile("sgd", "categorical_crossentropy", metrics=["acc", keras.metrics.F1Score()])
+    return net
+y = np.eye(3, dtype="float32")[np.digitize(y.ravel(), [-0.5, 0.5])]
+""")
+    )
+    assert set(description.metrics) == {"loss", "acc", "val_loss", "val_acc"}
+    assert description.warnings[0].startswith("No curve of f1_score")
+
+
 def test_description_forgets_the_file_that_was_there(write_problem: WriteProblem) -> None:
     path = write_problem()
     path.with_name("out.json").write_text("old")

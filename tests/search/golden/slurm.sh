@@ -28,11 +28,9 @@ trap 'leave time-limit' USR1 # 90 seconds before the time limit; only this shell
 await() {
     [ -z "$leaving" ] || kill -TERM "$child" 2>/dev/null # it was told before there was a child
     wait "$child"
+    while kill -0 "$child" 2>/dev/null; do wait "$child"; done
+    wait "$child"
     code=$?
-    while kill -0 "$child" 2>/dev/null; do
-        wait "$child"
-        code=$?
-    done
     child=
 }
 
@@ -41,7 +39,7 @@ while [ -z "$leaving" ]; do
     /opt/optselect/bin/python -m optselect worker digits --slots 1 &
     child=$!
     await
-    [ -z "$leaving" ] || break
+    [ -z "$leaving" ] || { echo "the worker was told to leave ($leaving); it ended with $code" >&2; break; }
     case $code in
         0 | 64 | 130) exit "$code" ;; # nothing is left to do, or it would end the same way
         75) ;;                        # start me again
