@@ -38,11 +38,12 @@ def cautions(found: Findings) -> list[str]:
 
 def contradictions(found: Findings) -> Iterator[str]:
     """Validation and test disagree on who is best."""
-    ahead = [name for name, c in found.judgement.comparisons.items() if c.relation == "ahead"]
+    comparisons = found.judgement.comparisons.items()
+    ahead = ["yours" if name == BASELINE else name for name, c in comparisons if c.relation == "ahead"]
     if ahead:
         yield (
-            f"Validation data name {found.judgement.leader}, test data clearly prefer {', '.join(ahead)}: the two "
-            "splits differ more than the optimizers do. More validation rows would help, more trials would not."
+            f"{called(found.judgement.leader)} leads on the validation data, the test data clearly prefer "
+            f"{', '.join(ahead)}: the two splits differ more than the optimizers do. More validation rows would help, more trials would not."
         )
 
 

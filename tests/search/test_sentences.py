@@ -149,7 +149,7 @@ def test_test_data_that_prefer_another_one_forbid_a_winner() -> None:
     findings = find(replace(whole, trials=turned))
     assert isinstance(findings, Findings)
     assert "leads, but the test data prefer another one" in words_of(findings).answer
-    assert "Validation data name Adam, test data clearly prefer " in said(findings)
+    assert "Tuned Adam leads on the validation data, the test data clearly prefer " in said(findings)
 
 
 # --- warnings -----------------------------------------------------------------------------------------
