@@ -219,7 +219,13 @@ def test_a_verdict_goes_to_a_tracking_server_too(here: Shell, forked: Forks, lin
     assert experiment is not None and experiment.artifact_location.startswith("mlflow-artifacts:")
     (run,) = client.search_runs([experiment.experiment_id], "tags.`optselect.phase` = 'verdict'")
     page = Path(client.download_artifacts(run.info.run_id, "report.html")).read_text("utf-8")
-    assert experiment.tags["mlflow.note.content"].partition(".")[0] in page
+    answer = experiment.tags["mlflow.note.content"].partition(".")[0]
+    assert answer in page
+    told = forked.run(here, "report", "remote", "--register", "a forecast")
+    assert (told.returncode, told.stdout) == (0, "models:/a forecast/1\n"), told.stderr
+    version = client.get_model_version("a forecast", "1")
+    assert (version.run_id, version.tags) == (run.info.run_id, {"optselect.study": "remote"})
+    assert str(version.description).startswith(answer)
 
 
 def test_resume_with_more_trials_adds_exactly_so_many(
