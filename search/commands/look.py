@@ -65,6 +65,7 @@ def report(
     from optselect.search.report import log_model, print_code, print_report, write_page
 
     demand_possible(study, bundle, code, script, optimizer, with_model)
+    demand_one_output(as_json, html, code, with_model)
     place = surroundings(storage, tracking, as_json)
     if with_model and study is not None:
         return log_model(study, place)
@@ -93,6 +94,16 @@ def demand_possible(
         raise InvalidInput(
             "Either STUDY or --bundle FILE must be given, with --log-model STUDY. Received: "
             f"{'neither' if study is None and bundle is None else '--bundle' if study is None else 'both'}."
+        )
+
+
+def demand_one_output(as_json: bool, html: Path | None, code: bool, with_model: bool) -> None:
+    """Refuse --json with what prints something else; raises InvalidInput."""
+    others = {"--html": html is not None, "--code": code, "--log-model": with_model}
+    if as_json and (given := [name for name, is_given in others.items() if is_given]):
+        raise InvalidInput(
+            f"--json prints the verdict and nothing else. Received: --json with {' and '.join(given)}. Type the command "
+            "once for each."
         )
 
 
