@@ -80,7 +80,7 @@ Arguments = Annotated[dict[str, ArgumentValue], says("Keras's constructor argume
 Interval = Annotated[
     list[float | None], TWO, says("Where the mean lies with 95% confidence, from and to; null: unbounded.")
 ]
-Mean = Annotated[float | None, says("Mean over the seeds, in the objective's values.")]
+Mean = Annotated[float | None, says("Mean over the seeds, in values of the verdict's metric.")]
 Seeds = Annotated[int, says("Seeds behind these figures.")]
 
 
@@ -261,7 +261,7 @@ class Finalist(Part):
     optimizer: Optimizer
     mean: Mean
     ci: Interval
-    median: Annotated[float | None, says("Median over the seeds.")]
+    median: Annotated[float | None, says("Median over the seeds, likewise.")]
     p_best: Annotated[float, says("How often it is best when seeds are drawn again: no posterior.")]
     seeds: Seeds
     diverged_share: Annotated[float, says("Share of the seeds on which it diverged.")]
@@ -286,7 +286,7 @@ class Baseline(Part):
     optimizer: Annotated[str, says("Its class.")]
     mean: NotRequired[Mean]
     ci: NotRequired[Interval]
-    median: NotRequired[Annotated[float | None, says("Median over the seeds.")]]
+    median: NotRequired[Annotated[float | None, says("Median over the seeds, likewise.")]]
     p_best: NotRequired[Annotated[float, says("How often it is best when seeds are drawn again.")]]
     seeds: NotRequired[Seeds]
     diverged_share: NotRequired[Annotated[float, says("Share of the seeds on which it diverged.")]]
@@ -351,7 +351,7 @@ class ComparedStudy(Part):
     trials: Annotated[int, says("Search trials that have ended.")]
     objective: Objective
     problem: Annotated[str, says("Name of its problem file.")]
-    data_sha256: Annotated[str, says("Hash of its data; first-batch: where only that was read.")]
+    data_sha256: Annotated[str, says("Hash of its data, behind first-batch: where only that was read.")]
     best: Annotated[BestOfSide | None, says("The best search trial; null: none is complete.")]
     outcome: Annotated[
         Literal["winner", "tie", "not_enough_evidence"] | None, says("Of its verdict; null: it has none.")
