@@ -1,7 +1,6 @@
 """How are the numbers of a report drawn? One Plotly figure for each question; a figure without data is left out.
 
-Colours are of Okabe and Ito, which most colour-blind people can tell apart; each optimizer keeps its own. Text and
-grid get theirs in the page, from the reader's light or dark scheme.
+Each optimizer keeps its colour. Text and grid get theirs in the page, from the reader's light or dark scheme.
 """
 
 import math
@@ -14,13 +13,9 @@ from optselect.search.findings import Findings
 from optselect.search.insight import ENDS, Insight
 from optselect.search.sentences import short_name
 from optselect.search.verdict_page import shown_interval
+from optselect.storage.colours import colour_of
 from optselect.trials.configuration import BASELINE
 
-COLOURS = (
-    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#A6761D", "#66A61E", "#B2182B",
-)  # fmt: skip
-OWN_COLOUR = "#888888"
-"""Of the user's own optimizer, dotted where it is a line."""
 INK = "#222222"
 END_COLOURS = ("#D55E00", "#E69F00", "#9AA5B1", "#5B5B5B", "#009E73")
 MOST_CURVES = 3
@@ -55,7 +50,7 @@ class Palette:
         return self.own if name == BASELINE else name
 
     def colour(self, name: str) -> str:
-        return OWN_COLOUR if name == BASELINE else COLOURS[list(self.names).index(name) % len(COLOURS)]
+        return colour_of(name, self.names)
 
 
 def charts(found: Findings, insight: Insight) -> list[Chart]:

@@ -27,7 +27,7 @@ from optselect.search.spec_file import spec_toml
 from optselect.search.standing import trials_json
 from optselect.search.trial_page import trial_code, trial_page, trial_page_json, why_it_ended
 from optselect.storage import overview
-from optselect.storage.chart_views import FINALS
+from optselect.storage.chart_views import BEST, FINALS
 from optselect.storage.checkpoints import newest_kept
 from optselect.storage.curves import read_curve
 from optselect.storage.database import Database, Engine, make_engine
@@ -275,7 +275,7 @@ def say(line: str) -> None:
 
 
 def say_links(study: StoredStudy | None, address: str) -> None:
-    """Where to look: all curves first, then what was compared on fresh seeds."""
+    """Where to look: all curves first, then what was compared on fresh seeds, then every run as a row."""
     if study is None:
         say(address)
         return
@@ -286,6 +286,7 @@ def say_links(study: StoredStudy | None, address: str) -> None:
     say(experiment_link(address, study.mlflow_experiment_id))
     if study.spec.get("seeds"):
         say(f"Finals, a mean curve for each: {experiment_link(address, study.mlflow_experiment_id, FINALS)}")
+    say(f"Runs as a table, best first: {experiment_link(address, study.mlflow_experiment_id, BEST)}")
 
 
 @contextlib.contextmanager

@@ -1,28 +1,43 @@
-"""What does the short process do that hands a study's best model to MLflow? Load it, log it, print its address."""
+"""What does the short process do that hands a study's best model to MLflow? Load it, log it, register it, print its address."""
 
+import dataclasses
 import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from optselect.search.executors.devices import Seat
 from optselect.search.executors.local import training_environment
 from optselect.storage.errors import Unreachable
+from optselect.storage.model_logging import Entry, log_model
 
 
-def log_in_a_process(
-    body: bytes, source: Path, tracking_uri: str, run_id: str, environment: dict[str, str]
-) -> str:
+@dataclass(frozen=True)
+class Order:
+    """What the process is to do with the model."""
+
+    source: str  # the folder of the problem's files, whose layers the model may have
+    uri: str
+    run: str
+    entry: Entry | None = None  # where it is to be registered
+
+    def line(self) -> bytes:
+        """As JSON, by stdin: the uri may hold a password."""
+        return json.dumps(dataclasses.asdict(self)).encode() + b"\n"
+
+    @classmethod
+    def read(cls, line: bytes) -> "Order":
+        said = json.loads(line)
+        return cls(**said | {"entry": said["entry"] and Entry(**said["entry"])})
+
+
+def log_in_a_process(order: Order, model: bytes, environment: dict[str, str]) -> str:
     """Start the process and wait for it; returns MLflow's address of the model. Raises Unreachable."""
-    order = {
-        "source": str(source),
-        "uri": tracking_uri,
-        "run": run_id,
-    }  # by stdin, for the uri may hold a password
     done = subprocess.run(
         [sys.executable, "-m", "optselect.search.model_logging"],
-        input=json.dumps(order).encode() + b"\n" + body,
+        input=order.line() + model,
         env={**environment, **training_environment(Seat(), os.getpid())},
         capture_output=True,
         check=False,
@@ -35,12 +50,11 @@ def log_in_a_process(
 
 def main() -> None:
     """Read the order and the model from stdin."""
-    from optselect.storage.model_logging import log_model  # MLflow
     from optselect.trials.saved_model import load_model  # TensorFlow
 
-    order = json.loads(sys.stdin.buffer.readline())
-    model = load_model(sys.stdin.buffer.read(), Path(order["source"]))
-    print(log_model(model, order["uri"], order["run"]))
+    order = Order.read(sys.stdin.buffer.readline())
+    model = load_model(sys.stdin.buffer.read(), Path(order.source))
+    print(log_model(model, order.uri, order.run, order.entry))
 
 
 if __name__ == "__main__":

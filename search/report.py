@@ -14,9 +14,10 @@ from optselect.search.documents import print_document
 from optselect.search.errors import InvalidInput
 from optselect.search.findings import Findings, Record, find
 from optselect.search.launching import Surroundings
-from optselect.search.model_logging import log_in_a_process
+from optselect.search.model_logging import Order, log_in_a_process
 from optselect.search.named_file import write_named
 from optselect.search.publishing import publish
+from optselect.search.sentences import words_of
 from optselect.search.source import find_source
 from optselect.search.spec import StudySpec
 from optselect.search.verdict_page import answer_json, verdict_page
@@ -25,6 +26,7 @@ from optselect.storage.curves import read_metric
 from optselect.storage.database import Engine, make_engine
 from optselect.storage.errors import NotFound
 from optselect.storage.model_files import model_folder, read_model
+from optselect.storage.model_logging import Entry
 from optselect.storage.studies import StoredStudy, load_study
 from optselect.storage.tracking import connect, find_tracking
 
@@ -105,8 +107,8 @@ def html_page(found: Findings, curves: "Curves") -> str:
     return Page.of(found, curves).html()
 
 
-def log_model(name: str, place: Surroundings) -> None:
-    """Hand the model of the best final run of the one to use to MLflow, beside the verdict."""
+def log_model(name: str, registered: str | None, place: Surroundings) -> None:
+    """Hand the model of the best final run of the one to use to MLflow, beside the verdict, and to its registry."""
     database = place.open()
     engine = make_engine(database)
     study = load_study(engine, name)
@@ -116,7 +118,13 @@ def log_model(name: str, place: Surroundings) -> None:
     run_id = publish(connect(engine, study, target))
     assert run_id is not None, "a study with a verdict has a run of it"
     source = find_source(study, database.home, use_local=False)
-    print(log_in_a_process(body, source, target.uri, run_id, dict(os.environ)))
+    entry = None if registered is None else Entry(registered, name, described(found))
+    print(log_in_a_process(Order(str(source), target.uri, run_id, entry), body, dict(os.environ)))
+
+
+def described(found: Findings) -> str:
+    """What a registry shows of a model, in Markdown."""
+    return f"{words_of(found).answer}\n\n```python\n{chosen_code(found)}\n```"
 
 
 def best_model(found: Findings, folder: str) -> bytes:

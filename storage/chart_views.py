@@ -6,40 +6,108 @@ does not name have MLflow's defaults, and every metric without a chart of ours g
 
 import base64
 import json
+import math
+import statistics
 import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
-CURVES, FINALS = "optselect", "optselect-finals"
+CURVES, FINALS, BEST = "optselect", "optselect-finals", "optselect-best"
 ALL_RUNS = {"lifecycleFilter": "Active", "runsHiddenMode": "SHOW_ALL"}
 """By default ten runs are shown. "Active" is case-sensitive: "ACTIVE" shows deleted runs."""
+RATE_EXPONENT = "log10 learning_rate"
+"""A parameter of each run: parallel coordinates have no logarithmic axes, and rates lie decades apart."""
+DULL = ("diverged", "epochs")
+"""Of hundred runs a hundred bars, nearly all alike."""
 FIRST, OTHERS, SYSTEM = "objective", "metrics", "system"
 
 
-def view_tags(objective: str) -> dict[str, str]:
-    """The tags of an experiment that hold its views: all curves, and the finals as one mean curve for each optimizer.
+FEWEST = 8
+"""Of so few values none is called far off."""
+DECADES = 2.0
+"""Where most values span more, the axis is logarithmic."""
 
-    >>> sorted(view_tags("val_loss"))
-    ['mlflow.sharedViewState.optselect', 'mlflow.sharedViewState.optselect-finals']
+
+@dataclass(frozen=True)
+class Window:
+    """The part of an axis in which one can tell curves apart."""
+
+    low: float  # of a logarithmic axis the exponent of ten, as MLflow has it
+    high: float
+    scale: str = "linear"  # or "log"
+    cuts: bool = True  # whether anything lies outside
+
+
+def window_of(values: Iterable[float], direction: str, ran_away: bool = False) -> Window | None:
+    """Leave out what is far worse than most, by Tukey's fence; the good side is shown whole. None: MLflow's own range.
+
+    One training that runs away reaches 1e8, and flattens all others to one line.
+
+    Args:
+        values: of those that did not run away.
+        ran_away: whether others did.
+
+    >>> window_of([0.4, 0.5, 0.5, 0.6, 0.6, 0.7, 0.8, 1e8], "minimize")
+    Window(low=0.38, high=0.8200000000000001, scale='linear', cuts=True)
+    >>> window_of([0.2, 0.7, 0.7, 0.7, 0.8, 0.8, 0.8, 0.9], "maximize").low
+    0.69
+    >>> window_of([1e-9, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1], "minimize").scale
+    'log'
+    >>> window_of([0.4, 0.5, 0.5, 0.6, 0.6, 0.7, 0.8, 0.8], "minimize")
     """
-    views = {CURVES: every_run(objective), FINALS: means_of_finals(objective)}
+    known = sorted(filter(math.isfinite, values))
+    if len(known) < FEWEST or known[0] == known[-1]:
+        return None
+    if known[0] > 0 and math.log10(statistics.quantiles(known)[2] / known[0]) > DECADES:
+        return fenced([math.log10(value) for value in known], direction, "log", ran_away)
+    window = fenced(known, direction, "linear", ran_away)
+    return window if window.cuts else None
+
+
+def fenced(known: list[float], direction: str, scale: str, ran_away: bool) -> Window:
+    """The window of values in order."""
+    first, _, third = statistics.quantiles(known)
+    reach = 1.5 * (third - first)
+    if direction == "minimize":
+        near = [value for value in known if value <= third + reach]
+    else:
+        near = [value for value in known if value >= first - reach]
+    margin = 0.05 * (near[-1] - near[0])
+    return Window(near[0] - margin, near[-1] + margin, scale, ran_away or len(near) < len(known))
+
+
+def view_tags(objective: str, direction: str, window: Window | None = None) -> dict[str, str]:
+    """The tags of an experiment that hold its views: all curves, the finals' mean curves, and all runs, best first.
+
+    >>> sorted(view_tags("val_loss", "minimize"))  # doctest: +NORMALIZE_WHITESPACE
+    ['mlflow.sharedViewState.optselect', 'mlflow.sharedViewState.optselect-best',
+     'mlflow.sharedViewState.optselect-finals']
+    """
+    views = {
+        CURVES: every_run(objective, window),
+        FINALS: means_of_finals(objective, window),
+        BEST: best_first(direction),
+    }
     return {f"mlflow.sharedViewState.{key}": encoded(view) for key, view in views.items()}
 
 
 def view_query(key: str) -> str:
     """The end of a link that opens a view.
 
-    >>> view_query(CURVES)
-    'compareRunsMode=CHART&viewStateShareKey=optselect'
+    >>> view_query(CURVES), view_query(BEST)
+    ('compareRunsMode=CHART&viewStateShareKey=optselect', 'viewStateShareKey=optselect-best')
     """
-    return f"compareRunsMode=CHART&viewStateShareKey={key}"
+    shared = f"viewStateShareKey={key}"
+    return shared if key == BEST else f"compareRunsMode=CHART&{shared}"
 
 
-def every_run(objective: str) -> dict[str, Any]:
+def every_run(objective: str, window: Window | None) -> dict[str, Any]:
     """The objective's curves large and first, beside them what came of which rate of which optimizer."""
-    return {**ALL_RUNS, **charts(objective, [line(objective), rates("objective")])}
+    return {**ALL_RUNS, **charts(objective, [line(objective, window), rates("objective")], window)}
 
 
-def means_of_finals(objective: str) -> dict[str, Any]:
+def means_of_finals(objective: str, window: Window | None) -> dict[str, Any]:
     """What was compared on fresh seeds, by optimizer; without Keras's defaults, which are no part of the comparison."""
     by_optimizer = {
         "aggregateFunction": "average",
@@ -50,17 +118,43 @@ def means_of_finals(objective: str) -> dict[str, Any]:
         **ALL_RUNS,
         "searchFilter": wanted,
         "groupBy": by_optimizer,
-        **charts(objective, [line(objective)]),
+        **charts(objective, [line(objective, window)], window),
     }
 
 
-def charts(objective: str, first: list[dict[str, Any]]) -> dict[str, Any]:
+def best_first(direction: str) -> dict[str, Any]:
+    """A table of what ended with a value."""
+    return {
+        **ALL_RUNS,
+        "searchFilter": "tags.`optselect.state` = 'COMPLETE'",
+        "orderByKey": "metrics.`objective`",
+        "orderByAsc": direction == "minimize",
+        "selectedColumns": COLUMNS,
+    }
+
+
+COLUMNS = [
+    "metrics.`objective`",
+    "params.`optimizer`",
+    "params.`learning_rate`",
+    "tags.`optselect.phase`",
+    "metrics.`epochs`",
+    "metrics.`seconds`",
+]
+
+
+def charts(objective: str, first: list[dict[str, Any]], window: Window | None) -> dict[str, Any]:
+    cut = " (outliers cut)" if window and window.cuts else ""
     sections = [
-        section(FIRST, objective, columns=len(first), cardHeight=480),
+        section(FIRST, f"{objective}{cut}", columns=len(first), cardHeight=480),
         section(OTHERS, "Model metrics"),  # MLflow knows these two by their names
         section(SYSTEM, "System metrics", display=False),
     ]
-    return {"compareRunCharts": first, "compareRunSections": sections, "isAccordionReordered": True}
+    return {
+        "compareRunCharts": [*first, *map(no_bars, DULL)],
+        "compareRunSections": sections,
+        "isAccordionReordered": True,
+    }
 
 
 def section(uuid: str, name: str, **more: Any) -> dict[str, Any]:
@@ -68,23 +162,30 @@ def section(uuid: str, name: str, **more: Any) -> dict[str, Any]:
     return {"uuid": uuid, "name": name, **state, **more}
 
 
-def line(metric: str) -> dict[str, Any]:
+def line(metric: str, window: Window | None) -> dict[str, Any]:
     """All points: "ignore outliers" would cut the first and the last of each curve."""
+    shown = {} if window is None else {"range": {"yMin": window.low, "yMax": window.high}}
     return card("curves", "LINE") | {
         "metricKey": metric,
         "selectedMetricKeys": [metric],
         "lineSmoothness": 0,
-        "scaleType": "linear",
+        "scaleType": "linear" if window is None else window.scale,
         "xAxisKey": "step",
+        **shown,
     }
 
 
 def rates(metric: str) -> dict[str, Any]:
     return card("rates", "PARALLEL") | {
-        "selectedParams": ["optimizer", "learning_rate"],
+        "selectedParams": ["optimizer", RATE_EXPONENT],
         "selectedMetrics": [metric],
         "showAllRuns": True,
     }
+
+
+def no_bars(metric: str) -> dict[str, Any]:
+    """A chart that MLflow would add of itself, and does not."""
+    return card(f"no-{metric}", "BAR") | {"metricKey": metric, "metricSectionId": OTHERS, "deleted": True}
 
 
 def card(uuid: str, kind: str) -> dict[str, Any]:

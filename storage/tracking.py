@@ -15,12 +15,22 @@ import time
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from optselect.storage.chart_views import CURVES, view_query, view_tags
+from optselect.storage.chart_views import (
+    BEST,
+    CURVES,
+    FINALS,
+    RATE_EXPONENT,
+    Window,
+    view_query,
+    view_tags,
+    window_of,
+)
+from optselect.storage.colours import colour_of
 from optselect.storage.database import Database
 from optselect.storage.errors import InvalidAddress
 from optselect.storage.initialise import ensure_mlflow
@@ -200,26 +210,33 @@ class Connected:
     client: "MlflowClient"
     study: StoredStudy
     experiment_id: str
-    note: str = ""  # as MLflow has it
-    note_due: float = 0.0  # by time.monotonic()
+    told: dict[str, str] = field(default_factory=dict)  # tags of the experiment, as MLflow has them
+    tell_due: float = 0.0  # by time.monotonic()
     runs: int = 0  # ended so far, by this connection
     points: int = 0  # sent so far
 
     def flush(self) -> bool:
-        """Send one batch, or refresh the experiment's note; tell whether there may be more."""
+        """Send one batch, or refresh what the experiment tells; tell whether there may be more."""
         sent = flush_one(self.engine, self.client, self.study, self.experiment_id)
         if sent is not None:
             self.runs, self.points = self.runs + sent.runs, self.points + sent.points
-        if time.monotonic() >= self.note_due or sent is None:
-            self._refresh_note()
+        if time.monotonic() >= self.tell_due or sent is None:
+            self.tell()
         return sent is not None
 
-    def _refresh_note(self) -> None:
-        self.note_due = time.monotonic() + 5.0
-        note = experiment_note(self.engine, self.study)
-        if note != self.note:
-            self.client.set_experiment_tag(self.experiment_id, "mlflow.note.content", note)
-            self.note = note
+    def tell(self, answer: str = "") -> None:
+        """Refresh the experiment's note, the answer above it, and the range of its charts."""
+        self.tell_due = time.monotonic() + 5.0
+        note = experiment_note(self.engine, self.study, self.experiment_id)
+        window = shown_window(self.engine, self.study)
+        tags = {
+            NOTE: f"{answer}\n\n{note}" if answer else note,
+            **view_tags(self.study.objective, self.study.direction, window),
+        }
+        for key, value in tags.items():
+            if self.told.get(key) != value:
+                self.client.set_experiment_tag(self.experiment_id, key, value)
+        self.told = tags
 
 
 def connect(engine: Engine, study: StoredStudy, tracking: Tracking) -> Connected:
@@ -273,7 +290,7 @@ def experiment_tags(study: StoredStudy) -> dict[str, str]:
         "optselect.direction": study.direction,
         "optselect.problem": str(study.problem.get("path", "")),
         "optselect.optimizers": ", ".join(study.spec.get("optimizers", [])),
-        **view_tags(study.objective),
+        **view_tags(study.objective, study.direction),
     }
 
 
@@ -291,6 +308,12 @@ def run_link(address: str, experiment_id: str, run_id: str) -> str:
     return f"{address.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
 
 
+NOTE = "mlflow.note.content"
+"""The tag that MLflow shows as the description of a run or an experiment, in Markdown."""
+
+COLOUR = "mlflow.runColor"
+"""The tag from which MLflow's page takes the colour of a run's curves."""
+
 BY_OPTIMIZER = text("""
     SELECT t.optimizer, count(*) FILTER (WHERE t.state = 'done') AS done, count(*) AS tickets,
            count(*) FILTER (WHERE t.outcome = 'diverged') AS diverged,
@@ -300,8 +323,8 @@ BY_OPTIMIZER = text("""
      GROUP BY t.optimizer, s.direction ORDER BY t.optimizer""")
 
 
-def experiment_note(engine: Engine, study: StoredStudy) -> str:
-    """The summary that MLflow prints above the runs, in Markdown."""
+def experiment_note(engine: Engine, study: StoredStudy, experiment_id: str) -> str:
+    """The summary that MLflow prints above the runs, in Markdown, with the ways to our views."""
     with engine.begin() as connection:
         rows = connection.execute(BY_OPTIMIZER, {"study": study.id}).mappings().all()
     done, tickets = sum(row["done"] for row in rows), sum(row["tickets"] for row in rows)
@@ -318,8 +341,33 @@ def experiment_note(engine: Engine, study: StoredStudy) -> str:
         ),
         "",
         "A best single run is no verdict: it was picked as the luckiest of many.",
+        "",
+        " · ".join(f"[{words}]({experiment_link('.', experiment_id, key)})" for key, words in WAYS.items()),
     ]
     return "\n".join(lines)
+
+
+WAYS = {
+    CURVES: "All curves",
+    FINALS: "Finals, a mean curve for each optimizer",
+    BEST: "Table, best first",
+}
+
+# Where each curve begins and ends, and its best: enough to see what is far off.
+SPREAD = text("""
+    SELECT t.outcome = 'diverged' AS ran_away, t.trial_value AS ended, (t.result ->> :best)::float8 AS best,
+           (e.metrics ->> :objective)::float8 AS began
+      FROM ticket t LEFT JOIN epoch_log e ON e.ticket_id = t.id AND e.epoch = 1
+     WHERE t.study_id = :study AND t.outcome IN ('complete', 'pruned', 'diverged')""")
+
+
+def shown_window(engine: Engine, study: StoredStudy) -> Window | None:
+    """The part of the objective's axis in which the curves can be told apart."""
+    wanted = {"study": study.id, "objective": study.objective, "best": f"best_{study.objective}"}
+    with engine.begin() as connection:
+        rows = connection.execute(SPREAD, wanted).all()
+    kept = [value for row in rows if not row.ran_away for value in row[1:] if value is not None]
+    return window_of(kept, study.direction, any(row.ran_away for row in rows))
 
 
 # --- one batch of one run -----------------------------------------------------------------------------
@@ -463,10 +511,10 @@ def find_or_create_run(
 
 
 def run_name(job: Mapping[str, Any]) -> str:
-    """Number first, so that names sort; short, for they are the legend of the charts."""
-    name = f"{job['trial_number']:03d} {job['optimizer'].lower()}"
+    """Number first, so that names sort; short, for they are the legend of the charts: a number is the learning_rate."""
+    name = f"{job['trial_number']:03d} {job['optimizer']}"
     rate = (job["params"] or {}).get("learning_rate")
-    return f"{name} lr={rate:.1e}" if isinstance(rate, (int, float)) else name
+    return f"{name} {rate:.1e}" if is_positive(rate) else name
 
 
 def run_tags(study: StoredStudy, job: Mapping[str, Any]) -> dict[str, str]:
@@ -484,7 +532,8 @@ def run_tags(study: StoredStudy, job: Mapping[str, Any]) -> dict[str, str]:
     }
     if "switch_epoch" in (job["params"] or {}):
         facts["switch_epoch"] = job["params"]["switch_epoch"]
-    return {f"optselect.{name}": str(value) for name, value in facts.items()}
+    colour = colour_of(job["optimizer"], study.spec.get("optimizers", []))
+    return {**{f"optselect.{name}": str(value) for name, value in facts.items()}, COLOUR: colour}
 
 
 def run_params(job: Mapping[str, Any]) -> dict[str, str]:
@@ -494,7 +543,13 @@ def run_params(job: Mapping[str, Any]) -> dict[str, str]:
         name: format(value, ".4g") if isinstance(value, float) else str(value)
         for name, value in arguments.items()
     }
-    return {"optimizer": job["optimizer"], **shown, "seed": str(job["seed"])}
+    rate = arguments.get("learning_rate")
+    exponent = {RATE_EXPONENT: f"{math.log10(rate):.3f}"} if is_positive(rate) else {}
+    return {"optimizer": job["optimizer"], **shown, **exponent, "seed": str(job["seed"])}
+
+
+def is_positive(value: Any) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and value > 0
 
 
 def close_run(client: "MlflowClient", study: StoredStudy, job: Mapping[str, Any]) -> None:
@@ -511,7 +566,7 @@ def close_run(client: "MlflowClient", study: StoredStudy, job: Mapping[str, Any]
         *(RunTag(f"optselect.{name}", str(note)) for name, note in job["notes"].items()),
     ]
     if job["error"]:
-        tags.append(RunTag("mlflow.note.content", job["error"]))
+        tags.append(RunTag(NOTE, job["error"]))
     client.log_batch(job["mlflow_run_id"], metrics=metrics, tags=tags)
     client.set_terminated(job["mlflow_run_id"], STATUS[job["outcome"]], end_time=job["finished_ms"])
 

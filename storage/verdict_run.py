@@ -6,7 +6,8 @@ There is one such run, found again by its tag and written anew: a study that goe
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from optselect.storage.tracking import LOCK_EXPERIMENT, Connected, experiment_note
+from optselect.storage.colours import VERDICT_COLOUR
+from optselect.storage.tracking import COLOUR, LOCK_EXPERIMENT, NOTE, Connected
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -34,10 +35,9 @@ def publish_verdict(
         client.log_text(run_id, content, path)
     for name, value in {**facts, "study": connected.study.name}.items():
         client.set_tag(run_id, f"optselect.{name}", value)
-    client.set_tag(run_id, "mlflow.note.content", answer)
+    client.set_tag(run_id, NOTE, answer)
     client.set_terminated(run_id, "FINISHED")
-    note = f"{answer}\n\n{experiment_note(connected.engine, connected.study)}"
-    client.set_experiment_tag(connected.experiment_id, "mlflow.note.content", note)
+    connected.tell(answer)
     return run_id
 
 
@@ -47,4 +47,5 @@ def find_or_create(client: "MlflowClient", connected: Connected) -> str:
     found = client.search_runs([connected.experiment_id], wanted, max_results=1)
     if found:
         return str(found[0].info.run_id)
-    return str(client.create_run(connected.experiment_id, tags={PHASE: NAME}, run_name=NAME).info.run_id)
+    tags = {PHASE: NAME, COLOUR: VERDICT_COLOUR}
+    return str(client.create_run(connected.experiment_id, tags=tags, run_name=NAME).info.run_id)

@@ -56,6 +56,14 @@ def report(
         bool,
         typer.Option("--log-model", help="Log the best trained model of it to MLflow, beside the verdict."),
     ] = False,
+    register: Annotated[
+        str | None,
+        typer.Option(
+            help="The same, and a new version under this name in MLflow's model registry.",
+            metavar="NAME",
+            show_default=False,
+        ),
+    ] = None,
     storage: Storage = None,
     tracking: Tracking = None,
     as_json: Json = False,
@@ -64,11 +72,13 @@ def report(
     from optselect.search.looking import console
     from optselect.search.report import log_model, print_code, print_report, write_page
 
+    with_model = with_model or register is not None
     demand_possible(study, bundle, code, script, optimizer, with_model)
     demand_one_output(as_json, html, code, with_model)
+    demand_name(register)
     place = surroundings(storage, tracking, as_json)
     if with_model and study is not None:
-        return log_model(study, place)
+        return log_model(study, register, place)
     evidence = evidence_of_either(study, bundle, place)
     if html is not None:
         write_page(evidence, html)
@@ -92,18 +102,26 @@ def demand_possible(
         raise InvalidInput(f"{alone} goes with --code. Received: {alone} alone. Write --code {alone}.")
     if (study is None) == (bundle is None) or (with_model and study is None):
         raise InvalidInput(
-            "Either STUDY or --bundle FILE must be given, with --log-model STUDY. Received: "
+            "Either STUDY or --bundle FILE must be given, with --log-model or --register STUDY. Received: "
             f"{'neither' if study is None and bundle is None else '--bundle' if study is None else 'both'}."
         )
 
 
 def demand_one_output(as_json: bool, html: Path | None, code: bool, with_model: bool) -> None:
     """Refuse --json with what prints something else; raises InvalidInput."""
-    others = {"--html": html is not None, "--code": code, "--log-model": with_model}
+    others = {"--html": html is not None, "--code": code, "--log-model or --register": with_model}
     if as_json and (given := [name for name, is_given in others.items() if is_given]):
         raise InvalidInput(
             f"--json prints the verdict and nothing else. Received: --json with {' and '.join(given)}. Type the command "
             "once for each."
+        )
+
+
+def demand_name(register: str | None) -> None:
+    """Refuse what MLflow's registry does not take, before a model is loaded; raises InvalidInput."""
+    if register is not None and (not register.strip() or set("/:") & set(register)):
+        raise InvalidInput(
+            f"--register must be a name without / and :, such as digits-classifier. Received: {register!r}."
         )
 
 

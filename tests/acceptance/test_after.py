@@ -124,6 +124,7 @@ def test_a_bundle_that_was_changed_is_refused(here: Shell, forked: Forks, tmp_pa
         (("export", "after", "no/such/folder.csv"), "must lie in a folder that can be written"),
         (("report",), "Either STUDY or --bundle FILE must be given"),
         (("report", "after", "--bundle", "after.zip"), "Received: both."),
+        (("report", "after", "--register", "my/model"), "--register must be a name without / and :"),
         (("report", "--bundle", "none.zip"), "must be a file that can be read"),
     ],
 )

@@ -15,7 +15,7 @@ import pytest
 from mlflow import MlflowClient
 from werkzeug.test import Client
 
-from optselect.storage.chart_views import CURVES, FINALS
+from optselect.storage.chart_views import BEST, CURVES, FINALS
 from tests.acceptance.browser import curves, needs_chromium, page_of
 from tests.acceptance.commands import Shell, query, shell
 from tests.acceptance.forked import Forks
@@ -184,7 +184,7 @@ def test_the_printed_link_shows_every_curve_on_the_chart_of_val_loss(
         trials
     )  # MLflow draws each twice; ten visible runs would be 20
     for trial in trials:
-        assert re.search(rf"\b{trial['trial']:03d} {trial['optimizer'].lower()}\b", page)
+        assert re.search(rf"\b{trial['trial']:03d} {trial['optimizer']}\b", page)
 
 
 @needs_chromium
@@ -193,6 +193,20 @@ def test_the_view_of_the_finals_has_a_mean_curve_for_each_that_was_compared(here
     compared = {row["optimizer"] for row in here.json("report", "diabetes")["ranking"]}
     assert set(re.findall(r"Group: (\w+)", page)) == compared
     assert len(curves(page, "val_loss")) >= len(compared)
+
+
+@needs_chromium
+def test_the_note_leads_to_a_table_with_the_best_run_first(
+    here: Shell, link: str, trials: Sequence[dict[str, Any]]
+) -> None:
+    page = page_of(
+        link.replace(f"compareRunsMode=CHART&viewStateShareKey={CURVES}", f"viewStateShareKey={BEST}")
+    )
+    assert re.search(rf'href="\./#/experiments/\d+/runs\?viewStateShareKey={BEST}"', page)
+    ended = [trial for trial in trials if trial["state"] == "complete"]
+    best = min(ended, key=lambda trial: float(trial["value"]))
+    names = re.findall(r">(\d{3}) (?:\w+) [\d.e-]+<", page)
+    assert int(names[0]) == best["trial"]
 
 
 def test_a_verdict_goes_to_a_tracking_server_too(here: Shell, forked: Forks, link: str) -> None:
@@ -205,7 +219,13 @@ def test_a_verdict_goes_to_a_tracking_server_too(here: Shell, forked: Forks, lin
     assert experiment is not None and experiment.artifact_location.startswith("mlflow-artifacts:")
     (run,) = client.search_runs([experiment.experiment_id], "tags.`optselect.phase` = 'verdict'")
     page = Path(client.download_artifacts(run.info.run_id, "report.html")).read_text("utf-8")
-    assert experiment.tags["mlflow.note.content"].partition(".")[0] in page
+    answer = experiment.tags["mlflow.note.content"].partition(".")[0]
+    assert answer in page
+    told = forked.run(here, "report", "remote", "--register", "a forecast")
+    assert (told.returncode, told.stdout) == (0, "models:/a forecast/1\n"), told.stderr
+    version = client.get_model_version("a forecast", "1")
+    assert (version.run_id, version.tags) == (run.info.run_id, {"optselect.study": "remote"})
+    assert str(version.description).startswith(answer)
 
 
 def test_resume_with_more_trials_adds_exactly_so_many(

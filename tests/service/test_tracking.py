@@ -17,6 +17,7 @@ from sqlalchemy import Engine, text
 from optselect.storage import checkpoints, curves, tickets, tracking
 from optselect.storage.chart_views import CURVES, FINALS
 from optselect.storage.checkpoints import Checkpoint
+from optselect.storage.colours import OWN_COLOUR
 from optselect.storage.curves import EpochRow
 from optselect.storage.database import Database, make_engine
 from optselect.storage.studies import StoredStudy
@@ -76,8 +77,15 @@ def test_a_running_trial_has_a_run_with_its_epochs_so_far(
     flush(connected)
     (run,) = runs(connected)
     assert run.info.status == "RUNNING"
-    assert run.info.run_name == "007 baseline lr=1.2e-03"
-    assert run.data.params == {"optimizer": "baseline", "learning_rate": "0.001235", "seed": "0"}
+    assert run.info.run_name == "007 baseline 1.2e-03"
+    shown = {
+        "optimizer": "baseline",
+        "learning_rate": "0.001235",
+        "log10 learning_rate": "-2.908",
+        "seed": "0",
+    }
+    assert run.data.params == shown
+    assert run.data.tags["mlflow.runColor"] == OWN_COLOUR
     assert run.data.tags["optselect.phase"] == "baseline"
     assert run.data.tags["optselect.jit"] == "off"
     assert points(connected.client, run, "val_loss") == [(1, 0.5), (2, 0.25)]
@@ -195,6 +203,24 @@ def test_the_experiment_tells_how_far_the_study_is(
     assert first == {CURVES: "val_loss", FINALS: "val_loss"}
     finals = connected.client.search_runs([connected.experiment_id], views[FINALS]["searchFilter"])
     assert list(finals) == [], "a baseline is none of the finals"
+
+
+def test_a_training_that_ran_away_does_not_flatten_the_curves_of_the_others(
+    tracked_database: Database, engine: Engine
+) -> None:
+    study = store_study(engine, trials=9)
+    connected = tracking.connect(engine, study, tracking.find_tracking(tracked_database, study, None))
+    for number, value in enumerate([*(0.5 + number / 100 for number in range(9)), 1e8]):
+        ticket = train(engine, study, number, 1.0, value)
+        outcome = "diverged" if value > 1 else "complete"
+        with tickets.finishing(engine, ticket.lease, Ending(outcome, 2, value if value < 1 else None)):
+            pass
+    connected.tell()
+    tags = connected.client.get_experiment(connected.experiment_id).tags
+    view = decoded(tags[f"mlflow.sharedViewState.{CURVES}"])
+    shown = view["compareRunCharts"][0]["range"]
+    assert (shown["yMin"] < 0.5, 1.0 < shown["yMax"] < 2.0) == (True, True)
+    assert view["compareRunSections"][0]["name"] == "val_loss (outliers cut)"
 
 
 def decoded(view: str) -> dict[str, Any]:
