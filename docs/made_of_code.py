@@ -1,10 +1,11 @@
-"""Which parts of the site does the code know already? Commands, keys, ranges, exit codes, and files from outside docs/.
+"""Which parts of the site does the code know already? Commands, keys, ranges, exit codes, JSON, files from outside docs/.
 
 A page says where such a part stands, by the line <!-- made of code: NAME -->; mkdocs calls the functions whose names
 begin with on_. So a page says nothing of an option or a range that the code does not.
 """
 
 import ast
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from typer.main import get_command
 from optselect.search.catalogue import ENTRIES
 from optselect.search.cli import COMMANDS, app
 from optselect.search.dimension import Dimension
+from optselect.search.documents import DOCUMENTS, json_schema
 from optselect.search.spec_file import SpecFile
 
 DOCS = Path(__file__).parent
@@ -28,6 +30,14 @@ def on_config(config: Any) -> None:
     design = next(entry["Design"] for entry in config.nav if "Design" in entry)
     decisions = next(entry["Decisions"] for entry in design if "Decisions" in entry)
     decisions.extend(f"decisions/{page.name}" for page in decision_pages())
+
+
+def on_files(files: Any, config: Any) -> None:
+    """Every JSON Schema is a file of the site."""
+    from mkdocs.structure.files import File  # the tests of this module do without mkdocs
+
+    for name, text in schemas().items():
+        files.append(File.generated(config, f"reference/{name}", content=text))
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
@@ -134,6 +144,77 @@ def shown_kind(kind: Mapping[str, Any]) -> str:
     return {"string": "a string", "array": "a list of strings", "boolean": "true or false"}[kind["type"]]
 
 
+# --- what --json prints -------------------------------------------------------------------------------
+
+
+def json_documents() -> Iterator[str]:
+    """Each command's document as a table of its fields; what it is made of stands behind the first that has it."""
+    told: set[str] = set()
+    for document in dict.fromkeys(DOCUMENTS.values()):
+        commands = [command for command, one in DOCUMENTS.items() if one == document]
+        schema = json_schema(commands[0])
+        files = ", ".join(f"[{schema_file(one)}]({schema_file(one)})" for one in commands)
+        what = f"Prints {json_type(schema)}." if "anyOf" in schema else schema["description"]
+        yield f"## {', '.join(f'optselect {one}' for one in commands)}\n\n{what} Schema: {files}\n"
+        yield from fields(schema)
+        for name, part in parts_of(schema).items():
+            if name not in told:
+                yield f"### {name}\n\n{part['description']}\n"
+                yield from fields(part)
+        told |= set(parts_of(schema))
+
+
+def parts_of(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The objects within a document, in the order in which one meets them."""
+    found: dict[str, Any] = {}
+    kinds = [{**schema, "$defs": {}}]
+    for kind in kinds:
+        for name in re.findall(r"#/\$defs/(\w+)", json.dumps(kind)):
+            if name not in found:
+                found[name] = schema["$defs"][name]
+                kinds.append(found[name])
+    return found
+
+
+def schemas() -> Mapping[str, str]:
+    """The text of each file, by its path from the page."""
+    return {schema_file(command): json.dumps(json_schema(command), indent=2) + "\n" for command in DOCUMENTS}
+
+
+def schema_file(command: str) -> str:
+    return f"schemas/{command.replace(' ', '-')}.json"
+
+
+def fields(part: Mapping[str, Any]) -> Iterator[str]:
+    rows = []
+    for name, field in part.get("properties", {}).items():
+        absent = "" if name in part["required"] else "<br>*may be absent*"
+        rows.append((f"`{name}`{absent}", json_type(field), field["description"]))
+    yield from table(("field", "type", "meaning"), rows)
+
+
+def json_type(kind: Mapping[str, Any]) -> str:
+    """What a value may be, in the words of JSON Schema; an object of ours is a link.
+
+    >>> json_type({"type": "array", "items": {"anyOf": [{"$ref": "#/$defs/Trial"}, {"type": "null"}]}})
+    'list of [Trial](#trial) or null'
+    """
+    if "$ref" in kind:
+        name = kind["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if "anyOf" in kind:
+        names = [json_type(one) for one in kind["anyOf"]]
+        return " or ".join(name for name in names if name != "integer" or "number" not in names)
+    if "enum" in kind or "const" in kind:
+        return ", ".join(f"`{json.dumps(value)}`" for value in kind.get("enum", [kind.get("const")]))
+    if kind.get("type") == "array":
+        return f"list of {'two ' if 'maxItems' in kind else ''}{json_type(kind['items'])}"
+    if kind.get("type") == "object":
+        values = kind["additionalProperties"]
+        return "object" if values is True else f"object of {json_type(values)}, by name"
+    return str(kind["type"])
+
+
 # --- what else the code knows -------------------------------------------------------------------------
 
 
@@ -197,6 +278,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
 PARTS = {
     "commands": commands,
     "spec keys": spec_keys,
+    "json documents": json_documents,
     "catalogue": catalogue,
     "exit codes": exit_codes,
     "decisions": decisions,

@@ -1,16 +1,16 @@
 """Would a launch of this problem work here, and what would it cost? A line for each thing that it needs, with its mend."""
 
-import json
 import os
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Generic, NamedTuple, TypeVar
 
 from rich.console import Console
 from rich.text import Text
 
+from optselect.search.documents import SCHEMA, Checks, print_document
 from optselect.search.errors import SearchError
 from optselect.search.executors import devices
 from optselect.search.executors.forking import Zygote
@@ -65,13 +65,19 @@ def check(request: Request, typed: str, place: Surroundings) -> int:
             out.print(Text.assemble(mark, f" {line.name:<14} {line.detail}"), soft_wrap=True)
     bad = [line for line in found if not line.is_ok]
     if place.as_json:
-        lines = [{key: value for key, value in asdict(line).items() if key != "code"} for line in found]
-        print(
-            json.dumps({"schema": 1, "problem": request.problem, "is_ok": not bad, "checks": lines}, indent=2)
-        )
+        print_document(checks_json(request.problem, found))
     elif not bad:
         out.print(f"\nnext: optselect plan {typed}", soft_wrap=True)
     return bad[0].code if bad else UserExit.DONE
+
+
+def checks_json(problem: str, lines: Sequence[Checked]) -> Checks:
+    return {
+        "schema": SCHEMA,
+        "problem": problem,
+        "is_ok": all(line.is_ok for line in lines),
+        "checks": [{"name": line.name, "is_ok": line.is_ok, "detail": line.detail} for line in lines],
+    }
 
 
 def checks(request: Request, place: Surroundings) -> Iterator[Checked]:
@@ -186,7 +192,7 @@ def plan(request: Request, typed: str, name: str | None, workers: int | None, pl
     study = study_name(name, resolve_problem(request.problem))
     forecast = Forecast.of(outlook.spec, found, count, start)
     if place.as_json:
-        print(json.dumps(forecast_json(study, forecast), indent=2))
+        print_document(forecast_json(study, forecast))
     else:
         out = Console(highlight=False)
         out.print(forecast_page(study, forecast), soft_wrap=True)

@@ -1,11 +1,10 @@
 """How does one pause or stop a study from anywhere? By its state, which every worker reads with what it writes."""
 
-import json
 import sys
-from typing import Any
 
 from rich.console import Console
 
+from optselect.search.documents import SCHEMA, Ordered, print_document
 from optselect.search.launching import Surroundings
 from optselect.search.placing import stop_workers
 from optselect.storage import overview, studies
@@ -27,7 +26,7 @@ def order(name: str, state: str, place: Surroundings) -> None:
     running = count_running(engine, study)
     behind = stop_workers(engine, study) if state == "stopped" else []
     if place.as_json:
-        print(json.dumps(order_json(name, before, after, running), indent=2))
+        print_document(order_json(name, before, after, running))
     else:
         Console(highlight=False).print(order_line(name, before, after, running), soft_wrap=True)
     for line in behind:
@@ -38,9 +37,9 @@ def count_running(engine: Engine, study: StoredStudy) -> int:
     return sum(trial.state == "running" for trial in overview.list_trials(engine, study.id))
 
 
-def order_json(name: str, before: str, after: str, running: int) -> dict[str, Any]:
+def order_json(name: str, before: str, after: str, running: int) -> Ordered:
     """What a script gets: the state, the one before, and how many trials run at this moment."""
-    return {"schema": 1, "study": name, "state": after, "state_before": before, "running": running}
+    return {"schema": SCHEMA, "study": name, "state": after, "state_before": before, "running": running}
 
 
 def order_line(name: str, before: str, after: str, running: int) -> str:

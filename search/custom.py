@@ -5,14 +5,13 @@ been searched in; a class attribute search_space and a spec file's [space.MyMome
 stays at the constructor's default.
 """
 
-import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from optselect.search.catalogue import TINY, Entry
-from optselect.search.dimension import Choice, Dimension, complement, log, one_minus
+from optselect.search.dimension import Choice, Dimension, complement, log, one_minus, ranges_json
+from optselect.search.documents import OwnClass
 from optselect.search.errors import InvalidInput
 from optselect.search.space import Custom, Override, custom_references
 from optselect.search.spec import Request, StudySpec
@@ -209,14 +208,17 @@ def class_rows(custom: Custom, description: CustomDescription) -> list[tuple[str
     return rows
 
 
-def class_json(name: str, custom: Custom, description: CustomDescription) -> dict[str, Any]:
+def class_json(name: str, custom: Custom, description: CustomDescription) -> OwnClass:
     """One class as data."""
     return {
         "optimizer": name,
         "reference": description.reference,
-        "parameters": {key: dataclasses.asdict(value) for key, value in description.parameters.items()},
-        "tier_1": [d.model_dump(mode="json") for d in custom.entry.tier_1],
-        "tier_2": [d.model_dump(mode="json") for d in custom.entry.tier_2],
-        "search_space": [d.model_dump(mode="json") for d in custom.own],
+        "parameters": {
+            key: {"default": one.default, "shown": one.shown, "is_required": one.is_required}
+            for key, one in description.parameters.items()
+        },
+        "tier_1": ranges_json(custom.entry.tier_1),
+        "tier_2": ranges_json(custom.entry.tier_2),
+        "search_space": ranges_json(custom.own),
         "source": custom.entry.source,
     }

@@ -1,12 +1,11 @@
 """How is a study deleted? What goes is shown, then asked for, then done in an order that may be repeated."""
 
-import json
 import shutil
 import sys
-from dataclasses import asdict
 
 import typer
 
+from optselect.search.documents import SCHEMA, Deleted, print_document
 from optselect.search.errors import InvalidInput
 from optselect.search.launching import Surroundings
 from optselect.search.supervising import log_folder
@@ -32,9 +31,22 @@ def delete(name: str, agreed: bool, with_mlflow: bool, place: Surroundings) -> N
     deletion.close_study(engine, study)
     delete_everything(study, database, engine, with_mlflow, place)
     if place.as_json:
-        print(json.dumps({"schema": 1, "study": name, "mlflow": with_mlflow, **asdict(holdings)}, indent=2))
+        print_document(deleted_json(name, with_mlflow, holdings))
     else:
         print(f"deleted: {', '.join(what_goes(holdings, with_mlflow))} of study {name}")
+
+
+def deleted_json(name: str, with_mlflow: bool, gone: Holdings) -> Deleted:
+    return {
+        "schema": SCHEMA,
+        "study": name,
+        "mlflow": with_mlflow,
+        "trials": gone.trials,
+        "epochs": gone.epochs,
+        "checkpoints": gone.checkpoints,
+        "checkpoint_bytes": gone.checkpoint_bytes,
+        "workers": gone.workers,
+    }
 
 
 def refuse_while_served(study: StoredStudy, holdings: Holdings) -> None:

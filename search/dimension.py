@@ -6,11 +6,13 @@ then bears the name one_minus_x. Persons only ever see x.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
+
+from optselect.search.documents import Range
 
 Scale = Literal["log", "linear", "integer", "integer log", "complement", "choice", "fixed"]
 Choice = bool | int | float | str | None
@@ -142,3 +144,17 @@ def keras_arguments(sampled: Mapping[str, Choice], total_steps: int | None) -> d
         fraction = float(arguments.pop("warmup_fraction") or 0)
         arguments["warmup_steps"] = round(fraction * (total_steps or 0))
     return arguments
+
+
+def ranges_json(dimensions: Sequence[Dimension]) -> list[Range]:
+    """Dimensions as data, in what is sampled."""
+    return [
+        {
+            "keyword": one.keyword,
+            "scale": one.scale,
+            "low": one.low,
+            "high": one.high,
+            "choices": list(one.choices),
+        }
+        for one in dimensions
+    ]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optselect
+from optselect.search.documents import document_text
 from optselect.search.errors import InvalidInput
 from optselect.search.findings import Record, find
 from optselect.search.flat_rows import csv_text, trial_rows
@@ -68,7 +69,7 @@ def contents(
     """The text of each file by its path."""
     record = evidence.record
     found = find(record)
-    report = {"report.json": as_json(answer_json(study.name, found))}
+    report = {"report.json": document_text(answer_json(study.name, found))}
     if not isinstance(found, str):
         report["report.html"] = html_page(found, curves_of(curves, record.spec.objective))
     return {

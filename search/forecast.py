@@ -1,12 +1,11 @@
 """What will a study cost? Trials by phase and optimizer, at the pace of a few real batches; a pure function of both."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from optselect.search.documents import SCHEMA, Plan, PlannedOptimizer
 from optselect.search.phases import evaluation_runs, most_evaluation_runs
 from optselect.search.planning import share_of
 from optselect.search.spec import StudySpec
@@ -166,11 +165,11 @@ def fine_seconds(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 10 else shown_seconds(seconds)
 
 
-def forecast_json(study: str, forecast: Forecast) -> dict[str, Any]:
+def forecast_json(study: str, forecast: Forecast) -> Plan:
     """The same as data."""
     found = forecast.range_seconds
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "study": study,
         "trials": forecast.spec.trials,
         "epochs": forecast.spec.epochs,
@@ -183,7 +182,7 @@ def forecast_json(study: str, forecast: Forecast) -> dict[str, Any]:
     }
 
 
-def row_json(row: Row) -> Mapping[str, Any]:
+def row_json(row: Row) -> PlannedOptimizer:
     return {
         "optimizer": row.name,
         "defaults": row.defaults,

@@ -1,11 +1,16 @@
 """What do the db commands do? They show, upgrade, stop, save and restore the database of studies."""
 
-import json
 import os
 from pathlib import Path
 
 from rich.console import Console
 
+from optselect.search.documents import (
+    SCHEMA,
+    EmbeddedDatabase,
+    ServerDatabase,
+    print_document,
+)
 from optselect.search.errors import InvalidInput
 from optselect.search.launching import Surroundings
 from optselect.storage import embedded
@@ -41,22 +46,44 @@ def stored_versions(database: Database) -> dict[str, str]:
 
 def print_database(place: Surroundings) -> None:
     """Where the database is and whether it runs; starts nothing."""
-    if place.storage or os.environ.get("OPTSELECT_STORAGE"):
-        database = open_database(place.storage, place.home, os.environ)
-        facts: dict[str, object] = {"embedded": False, "running": True, "url": database.masked}
-    else:
-        facts = {"embedded": True, "home": str(place.home), **vars(embedded.server_state(place.home))}
-        database = open_database(None, place.home, os.environ) if facts["running"] else None  # type: ignore[assignment]
-    facts["versions"] = stored_versions(database) if database is not None else {}
-    facts = {name: str(value) if isinstance(value, Path) else value for name, value in facts.items()}
+    elsewhere = place.storage or os.environ.get("OPTSELECT_STORAGE")
+    facts = server_json(place) if elsewhere else embedded_json(place)
     if place.as_json:
-        print(json.dumps({"schema": 1, **facts}, indent=2))
+        print_document(facts)
         return
     for name, value in facts.items():
         shown = (
             ", ".join(f"{key} {text}" for key, text in value.items()) if isinstance(value, dict) else value
         )
-        print(f"{name:<16} {shown}")
+        if name != "schema":
+            print(f"{name:<16} {shown}")
+
+
+def server_json(place: Surroundings) -> ServerDatabase:
+    database = open_database(place.storage, place.home, os.environ)
+    return {
+        "schema": SCHEMA,
+        "embedded": False,
+        "running": True,
+        "url": database.masked,
+        "versions": stored_versions(database),
+    }
+
+
+def embedded_json(place: Surroundings) -> EmbeddedDatabase:
+    server = embedded.server_state(place.home)
+    folder = server.data_directory
+    return {
+        "schema": SCHEMA,
+        "embedded": True,
+        "home": str(place.home),
+        "running": server.running,
+        "address": server.address,
+        "data_directory": None if folder is None else str(folder),
+        "version": server.version,
+        "size_bytes": server.size_bytes,
+        "versions": stored_versions(open_database(None, place.home, os.environ)) if server.running else {},
+    }
 
 
 def stop_server(place: Surroundings) -> None:

@@ -1,7 +1,6 @@
 """What happens between a command and the first trial? Describe, store, supervise, summarise."""
 
 import contextlib
-import json
 import os
 import subprocess
 import sys
@@ -9,12 +8,13 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from optselect.search.custom import asked_classes, knows_all, notes, read_customs
 from optselect.search.describing import Describer, stored_description, training_options
+from optselect.search.documents import Launched, NoVerdict, Status, Verdict, print_document
 from optselect.search.errors import InvalidInput
 from optselect.search.executors import devices
 from optselect.search.executors.devices import NO_WISH, Seat, Wish
@@ -141,6 +141,10 @@ class More:
 
 def print_preview(name: str, place: Surroundings, staff: Staff, use_local: bool = False) -> int:
     """Print what a launch would hand to an engine, and do nothing."""
+    if place.as_json:
+        raise InvalidInput(
+            "--dry-run prints what an engine gets, in the engine's own format. Received: --json with it. Leave out --json."
+        )
     extra = ("--use-local",) if use_local else ()
     count = staff.count(staff.seats())
     print(preview(name, place.storage, place.home, place.tracking, count, staff.placement, extra), end="")
@@ -360,11 +364,11 @@ def conclude(
     out, err = Console(highlight=False), Console(stderr=True, highlight=False)
     finished = study.state == "finished"
     if place.as_json:
-        print(
-            json.dumps(
-                {**study_status(study, database, engine), "verdict": verdict_data(engine, study)}, indent=2
-            )
-        )
+        ended: Launched = {
+            **study_status(study, database, engine),
+            "verdict": verdict_data(engine, study),
+        }
+        print_document(ended)
     else:
         out.print(summary(study, trials))
         out.print(SINGLE_RUNS, style="dim")
@@ -397,7 +401,7 @@ def conclude(
     return 0 if standing(study, trials).search.best is not None else no_usable_trial(trials, err)
 
 
-def verdict_data(engine: Engine, study: StoredStudy) -> dict[str, Any]:
+def verdict_data(engine: Engine, study: StoredStudy) -> Verdict | NoVerdict:
     """What `report --json` answers."""
     from optselect.search.verdict_page import answer_json
 
@@ -431,7 +435,7 @@ def no_usable_trial(trials: list[overview.TrialRow], err: Console) -> int:
     return UserExit.NO_USABLE_TRIAL
 
 
-def study_status(study: StoredStudy, database: Database, engine: Engine) -> dict[str, Any]:
+def study_status(study: StoredStudy, database: Database, engine: Engine) -> Status:
     """The answer of `status --json`."""
     trials, staff = overview.list_trials(engine, study.id), overview.list_workers(engine, study.id)
     placed = [launch_json(launch) for launch in live_launches(engine, study.id)]
@@ -459,7 +463,7 @@ def report_placed(
 ) -> int:
     """Say how the engine calls the workers, and what can be done with them."""
     if place.as_json:
-        print(json.dumps(study_status(study, database, engine), indent=2))
+        print_document(study_status(study, database, engine))
         return 0
     out = Console(highlight=False)
     out.print(launch_line(launch), soft_wrap=True)
@@ -475,7 +479,7 @@ def report_stored(
     study: StoredStudy, database: Database, engine: Engine, place: Surroundings, detached: bool
 ) -> int:
     if place.as_json:
-        print(json.dumps(study_status(study, database, engine), indent=2))
+        print_document(study_status(study, database, engine))
         return 0
     out = Console(highlight=False)
     out.print(

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 import signal
 import sys
 import threading
@@ -16,15 +15,16 @@ from optselect.search import tables
 from optselect.search.catalogue import CATALOGUE, Entry
 from optselect.search.custom import class_json, class_rows, read_custom
 from optselect.search.describing import describe_class, stored_description
+from optselect.search.documents import SCHEMA, ListedStudy, Optimizers, ShownStudy, Studies, print_document
 from optselect.search.launching import Surroundings, study_status, tracking_address
 from optselect.search.live_view import live_view
-from optselect.search.placing import launch_line, print_logs, scale
+from optselect.search.placing import launch_line, print_logs, scale, scaled_line
 from optselect.search.progress import REFRESH_SECONDS, look, progress_view
 from optselect.search.selecting import Selection, select
 from optselect.search.space import custom_name, find_optimizer
 from optselect.search.spec import StudySpec
 from optselect.search.spec_file import spec_toml
-from optselect.search.standing import trial_json, trials_json
+from optselect.search.standing import trials_json
 from optselect.search.trial_page import trial_code, trial_page, trial_page_json, why_it_ended
 from optselect.storage import overview
 from optselect.storage.chart_views import BEST, FINALS
@@ -57,7 +57,7 @@ def print_status(name: str, place: Surroundings) -> None:
     here = opened(place)
     study = load_study(here.engine, name)
     if place.as_json:
-        print(json.dumps(study_status(study, here.database, here.engine), indent=2))
+        print_document(study_status(study, here.database, here.engine))
         return
     out, sight = console(), look(here.engine, study)
     out.print(f"{study.state}; objective {study.objective} ({study.direction})")
@@ -84,7 +84,11 @@ def show_logs(name: str, launch: int | None, lines: int, follow: bool, place: Su
 
 def scale_launch(name: str, workers: int, launch: int | None, place: Surroundings) -> None:
     """More or fewer workers."""
-    console().print(scale(name, workers, launch, opened(place).engine), soft_wrap=True)
+    done = scale(name, workers, launch, opened(place).engine)
+    if place.as_json:
+        print_document(done)
+    else:
+        console().print(scaled_line(done), soft_wrap=True)
 
 
 def print_trials(name: str, wanted: Selection, place: Surroundings) -> None:
@@ -93,7 +97,7 @@ def print_trials(name: str, wanted: Selection, place: Surroundings) -> None:
     study = load_study(here.engine, name)
     trials = select(overview.list_trials(here.engine, study.id), wanted, study.direction)
     if place.as_json:
-        print(json.dumps(trials_json(trials), indent=2))
+        print_document(trials_json(trials))
     else:
         console().print(tables.trials_table(study, trials))
 
@@ -104,20 +108,19 @@ def show_study(name: str, place: Surroundings) -> None:
     study = load_study(here.engine, name)
     spec = StudySpec.model_validate(study.spec)
     if place.as_json:
-        print(
-            json.dumps(
-                {
-                    "schema": 1,
-                    "study": study.name,
-                    "state": study.state,
-                    "bundle_sha256": study.bundle_sha256,
-                    "spec": study.spec,
-                },
-                indent=2,
-            )
-        )
+        print_document(shown_json(study))
     else:
         print(spec_toml(spec, study.name), end="")
+
+
+def shown_json(study: StoredStudy) -> ShownStudy:
+    return {
+        "schema": SCHEMA,
+        "study": study.name,
+        "state": study.state,
+        "bundle_sha256": study.bundle_sha256,
+        "spec": dict(study.spec),
+    }
 
 
 def show_trial(name: str, number: int, place: Surroundings) -> None:
@@ -129,8 +132,7 @@ def show_trial(name: str, number: int, place: Surroundings) -> None:
     curve, kept = read_curve(here.engine, trial.ticket), newest_kept(here.engine, trial.ticket)
     link = link_of(study, trial, here.database)
     if place.as_json:
-        page = trial_page_json(trial_json(trial), trial, curve, why_it_ended(trial, study), link, kept)
-        print(json.dumps(page, indent=2))
+        print_document(trial_page_json(trial, curve, why_it_ended(trial, study), link, kept))
     else:
         code = trial_code(trial, StudySpec.model_validate(study.spec), stored_description(study))
         print(trial_page(study, trial, curve, code, link, kept))
@@ -165,7 +167,7 @@ def print_pair(first: str, second: str, place: Surroundings) -> None:
     ]
     pair = Pair.of(*sides)
     if place.as_json:
-        print(json.dumps(pair_json(pair), indent=2))
+        print_document(pair_json(pair))
     else:
         console().print(pair_page(pair))
 
@@ -174,15 +176,27 @@ def print_studies(place: Surroundings) -> None:
     """All studies."""
     rows = overview.list_studies(opened(place).engine)
     if place.as_json:
-        print(json.dumps({"schema": 1, "studies": [study_json(row) for row in rows]}, indent=2))
+        print_document(studies_json(rows))
     elif rows:
         console().print(tables.studies_table(rows))
     else:
         console().print("No study yet. Start one: optselect launch diabetes")
 
 
-def study_json(row: overview.StudyRow) -> dict[str, object]:
-    return {**vars(row), "created_at": row.created_at.isoformat()}
+def studies_json(rows: Sequence[overview.StudyRow]) -> Studies:
+    return {"schema": SCHEMA, "studies": [study_json(row) for row in rows]}
+
+
+def study_json(row: overview.StudyRow) -> ListedStudy:
+    return {
+        "name": row.name,
+        "state": row.state,
+        "budget": row.budget,
+        "done": row.done,
+        "best": row.best,
+        "objective": row.objective,
+        "created_at": row.created_at.isoformat(),
+    }
 
 
 def print_optimizers(name: str | None, as_json: bool) -> None:
@@ -192,7 +206,7 @@ def print_optimizers(name: str | None, as_json: bool) -> None:
     elif name is not None:
         print_entry(CATALOGUE[find_optimizer(name)], as_json)
     elif as_json:
-        print(json.dumps(tables.optimizers_json(), indent=2))
+        print_document(tables.optimizers_json())
     else:
         console().print(tables.optimizers_table())
 
@@ -203,7 +217,8 @@ def print_class(reference: Reference, as_json: bool) -> None:
     description = describe_class(reference)
     custom = read_custom(dataclasses.replace(description, parameters=with_defaults(description)), reference)
     if as_json:
-        print(json.dumps({"schema": 1, "optimizers": [class_json(name, custom, description)]}, indent=2))
+        found: Optimizers = {"schema": SCHEMA, "optimizers": [class_json(name, custom, description)]}
+        print_document(found)
     else:
         console().print(tables.class_table(name, class_rows(custom, description)))
 
@@ -217,7 +232,7 @@ def with_defaults(description: CustomDescription) -> dict[str, ParameterDescript
 
 def print_entry(entry: Entry, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"schema": 1, "optimizers": [tables.entry_json(entry)]}, indent=2))
+        print_document(tables.optimizers_json((entry,)))
     else:
         console().print(tables.optimizers_table((entry,)))
 

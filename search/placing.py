@@ -12,8 +12,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from optselect.search.documents import SCHEMA, PlacedLaunch, Scaled
 from optselect.search.enlisting import PLACED_BY
 from optselect.search.errors import InvalidInput
 from optselect.search.executors.kubernetes_job import KubernetesJob
@@ -166,8 +166,8 @@ def make_order(
 # --- afterwards ---------------------------------------------------------------------------------------
 
 
-def scale(name: str, workers: int, number: int | None, engine: Engine) -> str:
-    """Have so many workers of a study's launch; returns a line for the person who asked."""
+def scale(name: str, workers: int, number: int | None, engine: Engine) -> Scaled:
+    """Have so many workers of a study's launch; returns what has changed."""
     study = studies.load_study(engine, name)
     launch = the_launch(engine, study, number)
     if launch.executor != "local":
@@ -175,8 +175,21 @@ def scale(name: str, workers: int, number: int | None, engine: Engine) -> str:
         executor = find_executor(launch.executor)
         launches.name_launch(engine, launch.id, executor.scale(order, launch.external_id, workers))
     launches.want_workers(engine, launch.id, workers)
+    return {
+        "schema": SCHEMA,
+        "study": name,
+        "launch": launch.id,
+        "executor": launch.executor,
+        "workers": workers,
+        "workers_before": launch.workers,
+    }
+
+
+def scaled_line(done: Scaled) -> str:
+    """What a person gets."""
     return (
-        f"{name}: launch {launch.id} ({launch.executor}), workers wanted: {workers}, before: {launch.workers}"
+        f"{done['study']}: launch {done['launch']} ({done['executor']}), workers wanted: {done['workers']}, "
+        f"before: {done['workers_before']}"
     )
 
 
@@ -244,7 +257,7 @@ def launch_line(launch: Launch) -> str:
     return f"launch {launch.id}: workers wanted: {launch.workers}; {where}; logs: {logs_command(launch)}"
 
 
-def launch_json(launch: Launch) -> dict[str, Any]:
+def launch_json(launch: Launch) -> PlacedLaunch:
     """A launch as `status --json` has it."""
     return {
         "launch": launch.id,

@@ -1,9 +1,8 @@
 """What does MLflow get of a verdict? The page, the JSON and the data of each figure, once the study is finished."""
 
-import json
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from optselect.search.documents import Verdict, document_text
 from optselect.storage.curves import read_metric
 from optselect.storage.studies import load_study
 from optselect.storage.tracking import Connected
@@ -29,19 +28,19 @@ def publish(connected: Connected) -> str | None:
     from optselect.search.verdict_page import verdict_json
 
     answer = verdict_json(found)
-    facts = {"outcome": str(answer["outcome"]), "keep": str(answer["keep"]), "code": str(answer["code"])}
+    facts = {"outcome": answer["outcome"], "keep": answer["keep"], "code": answer["code"]}
     files = artifacts(found, answer, read_metric(connected.engine, study.id, study.objective))
-    return publish_verdict(connected, str(answer["answer"]), files, facts)
+    return publish_verdict(connected, answer["answer"], files, facts)
 
 
-def artifacts(found: "Findings", answer: Mapping[str, object], curves: "Curves") -> dict[str, str]:
+def artifacts(found: "Findings", answer: Verdict, curves: "Curves") -> dict[str, str]:
     """The text of each file: figures as Plotly's JSON, for all of them stand in the page itself."""
     from optselect.search.html_page import Page
 
     page = Page.of(found, curves)
     return {
         "report.html": page.html(),
-        "report.json": json.dumps(answer, indent=2),
+        "report.json": document_text(answer),
         "optimizer.py": f"{answer['code']}\n",
         **{f"plots/{chart.key}.json": chart.figure.to_json() for chart in page.charts},
     }

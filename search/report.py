@@ -1,6 +1,5 @@
 """What does `optselect report` read, and where does the verdict go: a terminal, JSON, a page, a script?"""
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from rich.console import Console
 
 from optselect.search.chosen_code import chosen_code, chosen_script
 from optselect.search.describing import stored_description
+from optselect.search.documents import print_document
 from optselect.search.errors import InvalidInput
 from optselect.search.findings import Findings, Record, find
 from optselect.search.launching import Surroundings
@@ -66,7 +66,7 @@ def print_report(evidence: Evidence, as_json: bool, console: Console) -> None:
     """The verdict as a page or as JSON, or why there is none."""
     found = find(evidence.record)
     if as_json:
-        print(json.dumps(answer_json(evidence.record.name, found), indent=2))
+        print_document(answer_json(evidence.record.name, found))
     else:
         console.print(found if isinstance(found, str) else verdict_page(found))
 

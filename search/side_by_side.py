@@ -6,7 +6,6 @@ Whatever else is missing is said instead.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -14,13 +13,14 @@ from scipy import stats
 
 from optselect.search.comparing import Interval, mean_interval, p_value
 from optselect.search.describing import stored_description
+from optselect.search.documents import SCHEMA, ComparedPair, ComparedStudy
 from optselect.search.evidence import Scale, contenders, current_finals, scale_of
 from optselect.search.findings import Findings, Record, find
 from optselect.search.sentences import words_of
 from optselect.search.spec import differences
 from optselect.search.standing import Tally, standing
 from optselect.search.tables import plain_table, shown_arguments, shown_value
-from optselect.search.verdict_page import bounds, finite
+from optselect.search.verdict_page import bounds
 from optselect.storage.studies import StoredStudy
 from optselect.trials.configuration import BASELINE
 
@@ -218,11 +218,11 @@ def facts(side: Side) -> dict[str, str]:
     }
 
 
-def pair_json(pair: Pair) -> dict[str, Any]:
+def pair_json(pair: Pair) -> ComparedPair:
     """The same as data; a difference above 0 means that the second study's choice costs more."""
     distance = pair.distance
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "studies": [side_json(side) for side in (pair.first, pair.second)],
         "differences": list(pair.differs),
         "comparable": not pair.obstacles,
@@ -231,16 +231,16 @@ def pair_json(pair: Pair) -> dict[str, Any]:
         "distance": None
         if distance is None
         else {
-            "mean": finite(distance.difference.mean),
+            "mean": distance.difference.mean,
             "ci": bounds(distance.difference),
-            "share": finite(distance.share),
-            "p": finite(distance.p),
+            "share": distance.share,
+            "p": distance.p,
             "seeds": distance.seeds,
         },
     }
 
 
-def side_json(side: Side) -> dict[str, Any]:
+def side_json(side: Side) -> ComparedStudy:
     best, found = side.search.best, side.found
     return {
         "study": side.study.name,

@@ -2,14 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from optselect.search.documents import (
+    SCHEMA,
+    Best,
+    Counts,
+    PlacedLaunch,
+    Status,
+    Trial,
+    Trials,
+    Worker,
+)
 from optselect.search.ways import programs_built
 from optselect.storage.overview import ENDED, STATES, TrialRow, WorkerRow
 from optselect.storage.studies import StoredStudy
 from optselect.storage.tickets import SEARCH_PHASES
-
-SCHEMA = 1
 
 
 @dataclass
@@ -84,8 +91,8 @@ def status_json(
     workers: Sequence[WorkerRow],
     storage: str,
     tracking: str | None,
-    launches: Sequence[Mapping[str, Any]] = (),
-) -> dict[str, Any]:
+    launches: Sequence[PlacedLaunch] = (),
+) -> Status:
     """The answer of `status --json`; budget and trials count search tickets only."""
     now = standing(study, trials)
     return {
@@ -95,10 +102,10 @@ def status_json(
         "objective": study.objective,
         "direction": study.direction,
         "budget": study.budget,
-        "trials": now.search.counts,
-        "evaluation": {phase: tally.counts for phase, tally in now.evaluation.items()},
+        "trials": counts_json(now.search),
+        "evaluation": {phase: counts_json(tally) for phase, tally in now.evaluation.items()},
         "by_optimizer": {
-            name: {**tally.counts, "best": None if tally.best is None else tally.best.value}
+            name: {**counts_json(tally), "best": None if tally.best is None else tally.best.value}
             for name, tally in now.by_optimizer.items()
         },
         "best": best_json(now.search.best),
@@ -110,7 +117,19 @@ def status_json(
     }
 
 
-def best_json(best: TrialRow | None) -> dict[str, Any] | None:
+def counts_json(tally: Tally) -> Counts:
+    counts = tally.counts
+    return {
+        "waiting": counts["waiting"],
+        "running": counts["running"],
+        "complete": counts["complete"],
+        "pruned": counts["pruned"],
+        "diverged": counts["diverged"],
+        "failed": counts["failed"],
+    }
+
+
+def best_json(best: TrialRow | None) -> Best | None:
     if best is None:
         return None
     return {
@@ -121,7 +140,7 @@ def best_json(best: TrialRow | None) -> dict[str, Any] | None:
     }
 
 
-def worker_json(worker: WorkerRow) -> dict[str, Any]:
+def worker_json(worker: WorkerRow) -> Worker:
     return {
         "id": str(worker.id),
         "host": worker.host,
@@ -135,12 +154,12 @@ def worker_json(worker: WorkerRow) -> dict[str, Any]:
     }
 
 
-def trials_json(trials: Sequence[TrialRow]) -> dict[str, Any]:
+def trials_json(trials: Sequence[TrialRow]) -> Trials:
     """The answer of `trials --json`; params are Keras's arguments behind the optimizer's name."""
     return {"schema": SCHEMA, "trials": [trial_json(trial) for trial in trials]}
 
 
-def trial_json(trial: TrialRow) -> dict[str, Any]:
+def trial_json(trial: TrialRow) -> Trial:
     return {
         "trial": trial.trial,
         "phase": trial.phase,

@@ -10,6 +10,7 @@ from pathlib import Path
 import jinja2
 import typer
 
+from optselect.search.documents import SCHEMA, Written, print_document
 from optselect.search.errors import InvalidInput
 from optselect.search.named_file import write_named
 from optselect.search.near_names import did_you_mean
@@ -47,7 +48,8 @@ def write_start(said: Start, force: bool, as_json: bool) -> None:
     for file, text in texts.items():
         write_named(file, text.encode())
     if as_json:
-        print(json.dumps({"schema": 1, "files": list(map(str, texts))}, indent=2))
+        written: Written = {"schema": SCHEMA, "files": list(map(str, texts))}
+        print_document(written)
     else:
         print("\n".join([*map(str, texts), f"next: optselect check --spec {start.name}.toml"]))
 

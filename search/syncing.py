@@ -1,12 +1,11 @@
 """How is MLflow completed from any machine, and how does one know that it is complete?"""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Console
 
+from optselect.search.documents import SCHEMA, Document, Sent, SyncCheck, print_document
 from optselect.search.exit_codes import UserExit
 from optselect.search.launching import Surroundings
 from optselect.search.publishing import publish
@@ -27,8 +26,8 @@ def sync(name: str, check: bool, again: bool, place: Surroundings) -> int:
             pass
         publish(connected)
         left = tracking.count_unsent(connected.engine, connected.study.id)
-        answer = {
-            "schema": 1,
+        answer: Sent = {
+            "schema": SCHEMA,
             "study": name,
             "runs": connected.runs,
             "points": connected.points,
@@ -59,9 +58,9 @@ def connected_to(name: str, again: bool, place: Surroundings) -> Iterator[tracki
         engine.dispose()
 
 
-def print_answer(place: Surroundings, answer: dict[str, Any], line: str) -> None:
+def print_answer(place: Surroundings, answer: Document, line: str) -> None:
     if place.as_json:
-        print(json.dumps(answer, indent=2))
+        print_document(answer)
     else:
         Console(highlight=False, markup=False).print(line, soft_wrap=True)
 
@@ -96,6 +95,12 @@ def check_line(name: str, found: Comparison) -> str:
     return f"{name}: {found.runs} runs with {found.points} points are the same in MLflow and Postgres."
 
 
-def check_json(name: str, found: Comparison) -> dict[str, Any]:
-    facts = {"runs": found.runs, "points": found.points, "difference": found.difference or None}
-    return {"schema": 1, "study": name, "same": not found.difference, **facts}
+def check_json(name: str, found: Comparison) -> SyncCheck:
+    return {
+        "schema": SCHEMA,
+        "study": name,
+        "same": not found.difference,
+        "runs": found.runs,
+        "points": found.points,
+        "difference": found.difference or None,
+    }

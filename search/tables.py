@@ -11,6 +11,8 @@ from rich.text import Text
 
 from optselect.search.catalogue import ENTRIES, Entry
 from optselect.search.describing import stored_description
+from optselect.search.dimension import ranges_json
+from optselect.search.documents import SCHEMA, CatalogueEntry, Optimizers
 from optselect.search.standing import Standing, Tally, ranked, standing
 from optselect.search.switching import EPOCH, FRACTION, SECOND
 from optselect.storage.overview import StudyRow, TrialRow
@@ -145,21 +147,18 @@ def optimizers_table(entries: Sequence[Entry] = ENTRIES) -> Table:
     return table
 
 
-def optimizers_json() -> dict[str, Any]:
+def optimizers_json(entries: Sequence[Entry] = ENTRIES) -> Optimizers:
     """The catalogue as data."""
-    return {
-        "schema": 1,
-        "optimizers": [entry_json(entry) for entry in ENTRIES],
-    }
+    return {"schema": SCHEMA, "optimizers": [entry_json(entry) for entry in entries]}
 
 
-def entry_json(entry: Entry) -> dict[str, Any]:
+def entry_json(entry: Entry) -> CatalogueEntry:
     """One optimizer as data."""
     return {
         "optimizer": entry.optimizer,
         "default": entry.default,
-        "tier_1": [dimension.model_dump(mode="json") for dimension in entry.tier_1],
-        "tier_2": [dimension.model_dump(mode="json") for dimension in entry.tier_2],
+        "tier_1": ranges_json(entry.tier_1),
+        "tier_2": ranges_json(entry.tier_2),
         "source": entry.source,
         "remark": entry.remark,
     }

@@ -1,12 +1,12 @@
 """What happened in one trial? Its settings, its curve and one sentence on why it ended."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Sequence
 
+from optselect.search.documents import SCHEMA, Checkpoint, ShownTrial
 from optselect.search.settings import settings_code
 from optselect.search.spec import StudySpec
+from optselect.search.standing import trial_json
 from optselect.search.tables import shown_seconds
 from optselect.search.ways import way_line
 from optselect.storage.checkpoints import Kept
@@ -139,23 +139,22 @@ def mlflow_line(study: StoredStudy, trial: TrialRow, link: str | None) -> str:
 
 
 def trial_page_json(
-    trial: Mapping[str, Any],
-    row: TrialRow,
+    trial: TrialRow,
     curve: Sequence[EpochRow],
     why: str,
     link: str | None,
     kept: Kept | None,
-) -> dict[str, Any]:
-    """The same as data: the trial as `trials --json` shows it, its curve and the sentence; NaN is null."""
+) -> ShownTrial:
+    """The same as data: the trial as `trials --json` shows it, its curve and the sentence."""
+    checkpoint: Checkpoint | None = None
+    if kept is not None:
+        checkpoint = {"epoch": kept.epoch, "bytes": kept.bytes, "uri": kept.uri}
     return {
-        "schema": 1,
-        **trial,
-        "seed": row.seed,
+        "schema": SCHEMA,
+        **trial_json(trial),
+        "seed": trial.seed,
         "why": why,
         "mlflow_url": link,
-        "checkpoint": None if kept is None else asdict(kept),
-        "curve": [
-            {"epoch": epoch.epoch, **{k: v if math.isfinite(v) else None for k, v in epoch.metrics.items()}}
-            for epoch in curve
-        ],
+        "checkpoint": checkpoint,
+        "curve": [{"epoch": epoch.epoch, **epoch.metrics} for epoch in curve],
     }

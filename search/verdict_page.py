@@ -1,8 +1,7 @@
 """How does a verdict look in a terminal, and as JSON?"""
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -10,12 +9,15 @@ from rich.text import Text
 
 from optselect.search.chosen_code import chosen_code
 from optselect.search.comparing import Interval
-from optselect.search.findings import Finalist, Findings
+from optselect.search.documents import SCHEMA, Baseline, BesideLeader, NoVerdict, Verdict
+from optselect.search.documents import Finalist as FinalistPart
+from optselect.search.documents import Gain as GainPart
+from optselect.search.findings import Finalist, Findings, Gain
 from optselect.search.sentences import Words, compared, relative, short_name, words_of
 from optselect.search.tables import dash, plain_table
+from optselect.search.verdict import Comparison
 from optselect.trials.configuration import BASELINE
 
-SCHEMA = 1
 MOST_ROWS = 9
 MOST_CAUTIONS = 5
 """What is beyond stands in --json and --html: a page of a terminal is soon full."""
@@ -81,12 +83,12 @@ def beside_leader(found: Findings, finalist: Finalist) -> str:
 # --- JSON ---------------------------------------------------------------------------------------------
 
 
-def answer_json(study: str, found: Findings | str) -> dict[str, Any]:
+def answer_json(study: str, found: Findings | str) -> Verdict | NoVerdict:
     """The answer of `report --json`, or why there is no verdict."""
     return no_verdict_json(study, found) if isinstance(found, str) else verdict_json(found)
 
 
-def verdict_json(found: Findings) -> dict[str, Any]:
+def verdict_json(found: Findings) -> Verdict:
     """A verdict as data: means in the objective's values, differences in cost, above 0 where worse."""
     words = words_of(found)
     return {
@@ -110,7 +112,7 @@ def verdict_json(found: Findings) -> dict[str, Any]:
     }
 
 
-def no_verdict_json(study: str, reason: str) -> dict[str, Any]:
+def no_verdict_json(study: str, reason: str) -> NoVerdict:
     """The same for a study without a verdict."""
     return {
         "schema": SCHEMA,
@@ -123,25 +125,23 @@ def no_verdict_json(study: str, reason: str) -> dict[str, Any]:
     }
 
 
-def finalist_json(finalist: Finalist) -> dict[str, Any]:
+def finalist_json(finalist: Finalist) -> FinalistPart:
     return {
         "optimizer": finalist.name,
-        "mean": finite(finalist.values.mean),
+        "mean": finalist.values.mean,
         "ci": bounds(finalist.values),
-        "median": finite(finalist.median),
+        "median": finalist.median,
         "p_best": finalist.p_best,
         "seeds": finalist.seeds,
         "diverged_share": finalist.diverged / finalist.seeds,
         "params": dict(finalist.arguments),
-        "vs_leader": None if finalist.versus_leader is None else versus_json(finalist),
+        "vs_leader": None if finalist.versus_leader is None else versus_json(finalist.versus_leader),
     }
 
 
-def versus_json(finalist: Finalist) -> dict[str, Any]:
-    beside = finalist.versus_leader
-    assert beside is not None, "the leader has none"
+def versus_json(beside: Comparison) -> BesideLeader:
     return {
-        "mean": finite(beside.difference.mean),
+        "mean": beside.difference.mean,
         "ci": bounds(beside.difference),
         "p": beside.p,
         "relation": beside.relation,
@@ -150,30 +150,25 @@ def versus_json(finalist: Finalist) -> dict[str, Any]:
     }
 
 
-def baseline_json(found: Findings) -> dict[str, Any]:
+def baseline_json(found: Findings) -> Baseline:
     own = found.record.problem.baseline
-    ran = [finalist_json(finalist) for finalist in found.finalists if finalist.name == BASELINE]
-    gain = None
-    if found.gain is not None:
-        share = found.gain.share
-        gain = {
-            "optimizer": found.gain.optimizer,
-            "share": share.mean,
-            "ci": bounds(share),
-            "seeds": found.gain.seeds,
-        }
-    facts: Mapping[str, Any] = ran[0] if ran else {"params": dict(own.arguments)}
-    return {**facts, "optimizer": own.optimizer, "called": short_name(own), "gain": gain, "code": own.code}
+    facts: Baseline = {
+        "optimizer": own.optimizer,
+        "params": dict(own.arguments),
+        "called": short_name(own),
+        "gain": None if found.gain is None else gain_json(found.gain),
+        "code": own.code,
+    }
+    for finalist in found.finalists:
+        if finalist.name == BASELINE:
+            return {**finalist_json(finalist), **facts}
+    return facts
+
+
+def gain_json(gain: Gain) -> GainPart:
+    share = gain.share
+    return {"optimizer": gain.optimizer, "share": share.mean, "ci": bounds(share), "seeds": gain.seeds}
 
 
 def bounds(interval: Interval) -> list[float | None]:
-    return [finite(interval.low), finite(interval.high)]
-
-
-def finite(number: float) -> float | None:
-    """JSON knows no infinity.
-
-    >>> finite(float("inf")), finite(0.5)
-    (None, 0.5)
-    """
-    return number if math.isfinite(number) else None
+    return [interval.low, interval.high]

@@ -5,15 +5,18 @@
 
 import doctest
 import importlib.util
+import json
 import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from optselect.search.catalogue import CATALOGUE
 from optselect.search.cli import COMMANDS, DATABASE
+from optselect.search.documents import DOCUMENTS
 from optselect.search.exit_codes import UserExit, WorkerExit
 from optselect.search.spec_file import SpecFile
 
@@ -69,6 +72,22 @@ def test_the_reference_has_every_command_with_its_options(made_of_code: Any) -> 
 def test_the_reference_has_every_key_of_a_spec_file(made_of_code: Any) -> None:
     told = re.findall(r"^\| `(\w+)` ", made_of_code.made("spec keys"), re.MULTILINE)
     assert {*told, "switch", "space"} == set(SpecFile.model_fields)
+
+
+def test_the_reference_has_every_document_and_links_to_what_it_is_made_of(made_of_code: Any) -> None:
+    text = made_of_code.made("json documents")
+    for command in DOCUMENTS:
+        assert re.search(rf"^## .*optselect {command}\b", text, re.MULTILINE)
+    told = {title.lower() for title in re.findall(r"^### (\w+)$", text, re.MULTILINE)}
+    assert set(re.findall(r"\(#(\w+)\)", text)) == told
+
+
+def test_each_document_links_to_a_file_that_is_a_json_schema(made_of_code: Any) -> None:
+    linked = re.findall(r"\((schemas/\S+)\)", made_of_code.made("json documents"))
+    files = made_of_code.schemas()
+    assert sorted(linked) == sorted(files) and len(files) == len(DOCUMENTS)
+    for text in files.values():
+        Draft202012Validator.check_schema(json.loads(text))
 
 
 def test_the_reference_has_every_optimizer_and_exit_code(made_of_code: Any) -> None:

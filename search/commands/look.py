@@ -74,6 +74,7 @@ def report(
 
     with_model = with_model or register is not None
     demand_possible(study, bundle, code, script, optimizer, with_model)
+    demand_one_output(as_json, html, code, with_model)
     demand_name(register)
     place = surroundings(storage, tracking, as_json)
     if with_model and study is not None:
@@ -103,6 +104,16 @@ def demand_possible(
         raise InvalidInput(
             "Either STUDY or --bundle FILE must be given, with --log-model or --register STUDY. Received: "
             f"{'neither' if study is None and bundle is None else '--bundle' if study is None else 'both'}."
+        )
+
+
+def demand_one_output(as_json: bool, html: Path | None, code: bool, with_model: bool) -> None:
+    """Refuse --json with what prints something else; raises InvalidInput."""
+    others = {"--html": html is not None, "--code": code, "--log-model or --register": with_model}
+    if as_json and (given := [name for name, is_given in others.items() if is_given]):
+        raise InvalidInput(
+            f"--json prints the verdict and nothing else. Received: --json with {' and '.join(given)}. Type the command "
+            "once for each."
         )
 
 

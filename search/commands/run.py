@@ -306,11 +306,12 @@ def scale(
     ],
     launch: LaunchNumber = None,
     storage: Storage = None,
+    as_json: Json = False,
 ) -> None:
     """Change the number of workers of a launch that runs, from any machine. None at all: stop."""
     from optselect.search.looking import scale_launch
 
-    scale_launch(study, workers, launch, surroundings(storage, None, False))
+    scale_launch(study, workers, launch, surroundings(storage, None, as_json))
 
 
 def pause(study: Study, storage: Storage = None, as_json: Json = False) -> None:

@@ -18,6 +18,7 @@ import psycopg2.errors
 from optselect.storage import embedded
 from optselect.storage.database import connect
 from optselect.storage.errors import Unreachable
+from tests.acceptance.documents import check_document
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Shell:
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        return subprocess.run(
+        done = subprocess.run(
             self.command(arguments),
             cwd=self.folder,
             env={**self.environment, **environment},
@@ -40,6 +41,8 @@ class Shell:
             timeout=240,
             check=False,
         )
+        check_document(arguments, done.stdout)
+        return done
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """Start a command that goes on while the test acts."""

@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 
 from optselect.search.cli import leave, main
 from tests.acceptance.commands import Shell, answer
+from tests.acceptance.documents import check_document
 
 
 class Ended(subprocess.CompletedProcess[str]):
@@ -46,6 +47,7 @@ class Forks:
             streams = [str(Path(name) / stream) for stream in ("out", "err")]
             pid, code = self._ask({**request(shell, arguments, environment), "streams": streams})
             output, words = (Path(stream).read_text() for stream in streams)
+        check_document(arguments, output)
         return Ended(list(arguments), code, output, words, pid)
 
     def run_script(self, shell: Shell, file: str) -> Ended:

@@ -57,6 +57,12 @@ def test_one_trial_is_shown_with_its_run_its_checkpoint_and_why_it_ended(here: S
     assert (missing.returncode, missing.stderr.count("\n")) == (3, 1)
 
 
+def test_the_list_of_studies_has_the_two_with_how_far_they_are(here: Shell, forked: Forks) -> None:
+    listed = {row["name"]: row for row in forked.json(here, "studies")["studies"]}
+    assert [listed[name]["state"] for name in ("after", "waits")] == ["finished", "running"]
+    assert (listed["after"]["done"], listed["waits"]["done"], listed["waits"]["best"]) == (2, 0, None)
+
+
 # --- export and report --bundle -----------------------------------------------------------------------
 
 

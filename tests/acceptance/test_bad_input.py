@@ -115,6 +115,8 @@ CASES = [
     flags("a tracking address of no kind", "launch good.py --tracking nonsense://x", "--tracking"),
     Case("further trials without a plus", "resume any --trials 5", 2, r"\+24"),
     Case("no further trials", "resume any --trials +0", 2, r"\+1"),
+    flags("a script as JSON", "launch good.py --workers 1 --dry-run --json", "Leave out --json"),
+    Case("a verdict as JSON and as code", "report any --json --code", 2, "--json with --code"),
     Case("a port that cannot be", "ui --port 99999", 2, "99999"),
     Case("two kinds of address", "db url --optuna --mlflow", 2, "one of"),
     Case("a backup that is not there", "db restore nowhere.tar", 2, "nowhere.tar"),

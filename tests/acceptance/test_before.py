@@ -4,7 +4,7 @@ import runpy
 
 import pytest
 
-from tests.acceptance.commands import Shell, answer, query
+from tests.acceptance.commands import Shell, query
 from tests.acceptance.forked import Forks
 
 BROKEN = """
@@ -32,7 +32,7 @@ def test_check_has_a_line_for_all_that_a_launch_of_what_init_wrote_needs(
         0,
         "wine.py\nwine.toml\nnext: optselect check --spec wine.toml\n",
     )
-    found = answer(at_home.run("check", "--spec", "wine.toml", "--optimizers", "sgd,adam", "--json"))
+    found = at_home.json("check", "--spec", "wine.toml", "--optimizers", "sgd,adam")
     assert (found["schema"], found["is_ok"]) == (1, True)
     lines = {line["name"]: line for line in found["checks"]}
     assert set(lines) == {"database", "MLflow", "devices", "model and data", "yours: Adam", "SGD", "Adam"}
@@ -58,8 +58,8 @@ def test_check_goes_on_without_a_database_and_ends_with_5(forked: Forks, at_home
 
 
 def test_plan_says_who_gets_what_and_stores_nothing(at_home: Shell) -> None:
-    asked = ("plan", "diabetes", "--optimizers", "sgd", "--trials", "4", "--name", "planned", "--json")
-    found = answer(at_home.run(*asked, "--epochs", "3", "--workers", "1"))
+    asked = ("--optimizers", "sgd", "--trials", "4", "--name", "planned", "--epochs", "3", "--workers", "1")
+    found = at_home.json("plan", "diabetes", *asked)
     assert (found["schema"], found["study"], found["trials"], found["workers"]) == (1, "planned", 4, 1)
     rows = {row["optimizer"]: row for row in found["optimizers"]}
     assert (rows["baseline"]["defaults"], rows["SGD"]["search"]) == (1, 4)

@@ -37,6 +37,9 @@ def test_a_study_is_stopped_resumed_and_paused_from_another_terminal(at_home: Sh
     assert paused.stdout.startswith(
         "steered is paused: no trial starts any more; running trials end as usual"
     )
+    assert forked.json(at_home, "pause", "steered")["state_before"] == "paused"
+    scaled = forked.json(at_home, "scale", "steered", "1")
+    assert (scaled["executor"], scaled["workers"], scaled["workers_before"]) == ("local", 1, 1)
     _, words = resume.communicate(timeout=60)
     assert resume.returncode == 0, words
     assert "It was paused from outside" in words

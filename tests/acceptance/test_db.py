@@ -1,6 +1,5 @@
 """The database can be seen, saved, restored elsewhere and stopped, and no command shows its password."""
 
-import json
 import os
 from pathlib import Path
 
@@ -37,6 +36,8 @@ def test_a_database_goes_from_its_first_status_to_a_restored_backup(tmp_path: Pa
             forked.run(one, "db", "url", "--show-password").stdout,
             forked.run(one, "db", "url").stdout,
         )
+        named = forked.json(one, "db", "status", "--storage", shown.strip())
+        assert (named["embedded"], named["url"]) == (False, masked.strip())
         assert "***" in masked and "***" not in shown
         assert "/mlflow" in forked.run(one, "db", "url", "--mlflow").stdout
         assert "optuna" in forked.run(one, "db", "url", "--optuna").stdout
@@ -50,7 +51,7 @@ def test_the_catalogue_is_printed_for_people_and_for_programs(tmp_path: Path, fo
     here = shell(tmp_path / "home", tmp_path)
     table = forked.run(here, "optimizers").stdout
     assert "ScheduleFreeAdamW" in table and "0.001 .. 0.99" in table
-    entries = json.loads(forked.run(here, "optimizers", "--json").stdout)["optimizers"]
+    entries = forked.json(here, "optimizers")["optimizers"]
     assert len(entries) == 14
     assert next(entry["optimizer"] for entry in entries if entry["default"]) == "SGD"
     assert not (tmp_path / "home").exists()

@@ -1,6 +1,7 @@
 """What a person reads of a study and of a trial: counts, ranking, curves, and one sentence on every ending."""
 
 import dataclasses
+import json
 import math
 import uuid
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from optselect.search.documents import document_text
 from optselect.search.live_view import Sight, live_view, phase_line
 from optselect.search.pace import NOTHING_KNOWN, Left, time_left
 from optselect.search.standing import ranked, standing, status_json, trials_json
@@ -242,8 +244,7 @@ def test_a_trial_page_shows_settings_as_code_and_a_curve_per_metric() -> None:
 
 
 def test_a_trial_page_as_data_has_null_for_what_is_not_finite() -> None:
-    page = trial_page_json(
-        {"trial": 1}, TRIALS[1], [EpochRow(1, 1, {"loss": math.inf})], "why", None, Kept(1, 9, None)
-    )
+    made = trial_page_json(TRIALS[1], [EpochRow(1, 1, {"loss": math.inf})], "why", None, Kept(1, 9, None))
+    page = json.loads(document_text(made))
     assert page["checkpoint"] == {"epoch": 1, "bytes": 9, "uri": None}
     assert page["curve"] == [{"epoch": 1, "loss": None}]

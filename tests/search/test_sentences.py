@@ -268,7 +268,7 @@ def test_the_page_of_the_largest_study_fits_into_40_lines() -> None:
 
 
 def test_json_holds_what_the_words_say() -> None:
-    answer = verdict_json(found(answers(CLEAR)))
+    answer: Any = verdict_json(found(answers(CLEAR)))
     assert (answer["schema"], answer["study"], answer["outcome"], answer["winner"]) == (
         1,
         "net",

@@ -67,7 +67,8 @@ def test_a_clear_difference_names_the_better_one_on_common_seeds(first: Side) ->
     for pair in (Pair.of(first, second), Pair.of(second, first)):
         assert "use Adam of first. On 5 common seeds its test loss is" in together(pair)
         assert "better than that of RMSprop of second" in together(pair)
-    assert pair_json(Pair.of(first, second))["distance"]["mean"] > 0
+    data: Any = pair_json(Pair.of(first, second))
+    assert data["distance"]["mean"] > 0
 
 
 def test_where_no_difference_is_shown_none_is_said(first: Side) -> None:

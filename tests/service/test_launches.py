@@ -16,7 +16,15 @@ from sqlalchemy import Engine, text
 from optselect.search import placing
 from optselect.search.enlisting import PLACED_BY, enlisted
 from optselect.search.errors import InvalidInput
-from optselect.search.placing import Placement, preview, read_placement, scale, start_workers, stop_workers
+from optselect.search.placing import (
+    Placement,
+    preview,
+    read_placement,
+    scale,
+    scaled_line,
+    start_workers,
+    stop_workers,
+)
 from optselect.storage import launches
 from optselect.storage.database import Database, without_password
 from optselect.storage.errors import NotFound
@@ -91,8 +99,8 @@ def test_an_array_is_scaled_both_ways_and_stopped_by_name_alone(cluster: Cluster
     assert cluster.tasks() == {"4711_0": "RUNNING", "4711_1": "RUNNING", "4711_2": "PENDING"}
     await_that((cluster.folder / "waits").exists)
 
-    said = scale("study", 4, None, cluster.engine)
-    assert said == "study: launch 1 (slurm), workers wanted: 4, before: 3"
+    done = scale("study", 4, None, cluster.engine)
+    assert scaled_line(done) == "study: launch 1 (slurm), workers wanted: 4, before: 3"
     assert cluster.tasks()["4712_0"] == "RUNNING"
     scale("study", 1, launch.id, cluster.engine)
     cluster.await_tasks(_4711_0="RUNNING", _4711_1="", _4711_2="", _4712_0="")
