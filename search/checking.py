@@ -1,14 +1,12 @@
 """Would a launch of this problem work here, and what would it cost? A line for each thing that it needs, with its mend."""
 
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, NamedTuple, TypeVar
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -21,6 +19,7 @@ from optselect.search.launching import Surroundings
 from optselect.search.rehearsing import Outlook, look_ahead, rehearse, rehearsing
 from optselect.search.spec import Request, study_name
 from optselect.search.supervising import default_workers
+from optselect.search.terminal import stdout_console
 from optselect.storage import tracking
 from optselect.storage.database import Database
 from optselect.storage.errors import StorageError
@@ -59,7 +58,7 @@ def check(request: Request, typed: str, place: Surroundings) -> int:
         typed: how the problem was named, for the next command.
     """
     found = []
-    out = folding_console()
+    out = stdout_console()
     for line in checks(request, place):
         found.append(line)
         if not place.as_json:
@@ -70,15 +69,6 @@ def check(request: Request, typed: str, place: Surroundings) -> int:
     elif not bad:
         out.print(f"\nnext: optselect plan {typed}")
     return bad[0].code if bad else UserExit.DONE
-
-
-def folding_console() -> Console:
-    """stdout: a terminal folds between words, a pipe never."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else ONE_LINE)
-
-
-ONE_LINE = 10_000
-"""Columns: more than any line has."""
 
 
 def row_of(line: Checked) -> Table:
@@ -214,6 +204,6 @@ def plan(request: Request, typed: str, name: str | None, workers: int | None, pl
     if place.as_json:
         print_document(forecast_json(study, forecast))
     else:
-        out = folding_console()
+        out = stdout_console()
         out.print(forecast_page(study, forecast))
         out.print(f"\nnext: optselect launch {typed}")

@@ -2,11 +2,10 @@
 
 import sys
 
-from rich.console import Console
-
 from optselect.search.documents import SCHEMA, Ordered, print_document
 from optselect.search.launching import Surroundings
 from optselect.search.placing import stop_workers
+from optselect.search.terminal import stdout_console
 from optselect.storage import overview, studies
 from optselect.storage.database import Engine, make_engine
 from optselect.storage.studies import StoredStudy
@@ -28,7 +27,7 @@ def order(name: str, state: str, place: Surroundings) -> None:
     if place.as_json:
         print_document(order_json(name, before, after, running))
     else:
-        Console(highlight=False).print(order_line(name, before, after, running), soft_wrap=True)
+        stdout_console().print(order_line(name, before, after, running))
     for line in behind:
         print(line, file=sys.stderr)
 

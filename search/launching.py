@@ -36,6 +36,7 @@ from optselect.search.supervising import (
     supervise,
 )
 from optselect.search.tables import SINGLE_RUNS, next_commands, summary
+from optselect.search.terminal import stdout_console
 from optselect.search.ways import ways_lines
 from optselect.storage import overview, studies
 from optselect.storage.checkpoint_files import check_place
@@ -361,7 +362,7 @@ def conclude(
     """Print the summary, or why there is none, and return the exit code of a user's command."""
     study = studies.load_study(engine, study.name)
     trials = overview.list_trials(engine, study.id)
-    out, err = Console(highlight=False), Console(stderr=True, highlight=False)
+    out, err = stdout_console(), Console(stderr=True, highlight=False)
     finished = study.state == "finished"
     if place.as_json:
         ended: Launched = {
@@ -465,7 +466,7 @@ def report_placed(
     if place.as_json:
         print_document(study_status(study, database, engine))
         return 0
-    out = Console(highlight=False)
+    out = stdout_console()
     out.print(launch_line(launch), soft_wrap=True)
     out.print(
         f"  optselect status {study.name}   how far it is\n  optselect logs {study.name} --follow\n"
@@ -481,7 +482,7 @@ def report_stored(
     if place.as_json:
         print_document(study_status(study, database, engine))
         return 0
-    out = Console(highlight=False)
+    out = stdout_console()
     out.print(
         f"study {study.name}: {f'{study.budget} search trials' if study.budget else 'its first runs'} stored"
         + (", training in the background" if detached else "")

@@ -3,13 +3,10 @@
 import contextlib
 import dataclasses
 import signal
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from rich.console import Console
 
 from optselect.search import tables
 from optselect.search.catalogue import CATALOGUE, Entry
@@ -25,6 +22,7 @@ from optselect.search.space import custom_name, find_optimizer
 from optselect.search.spec import StudySpec
 from optselect.search.spec_file import spec_toml
 from optselect.search.standing import trials_json
+from optselect.search.terminal import stdout_console
 from optselect.search.trial_page import trial_code, trial_page, trial_page_json, why_it_ended
 from optselect.storage import overview
 from optselect.storage.chart_views import BEST, FINALS
@@ -59,7 +57,7 @@ def print_status(name: str, place: Surroundings) -> None:
     if place.as_json:
         print_document(study_status(study, here.database, here.engine))
         return
-    out, sight = console(), look(here.engine, study)
+    out, sight = stdout_console(), look(here.engine, study)
     out.print(f"{study.state}; objective {study.objective} ({study.direction})")
     out.print(live_view(sight))
     for launch in live_launches(here.engine, study.id) if study.state == "running" else ():
@@ -88,7 +86,7 @@ def scale_launch(name: str, workers: int, launch: int | None, place: Surrounding
     if place.as_json:
         print_document(done)
     else:
-        console().print(scaled_line(done), soft_wrap=True)
+        stdout_console().print(scaled_line(done), soft_wrap=True)
 
 
 def print_trials(name: str, wanted: Selection, place: Surroundings) -> None:
@@ -99,7 +97,7 @@ def print_trials(name: str, wanted: Selection, place: Surroundings) -> None:
     if place.as_json:
         print_document(trials_json(trials))
     else:
-        console().print(tables.trials_table(study, trials))
+        stdout_console().print(tables.trials_table(study, trials))
 
 
 def show_study(name: str, place: Surroundings) -> None:
@@ -169,7 +167,7 @@ def print_pair(first: str, second: str, place: Surroundings) -> None:
     if place.as_json:
         print_document(pair_json(pair))
     else:
-        console().print(pair_page(pair))
+        stdout_console().print(pair_page(pair))
 
 
 def print_studies(place: Surroundings) -> None:
@@ -178,9 +176,9 @@ def print_studies(place: Surroundings) -> None:
     if place.as_json:
         print_document(studies_json(rows))
     elif rows:
-        console().print(tables.studies_table(rows))
+        stdout_console().print(tables.studies_table(rows))
     else:
-        console().print("No study yet. Start one: optselect launch diabetes")
+        stdout_console().print("No study yet. Start one: optselect launch diabetes")
 
 
 def studies_json(rows: Sequence[overview.StudyRow]) -> Studies:
@@ -208,7 +206,7 @@ def print_optimizers(name: str | None, as_json: bool) -> None:
     elif as_json:
         print_document(tables.optimizers_json())
     else:
-        console().print(tables.optimizers_table())
+        stdout_console().print(tables.optimizers_table())
 
 
 def print_class(reference: Reference, as_json: bool) -> None:
@@ -220,7 +218,7 @@ def print_class(reference: Reference, as_json: bool) -> None:
         found: Optimizers = {"schema": SCHEMA, "optimizers": [class_json(name, custom, description)]}
         print_document(found)
     else:
-        console().print(tables.class_table(name, class_rows(custom, description)))
+        stdout_console().print(tables.class_table(name, class_rows(custom, description)))
 
 
 def with_defaults(description: CustomDescription) -> dict[str, ParameterDescription]:
@@ -234,12 +232,7 @@ def print_entry(entry: Entry, as_json: bool) -> None:
     if as_json:
         print_document(tables.optimizers_json((entry,)))
     else:
-        console().print(tables.optimizers_table((entry,)))
-
-
-def console() -> Console:
-    """stdout; a pipe has no width of its own, and folding would break numbers."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+        stdout_console().print(tables.optimizers_table((entry,)))
 
 
 # --- MLflow -------------------------------------------------------------------------------------------

@@ -69,8 +69,8 @@ def report(
     as_json: Json = False,
 ) -> None:
     """The verdict: which optimizer to use, how sure that is, and what would settle what is open."""
-    from optselect.search.looking import console
     from optselect.search.report import log_model, print_code, print_report, write_page
+    from optselect.search.terminal import stdout_console
 
     with_model = with_model or register is not None
     demand_possible(study, bundle, code, script, optimizer, with_model)
@@ -85,7 +85,7 @@ def report(
     elif code:
         print_code(evidence, script, optimizer)
     else:
-        print_report(evidence, as_json, console())
+        print_report(evidence, as_json, stdout_console())
 
 
 def demand_possible(
