@@ -1,6 +1,7 @@
 """Would a launch of this problem work here, and what would it cost? A line for each thing that it needs, with its mend."""
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from functools import partial
 from typing import Generic, NamedTuple, TypeVar
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from optselect.search.documents import SCHEMA, Checks, print_document
@@ -57,18 +59,36 @@ def check(request: Request, typed: str, place: Surroundings) -> int:
         typed: how the problem was named, for the next command.
     """
     found = []
-    out = Console(highlight=False)
+    out = folding_console()
     for line in checks(request, place):
         found.append(line)
         if not place.as_json:
-            mark = Text("ok  ", style="green") if line.is_ok else Text("FAIL", style="bold red")
-            out.print(Text.assemble(mark, f" {line.name:<14} {line.detail}"), soft_wrap=True)
+            out.print(row_of(line))
     bad = [line for line in found if not line.is_ok]
     if place.as_json:
         print_document(checks_json(request.problem, found))
     elif not bad:
-        out.print(f"\nnext: optselect plan {typed}", soft_wrap=True)
+        out.print(f"\nnext: optselect plan {typed}")
     return bad[0].code if bad else UserExit.DONE
+
+
+def folding_console() -> Console:
+    """stdout: a terminal folds between words, a pipe never."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else ONE_LINE)
+
+
+ONE_LINE = 10_000
+"""Columns: more than any line has."""
+
+
+def row_of(line: Checked) -> Table:
+    """One line, folded below its own beginning where the terminal is narrow."""
+    mark = Text("ok", style="green") if line.is_ok else Text("FAIL", style="bold red")
+    row = Table.grid(padding=(0, 1))
+    row.add_column(width=4)
+    row.add_column(min_width=14, no_wrap=True)
+    row.add_row(mark, Text(line.name), Text(line.detail))
+    return row
 
 
 def checks_json(problem: str, lines: Sequence[Checked]) -> Checks:
@@ -159,7 +179,7 @@ def said_of(one: Rehearsed) -> str:
     """What a few steps showed.
 
     >>> said_of(Rehearsed("complete", "", 3, "the callback Mine has on_batch_end", True, 1.0, 0.1))
-    'trains and goes on from a checkpoint; step 3 of 4: the callback Mine has on_batch_end'
+    'trains, resumes from a checkpoint; step 3 of 4: the callback Mine has on_batch_end'
     >>> said_of(Rehearsed("complete", "", 1, "", False, 1.0, 0.1))
     'a training resumed from its checkpoint must give the same numbers. Received: others. Keep all state in variables \
 of the model or its optimizer; till then: leave it out by --optimizers'
@@ -174,7 +194,7 @@ of the model or its optimizer; till then: leave it out by --optimizers'
             "variables of the model or its optimizer; till then: leave it out by --optimizers"
         )
     how = "trains" if one.outcome == "complete" else f"diverges at its defaults ({one.message})"
-    goes_on = " and goes on from a checkpoint" if one.is_restored else ""
+    goes_on = ", resumes from a checkpoint" if one.is_restored else ""
     way = f"step {one.step} of 4" + (f": {one.step_reason}" if one.step_reason else ", the fastest")
     return f"{how}{goes_on}; {way}"
 
@@ -194,6 +214,6 @@ def plan(request: Request, typed: str, name: str | None, workers: int | None, pl
     if place.as_json:
         print_document(forecast_json(study, forecast))
     else:
-        out = Console(highlight=False)
-        out.print(forecast_page(study, forecast), soft_wrap=True)
-        out.print(f"\nnext: optselect launch {typed}", soft_wrap=True)
+        out = folding_console()
+        out.print(forecast_page(study, forecast))
+        out.print(f"\nnext: optselect launch {typed}")

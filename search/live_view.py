@@ -1,6 +1,7 @@
 """What does a person see of a study that runs? Phases, optimizers and workers, drawn anew each second."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -20,25 +21,39 @@ NEWEST = 12
 """Columns of the sparkline of an optimizer; what fits into 80 columns beside the rest."""
 
 
-def live_view(study: StoredStudy, trials: Sequence[TrialRow], workers: Sequence[WorkerRow]) -> RenderableType:
+@dataclass(frozen=True)
+class Sight:
+    """A study at one moment."""
+
+    study: StoredStudy
+    trials: Sequence[TrialRow]
+    workers: Sequence[WorkerRow]
+
+    @property
+    def alive(self) -> list[WorkerRow]:
+        return [worker for worker in self.workers if worker.seconds_silent <= SILENT]
+
+
+def live_view(sight: Sight) -> RenderableType:
     """How far, how long still, who is best and who trains; 80 columns suffice."""
-    now, left = standing(study, trials), remaining(study, trials, workers)
+    now, left = standing(sight.study, sight.trials), remaining(sight)
+    is_over = sight.study.state == "finished"  # then it is no matter who fell silent
     return Group(
-        Text(headline(study, now, left.search), style="bold"),
+        Text(headline(sight.study, now, left.search), style="bold"),
         Text(phase_line(now, left), style="dim"),
         "",
-        by_optimizer(study, now, trials),
-        *(Text(worker_line(worker), style="dim") for worker in workers),
+        by_optimizer(sight.study, now, sight.trials),
+        *(Text(worker_line(worker), style="dim") for worker in (sight.alive if is_over else sight.workers)),
     )
 
 
-def remaining(study: StoredStudy, trials: Sequence[TrialRow], workers: Sequence[WorkerRow]) -> Left:
+def remaining(sight: Sight) -> Left:
     """How long the study takes still, with those who work on it now."""
-    if study.state != "running":
+    if sight.study.state != "running":
         return NOTHING_KNOWN
-    alive = sum(worker.seconds_silent <= SILENT for worker in workers)
-    running = sum(trial.state == "running" for trial in trials)
-    return time_left(StudySpec.model_validate(study.spec), study.budget, trials, max(alive, running))
+    running = sum(trial.state == "running" for trial in sight.trials)
+    spec = StudySpec.model_validate(sight.study.spec)
+    return time_left(spec, sight.study.budget, sight.trials, max(len(sight.alive), running))
 
 
 def phase_line(now: Standing, left: Left) -> str:

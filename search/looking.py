@@ -61,7 +61,7 @@ def print_status(name: str, place: Surroundings) -> None:
         return
     out, sight = console(), look(here.engine, study)
     out.print(f"{study.state}; objective {study.objective} ({study.direction})")
-    out.print(live_view(sight.study, sight.trials, sight.workers))
+    out.print(live_view(sight))
     for launch in live_launches(here.engine, study.id) if study.state == "running" else ():
         out.print(launch_line(launch), soft_wrap=True)
 

@@ -1,12 +1,12 @@
 """Which metric decides, and is less of it better or more?"""
 
-import difflib
 import math
 import re
 from collections.abc import Sequence
 from typing import Literal
 
 from optselect.search.errors import InvalidInput
+from optselect.search.near_names import did_you_mean
 
 Direction = Literal["minimize", "maximize"]
 
@@ -35,10 +35,9 @@ def parse_objective(text: str, metrics: Sequence[str]) -> tuple[str, Direction]:
         raise InvalidInput(f'--objective must end in ":min" or ":max", or in neither. Received: "{text}".')
     known = [metric for metric in metrics if metric.startswith("val_")]
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f" Did you mean {near[0]}?" if near else ""
         raise InvalidInput(
-            f'--objective must be a validation metric of the model: {", ".join(known)}. Received: "{name}".{hint}'
+            f'--objective must be a validation metric of the model: {", ".join(known)}. Received: "{name}".'
+            + did_you_mean(name, known)
         )
     return name, direction_of(name, suffix)
 

@@ -3,31 +3,20 @@
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 
 from rich.console import Console
 from rich.live import Live
 
-from optselect.search.live_view import live_view, phase_line, remaining
+from optselect.search.live_view import Sight, live_view, phase_line, remaining
 from optselect.search.standing import Standing, standing
 from optselect.search.tables import headline
 from optselect.storage import overview, studies
 from optselect.storage.database import Engine
-from optselect.storage.overview import TrialRow, WorkerRow
 from optselect.storage.studies import StoredStudy
 
 REFRESH_SECONDS = 1.0
 LINE_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class Sight:
-    """A study at one moment."""
-
-    study: StoredStudy
-    trials: Sequence[TrialRow]
-    workers: Sequence[WorkerRow]
 
 
 Refresh = Callable[[Sight], None]
@@ -52,7 +41,7 @@ def progress_view(quiet: bool) -> Iterator[Refresh]:
         yield lambda sight: None
     elif sys.stdout.isatty() and sys.stderr.isatty():
         with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
-            yield lambda sight: live.update(live_view(sight.study, sight.trials, sight.workers), refresh=True)
+            yield lambda sight: live.update(live_view(sight), refresh=True)
     else:
         yield Lines().show
 
@@ -78,7 +67,7 @@ class Lines:
 
 def line(sight: Sight, now: Standing) -> str:
     """How far, how long still, which phases, who leads."""
-    left = remaining(sight.study, sight.trials, sight.workers)
+    left = remaining(sight)
     head = headline(sight.study, now, left.search)
     return f"{head}; {phase_line(now, left)}{leader(sight.study, now)}"
 

@@ -1,11 +1,11 @@
 """Which trials of a study does a person want to see, in which order?"""
 
-import difflib
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from optselect.search.errors import InvalidInput
+from optselect.search.near_names import did_you_mean
 from optselect.storage.overview import STATES, TrialRow
 
 SORTS = ("trial", "value", "optimizer", "epochs", "seconds")
@@ -47,11 +47,8 @@ def names_in(flag: str, text: str | None, known: Collection[str]) -> list[str]:
 def spelling(flag: str, name: str, by_lower_case: dict[str, str]) -> str:
     if name.lower() in by_lower_case:
         return by_lower_case[name.lower()]
-    near = difflib.get_close_matches(name.lower(), by_lower_case, n=1)
-    hint = f'; did you mean "{by_lower_case[near[0]]}"?' if near else "."
-    raise InvalidInput(
-        f"{flag} must be of {', '.join(sorted(by_lower_case.values()))}. Received: {name}{hint}"
-    )
+    known = sorted(by_lower_case.values())
+    raise InvalidInput(f"{flag} must be of {', '.join(known)}. Received: {name}.{did_you_mean(name, known)}")
 
 
 def in_order(trials: Sequence[TrialRow], sort: str, direction: str) -> list[TrialRow]:

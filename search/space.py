@@ -1,6 +1,5 @@
 """Which optimizers does a study try, which of their arguments does it search, and what does a trial get?"""
 
-import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 from optselect.search.catalogue import CATALOGUE, DEFAULT_OPTIMIZERS, Entry
 from optselect.search.dimension import Choice, Dimension, keras_arguments
 from optselect.search.errors import InvalidInput
+from optselect.search.near_names import did_you_mean
 from optselect.trials.configuration import BASELINE
 from optselect.trials.reference import Reference, is_reference, read_reference, stored_reference
 
@@ -102,10 +102,8 @@ def find_optimizer(name: str, customs: Collection[str] = ()) -> str:
     by_lower_case = {optimizer.lower(): optimizer for optimizer in (*CATALOGUE, *customs)}
     if name.lower() in by_lower_case:
         return by_lower_case[name.lower()]
-    near = difflib.get_close_matches(name.lower(), by_lower_case, n=1)
-    hint = f' Did you mean "{by_lower_case[near[0]].lower()}"?' if near else ""
     raise InvalidInput(
-        f'--optimizers: there is no optimizer "{name}".{hint} Known: {known()}; '
+        f'There is no optimizer "{name}".{did_you_mean(name, by_lower_case)} Known: {known()}; '
         "a class of your own is written my_optimizers.py:MyMomentum"
     )
 

@@ -19,7 +19,6 @@
 Ranges are Keras's own values. Each error names the key, the file and the line.
 """
 
-import difflib
 import json
 import math
 import os
@@ -35,6 +34,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from optselect.search.dimension import Choice, Dimension, keras_arguments, one_minus
 from optselect.search.errors import InvalidInput
+from optselect.search.near_names import did_you_mean
 from optselect.search.space import Override, custom_references, find_optimizer
 from optselect.search.spec import (
     MOST_EPOCHS,
@@ -223,8 +223,7 @@ def first_mistake(error: ValidationError, source: Source) -> InvalidInput:
 
 def unknown_key(key: Sequence[str], known: Iterable[str], source: Source) -> InvalidInput:
     names = sorted(known)
-    near = difflib.get_close_matches(key[-1], names, n=1)
-    hint = f' Did you mean "{near[0]}"?' if near else f" Known: {', '.join(names)}."
+    hint = did_you_mean(key[-1], names) or f" Known: {', '.join(names)}."
     return InvalidInput(f"There is no key {'.'.join(key)} ({source.place(key)}).{hint}")
 
 
@@ -232,8 +231,7 @@ def checked_optimizer(name: str, key: Sequence[str], source: Source) -> str:
     try:
         return find_optimizer(name, source.customs)
     except InvalidInput as error:
-        words = str(error).removeprefix("--optimizers: ")
-        raise InvalidInput(f"{'.'.join(key)}: {words} ({source.place(key)})") from error
+        raise InvalidInput(f"{'.'.join(key)}: {error} ({source.place(key)})") from error
 
 
 def check_name(name: str, source: Source) -> None:

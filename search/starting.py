@@ -1,7 +1,6 @@
 """How does one begin? With a problem file and a spec that work as they are, and say what to change."""
 
 import csv
-import difflib
 import json
 import sys
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ import typer
 from optselect.search.documents import SCHEMA, Written, print_document
 from optselect.search.errors import InvalidInput
 from optselect.search.named_file import write_named
+from optselect.search.near_names import did_you_mean
 from optselect.search.spec import demand_one_of, study_name
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
@@ -96,10 +96,9 @@ def header_of(file: Path) -> Sequence[str]:
 def known_column(target: str, columns: Sequence[str], file: Path) -> str:
     if target in columns:
         return target
-    near = difflib.get_close_matches(target, columns, n=1)
-    hint = f' Did you mean "{near[0]}"?' if near else ""
     raise InvalidInput(
-        f"--target must be a column of {file}: {', '.join(columns)}. Received: {target}.{hint}"
+        f"--target must be a column of {file}: {', '.join(columns)}. Received: {target}."
+        + did_you_mean(target, columns)
     )
 
 

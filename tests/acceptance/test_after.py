@@ -44,7 +44,7 @@ def test_a_mistyped_filter_is_answered_by_the_known_names(here: Shell, forked: F
     refused = forked.run(here, "trials", "after", "--optimizer", "sdg")
     assert refused.returncode == 2
     assert refused.stderr == (
-        'optselect: --optimizer must be of SGD, baseline. Received: sdg; did you mean "SGD"?\n'
+        'optselect: --optimizer must be of SGD, baseline. Received: sdg. Did you mean "SGD"?\n'
     )
 
 

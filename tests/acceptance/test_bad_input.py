@@ -94,7 +94,7 @@ CASES = [
     # flags
     flags("unknown optimizer", "launch good.py --optimizers sgd,adm", 'Did you mean "adam"'),
     flags("no optimizer", "launch good.py --optimizers ,", "at least one optimizer"),
-    flags("unknown objective", "launch good.py --in-process --objective val_los", "Did you mean val_loss"),
+    flags("unknown objective", "launch good.py --in-process --objective val_los", 'Did you mean "val_loss"'),
     flags("a training metric as objective", "launch good.py --in-process --objective loss", "validation metric"),
     flags("a strange direction", "launch good.py --in-process --objective val_loss:up", ":min"),
     flags("no trials", "launch good.py --trials 0", "--trials.*Received: 0"),

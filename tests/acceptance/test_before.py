@@ -37,7 +37,7 @@ def test_check_has_a_line_for_all_that_a_launch_of_what_init_wrote_needs(
     lines = {line["name"]: line for line in found["checks"]}
     assert set(lines) == {"database", "MLflow", "devices", "model and data", "yours: Adam", "SGD", "Adam"}
     assert all(line["is_ok"] for line in lines.values())
-    assert lines["Adam"]["detail"] == "trains and goes on from a checkpoint; step 1 of 4, the fastest"
+    assert lines["Adam"]["detail"] == "trains, resumes from a checkpoint; step 1 of 4, the fastest"
 
 
 def test_check_names_what_is_wrong_and_ends_with_2(at_home: Shell) -> None:

@@ -1,9 +1,9 @@
 """What the README and the site's pages show works as it stands: files, specs, scripts, commands, in the order of reading.
 
 A line that begins with "$ " is a transcript: what stands below it is what the command prints (transcripts.py). All pages
-have one reader: one home, one folder, and what several pages show is run once. Launches of the README and of transcripts
-are run whole, others with fewer trials and epochs; all train with --in-process: that training processes do the
-same is the matter of test_launch. A report whose numbers took minutes is printed from the evidence that was kept of it.
+have one reader: one home, one folder, and what several pages show is run once. Launches of the README and those whose
+output is shown are run whole, others with fewer trials and epochs; all train with --in-process: that training processes
+do the same is the matter of test_launch. A report whose numbers took minutes is printed from the evidence that was kept.
 """
 
 import re
@@ -249,8 +249,10 @@ def run(reader: Shell, forked: Forks, line: Line) -> Ended:
 
 def shorter(line: Line) -> Sequence[str]:
     """A trial or two for each optimizer; fresh seeds only where the page goes on to all that a report can say."""
-    if line.page == "README.md" or line.is_transcript:
+    if line.page == "README.md" or line.prints:
         return ()
+    if line.is_transcript:
+        return ("--epochs", str(EPOCHS), "--seeds", "0")  # of so many trials as the next transcript shows
     trials = ("--trials", "6" if "switch" in line.text else "3", "--epochs", str(EPOCHS))
     return trials if line.page == "docs/quickstart.md" else (*trials, "--seeds", "0")
 

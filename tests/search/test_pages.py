@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from optselect.search.documents import document_text
-from optselect.search.live_view import live_view, phase_line
+from optselect.search.live_view import Sight, live_view, phase_line
 from optselect.search.pace import NOTHING_KNOWN, Left, time_left
 from optselect.search.standing import ranked, standing, status_json, trials_json
 from optselect.search.tables import next_commands, optimizers_table, summary, trials_table
@@ -147,20 +147,22 @@ def test_the_live_view_shows_phases_optimizers_and_workers_in_eighty_columns() -
         trial(3, "SGD", "complete", 0.1, finished=3.0),
         trial(4, "Adam", "running", epochs=4),
     ]
-    text = shown(live_view(whole_study(), rows, [worker(done=3, seconds=60.0)]))
+    text = shown(live_view(Sight(whole_study(), rows, [worker(done=3, seconds=60.0)])))
     assert "quota 3/4" in text
     assert "██▁" in text  # the best so far, after each of the three
     assert "3 trials/min" in text
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
 
 
-def test_a_worker_that_is_silent_is_said_to_be_so() -> None:
-    text = shown(live_view(whole_study(), TRIALS, [worker(seconds_silent=42.0)]))
-    assert "silent for 42 s" in text
+def test_a_worker_that_is_silent_is_said_to_be_so_while_the_study_runs() -> None:
+    lost = [worker(seconds_silent=42.0)]
+    assert "silent for 42 s" in shown(live_view(Sight(whole_study(), TRIALS, lost)))
+    finished = dataclasses.replace(whole_study(), state="finished")
+    assert "silent" not in shown(live_view(Sight(finished, TRIALS, lost)))
 
 
 def test_a_study_that_someone_paused_says_so() -> None:
-    assert "paused" in shown(live_view(dataclasses.replace(whole_study(), state="paused"), TRIALS, []))
+    assert "paused" in shown(live_view(Sight(dataclasses.replace(whole_study(), state="paused"), TRIALS, [])))
 
 
 def test_the_phases_stand_in_the_order_in_which_they_come() -> None:

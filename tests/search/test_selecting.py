@@ -39,7 +39,7 @@ def test_the_best_value_comes_first_and_what_has_none_last() -> None:
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
-        (Selection(optimizer="adm"), "--optimizer must be of Adam, Nadam, SGD. Received: adm; did you mean"),
+        (Selection(optimizer="adm"), "--optimizer must be of Adam, Nadam, SGD. Received: adm. Did you mean"),
         (Selection(state="done"), "--state must be of complete, diverged, failed, pruned, running, waiting."),
         (Selection(sort="best"), "--sort must be of epochs, optimizer, seconds, trial, value."),
     ],

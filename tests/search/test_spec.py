@@ -100,7 +100,7 @@ def test_an_objective_has_a_direction(text: str, expected: tuple[str, str]) -> N
     ("text", "words"),
     [
         ("val_custom", "val_custom:min or val_custom:max"),
-        ("val_los", "Did you mean val_loss"),
+        ("val_los", 'Did you mean "val_loss"'),
         ("loss", "must be a validation metric"),
         ("val_loss:up", '":min" or ":max"'),
     ],
