@@ -92,7 +92,7 @@ class Counts(Part):
 
     waiting: Annotated[int, says("Not begun, or given back by a worker that died.")]
     running: Annotated[int, says("A worker trains them now.")]
-    complete: Annotated[int, says("Trained to their last epoch.")]
+    complete: Annotated[int, says("Trained to their end.")]
     pruned: Annotated[int, says("Stopped early, by comparison with others of the same optimizer.")]
     diverged: Annotated[int, says("The loss left the range from which it recovers: a result.")]
     failed: Annotated[int, says("They could not be trained: an error.")]
