@@ -25,6 +25,7 @@ from optselect.search.study import create_optuna_study, load_optuna_study
 from optselect.search.worker import Assignment, Trainer
 from optselect.storage import studies, workers
 from optselect.storage.database import Database, Engine, make_engine, make_worker_engine
+from optselect.storage.optuna_storage import optuna_storage
 from optselect.storage.studies import NewStudy, StoredStudy
 from optselect.storage.tickets import Ticket
 from optselect.trials.configuration import Configuration
@@ -76,7 +77,7 @@ def store_simulated_study(
         None,
     )  # fmt: skip
     engine = make_engine(database)
-    create_optuna_study(database, name, "val_loss", "minimize")
+    create_optuna_study(optuna_storage(database), name, "val_loss", "minimize")
     with studies.creating(engine) as connection:
         tickets = [*quota, *survivor_tickets(spec, spec.optimizers, already, rest)]
         study = studies.insert_study(connection, new, tickets, trials)

@@ -274,11 +274,14 @@ def create(study: NewStudy, spec: StudySpec, database: Database, engine: Engine)
     # Optuna and SciPy cost a second: only where they are needed.
     from optselect.search.planning import first_tickets
     from optselect.search.study import create_optuna_study
+    from optselect.storage.optuna_storage import optuna_storage
 
+    storage = optuna_storage(database, engine=engine)  # it asks for its tables: before the transaction
     with studies.creating(engine) as connection:
         stored = studies.find_study(connection, study.name)
         if stored is None:
-            create_optuna_study(database, study.name, spec.objective, spec.direction)
+            with storage.part_of(connection):
+                create_optuna_study(storage, study.name, spec.objective, spec.direction)
             return studies.insert_study(connection, study, first_tickets(spec), spec.trials)
     refuse_another(stored, spec, study.bundle_sha256)
     return stored

@@ -10,6 +10,7 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -18,16 +19,18 @@ from optselect.search.objective import Direction, stand_in
 from optselect.search.sampler import ViewedTPE, all_search_trials, search_trials_of
 from optselect.search.spec import StudySpec
 from optselect.storage.database import Connection, Database, Engine, outage_seconds
-from optselect.storage.optuna_storage import optuna_storage
+from optselect.storage.optuna_storage import PatientStorage, optuna_storage
 from optselect.storage.tickets import Ending, Ticket
 
 
-def create_optuna_study(database: Database, name: str, objective: str, direction: Direction) -> None:
+def create_optuna_study(storage: PatientStorage, name: str, objective: str, direction: Direction) -> None:
     """Make the Optuna study where it is missing; its pages call the value by the objective's name."""
     quiet_optuna()
-    study = optuna.create_study(
-        storage=optuna_storage(database), study_name=name, direction=direction, load_if_exists=True
+    # Optuna's own load_if_exists ends a transaction of which this is a part.
+    make_or_load = (
+        optuna.load_study if storage.has_study(name) else partial(optuna.create_study, direction=direction)
     )
+    study = make_or_load(study_name=name, storage=storage)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study.set_metric_names([objective])

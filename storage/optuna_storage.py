@@ -20,7 +20,7 @@ from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import ProgrammingError
 
 from optselect.storage.database import (
@@ -46,6 +46,8 @@ from optselect.storage.optuna_writing import (
 )
 
 log = logging.getLogger(__name__)
+
+HAS_STUDY = text("SELECT EXISTS (SELECT FROM studies WHERE study_name = :name)")
 
 Answer = TypeVar("Answer")
 
@@ -184,6 +186,10 @@ class PatientStorage(RDBStorage):
     def is_told(self, trial_id: int, state: TrialState, values: Sequence[float] | None) -> bool:
         seen = self.get_trial(trial_id)
         return seen.state == state and (values is None or seen.values == [float(value) for value in values])
+
+    def has_study(self, name: str) -> bool:
+        with self.begin() as connection:
+            return bool(connection.execute(HAS_STUDY, {"name": name}).scalar_one())
 
     # Optuna's cache calls these methods, private ones among them, and no others. Each only adds the patience.
 

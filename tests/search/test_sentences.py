@@ -12,6 +12,7 @@ from optselect.search.cautions import edge_of
 from optselect.search.dimension import complement
 from optselect.search.findings import Findings, Record, find
 from optselect.search.sentences import words_of
+from optselect.search.switching import SwitchSpec
 from optselect.search.verdict_page import verdict_json, verdict_page
 from optselect.storage.tickets import NewTicket
 from tests.search.problems import description
@@ -169,6 +170,24 @@ def test_a_winner_at_the_edge_of_its_range_says_which_way_to_widen_it() -> None:
         "learning_rate 0.0985 of Adam is at the upper edge of its range, 1e-05 to 0.1: the best may lie beyond. Widen it "
         "in a spec file, [space.Adam] learning_rate = {low = 1e-05, high = 1, log = true}"
     ) in said(findings)
+
+
+def test_a_switch_at_the_edge_of_a_range_names_the_optimizer_whose_range_it_is_and_never_the_epoch() -> None:
+    switch = SwitchSpec(first="sgd", second="adam")
+    costs = {"SGD": 1.3, "Adam": 1.2, "SGD_to_Adam": 1.0, "baseline": 2.0}
+    whole = record(answers(costs), optimizers="sgd,adam", switches=(switch,), trials=48)
+    ends = {"learning_rate": 0.05, "second_learning_rate": 1.1e-5, "switch_fraction": 0.999}
+    moved = [
+        replace(row, params={**row.params, **ends}) if row.optimizer == "SGD_to_Adam" else row
+        for row in whole.trials
+    ]
+    findings = find(replace(whole, trials=moved))
+    assert isinstance(findings, Findings) and findings.keep == "SGD_to_Adam"
+    advice = [words for words in words_of(findings).cautions if "Widen" in words]
+    assert len(advice) == 1 and advice[0].startswith(
+        "second_learning_rate 1.1e-05 of SGD_to_Adam is at the lower edge"
+    )
+    assert "[space.Adam] learning_rate = {low = 1e-06, high = 0.1, log = true}" in advice[0]
 
 
 def test_next_to_no_momentum_is_no_edge_for_there_is_nothing_beyond() -> None:

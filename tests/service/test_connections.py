@@ -24,6 +24,7 @@ from optselect.search.spec import Request, StudySpec, resolve
 from optselect.search.study import ask_for, create_optuna_study, load_optuna_study, tell_pruned, told_within
 from optselect.storage import tickets
 from optselect.storage.database import Database, make_engine, make_worker_engine, one_line, transient
+from optselect.storage.optuna_storage import optuna_storage
 from optselect.storage.overview import list_trials
 from optselect.storage.studies import StoredStudy
 from optselect.storage.tickets import Ending, Ticket
@@ -159,7 +160,7 @@ def worker_engine(initialised_database: Database) -> Iterator[Engine]:
 
 @pytest.fixture
 def optuna_study(initialised_database: Database, worker_engine: Engine, study: StoredStudy) -> optuna.Study:
-    create_optuna_study(initialised_database, study.name, "val_loss", "minimize")
+    create_optuna_study(optuna_storage(initialised_database), study.name, "val_loss", "minimize")
     return load_optuna_study(initialised_database, study.name, worker_engine)
 
 

@@ -37,8 +37,7 @@ def test_two_workers_train_a_whole_study_on_one_pooled_connection(
     pooled_database: Database, initialised_database: Database, forked: Forks, tmp_path: Path
 ) -> None:
     check_schema(make_engine(pooled_database, pooled=False))
-    # Not through the pooler: a launch, as every command but a worker, may need two.
-    store_steady(forked, initialised_database, tmp_path)
+    store_steady(forked, pooled_database, tmp_path)
     with workplace(forked, pooled_database, tmp_path) as here:
         with here.worker() as first:
             assert here.work().returncode == 0
