@@ -36,7 +36,8 @@ def time_left(spec: StudySpec, budget: int, trials: Sequence[TrialRow], hands: i
     to_come = [trial for trial in trials if trial.state == "waiting" and trial.phase not in COMPARISON]
     unplanned = max(0, budget - sum(trial.searched for trial in trials))
     ahead = sum(pace.of_trial(trial.optimizer) for trial in to_come) + unplanned * pace.mean
-    ahead += len({trial.optimizer for trial in to_come} - pace.built) * pace.compiling
+    missing = {trial.optimizer for trial in to_come} - pace.built
+    ahead += (len(missing) + compiled_again(to_come, unplanned, hands)) * pace.compiling
     under_way = [trial for trial in trials if trial.state == "running" and trial.phase not in COMPARISON]
     ahead += sum(max(0.0, pace.of_trial(trial.optimizer) - (trial.seconds or 0.0)) for trial in under_way)
     compared = sum(trial.phase in COMPARISON and trial.state in ENDED for trial in trials)
@@ -45,6 +46,17 @@ def time_left(spec: StudySpec, budget: int, trials: Sequence[TrialRow], hands: i
         for runs in (evaluation_runs, most_evaluation_runs)
     )
     return Left(ahead / hands, (first, most) if most else None)
+
+
+def compiled_again(to_come: Sequence[TrialRow], unplanned: int, hands: int) -> int:
+    """How many programs are compiled that another worker holds.
+
+    Workers share the optimizers out among them. Towards the end of a phase whoever has none left helps with another's.
+    """
+    if len({trial.optimizer for trial in to_come}) < 2:
+        return 0
+    phases = {trial.phase for trial in to_come if trial.searched}
+    return (hands - 1) * (len(phases) + (unplanned > 0))
 
 
 @dataclass(frozen=True)
