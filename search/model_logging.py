@@ -1,4 +1,4 @@
-"""What does the short process do that hands a study's best model to MLflow? Load it, log it, register it, print its address."""
+"""What does the short process do that hands a study's best model to MLflow? Load, log, register it, print its address."""
 
 import dataclasses
 import json

@@ -19,7 +19,7 @@ ALL_RUNS = {"lifecycleFilter": "Active", "runsHiddenMode": "SHOW_ALL"}
 RATE_EXPONENT = "log10 learning_rate"
 """A parameter of each run: parallel coordinates have no logarithmic axes, and rates lie decades apart."""
 DULL = ("diverged", "epochs")
-"""Of hundred runs a hundred bars, nearly all alike."""
+"""A hundred bars for a hundred runs, nearly all alike."""
 FIRST, OTHERS, SYSTEM = "objective", "metrics", "system"
 
 

@@ -212,6 +212,7 @@ class Connected:
     experiment_id: str
     told: dict[str, str] = field(default_factory=dict)  # tags of the experiment, as MLflow has them
     tell_due: float = 0.0  # by time.monotonic()
+    has_news: bool = True  # whether anything was sent since it told last
     runs: int = 0  # ended so far, by this connection
     points: int = 0  # sent so far
 
@@ -219,8 +220,8 @@ class Connected:
         """Send one batch, or refresh what the experiment tells; tell whether there may be more."""
         sent = flush_one(self.engine, self.client, self.study, self.experiment_id)
         if sent is not None:
-            self.runs, self.points = self.runs + sent.runs, self.points + sent.points
-        if time.monotonic() >= self.tell_due or sent is None:
+            self.runs, self.points, self.has_news = self.runs + sent.runs, self.points + sent.points, True
+        if self.has_news and (sent is None or time.monotonic() >= self.tell_due):
             self.tell()
         return sent is not None
 
@@ -236,7 +237,7 @@ class Connected:
         for key, value in tags.items():
             if self.told.get(key) != value:
                 self.client.set_experiment_tag(self.experiment_id, key, value)
-        self.told = tags
+        self.told, self.has_news = tags, False
 
 
 def connect(engine: Engine, study: StoredStudy, tracking: Tracking) -> Connected:
