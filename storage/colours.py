@@ -1,6 +1,6 @@
 """Which colour has an optimizer, on the report's page and in MLflow?
 
-The colours are of Okabe and Ito, which most colour-blind people can tell apart, with four more for long studies.
+The colours are of Okabe and Ito, which most colour-blind people can tell apart, with four more for studies of many.
 """
 
 from collections.abc import Sequence
