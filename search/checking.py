@@ -67,7 +67,7 @@ def check(request: Request, typed: str, place: Surroundings) -> int:
     if place.as_json:
         print_document(checks_json(request.problem, found))
     elif not bad:
-        out.print(f"\nnext: optselect plan {typed}")
+        out.print(f"\nnext: optselect plan {typed}", soft_wrap=True)
     return bad[0].code if bad else UserExit.DONE
 
 
@@ -206,4 +206,4 @@ def plan(request: Request, typed: str, name: str | None, workers: int | None, pl
     else:
         out = stdout_console()
         out.print(forecast_page(study, forecast))
-        out.print(f"\nnext: optselect launch {typed}")
+        out.print(f"\nnext: optselect launch {typed}", soft_wrap=True)

@@ -27,7 +27,7 @@ def order(name: str, state: str, place: Surroundings) -> None:
     if place.as_json:
         print_document(order_json(name, before, after, running))
     else:
-        stdout_console().print(order_line(name, before, after, running))
+        stdout_console().print(order_line(name, before, after, running), soft_wrap=True)
     for line in behind:
         print(line, file=sys.stderr)
 

@@ -69,6 +69,7 @@ class Document(Part):
 
 
 TWO = Field(min_length=2, max_length=2)
+Outcome = Literal["winner", "tie", "not_enough_evidence"]  # as in verdict.py, which costs SciPy's import
 StudyName = Annotated[str, says("Name of the study.")]
 State = Annotated[str, says("State of the study.", "running", "paused", "stopped", "finished")]
 Objective = Annotated[str, says("The metric by which trials are judged, in Keras's words.")]
@@ -76,6 +77,7 @@ Optimizer = Annotated[
     str, says("Keras's class, the user's own class, or baseline: the user's own optimizer.")
 ]
 TrialNumber = Annotated[int | None, says("Optuna's number of the trial; null while it waits.")]
+Executor = Annotated[str, says("Who starts the workers.", "local", "slurm", "kubernetes", "ray")]
 Arguments = Annotated[dict[str, ArgumentValue], says("Keras's constructor arguments by name.")]
 Interval = Annotated[
     list[float | None], TWO, says("Where the mean lies with 95% confidence, from and to; null: unbounded.")
@@ -137,7 +139,7 @@ class PlacedLaunch(Part):
     """Workers that were asked for together and may still run."""
 
     launch: Annotated[int, says("Number of the launch, as --launch takes it.")]
-    executor: Annotated[str, says("Who started the workers.", "local", "slurm", "kubernetes", "ray")]
+    executor: Executor
     external_id: Annotated[str, says("What that engine calls them.")]
     host: Annotated[str, says("The machine from which they were asked for.")]
     workers: Annotated[int, says("How many are wanted.")]
@@ -301,7 +303,7 @@ class Verdict(Document):
     """What the finals say."""
 
     study: StudyName
-    outcome: Annotated[Literal["winner", "tie", "not_enough_evidence"], says("How sure it is.")]
+    outcome: Annotated[Outcome, says("How sure it is.")]
     winner: Annotated[str | None, says("Of the ranking, the one that beats all; null: none does.")]
     tie: Annotated[list[str], says("Those of the ranking who are as good as each other.")]
     leader: Annotated[str, says("Of the ranking, the one with the lowest mean cost.")]
@@ -353,9 +355,7 @@ class ComparedStudy(Part):
     problem: Annotated[str, says("Name of its problem file.")]
     data_sha256: Annotated[str, says("Hash of its data, behind first-batch: where only that was read.")]
     best: Annotated[BestOfSide | None, says("The best search trial; null: none is complete.")]
-    outcome: Annotated[
-        Literal["winner", "tie", "not_enough_evidence"] | None, says("Of its verdict; null: it has none.")
-    ]
+    outcome: Annotated[Outcome | None, says("Of its verdict; null: it has none.")]
     keep: Annotated[str | None, says("The one to use by its verdict.")]
     answer: Annotated[str, says("Its verdict in words, or why there is none.")]
 
@@ -480,7 +480,7 @@ class Scaled(Document):
 
     study: StudyName
     launch: Annotated[int, says("Number of the launch.")]
-    executor: Annotated[str, says("Who starts its workers.", "local", "slurm", "kubernetes", "ray")]
+    executor: Executor
     workers: Annotated[int, says("How many are wanted now.")]
     workers_before: Annotated[int, says("How many were wanted before.")]
 

@@ -161,7 +161,7 @@ def baseline_json(found: Findings) -> Baseline:
     }
     for finalist in found.finalists:
         if finalist.name == BASELINE:
-            return {**finalist_json(finalist), **facts}
+            return {**facts, **finalist_json(finalist), "optimizer": own.optimizer}
     return facts
 
 

@@ -77,10 +77,10 @@ def fenced(known: list[float], direction: str, scale: str, ran_away: bool) -> Wi
     return Window(near[0] - margin, near[-1] + margin, scale, ran_away or len(near) < len(known))
 
 
-def view_tags(objective: str, direction: str, window: Window | None = None) -> dict[str, str]:
+def view_tags(objective: str, direction: str, window: Window | None) -> dict[str, str]:
     """The tags of an experiment that hold its views: all curves, the finals' mean curves, and all runs, best first.
 
-    >>> sorted(view_tags("val_loss", "minimize"))  # doctest: +NORMALIZE_WHITESPACE
+    >>> sorted(view_tags("val_loss", "minimize", None))  # doctest: +NORMALIZE_WHITESPACE
     ['mlflow.sharedViewState.optselect', 'mlflow.sharedViewState.optselect-best',
      'mlflow.sharedViewState.optselect-finals']
     """

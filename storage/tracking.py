@@ -291,7 +291,6 @@ def experiment_tags(study: StoredStudy) -> dict[str, str]:
         "optselect.direction": study.direction,
         "optselect.problem": str(study.problem.get("path", "")),
         "optselect.optimizers": ", ".join(study.spec.get("optimizers", [])),
-        **view_tags(study.objective, study.direction),
     }
 
 

@@ -129,9 +129,8 @@ def test_trials_that_compile_a_program_are_not_the_measure_of_those_that_find_it
     left = time_left(spec_of(optimizers="sgd,adam", trials=5, seeds=0), 5, trials, 1)
     assert left.search == 1.0 + 1.0 + 8.0  # Adam's program is still to be made
     shared = time_left(spec_of(optimizers="sgd,adam", trials=5, seeds=0), 5, trials, 2)
-    assert (
-        shared.search == (1.0 + 1.0 + 8.0 + 8.0) / 2
-    )  # by the end each of the two has made one of the other's
+    # By the end of the phase one of the two has made a program of the other's.
+    assert shared.search == (1.0 + 1.0 + 8.0 + 8.0) / 2
 
 
 def test_what_is_not_planned_yet_counts_and_the_comparison_is_a_range() -> None:

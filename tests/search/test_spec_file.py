@@ -99,7 +99,7 @@ def test_a_file_may_begin_with_a_byte_order_mark(write: Any) -> None:
 def test_an_objective_of_the_file_is_refused_with_its_line_and_a_typed_one_without(write: Any) -> None:
     file = write('trials = 3\nobjective = "val_los"')
     with pytest.raises(
-        InvalidInput, match=r"^objective must.*Did you mean .val_loss..*\(study\.toml, line 2\)"
+        InvalidInput, match=r'^objective must.*Did you mean "val_loss"\?.*\(study\.toml, line 2\)'
     ):
         resolved(file, problem="net.py")
     with pytest.raises(InvalidInput, match=r"^--objective must(?!.*study\.toml)"):
