@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from optselect.trials.data import Arrays
@@ -25,10 +26,12 @@ class Bench:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         give_back_memory()  # what the problem's data() took to make the arrays
+        batch = problem.first_batch()  # first, for making a model lets the data begin anew
         self.model = problem.make_model()
-        build_model(self.model, problem.one_batch)
+        build_model(self.model, lambda: keras.utils.unpack_x_y_sample_weight(batch)[0])
         # As fit does before it traces: losses and metrics make their variables on symbolic inputs.
-        self.model._symbolic_build(data_batch=problem.first_batch())
+        self.model._symbolic_build(data_batch=batch)
+        self.users_state = problem.users_state(self.model)
         self.baseline = self.model.optimizer
         self.initial_metrics: dict[int, Mapping[str, float]] = {}
         self.eager_misses = 0  # of the self-check, in a row
@@ -92,12 +95,13 @@ class Bench:
         return self._validation_order
 
     def place_weights(self, seed: int) -> None:
-        """Assign a seed's initial weights to the model."""
+        """Assign a seed's initial weights to the model, and let what the user's code holds begin anew with them."""
         values = self.problem.initial_weights.of_seed(seed)
         for variable, value in zip(self.model.variables, values, strict=True):
             variable.value.assign(value, read_value=False)
         for variable, value in zip(self._others, self._others_first, strict=True):
             variable.value.assign(value, read_value=False)
+        self.users_state.restore()
 
     def graph(self, reading: Reading) -> EpochGraph:
         """Make an epoch around the model and the optimizer that it holds now; traced at its first run."""

@@ -1,65 +1,89 @@
-"""What do the callbacks of the user's fit bring into a trial, and what do they remember?"""
+"""What of the user's callbacks takes part in a trial, and where do they write?
 
-import copy
-import logging
-from collections.abc import Iterable, Sequence
+Every trial has the same callbacks (users_state.py lets them begin anew), so a path in one of Keras's own would be one
+file for all trials: it is moved below a folder of the trial. What a class of the user's writes is left as it is.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePath
 from typing import Any
 
 import keras
-import numpy as np
 
-log = logging.getLogger(__name__)
+PATHS: Mapping[type, str] = {
+    keras.callbacks.ModelCheckpoint: "filepath",
+    keras.callbacks.CSVLogger: "filename",
+    keras.callbacks.TensorBoard: "log_dir",
+    keras.callbacks.OrbaxCheckpoint: "directory",
+}
+"""The attribute of each class of Keras's that says where it writes."""
+LEFT_OUT = (keras.callbacks.BackupAndRestore,)
+"""A trial goes on from a checkpoint of its own, and would go on from another trial's with these."""
 
 
-def fresh_callbacks(given: Any) -> list[Any]:
-    """Copy the user's callbacks, because they keep state: EarlyStopping would start with the last trial's best.
+def callbacks_in(given: Any) -> tuple[Any, ...]:
+    """Give the callbacks of a fit that take part."""
+    found = [callback for callback in keras.tree.flatten(given) if callback is not None]
+    return tuple(callback for callback in found if not isinstance(callback, LEFT_OUT))
 
-    One that cannot be copied is used itself; Keras's own reset themselves when a training begins.
+
+def left_out(given: Any) -> list[str]:
+    """Name the callbacks of a fit that do not."""
+    found = keras.tree.flatten(given)
+    return [type(callback).__name__ for callback in found if isinstance(callback, LEFT_OUT)]
+
+
+def write_below(callbacks: Iterable[Any], folder: Path) -> None:
+    """Let Keras's own callbacks write below a folder, each under its own path there; addresses stay as they are."""
+    for callback, attribute in _with_paths(callbacks):
+        inner = _inner(getattr(callback, attribute))
+        if "{" not in inner:  # else Keras makes the folders once the fields are filled in
+            (folder / inner).parent.mkdir(parents=True, exist_ok=True)
+        setattr(callback, attribute, f"{_escaped(folder) if _is_format(callback) else folder}/{inner}")
+
+
+def that_are_moved(callbacks: Iterable[Any]) -> list[str]:
+    """Name the callbacks that write below a folder of the trial."""
+    return [type(callback).__name__ for callback, _ in _with_paths(callbacks)]
+
+
+def go_on_after(callbacks: Iterable[Any], epoch: int) -> None:
+    """Let a table that a trial wrote before it was interrupted keep the rows up to an epoch, and grow."""
+    for callback in callbacks if epoch else ():
+        if isinstance(callback, keras.callbacks.CSVLogger) and (file := Path(callback.filename)).is_file():
+            lines = file.read_text().splitlines(keepends=True)
+            file.write_text("".join(lines[: 1 + epoch]))
+            callback.append = True
+
+
+def not_remembered(callback: Any) -> Sequence[str]:
+    """Name the attributes of a callback that a snapshot leaves out."""
+    names = [attribute for kind, attribute in PATHS.items() if isinstance(callback, kind)]
+    # Keras turns the sign of this one when it is first used.
+    return [*names, "min_delta"] if hasattr(callback, "monitor_op") else names
+
+
+def _with_paths(callbacks: Iterable[Any]) -> Iterator[tuple[Any, str]]:
+    for callback in callbacks:
+        for kind, attribute in PATHS.items():
+            if isinstance(callback, kind) and "://" not in str(getattr(callback, attribute)):
+                yield callback, attribute
+
+
+def _is_format(callback: Any) -> bool:
+    """Tell whether fields such as {epoch} in a path are filled in."""
+    return isinstance(callback, keras.callbacks.ModelCheckpoint)
+
+
+def _escaped(folder: Path) -> str:
+    return str(folder).replace("{", "{{").replace("}", "}}")
+
+
+def _inner(path: Any) -> str:
+    """Give a path as one below another: without its root, and without ways out.
+
+    >>> _inner("out/best.keras"), _inner("/data/best.keras"), _inner("../best.keras")
+    ('out/best.keras', 'data/best.keras', 'best.keras')
     """
-    return [_copied(callback) for callback in keras.tree.flatten(given) if callback is not None]
-
-
-def memory_of(callbacks: Iterable[Any]) -> tuple[dict[str, Any], ...]:
-    """Read what each callback remembers as plain values and arrays: the best loss, a count, kept weights."""
-    return tuple(
-        {name: plain for name, value in vars(callback).items() if (plain := _plain(value)) is not UNKNOWN}
-        for callback in callbacks
-    )
-
-
-def give_back_memory(callbacks: Sequence[Any], memory: Sequence[dict[str, Any]]) -> None:
-    """Let the callbacks of a resumed trial remember; after their on_train_begin, which makes them forget."""
-    for callback, values in zip(callbacks, memory, strict=False):
-        for name, value in values.items():
-            if not (
-                name == "min_delta" and hasattr(callback, "monitor_op")
-            ):  # Keras turns its sign at first use
-                setattr(callback, name, value)
-
-
-class _Unknown:
-    """A value that a snapshot cannot hold."""
-
-
-UNKNOWN = _Unknown()
-
-
-def _copied(callback: Any) -> Any:
-    try:
-        return copy.deepcopy(callback)
-    except Exception as error:  # noqa: BLE001 - open files, locks: a user's class may raise anything
-        log.warning("%s is shared by all trials, it cannot be copied: %s", type(callback).__name__, error)
-        return callback
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
-        return value
-    if isinstance(value, list):
-        items = [_plain(item) for item in value]
-        return UNKNOWN if any(item is UNKNOWN for item in items) else items
-    return UNKNOWN
+    pure = PurePath(str(path))
+    return "/".join(part for part in pure.parts if part not in (pure.anchor, "..", "."))

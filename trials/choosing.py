@@ -6,7 +6,6 @@ from functools import partial
 from typing import Protocol
 
 from optselect.trials import self_check
-from optselect.trials.callbacks import fresh_callbacks
 from optselect.trials.configuration import Configuration, OptimizerConfig
 from optselect.trials.errors import TrialsError
 from optselect.trials.fit_runner import BoundFitRunner, FitRunner
@@ -67,7 +66,7 @@ def _runner_of_step(
 ) -> tuple[Runner, Step]:
     bench = programs.bench(problem)
     if step.number == 1:
-        first = first_step(bench.model, problem.data, fresh_callbacks(problem.fit.get("callbacks")))
+        first = first_step(bench.model, problem.data, problem.callbacks)
         if first.number > 1:
             raise NoProgram(first.reason, first.number)
         bench.demand_sources()

@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from optselect.trials import swats
 from optselect.trials.bench import Bench
-from optselect.trials.callbacks import fresh_callbacks
 from optselect.trials.configuration import OptimizerConfig
 from optselect.trials.data import Arrays
 from optselect.trials.optimizers import build_optimizer, innermost, install_optimizer
@@ -26,6 +25,7 @@ class FitRunner:
     def __init__(self, problem: Problem, seed: int) -> None:
         self.problem, self._seed = problem, seed
         self.model = problem.initial_weights.model_of_seed(seed)
+        self._users_state = problem.users_state(self.model)
 
     def initial(self) -> Mapping[str, float]:
         """Score the untrained model, once for each seed."""
@@ -61,8 +61,7 @@ class FitRunner:
     def train(self, watch: Watch, epochs: int) -> None:
         """Train the epochs that are left, in one call of fit."""
         problem = self.problem
-        watch.users_callbacks = fresh_callbacks(problem.fit.get("callbacks"))
-        callbacks = [watch.rate, *watch.users_callbacks, watch]
+        callbacks = watch.among(problem.callbacks, self._users_state)
         if isinstance(problem.data.train, keras.utils.PyDataset):
             callbacks.insert(0, SeededPython(self._seed))
         validation = problem.data.validation
@@ -84,6 +83,7 @@ class BoundFitRunner(FitRunner):
     def __init__(self, bench: Bench, seed: int, find: FindProgram, maker: MakerOf) -> None:
         self.problem, self._seed = bench.problem, seed
         self.model, self._find, self._maker = bench.model, find, maker
+        self._users_state = bench.users_state
         bench.place_weights(seed)
 
     def _place(self, config: OptimizerConfig) -> None:

@@ -28,6 +28,7 @@ import numpy as np
 import tensorflow as tf
 from keras.src.backend.common import global_state
 
+from optselect.trials.callbacks import callbacks_in
 from optselect.trials.configuration import Configuration, OptimizerConfig
 from optselect.trials.custom_optimizers import load_class
 from optselect.trials.data import Arrays, Data, batch_count, read_data
@@ -36,6 +37,7 @@ from optselect.trials.initial_weights import InitialWeights
 from optselect.trials.reference import Reference
 from optselect.trials.row_order import TrainingRows
 from optselect.trials.user_code import PROBLEM_MODULE, explain, is_users, raised_below
+from optselect.trials.users_state import UsersCode, UsersState
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +69,15 @@ class Problem:
 
     def __post_init__(self) -> None:
         self.initial_weights = InitialWeights(self.make_model, self.one_batch)
+
+    @property
+    def callbacks(self) -> tuple[Any, ...]:
+        """Those of the user's fit that take part in a trial."""
+        return callbacks_in(self.fit.get("callbacks"))
+
+    def users_state(self, model: Any) -> UsersState:
+        """Note what the user's code holds now, after it made this model."""
+        return self.make_model.code.state(model)
 
     @property
     def name(self) -> str:
@@ -189,23 +200,26 @@ def load_problem(
         _check_infinite(checked, fit)
     except ProblemError as error:
         raise _in_file(error, path) from error.__cause__
-    return Problem(path, ModelMaker(model, path, jit, precision), checked, fit, classes)
+    splits = [split for _, split in checked.splits() if not isinstance(split, Arrays)]
+    code = UsersCode(module, path, callbacks_in(fit.get("callbacks")), tuple(splits))
+    return Problem(path, ModelMaker(model, code, jit, precision), checked, fit, classes)
 
 
 class ModelMaker:
-    """The user's model(), with each model checked before it is handed on."""
+    """The user's model(), called as if for the first time, with each model checked before it is handed on."""
 
     def __init__(
-        self, model: Callable[[], Any], path: Path, jit: bool = False, precision: str | None = None
+        self, model: Callable[[], Any], code: UsersCode, jit: bool = False, precision: str | None = None
     ) -> None:
-        self.jit, self.precision = jit, precision
-        self._model, self._path = model, path
+        self.code, self.jit, self.precision = code, jit, precision
+        self._model, self._path, self._first_state = model, code.path, code.state()
         self._last: tuple[Callable[[], Any], ...] = ()
         self._counts = counted_names()
 
     def __call__(self) -> Any:
         # Keras counts the names it gives: without this the second model's AUC would be auc_1.
         count_names_from(self._counts)
+        self._first_state.restore()
         model = call_user(self._model, self._path)
         if not isinstance(model, keras.Model):
             raise ProblemError(

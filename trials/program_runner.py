@@ -8,7 +8,6 @@ import keras
 
 from optselect.trials import swats
 from optselect.trials.bench import Bench
-from optselect.trials.callbacks import fresh_callbacks
 from optselect.trials.configuration import OptimizerConfig
 from optselect.trials.epoch_graph import NO_BATCHES, EpochGraph, Feeds, Part
 from optselect.trials.fit_runner import evaluate
@@ -75,8 +74,7 @@ class ProgramRunner:
 
     def train(self, watch: Watch, epochs: int) -> None:
         """Train the epochs that are left."""
-        watch.users_callbacks = fresh_callbacks(self._bench.problem.fit.get("callbacks"))
-        callbacks = [watch.rate, *watch.users_callbacks, watch]
+        callbacks = watch.among(self._bench.problem.callbacks, self._bench.users_state)
         self._introduce(callbacks, epochs)
         self.model.stop_training = False
         for callback in callbacks:
@@ -96,8 +94,10 @@ class ProgramRunner:
 
     def _introduce(self, callbacks: list[Any], epochs: int) -> None:
         """As Keras's own list of callbacks does, which would add half a millisecond to an epoch."""
-        self.model.history = keras.callbacks.History()
-        callbacks.insert(0, self.model.history)
+        users = [callback for callback in callbacks if isinstance(callback, keras.callbacks.History)]
+        if not users:
+            callbacks.append(keras.callbacks.History())
+        self.model.history = (users or callbacks)[-1]
         for callback in callbacks:
             callback.set_model(self.model)
             callback.set_params({"verbose": 0, "epochs": epochs, "steps": self._bench.train.batches})

@@ -7,8 +7,8 @@ Training on from a restored state gives what an uninterrupted training gives, bi
 import io
 import json
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -25,14 +25,15 @@ class Position:
 
     epoch: int  # trained epochs
     phase: int  # of the configuration: 2 once its first switch has happened
-    callbacks: tuple[dict[str, Any], ...] = ()  # what the user's callbacks remember, plain values only
+    memory: Mapping[str, Any] = field(default_factory=dict)  # of the user's code, as users_state.py gives it
 
 
 def write_snapshot(model: Any, position: Position) -> bytes:
     """Write the variables of model and optimizer, and the position."""
     arrays = {f"variable_{index}": _to_plain(value) for index, value in enumerate(_values(model))}
-    callbacks, kept = _split_arrays(position.callbacks)
-    header = {"format": FORMAT, "epoch": position.epoch, "phase": position.phase, "callbacks": callbacks}
+    kept: dict[str, Any] = {}
+    memory = {name: _without_arrays(tree, kept) for name, tree in position.memory.items()}
+    header = {"format": FORMAT, "epoch": position.epoch, "phase": position.phase, "memory": memory}
     stream = io.BytesIO()
     np.savez(stream, header=np.array(json.dumps(header)), allow_pickle=False, **arrays, **kept)
     return stream.getvalue()
@@ -44,7 +45,9 @@ def read_position(snapshot: bytes) -> Position:
         header = json.loads(str(stored["header"]))
         if header["format"] != FORMAT:
             raise SnapshotError(f"A snapshot must have format {FORMAT}. Received: format {header['format']}")
-        return Position(header["epoch"], header["phase"], _join_arrays(header["callbacks"], stored))
+        memory = header.get("memory") or _of_callbacks(header.get("callbacks", ()))
+        whole = {name: _with_arrays(tree, stored) for name, tree in memory.items()}
+        return Position(header["epoch"], header["phase"], whole)
 
 
 def restore_snapshot(model: Any, snapshot: bytes) -> None:
@@ -114,26 +117,30 @@ def _assign(variable: Any, value: np.ndarray[Any, Any]) -> None:
     variable.assign(value if value.dtype == current.dtype else value.view(current.dtype))
 
 
-def _split_arrays(callbacks: tuple[dict[str, Any], ...]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Take the arrays out of what callbacks remember; their names stay in the header."""
-    arrays: dict[str, Any] = {}
-
-    def name(value: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            arrays[key := f"callback_{len(arrays)}"] = _to_plain(value)
-            return {"array": key, "dtype": str(value.dtype)}
-        return {"list": [name(item) for item in value]} if isinstance(value, list) else {"value": value}
-
-    return [{key: name(value) for key, value in memory.items()} for memory in callbacks], arrays
+def _without_arrays(tree: Any, arrays: dict[str, Any]) -> Any:
+    """Take the arrays out of what the user's code remembers; their names stay in the header."""
+    if isinstance(tree, dict) and "array" in tree:
+        arrays[key := f"kept_{len(arrays)}"] = _to_plain(tree["array"])
+        return {"array": key, "dtype": str(tree["array"].dtype)}
+    if isinstance(tree, dict):
+        return {kind: _without_arrays(content, arrays) for kind, content in tree.items()}
+    return [_without_arrays(item, arrays) for item in tree] if isinstance(tree, list) else tree
 
 
-def _join_arrays(callbacks: list[dict[str, Any]], stored: Any) -> tuple[dict[str, Any], ...]:
-    def value(named: dict[str, Any]) -> Any:
-        if "array" in named:
-            return stored[named["array"]].view(named["dtype"])
-        return [value(item) for item in named["list"]] if "list" in named else named["value"]
+def _with_arrays(tree: Any, stored: Any) -> Any:
+    if isinstance(tree, dict) and "array" in tree:
+        return {"array": stored[tree["array"]].view(tree["dtype"])}
+    if isinstance(tree, dict):
+        return {kind: _with_arrays(content, stored) for kind, content in tree.items()}
+    return [_with_arrays(item, stored) for item in tree] if isinstance(tree, list) else tree
 
-    return tuple({key: value(named) for key, named in memory.items()} for memory in callbacks)
+
+def _of_callbacks(callbacks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Read what a snapshot of version 0.1 remembers: the attributes of each callback by its place."""
+    return {
+        f"callbacks[{place}]": {"dict": [[{"value": name}, tree] for name, tree in memory.items()]}
+        for place, memory in enumerate(callbacks)
+    }
 
 
 def _open(snapshot: bytes) -> Any:

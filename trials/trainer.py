@@ -41,6 +41,7 @@ def run_trial(
     start: bytes | None = None,
     test: bool = False,
     on_model: OnModel | None = None,
+    folder: Path | None = None,
 ) -> TrialResult:
     """Train one configuration from the seed's initial weights, or on from a snapshot.
 
@@ -48,13 +49,13 @@ def run_trial(
     a second of training, at each epoch in `batch_ends`, and at the end. In the middle of a long epoch it gets no
     epochs, and the function raises SnapshotError. What it raises comes out of here; what the user's code or Keras
     raises becomes a failed result, but for a lost GPU, which is DeviceLost. `on_model` gets the last epoch of a
-    complete training and a function that gives the model as a .keras file. `programs` is the training process's
-    cache of compiled programs. Raises
-    ConfigurationError and SnapshotError before any training.
+    complete training and a function that gives the model as a .keras file. `folder` is where Keras's own callbacks
+    write, a folder for each trial; None: where their paths say. `programs` is the training process's cache of compiled
+    programs. Raises ConfigurationError and SnapshotError before any training.
     """
     configuration = problem.with_classes(configuration)
     _check_configuration(configuration, epochs)
-    watch = Watch(configuration, epochs, batch_ends, on_epochs)
+    watch = Watch(configuration, epochs, batch_ends, on_epochs, folder)
     trained = _Training()
     try:
         runner, trained.step = choose_runner(problem, configuration, seed, programs)

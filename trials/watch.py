@@ -6,18 +6,20 @@ import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from optselect.trials.callbacks import give_back_memory, memory_of
+from optselect.trials.callbacks import go_on_after, write_below
 from optselect.trials.configuration import Configuration, OptimizerConfig, Switch
 from optselect.trials.errors import SnapshotError
 from optselect.trials.optimizers import learning_rate_of, shortest
 from optselect.trials.outcome import Epoch, Outcome, Stop, batch_limit, diverged, numbers_in
 from optselect.trials.snapshot import Position, write_snapshot
+from optselect.trials.users_state import UsersState
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +83,14 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
     """
 
     def __init__(
-        self, configuration: Configuration, epochs: int, batch_ends: Collection[int], on_epochs: OnEpochs
+        self,
+        configuration: Configuration,
+        epochs: int,
+        batch_ends: Collection[int],
+        on_epochs: OnEpochs,
+        folder: Path | None = None,
     ) -> None:
+        """`folder` is where Keras's own callbacks write; None: where their paths say."""
         super().__init__()
         self.curve: list[Epoch] = []
         self.outcome, self.reason = Outcome.COMPLETE, ""
@@ -92,9 +100,9 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
         self.runner: PlacesOptimizers | None = None
         self.caller_error: BaseException | None = None  # what on_epochs raised: not the user's failure
         self.rate = RateBeforeCallbacks()
-        self.users_callbacks: Sequence[Any] = ()
         self._configuration, self._epochs = configuration, epochs
-        self._batch_ends, self._on_epochs = batch_ends, on_epochs
+        self._batch_ends, self._on_epochs, self._folder = batch_ends, on_epochs, folder
+        self._users_state = UsersState(())
         self._position = Position(epoch=0, phase=1)
         self._reported = 0
         self._reported_at = self._asked_at = time.monotonic()
@@ -110,6 +118,15 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
         self._position, self.initial = position, initial
         self.limit = math.inf if weighted else batch_limit(initial.get("val_loss", math.nan))
         self._switch_if_due()
+
+    def among(self, callbacks: Sequence[Any], users_state: UsersState) -> list[Any]:
+        """Take one's place among the user's callbacks, and let them and all that they share begin anew."""
+        self._users_state = users_state
+        users_state.restore()
+        if self._folder is not None:
+            write_below(callbacks, self._folder)
+            go_on_after(callbacks, self.epoch)
+        return [self.rate, *callbacks, self]
 
     def end(self, outcome: Outcome, reason: str) -> None:
         """Decide how the trial ends, and end it."""
@@ -143,7 +160,8 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Called by fit, after the user's callbacks have forgotten everything."""
-        give_back_memory(self.users_callbacks, self._position.callbacks)
+        if self._position.epoch:
+            self._users_state.apply(self._position.memory)
         self._reported_at = self._asked_at = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
@@ -219,8 +237,8 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
         return answer
 
     def _snapshot(self) -> bytes:
-        memory = memory_of(self.users_callbacks)
-        return write_snapshot(self.model, Position(self._position.epoch, self._position.phase, memory))
+        position = Position(self._position.epoch, self._position.phase, self._users_state.changes())
+        return write_snapshot(self.model, position)
 
     def _switch_if_due(self) -> None:
         """Put the next optimizer in place, in the middle of the one training, so that callbacks live on."""
@@ -231,7 +249,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
         switch = self._configuration.switches[phase - 1]
         self.runner.leave()
         self.runner.place(self._next_optimizer(switch), switch.keeps_slots)
-        self._position = Position(epoch, phase + 1, self._position.callbacks)
+        self._position = Position(epoch, phase + 1, self._position.memory)
 
     def _next_optimizer(self, switch: Switch) -> OptimizerConfig:
         assert self.runner is not None, "set before the training begins"

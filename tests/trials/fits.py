@@ -7,7 +7,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from optselect.trials.callbacks import fresh_callbacks
 from optselect.trials.configuration import Configuration, OptimizerConfig
 from optselect.trials.data import Arrays
 from optselect.trials.fit_runner import training_arguments
@@ -107,7 +106,7 @@ def fit_by_keras(model: Any, problem: Problem) -> tuple[list[dict[str, float]], 
         epochs=problem.epochs,
         validation_data=validation.packed() if isinstance(validation, Arrays) else validation,
         validation_batch_size=problem.validation_batch_size,
-        callbacks=[*fresh_callbacks(problem.fit.get("callbacks")), keep],
+        callbacks=[*problem.callbacks, keep],
         verbose=0,
     ).history
     epochs = range(len(history["loss"]))

@@ -102,7 +102,9 @@ def test_snapshot_keeps_bfloat16_and_loss_scale() -> None:
     model.optimizer.build(model.trainable_variables)
     model.optimizer.dynamic_scale.assign(8.0)
     kernel = np.array(model.layers[0].kernel.numpy())
-    snapshot = write_snapshot(model, Position(5, 1, ({"best": float("inf"), "kept": [np.ones(2)]},)))
+    snapshot = write_snapshot(
+        model, Position(5, 1, {"LOG": {"list": [{"value": float("inf")}, {"array": np.ones(2)}]}})
+    )
 
     model.layers[0].kernel.assign(0 * kernel)
     model.optimizer.dynamic_scale.assign(1.0)
@@ -111,5 +113,6 @@ def test_snapshot_keeps_bfloat16_and_loss_scale() -> None:
     assert float(model.optimizer.dynamic_scale) == 8.0
 
     position = read_position(snapshot)
-    assert (position.epoch, position.phase, position.callbacks[0]["best"]) == (5, 1, float("inf"))
-    np.testing.assert_array_equal(position.callbacks[0]["kept"][0], np.ones(2))
+    first, second = position.memory["LOG"]["list"]
+    assert (position.epoch, position.phase, first) == (5, 1, {"value": float("inf")})
+    np.testing.assert_array_equal(second["array"], np.ones(2))
