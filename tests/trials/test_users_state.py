@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import pytest
 
 from optselect.trials.snapshot import Position, read_position, write_snapshot
@@ -69,7 +68,7 @@ def change(module: Any) -> None:
     module.variable.assign(3.0)
     module.array[1] = 7.0
     module.table["a"].append(3)
-    module.table["b"] = {"deep": np.float32(0.5)}
+    module.table["b"] = {"deep": 0.5}
     module.queue.append(2)
     module.names.add("b")
     module.kept.best, module.Kept.seen = 2.0, 5
