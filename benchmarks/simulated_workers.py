@@ -112,6 +112,7 @@ class SimulatedTraining:
         start: bytes | None = None,
         test: bool = False,
         on_model: object = None,
+        folder: object = None,
     ) -> TrialResult:
         began = reported = time.monotonic()
         best = random.Random(repr(sorted(configuration.optimizer.arguments.items()))).random()

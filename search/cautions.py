@@ -8,6 +8,7 @@ from optselect.search.dimension import Dimension
 from optselect.search.findings import Findings
 from optselect.search.planning import SHARE
 from optselect.search.switching import FRACTION, SECOND
+from optselect.search.ways import LAST_RATE
 from optselect.trials.configuration import BASELINE, ArgumentValue
 
 EDGE = 0.05
@@ -30,6 +31,7 @@ def cautions(found: Findings) -> list[str]:
         *contradictions(found),
         *too_few_trials(found),
         *unstable(found),
+        *alike_rates(found),
         *edges(found),
         *inclusions(found),
         *shortfall(found),
@@ -66,6 +68,19 @@ def unstable(found: Findings) -> Iterator[str]:
             yield (
                 f"{called(name)} is unstable: on {finalist.shaky} of {finalist.seeds} seeds it was more than twice "
                 "as bad as usual."
+            )
+
+
+def alike_rates(found: Findings) -> Iterator[str]:
+    """Optimizers whose trials all ended at one learning rate, wherever they began: a callback has set it."""
+    for name in found.record.spec.singles:
+        ended = [trial for trial in found.record.searched(name) if LAST_RATE in trial.notes]
+        begun = {trial.params.get("learning_rate") for trial in ended}
+        rates = {trial.notes[LAST_RATE] for trial in ended}
+        if len(begun) > 1 and len(rates) == 1:
+            yield (
+                f"All {len(ended)} trials of {name} ended at the learning rate {rates.pop():g}, wherever they began: a "
+                "callback sets it, and the search of the learning rate says little."
             )
 
 

@@ -37,7 +37,7 @@ from optselect.search.supervising import (
 )
 from optselect.search.tables import SINGLE_RUNS, next_commands, summary
 from optselect.search.terminal import stdout_console
-from optselect.search.ways import ways_lines
+from optselect.search.ways import RATE_SET_TWICE, ways_lines
 from optselect.storage import overview, studies
 from optselect.storage.checkpoint_files import check_place
 from optselect.storage.database import (
@@ -54,6 +54,7 @@ from optselect.storage.phases import Progress, Step, plan_next
 from optselect.storage.studies import NewStudy, StoredStudy
 from optselect.storage.tracking import check_tracking, experiment_link
 from optselect.storage.tracking_server import running_server
+from optselect.storage.trial_files import folder_of_trial
 from optselect.trials.bundled import is_bundled, resolve_problem
 from optselect.trials.description import ProblemDescription
 
@@ -235,7 +236,20 @@ def find_or_create(
     warnings = (*description.warnings, *notes(spec, description.optimizers), spec.few_trials)
     for warning in filter(None, warnings):
         print(f"note: {warning}", file=sys.stderr)
-    return create(new_study(name, spec, description, bundle, place), spec, database, engine)
+    study = create(new_study(name, spec, description, bundle, place), spec, database, engine)
+    if description.moved:
+        place_of_files = folder_of_trial(study, database.home, "NUMBER")
+        print(f"note: {files_line(description.moved, place_of_files)}", file=sys.stderr)
+    return study
+
+
+def files_line(callbacks: Sequence[str], folder: Path) -> str:
+    """Where the callbacks that write files write them.
+
+    >>> files_line(["CSVLogger", "ModelCheckpoint"], Path("/home/me/files/digits-1/trial-NUMBER"))
+    'CSVLogger and ModelCheckpoint write below a folder of each trial: /home/me/files/digits-1/trial-NUMBER'
+    """
+    return f"{' and '.join(callbacks)} write below a folder of each trial: {folder}"
 
 
 def is_described(stored: StoredStudy, request: Request, problem: Path) -> bool:
@@ -399,10 +413,24 @@ def conclude(
         )
         return UserExit.OUR_FAILURE
     if not finished:
+        if (reason := why_no_trial_can_go_on(study, trials)) is not None:
+            err.print(reason, markup=False, soft_wrap=True)
+            return UserExit.INVALID
         why = f"It was {study.state} from outside" if study.state != "running" else "Not finished yet"
         err.print(f"{why}. To go on: optselect resume {study.name}", soft_wrap=True)
         return ending.code
     return 0 if standing(study, trials).search.best is not None else no_usable_trial(trials, err)
+
+
+def why_no_trial_can_go_on(study: StoredStudy, trials: Sequence[overview.TrialRow]) -> str | None:
+    """Why a study stopped itself; None where it did not."""
+    told = [trial for trial in trials if trial.notes.get("cause") == RATE_SET_TWICE]
+    if study.state != "stopped" or not told:
+        return None
+    return (
+        f"The study is stopped: a learning rate must have one schedule. Received, in trial {told[0].trial}: "
+        f"{told[0].message}. Leave out the callback or the schedule, and launch under another --name."
+    )
 
 
 def verdict_data(engine: Engine, study: StoredStudy) -> Verdict | NoVerdict:

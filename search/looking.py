@@ -33,6 +33,7 @@ from optselect.storage.errors import NotFound
 from optselect.storage.launches import live_launches
 from optselect.storage.studies import StoredStudy, load_study
 from optselect.storage.tracking import experiment_link, run_link
+from optselect.storage.trial_files import folder_of_trial
 from optselect.trials.description import CustomDescription, ParameterDescription
 from optselect.trials.reference import Reference, is_reference, read_reference
 
@@ -133,7 +134,8 @@ def show_trial(name: str, number: int, place: Surroundings) -> None:
         print_document(trial_page_json(trial, curve, why_it_ended(trial, study), link, kept))
     else:
         code = trial_code(trial, StudySpec.model_validate(study.spec), stored_description(study))
-        print(trial_page(study, trial, curve, code, link, kept))
+        folder = folder_of_trial(study, here.database.home, number)
+        print(trial_page(study, trial, curve, code, link, kept, folder if folder.is_dir() else None))
 
 
 def link_of(study: StoredStudy, trial: overview.TrialRow, database: Database) -> str | None:

@@ -211,6 +211,7 @@ def resolve(
     space = study_space(singles, request.tune, each, request.space, customs)
     space = {name: scheduled(name, space[name], request.schedule) for name in singles}
     check_schedules(space, problem.steps_per_epoch)
+    check_rate_setters(space, problem.set_the_rate)
     space |= {
         switch.name: switch_space(switch, space[switch.first], space[switch.second]) for switch in switches
     }
@@ -276,6 +277,22 @@ def check_schedules(space: Mapping[str, Sequence[Dimension]], steps_per_epoch: i
         raise InvalidInput(
             f"A schedule ({names[0]}) needs data() whose number of batches is known. Received: data that does not "
             'say it. Give fit = {"steps_per_epoch": ...} in the problem file.'
+        )
+
+
+def check_rate_setters(space: Mapping[str, Sequence[Dimension]], set_the_rate: Sequence[str]) -> None:
+    """Only one of a schedule and a callback can say how a learning rate changes."""
+    kinds = {
+        str(kind)
+        for dimensions in space.values()
+        for dimension in dimensions
+        if dimension.keyword == "schedule"
+        for kind in dimension.choices or ()
+    }
+    if set_the_rate and (schedules := sorted(kinds - {"constant"})):
+        raise InvalidInput(
+            f"A learning rate must have one schedule. Received: the schedule {', '.join(schedules)} and "
+            f"{' and '.join(set_the_rate)} among the callbacks of fit, which sets the learning rate, too. Leave one out."
         )
 
 

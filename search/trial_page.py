@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 from optselect.search.documents import SCHEMA, Checkpoint, ShownTrial
 from optselect.search.settings import settings_code
@@ -28,6 +29,7 @@ def trial_page(
     code: str,
     link: str | None,
     kept: Kept | None = None,
+    files: Path | None = None,
 ) -> str:
     """The page as lines of at most 80 columns, apart from code and addresses.
 
@@ -35,6 +37,7 @@ def trial_page(
         code: its optimizer as code to paste.
         link: of the run in MLflow, where a server is known.
         kept: its newest checkpoint.
+        files: the folder in which its callbacks wrote, where that is on this machine.
     """
     head = f"trial {trial.trial} of {study.name}: {trial.optimizer}, {trial.state}"
     facts = [f"phase {trial.phase}", f"seed {trial.seed}", f"{trial.epochs} of {study.spec['epochs']} epochs"]
@@ -46,6 +49,7 @@ def trial_page(
         why_it_ended(trial, study),
         *filter(None, [way_line(trial.notes)]),
         *([] if kept is None else [checkpoint_line(kept)]),
+        *([] if files is None else [f"Files of its callbacks: {files}"]),
         mlflow_line(study, trial, link),
     ]
     return "\n".join(lines)

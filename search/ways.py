@@ -8,6 +8,9 @@ from optselect.storage.overview import TrialRow
 from optselect.trials.step import Step
 
 OUT_OF_MEMORY = "oom"
+RATE_SET_TWICE = "rate_set_twice"
+LAST_RATE = "last_learning_rate"
+"""The note of the rate at which a training ended."""
 
 WAYS = {
     1: "by a compiled program, whole epochs in one call",

@@ -48,7 +48,7 @@ from optselect.search.study import (
 )
 from optselect.search.tables import in_order
 from optselect.search.usage import Gauge
-from optselect.search.ways import notes_of
+from optselect.search.ways import LAST_RATE, RATE_SET_TWICE, notes_of
 from optselect.search.wear import Wear
 from optselect.storage import checkpoints, curves, model_files, tickets, unsent, workers
 from optselect.storage.checkpoints import Checkpoint
@@ -56,8 +56,9 @@ from optselect.storage.curves import EpochRow
 from optselect.storage.database import Connection, Database, Engine, again, one_line, outage_seconds
 from optselect.storage.errors import LeaseLost
 from optselect.storage.phases import decide_once, plan_next
-from optselect.storage.studies import StoredStudy, read_shares, study_state
+from optselect.storage.studies import StoredStudy, order_state, read_shares, study_state
 from optselect.storage.tickets import Ending, Orders, Ticket
+from optselect.storage.trial_files import folder_of_trial
 from optselect.storage.unsent import Unsent
 from optselect.trials.configuration import BASELINE
 from optselect.trials.device import limit_memory
@@ -311,11 +312,14 @@ class Trainer:
         log.info(
             "trial %d: %s, seed %d, attempt %d", trial.number, shown(settings), ticket.seed, ticket.attempt
         )
+        ticket = dataclasses.replace(ticket, trial_number=trial.number)
         trained = self.train_from_newest(settings, ticket, holding)
         if trained.result.outcome is Outcome.STOPPED and not trained.cut_because:
             patiently(lambda: tickets.give_back(self.engine, ticket.lease))
             return False
         self.conclude(ticket, trial, trained)
+        if trained.result.ends_study:
+            self.end_study(trained.result.reason)
         self.wear.note_trial(trained.result.is_out_of_memory)
         return True
 
@@ -408,12 +412,17 @@ class Trainer:
             start=start.snapshot if start else None,
             test=ticket.phase == "final",
             on_model=self.keeper_of_model(ticket),
+            folder=folder_of_trial(self.study, self.assignment.database.home, ticket.trial_number or 0),
         )
         seconds = reporter.seconds
         reporter.close()
         whole = dataclasses.replace(result, curve=(*earlier, *result.curve))
         # A training that exploded at its rung is no cut one: that is the better answer.
         notes = notes_of(result.step, self.programs.built - built, result.is_out_of_memory)
+        if whole.curve:
+            notes[LAST_RATE] = whole.curve[-1].metrics["learning_rate"]
+        if whole.ends_study:
+            notes["cause"] = RATE_SET_TWICE
         return Trained(whole, seconds, halving.because if result.outcome is Outcome.STOPPED else "", notes)
 
     def keeper_of_model(self, ticket: Ticket) -> OnModel | None:
@@ -511,6 +520,11 @@ class Trainer:
         self.finish(ticket, ending, tell=lambda: tell_ending(trial, ending, exploded))
         value = "" if ending.value is None else f" {self.spec.objective} {ending.value:.6g}"
         log.info("trial %d: %s%s %s", trial.number, ending.outcome, value, ending.message)
+
+    def end_study(self, reason: str) -> None:
+        """Stop a study whose further trials would fail like this one."""
+        log.error("the study is stopped: %s", reason)
+        patiently(lambda: order_state(self.engine, self.study.id, "stopped"))
 
     def finds_rate(self, ticket: Ticket) -> bool:
         """Whether the second learning rate is no setting, but comes out of each training."""

@@ -1,6 +1,7 @@
 """What goes when a study is deleted, and how does it go so that a second try finishes what a first one began?"""
 
 import contextlib
+import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -13,6 +14,7 @@ from optselect.storage.errors import InUse
 from optselect.storage.studies import LOCK_STUDY, StoredStudy
 from optselect.storage.tickets import LEASE_SECONDS
 from optselect.storage.tracking import Tracking, open_client
+from optselect.storage.trial_files import files_folder
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,9 @@ def delete_experiment(study: StoredStudy, tracking: Tracking) -> None:
 
 
 def delete_files(study: StoredStudy, database: Database) -> None:
-    """Remove checkpoints and models, where they lie on this machine or in a place that all machines share."""
+    """Remove checkpoints and models, on this machine or in a place that all share, and what callbacks wrote here."""
     remove_quietly(folder_for(study, database.home), whole_folder=True)
+    shutil.rmtree(files_folder(study, database.home), ignore_errors=True)
 
 
 def delete_rows(engine: Engine, database: Database, study: StoredStudy) -> None:

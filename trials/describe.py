@@ -12,7 +12,6 @@ import inspect
 import json
 import os
 import sys
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -35,13 +34,13 @@ from optselect.trials.fingerprint import (
     package_versions,
 )
 from optselect.trials.first_operation import run_first_operation
+from optselect.trials.first_training import does_not_train, train_shortly
 from optselect.trials.initial_weights import Values, build_model
 from optselect.trials.make_weights import seeds_in
 from optselect.trials.optimizers import innermost, is_scaled, output_layers
 from optselect.trials.outcome import numbers_in
 from optselect.trials.problem import Problem, load_problem
 from optselect.trials.reference import AskedClass, read_classes
-from optselect.trials.user_code import explain
 from optselect.trials.weight_files import WeightFiles, same_values
 from optselect.trials.whole_file import write_whole
 
@@ -99,8 +98,8 @@ def describe(problem: Problem, classes: Sequence[AskedClass] = ()) -> ProblemDes
     _build(model, problem)
     precision, scales_loss = model.dtype_policy.name, is_scaled(model.optimizer)
     baseline = describe_baseline(model)  # before training: a callback or schedule may change its rate
-    logs = _train_one_batch(model, problem)
-    metrics = tuple(numbers_in(logs))
+    first = train_shortly(model, problem)
+    metrics = tuple(numbers_in(first.logs))
     optimizers = describe_classes(problem, classes)
     return ProblemDescription(
         name=problem.name,
@@ -120,7 +119,9 @@ def describe(problem: Problem, classes: Sequence[AskedClass] = ()) -> ProblemDes
         modules={**hash_modules(problem.path), **hash_elsewhere(classes, problem.path)},
         versions=package_versions(),
         outputs=tuple(layer.name for layer in output_layers(model)),
-        warnings=tuple(_warnings(problem, logs, data_hash)),
+        warnings=(*_warnings(problem, first.logs, data_hash), *first.remarks),
+        set_the_rate=first.set_the_rate,
+        moved=first.moved,
         optimizers=optimizers,
         precision=precision,
         scales_loss=scales_loss,
@@ -181,49 +182,7 @@ def _build(model: Any, problem: Problem) -> None:
     try:
         build_model(model, problem.one_batch)
     except Exception as error:
-        raise _does_not_match(problem, error) from error
-
-
-def _train_one_batch(model: Any, problem: Problem) -> dict[str, Any]:
-    """Let fit itself name the metrics of an epoch, and show of which kind they are."""
-    train, validation = problem.data.train, problem.data.validation
-    size = problem.validation_batch_size
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Keras minds that one step does not use the data up
-            history = model.fit(
-                validation_data=validation.head(size).packed()
-                if isinstance(validation, Arrays)
-                else validation,
-                validation_steps=None if isinstance(validation, Arrays) else 1,
-                validation_batch_size=size,
-                **_one_step(problem, train),
-                epochs=1,
-                verbose=0,
-            )
-    except Exception as error:
-        raise _does_not_match(problem, error) from error
-    return {name: values[-1] for name, values in history.history.items() if values}
-
-
-def _one_step(problem: Problem, train: Split) -> dict[str, Any]:
-    if isinstance(train, Arrays):
-        return {"x": problem.training_rows.batches(seed=0, first_epoch=1, last_epoch=1), "steps_per_epoch": 1}
-    return {
-        "x": train,
-        "steps_per_epoch": 1,
-        "class_weight": problem.fit.get("class_weight"),
-        "shuffle": False,
-    }
-
-
-def _does_not_match(problem: Problem, error: Exception) -> ProblemError:
-    if isinstance(error, ProblemError):
-        return error
-    return ProblemError(
-        f"{problem.path.name}: one batch of the data must train the model. "
-        f"Received: {explain(error, problem.path.parent)}" + (". Try --jit off" if problem.jit else "")
-    )
+        raise does_not_train(problem, error) from error
 
 
 def describe_inputs(data: Data) -> dict[str, str]:

@@ -76,6 +76,8 @@ class ProblemDescription:
     optimizers: Mapping[str, CustomDescription] = field(default_factory=dict)  # by class name
     precision: str = "float32"  # the dtype policy of the model as a whole
     scales_loss: bool = False  # compile() has wrapped the optimizer in a LossScaleOptimizer, or the user has
+    set_the_rate: tuple[str, ...] = ()  # classes of callbacks that change the learning rate
+    moved: tuple[str, ...] = ()  # classes of callbacks whose files go into a folder of each trial
     schema: int = SCHEMA
 
     def to_json(self) -> dict[str, Any]:
@@ -88,7 +90,8 @@ class ProblemDescription:
         values = dict(given)
         if "error" in values:
             raise ProblemError(values["error"])
-        values |= {name: tuple(values[name]) for name in ("metrics", "outputs", "warnings")}
+        lists = ("metrics", "outputs", "warnings", "set_the_rate", "moved")
+        values |= {name: tuple(values[name]) for name in lists if name in values}
         values["baseline"] = BaselineDescription(**values["baseline"])
         values["optimizers"] = read_optimizers(values.get("optimizers", {}))
         return cls(**values)

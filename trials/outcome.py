@@ -47,6 +47,7 @@ class Stop:
 
 
 OUT_OF_MEMORY = "out of memory"
+RATE_SET_TWICE = "a callback sets the learning rate, which has a schedule"
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,11 @@ class TrialResult:
     def is_out_of_memory(self) -> bool:
         """Whether it failed for want of memory: its process should not go on."""
         return self.outcome is Outcome.FAILED and self.reason.startswith(OUT_OF_MEMORY)
+
+    @property
+    def ends_study(self) -> bool:
+        """Whether every further trial with a schedule would fail in the same way."""
+        return self.outcome is Outcome.FAILED and self.reason.startswith(RATE_SET_TWICE)
 
 
 ABOUT_ZERO = 1e-6  # an initial loss below this says nothing about what is large

@@ -14,6 +14,7 @@ import json
 import os
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -101,8 +102,10 @@ def rehearse_one(problem: Problem, name: str, share: float, programs: Programs) 
         run_trial, problem, configuration, SEED, programs=programs, batch_ends=range(1, EPOCHS + 1)
     )
     began = time.perf_counter()
-    result = train(epochs=EPOCHS, on_epochs=seen)
-    resumed = None if seen.snapshot is None else train(epochs=2, on_epochs=_go_on, start=seen.snapshot)
+    with tempfile.TemporaryDirectory(prefix="optselect-") as folder:
+        train = partial(train, folder=Path(folder))
+        result = train(epochs=EPOCHS, on_epochs=seen)
+        resumed = None if seen.snapshot is None else train(epochs=2, on_epochs=_go_on, start=seen.snapshot)
     is_sound = result.outcome not in (Outcome.FAILED, Outcome.DIVERGED)
     times = [after - before for before, after in itertools.pairwise(seen.ended)]
     return Rehearsed(

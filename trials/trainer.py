@@ -15,7 +15,7 @@ from optselect.trials.choosing import Runner, choose_runner
 from optselect.trials.configuration import BASELINE, Configuration, check_arguments
 from optselect.trials.device import is_device_lost
 from optselect.trials.errors import ConfigurationError, DeviceLost, SnapshotError
-from optselect.trials.outcome import OUT_OF_MEMORY, Epoch, Outcome, TrialResult
+from optselect.trials.outcome import OUT_OF_MEMORY, RATE_SET_TWICE, Epoch, Outcome, TrialResult
 from optselect.trials.problem import Problem
 from optselect.trials.programs import Programs
 from optselect.trials.saved_model import save_model
@@ -66,7 +66,7 @@ def run_trial(
     except (Exception, SystemExit) as error:
         if not _is_failure(error, watch, problem.path.parent):
             raise
-        _end_by_failure(watch, error, problem.path.parent)
+        _end_by_failure(watch, error, problem.path.parent, configuration)
     watch.report_rest()
     if on_model is not None and watch.outcome is Outcome.COMPLETE and watch.curve:
         on_model(watch.curve[-1], lambda: save_model(trained.model, problem, configuration))
@@ -131,12 +131,14 @@ def _train(
         runner.train(watch, epochs)
 
 
-def _end_by_failure(watch: Watch, error: BaseException, folder: Path) -> None:
+def _end_by_failure(watch: Watch, error: BaseException, folder: Path, configuration: Configuration) -> None:
     """Let the trial fail; a lost GPU is no failure of its."""
     if is_device_lost(error):
         raise DeviceLost(explain(error, folder)) from error
     log.debug("the trial failed", exc_info=error)
-    watch.end(Outcome.FAILED, explain_failure(error, folder))
+    cause = explain_failure(error, folder)
+    twice = sets_scheduled_rate(error) and any(config.schedule for config in configuration.phases)
+    watch.end(Outcome.FAILED, f"{RATE_SET_TWICE}: {cause}" if twice else cause)
 
 
 def _is_failure(error: BaseException, watch: Watch, folder: Path) -> bool:
@@ -150,6 +152,14 @@ def explain_failure(error: BaseException, folder: Path) -> str:
     """Say in one line why a trial failed; begins with "out of memory" where that was it."""
     cause = explain(error, folder)
     return f"{OUT_OF_MEMORY}: {cause}" if is_out_of_memory(error) else cause
+
+
+def sets_scheduled_rate(error: BaseException) -> bool:
+    """Tell by Keras's words of a rate that cannot be set, and Python's of `optimizer.learning_rate.assign`."""
+    words = str(error)
+    if isinstance(error, AttributeError):
+        return "has no attribute 'assign'" in words
+    return isinstance(error, TypeError) and "learning rate is not settable" in words
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -179,7 +179,7 @@ class UsersState:
         return content
 
 
-SEQUENCES: Mapping[str, type] = {"list": list, "tuple": tuple, "set": set, "deque": deque, "bytes": bytearray}
+SEQUENCES: Mapping[str, Any] = {"list": list, "tuple": tuple, "set": set, "deque": deque, "bytes": bytearray}
 
 
 def _without_data(found: list[tuple[str, Any, Holder]]) -> Iterator[tuple[str, Any, Holder]]:

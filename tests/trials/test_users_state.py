@@ -145,7 +145,8 @@ class Writer(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no ty
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self.path, self.file, self.best = path, None, {"epoch": 0, "losses": [9.0]}
+        self.path, self.best = path, {"epoch": 0, "losses": [9.0]}
+        self.file: Any = None
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.file, self.best = self.path.open("w"), {"epoch": 0, "losses": []}
