@@ -253,7 +253,7 @@ class BesideLeader(Part):
         says("The interval that decides: where the difference lies; null: unbounded."),
     ]
     confidence: Annotated[
-        float, says("With which ci holds, such as 0.985; 0: the seeds are too few for any decision.")
+        float, says("With which ci holds, such as 0.985; 1: nothing bounds it, for the seeds are too few.")
     ]
     p: Annotated[
         float | None, says("Two-sided p-value, not corrected: below 1 - confidence where ci leaves out 0.")

@@ -223,7 +223,7 @@ def figures(found: Findings) -> str:
     """The figure of the one that is shown, from fresh seeds."""
     finalist = found.finalist(found.shown)
     values = finalist.values
-    between = f" (95%: {values.low:.4g} to {values.high:.4g})" if math.isfinite(values.half) else ""
+    between = f" (95%: {values.low:.4g} to {values.high:.4g})" if 0 < values.half < math.inf else ""
     median = f", median {finalist.median:.4g}" if finalist.diverged else ""
     if found.tested:
         where = "on test data that no choice has seen"

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from optselect.search.comparing import Interval, mean_interval, p_value, seeds_needed
+from optselect.search.comparing import Interval, is_constant, mean_interval, p_value, seeds_needed
 
 Outcome = Literal["winner", "tie", "not_enough_evidence"]
 Relation = Literal["beaten", "equivalent", "ahead", "undecided"]
@@ -48,7 +48,7 @@ class Comparison:
     difference: Interval
     """By which the relation is decided."""
     confidence: float
-    """With which the interval holds; 0 for fewer seeds than the first look's."""
+    """With which the interval holds; 1 where nothing bounds it: fewer seeds than the first look's, or one run."""
     p: float
     """Two-sided and not corrected: below 1 - confidence where the interval leaves out 0."""
     seeds: int
@@ -172,14 +172,14 @@ def compare(rival: Contender, leader: Contender, delta: float, among: int = 1) -
         among: comparisons of which none may be wrong at this level.
     """
     differences = paired(rival, leader)
-    alpha = level(len(differences)) / among
+    alpha = 0.0 if is_one_run(rival, leader) else level(len(differences)) / among
     interval = mean_interval(differences, alpha) if differences else NOTHING_KNOWN
     stable = not rival.diverged and not leader.diverged
     return Comparison(
         rival=rival.name,
         relation=relation_of(interval, delta, stable),
         difference=interval,
-        confidence=1 - alpha if alpha else 0.0,
+        confidence=1 - alpha,
         p=p_value(differences) if differences else 1.0,
         seeds=len(differences),
         lost_on=sum(difference > 0 for difference in differences),
@@ -190,6 +190,13 @@ def compare(rival: Contender, leader: Contender, delta: float, among: int = 1) -
 def paired(rival: Contender, leader: Contender) -> list[float]:
     """The rival's cost less the leader's, on each seed that both have trained on."""
     return [rival.judged[seed] - leader.judged[seed] for seed in sorted(rival.judged.keys() & leader.judged)]
+
+
+def is_one_run(rival: Contender, leader: Contender) -> bool:
+    """Whether both cost the same on every seed, but not as much as each other: one run each, counted several times."""
+    return all(is_constant(list(one.judged.values())) for one in (rival, leader)) and any(
+        paired(rival, leader)
+    )
 
 
 def relation_of(difference: Interval, delta: float, stable: bool) -> Relation:

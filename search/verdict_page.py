@@ -74,7 +74,7 @@ def ranking_table(found: Findings) -> Table:
 
 
 def shown_interval(interval: Interval) -> str:
-    return f"{interval.low:.4g} to {interval.high:.4g}" if math.isfinite(interval.half) else "-"
+    return f"{interval.low:.4g} to {interval.high:.4g}" if 0 < interval.half < math.inf else "-"
 
 
 def beside_leader(found: Findings, finalist: Finalist) -> str:

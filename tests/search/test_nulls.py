@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.nulls import EQUALS, LEADERS, World, is_wrong_of_one, said, verdicts
+from benchmarks.nulls import EQUALS, LEADERS, is_wrong_of_one, said, verdicts
 
 REPEATS = 200  # python -m benchmarks.nulls takes 1,000, and more worlds
 WORLDS = {world.name: world for world in (*EQUALS, *LEADERS)}

@@ -136,10 +136,19 @@ def test_the_very_same_costs_are_equal_once_enough_seeds_say_so() -> None:
     assert judge(perfect).tie == ("A", "B")
 
 
-def test_one_run_that_is_counted_five_times_beats_nobody() -> None:
-    judgement = judge([contender("A", [1.0] * 5), contender("B", [1.1] * 5)])
-    assert judgement.comparisons["B"].relation == "undecided"
-    assert judgement.bound == np.inf
+def test_one_run_that_is_counted_several_times_beats_nobody() -> None:
+    for seeds in (5, MOST_SEEDS):
+        judgement = judge([contender("A", [1.0] * seeds), contender("B", [1.1] * seeds)])
+        assert judgement.comparisons["B"].relation == "undecided"
+        assert judgement.bound == np.inf
+
+
+def test_a_difference_that_is_the_same_on_ten_seeds_of_runs_that_differ_is_one() -> None:
+    costs = np.linspace(1.0, 1.1, 10)
+    assert judge([contender("A", costs), contender("B", costs + 0.1)]).outcome == "winner"
+    assert (
+        judge([contender("A", costs[:5]), contender("B", costs[:5] + 0.1)]).outcome == "not_enough_evidence"
+    )
 
 
 def test_fewer_seeds_than_the_first_look_prove_nothing() -> None:
