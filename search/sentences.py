@@ -111,7 +111,8 @@ def why_undecided(found: Findings) -> str:
     names = found.judgement.undecided
     sentence = f"{named(names)} {'is' if len(names) == 1 else 'are'} not excluded"
     if BASELINE in found.judgement.named("equivalent"):
-        return f"{sentence}, and yours is equal to it within {percent(found.judgement.margin)}"
+        leader = called(found, found.judgement.leader)
+        return f"{sentence}, and yours is equal to {leader} within {percent(found.judgement.margin)}"
     return sentence
 
 

@@ -148,6 +148,23 @@ def test_the_users_own_is_kept_until_another_one_beats_it() -> None:
     assert code.startswith("keras.optimizers.Adam(")
 
 
+def test_the_users_own_that_is_equal_to_the_leader_is_kept_where_others_are_not_excluded() -> None:
+    whole = record(answers({"SGD": 1.5, "Adam": 1.0, "Nadam": 1.04, "baseline": 1.0}, noise=0.003))
+    noisy = random.Random(1)
+    turned = [
+        replace(row, result={**row.result, "test_loss": row.result["test_loss"] + noisy.gauss(0.0, 0.3)})
+        if row.phase == "final" and row.optimizer == "Nadam"
+        else row
+        for row in whole.trials
+    ]
+    findings = find(replace(whole, trials=turned))
+    assert isinstance(findings, Findings)
+    leader = findings.judgement.leader
+    assert (findings.outcome, findings.keep) == ("not_enough_evidence", "baseline")
+    equal = "" if leader == "baseline" else f", and yours is equal to tuned {leader} within 1%"
+    assert f"but tuned Nadam is not excluded{equal}. " in words_of(findings).answer
+
+
 def test_the_users_own_that_leads_without_enough_evidence_is_kept() -> None:
     costs = {"SGD": 1.5, "Adam": 1.07, "Nadam": 1.5, "baseline": 1.0}
     findings = found(answers(costs, noise=0.08))
