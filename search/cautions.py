@@ -44,7 +44,7 @@ def contradictions(found: Findings) -> Iterator[str]:
     ahead = ["yours" if name == BASELINE else name for name, c in comparisons if c.relation == "ahead"]
     if ahead:
         yield (
-            f"{called(found.judgement.leader)} leads on the validation data, the test data clearly prefer "
+            f"{called(found.judgement.leader)} leads on the validation data, but the test data clearly prefer "
             f"{', '.join(ahead)}: the two splits differ more than the optimizers do. More validation rows would help, more trials would not."
         )
 
@@ -60,7 +60,7 @@ def too_few_trials(found: Findings) -> Iterator[str]:
 
 def unstable(found: Findings) -> Iterator[str]:
     """Of those one may take: an optimizer that is best on average and explodes now and then."""
-    for name in dict.fromkeys((found.keep, *found.judgement.tie)):
+    for name in dict.fromkeys((found.shown, *found.judgement.tie)):
         finalist = found.finalist(name)
         if finalist.diverged:
             yield f"{called(name)} diverged on {finalist.diverged} of {finalist.seeds} seeds."
@@ -90,7 +90,7 @@ def called(name: str) -> str:
 
 def edges(found: Findings) -> Iterator[str]:
     """Arguments at the end of their range, and how to widen it."""
-    name = found.keep
+    name = found.shown
     for dimension in found.record.spec.space.get(name, ()):
         if dimension.keyword == FRACTION:
             continue  # beyond its ends lie the two optimizers alone, which have trials of their own
@@ -104,11 +104,11 @@ def edges(found: Findings) -> Iterator[str]:
 def place_of(found: Findings, dimension: Dimension) -> str:
     """The table and key of a spec file; a switch searches the ranges of its two optimizers."""
     for switch in found.record.spec.switches:
-        if switch.name == found.keep:
+        if switch.name == found.shown:
             is_second = dimension.keyword.startswith(SECOND)
             table = switch.second if is_second else switch.first
             return f"[space.{table}] {dimension.keyword.removeprefix(SECOND)}"
-    return f"[space.{found.keep}] {dimension.keyword}"
+    return f"[space.{found.shown}] {dimension.keyword}"
 
 
 def edge_of(dimension: Dimension, arguments: Mapping[str, ArgumentValue]) -> str:

@@ -22,15 +22,20 @@ from optselect.trials.reference import BUNDLE_FOLDER
 
 def chosen_code(found: Findings, optimizer: str | None = None) -> str:
     """The constructor of the one to use, with a comment where that is no plain winner, or of another that was compared."""
-    name = optimizer or found.keep
+    name = optimizer or found.shown
     code = with_precision(found, constructor(found, found.finalist(name)))
-    if optimizer:
-        return code
+    reason = "" if optimizer else why_shown(found)
+    return f"# {reason}\n{code}" if reason else code
+
+
+def why_shown(found: Findings) -> str:
+    """The comment above the code; empty where a winner needs none."""
     if found.outcome == "not_enough_evidence":
-        return f"# not enough evidence for a winner: this one leads\n{code}"
-    if name == BASELINE:
-        return f"# keep yours\n{code}"
-    return f"# a tie: none of them has fewer settings\n{code}" if found.outcome == "tie" else code
+        reason = "not enough evidence for a winner: this one leads"
+        return reason if found.keep == found.shown else f"{reason}, but keep yours until more is known"
+    if found.keep == BASELINE:
+        return "a tie: keep yours" if found.outcome == "tie" else "keep yours"
+    return "a tie: none of them has fewer settings" if found.outcome == "tie" else ""
 
 
 def with_precision(found: Findings, code: str) -> str:
@@ -92,8 +97,8 @@ def optimizer_code(config: OptimizerConfig, outputs: Sequence[str], *, exact: bo
 
 
 def chosen_script(found: Findings, bundle: Mapping[str, str], optimizer: str | None = None) -> str:
-    """The problem's own source, and below it a training that repeats a final run of the one to use, or of another."""
-    finalist = found.finalist(optimizer or found.keep)
+    """The problem's own source, and below it a training that repeats a final run of the one whose code is shown, or of another."""
+    finalist = found.finalist(optimizer or found.shown)
     return training_script(
         study=found.record.name,
         run=shown_run(finalist),

@@ -247,11 +247,23 @@ class BesideLeader(Part):
     """A finalist beside the leader, seed by seed."""
 
     mean: Annotated[float | None, says("Mean difference in cost: above 0 where it is worse than the leader.")]
-    ci: Interval
-    p: Annotated[float | None, says("Two-sided p-value of the difference.")]
+    ci: Annotated[
+        list[float | None],
+        TWO,
+        says("The interval that decides: where the difference lies; null: unbounded."),
+    ]
+    confidence: Annotated[
+        float, says("With which ci holds, such as 0.985; 1: nothing bounds it, for the seeds are too few.")
+    ]
+    p: Annotated[
+        float | None, says("Two-sided p-value, not corrected: below 1 - confidence where ci leaves out 0.")
+    ]
     relation: Annotated[
         Literal["beaten", "equivalent", "ahead", "undecided"],
-        says("What that comes to, seen from the leader."),
+        says(
+            "Read off ci, seen from the leader: beaten or ahead where it leaves out 0 and the mean is not below the "
+            "margin, equivalent where it lies within the margin."
+        ),
     ]
     seeds: Seeds
     lost_on: Annotated[int, says("Seeds on which it was worse than the leader.")]
@@ -303,11 +315,31 @@ class Verdict(Document):
     """What the finals say."""
 
     study: StudyName
-    outcome: Annotated[Outcome, says("How sure it is.")]
+    outcome: Annotated[
+        Outcome,
+        says(
+            "winner: it beats all others. tie: who is not beaten is equal to the leader. Else not_enough_evidence."
+        ),
+    ]
     winner: Annotated[str | None, says("Of the ranking, the one that beats all; null: none does.")]
-    tie: Annotated[list[str], says("Those of the ranking who are as good as each other.")]
+    tie: Annotated[
+        list[str], says("Of the ranking, the leader and those who are equal to it; everyone else is beaten.")
+    ]
     leader: Annotated[str, says("Of the ranking, the one with the lowest mean cost.")]
-    keep: Annotated[str, says("Of the ranking, the one to use.")]
+    keep: Annotated[
+        str,
+        says(
+            "Of the ranking, the one to use: without enough evidence baseline, unless the leader beats the user's own."
+        ),
+    ]
+    margin: Annotated[float, says("Within which two are equal, as a share of the leader's mean cost.")]
+    bound: Annotated[
+        float | None,
+        says(
+            "No other one is better than the leader by more than this share of its cost, by the intervals of the "
+            "ranking; null: the seeds do not tell."
+        ),
+    ]
     metric: Annotated[str, says("What the figures are of: the objective, or test loss.")]
     tested: Annotated[bool, says("Whether they come from data that no choice has seen.")]
     ranking: Annotated[list[Finalist], says("The leader first.")]
@@ -319,7 +351,12 @@ class Verdict(Document):
     evidence: Annotated[list[str], says("On what it rests, in sentences.")]
     warnings: Annotated[list[str], says("What to mind, in sentences.")]
     to_settle: Annotated[list[str], says("What would settle an open question, in sentences with commands.")]
-    code: Annotated[str, says("The optimizer to use, as code.")]
+    code: Annotated[
+        str,
+        says(
+            "The optimizer to use, as code; without enough evidence the leader, with a comment that says so."
+        ),
+    ]
 
 
 class NoVerdict(Document):

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from optselect.search.comparing import Interval, best_shares, mean_interval
+from optselect.search.comparing import Interval, best_shares
 from optselect.search.evidence import (
     Scale,
     competes,
@@ -75,8 +75,8 @@ class Gain:
 
     optimizer: str
     share: Interval
+    """The interval of the leader's comparison, which the verdict has judged."""
     seeds: int
-    better_on: int
 
 
 @dataclass(frozen=True)
@@ -100,13 +100,31 @@ class Findings:
 
     @property
     def keep(self) -> str:
-        """Which one to use: the winner, of a tie the user's own or the simplest, else who leads."""
-        if self.outcome != "tie":
-            return self.judgement.leader
-        if BASELINE in self.judgement.tie:
-            return BASELINE
+        """Which one to use: the winner, of a tie the user's own or the simplest; else who leads, if it beats the user's own."""
+        if self.outcome == "tie":
+            return self.simplest
+        return (
+            BASELINE
+            if self.outcome == "not_enough_evidence" and self.own_may_be_best
+            else self.judgement.leader
+        )
+
+    @property
+    def shown(self) -> str:
+        """Whose figures and code are shown: who leads is worth a look even where the user's own is to be kept."""
+        return self.judgement.leader if self.outcome == "not_enough_evidence" else self.keep
+
+    @property
+    def simplest(self) -> str:
+        """Of a tie the user's own, or who has the fewest settings."""
         sizes = {name: len(self.finalist(name).arguments) for name in self.judgement.tie}
-        return min(self.judgement.tie, key=sizes.__getitem__)
+        return BASELINE if BASELINE in sizes else min(sizes, key=sizes.__getitem__)
+
+    @property
+    def own_may_be_best(self) -> bool:
+        """Whether the user's own optimizer leads, or is not beaten by who leads."""
+        beside = self.judgement.comparisons.get(BASELINE)
+        return self.judgement.leader == BASELINE or (beside is not None and beside.relation != "beaten")
 
     @property
     def metric(self) -> str:
@@ -214,16 +232,25 @@ def as_values(costs: Interval, scale: Scale) -> Interval:
 
 
 def gain_of(rivals: Mapping[str, Contender], judgement: Judgement) -> Gain | None:
-    """The best tuned optimizer beside the user's own, on the seeds of both."""
+    """The best tuned optimizer beside the user's own: one of the two leads, so the verdict has compared them."""
     tuned = [name for name in rivals if is_tuned(name)]
     if BASELINE not in rivals or not tuned:
         return None
     leads = judgement.leader in tuned
     name = judgement.leader if leads else min(tuned, key=lambda name: judgement.costs[name].mean)
-    own, other = rivals[BASELINE].judged, rivals[name].judged
-    seeds = sorted(own.keys() & other)
-    if not seeds:
+    own, beside = rivals[BASELINE].judged, judgement.comparisons[BASELINE if leads else name]
+    common = own.keys() & rivals[name].judged
+    if not common:
         return None
-    whole = abs(math.fsum(own[seed] for seed in seeds) / len(seeds)) or 1.0
-    gained = [(own[seed] - other[seed]) / whole for seed in seeds]
-    return Gain(name, mean_interval(gained), len(seeds), sum(difference > 0 for difference in gained))
+    whole = abs(math.fsum(own[seed] for seed in common) / len(common)) or 1.0
+    return Gain(name, shares(beside.difference, whole if leads else -whole), beside.seeds)
+
+
+def shares(difference: Interval, whole: float) -> Interval:
+    """A difference as a share; a whole below 0 turns it round.
+
+    >>> shares(Interval(2.0, 1.0, 4.0), -10.0)
+    Interval(mean=-0.2, low=-0.4, high=-0.1)
+    """
+    low, high = sorted((difference.low / whole, difference.high / whole))
+    return Interval(difference.mean / whole, low, high)

@@ -13,7 +13,7 @@ from optselect.search.charts import Chart, Palette, charts
 from optselect.search.chosen_code import chosen_code
 from optselect.search.findings import Finalist, Findings
 from optselect.search.insight import Curves, insight_of
-from optselect.search.sentences import words_of
+from optselect.search.sentences import percent, words_of
 from optselect.search.tables import shown_arguments
 from optselect.search.verdict_page import beside_leader, shown_interval
 
@@ -43,6 +43,7 @@ class Page:
             problem=found.record.problem,
             words=words_of(found),
             metric=found.metric,
+            margin=percent(found.judgement.margin),
             code=chosen_code(found),
             rows=[finalist_row(found, finalist) for finalist in found.finalists],
             charts=[(chart, figure_html(chart)) for chart in self.charts],

@@ -128,8 +128,8 @@ def described(found: Findings) -> str:
 
 
 def best_model(found: Findings, folder: str) -> bytes:
-    """The file that was kept of the one to use; raises NotFound."""
-    scale, finalist = found.record.scale, found.finalist(found.keep)
+    """The file that was kept of the one whose code is shown; raises NotFound."""
+    scale, finalist = found.record.scale, found.finalist(found.shown)
     complete = [run for run in finalist.runs if run.state == "complete" and run.value is not None]
     for run in sorted(complete, key=lambda run: scale.cost(run.value or 0.0)):
         if (body := read_model(folder, run.ticket)) is not None:

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 from optselect.search.cautions import cautions
 from optselect.search.comparing import Interval
-from optselect.search.findings import Finalist, Findings
+from optselect.search.findings import Finalist, Findings, shares
 from optselect.search.planning import SHARE
 from optselect.search.spec import FEWEST_TRIALS, MOST_SEEDS_ASKED
 from optselect.search.tables import shown_arguments
-from optselect.search.verdict import MARGIN
 from optselect.trials.configuration import BASELINE
 from optselect.trials.description import BaselineDescription
 
@@ -77,30 +76,59 @@ def tie(found: Findings) -> tuple[str, str]:
 def equality(found: Findings) -> str:
     """In which sense the members of a tie are equal."""
     rivals = [found.judgement.comparisons[name] for name in found.judgement.tie[1:]]
-    if all(rival.relation == "equivalent" for rival in rivals):
-        return f"are equal within {MARGIN:.0%}"
-    return f"show no difference that {max(rival.seeds for rival in rivals)} seeds could prove"
+    if all(rival.difference == Interval(0.0, 0.0, 0.0) for rival in rivals):
+        return f"have the same {found.metric} on each of {min(rival.seeds for rival in rivals)} seeds"
+    if len(rivals) == 1:
+        return f"are equal within {percent(found.judgement.margin)}"
+    leader = called(found, found.judgement.leader)
+    return f"are equal: the others are within {percent(found.judgement.margin)} of {leader}"
 
 
 def undecided(found: Findings) -> tuple[str, str]:
-    name = found.judgement.leader
-    leads = f"your present {own_name(found)}" if name == BASELINE else f"tuned {name}"
-    return (
-        f"Not enough evidence for a winner: {leads} leads, {why_undecided(found)}.",
-        f"So far {gain(found)}",
-    )
+    """What to do until more is known, then who leads, and what may hide in that."""
+    leader = called(found, found.judgement.leader)
+    leads = f"leads{where_leading(found)}"
+    why = f"{leads}, but {why_undecided(found)}. {bound(found)}So far {gain(found)}"
+    if found.gain is None:
+        return f"Not enough evidence for a winner: {leader} {leads}.", f"It {why}"
+    use = "keep" if found.keep == BASELINE else "use"
+    who = "It" if found.keep == found.judgement.leader else capitalised(leader)
+    return f"Not enough evidence for a winner: {use} {called(found, found.keep)} for now.", f"{who} {why}"
+
+
+def where_leading(found: Findings) -> str:
+    """What names the leader, where the mean of what was judged is better of another one."""
+    better = any(rival.difference.mean < 0 for rival in found.judgement.comparisons.values())
+    return " on the validation data" if better and found.tested else ""
 
 
 def why_undecided(found: Findings) -> str:
     if found.judgement.contradicted:
-        return "but the test data prefer another one"
+        return f"the test data prefer {named(found.judgement.named('ahead'))}"
     if found.thin:
         fewest, _ = found.trials_each
-        return (
-            f"but {fewest} trial{'s' if fewest != 1 else ''} of each optimizer are too few to tell them apart"
-        )
-    names = [own_name(found) if name == BASELINE else name for name in found.judgement.undecided]
-    return f"but {listed(names)} {'is' if len(names) == 1 else 'are'} not excluded"
+        return f"{fewest} trial{'s' if fewest != 1 else ''} of each optimizer are too few to tell them apart"
+    names = found.judgement.undecided
+    sentence = f"{named(names)} {'is' if len(names) == 1 else 'are'} not excluded"
+    if BASELINE in found.judgement.named("equivalent"):
+        leader = called(found, found.judgement.leader)
+        return f"{sentence}, and yours is equal to {leader} within {percent(found.judgement.margin)}"
+    return sentence
+
+
+def bound(found: Findings) -> str:
+    """How much better than the leader another one may still be, by the intervals that are shown; a sentence or nothing."""
+    most, rivals = found.judgement.bound, list(found.judgement.comparisons)
+    if most <= 0:
+        return ""
+    if most >= 1:
+        return "These seeds do not tell how much better another one may be. "
+    others = (
+        f"{capitalised(called(found, rivals[0]))} is at most"
+        if len(rivals) == 1
+        else "None of the others is more than"
+    )
+    return f"{others} {rounded_up(most)} better than {called(found, found.judgement.leader)}. "
 
 
 def gain(found: Findings, subject: str = "") -> str:
@@ -108,29 +136,64 @@ def gain(found: Findings, subject: str = "") -> str:
     own = next((finalist for finalist in found.finalists if finalist.name == BASELINE), None)
     if found.gain is None or own is None:
         return "your present optimizer has no finished run to compare with."
-    who = subject or f"tuned {found.gain.optimizer}"
+    share, seeds = found.gain.share, found.gain.seeds
     sentence = (
-        f"{who} is {compared(found.gain.share)} than your present {own_name(found)}, "
+        f"{subject or f'tuned {found.gain.optimizer}'} is {compared(share, seeds)} "
+        f"{'than' if share.mean else 'as'} your present {own_name(found)}, "
         f"which diverged on {own.diverged} of {own.seeds} seeds."
     )
+    return sentence if subject or found.outcome == "not_enough_evidence" else capitalised(sentence)
+
+
+def compared(share: Interval, seeds: int) -> str:
+    """A difference in words; where its spread is not known it has no plus-minus.
+
+    >>> compared(Interval(0.12, 0.09, 0.15), 5), compared(Interval(-0.034, -0.044, -0.024), 5)
+    ('12.0% ± 3.0% better', '3.4% ± 1.0% worse')
+    >>> compared(Interval(0.003, -0.005, 0.011), 20)
+    '0.3% ± 0.8% better'
+    >>> compared(Interval(-0.5, -math.inf, math.inf), 1), compared(Interval(0.0, 0.0, 0.0), 10)
+    ('50% worse on 1 seed', 'the same on 10 seeds')
+    """
+    word = "better" if share.mean >= 0 else "worse"
+    if 0 < share.half < math.inf:
+        digits = digits_of(abs(share.mean), share.half)
+        return f"{abs(share.mean):.{digits}%} ± {share.half:.{digits}%} {word}"
+    where = f"on {seeds} seed{'s' if seeds != 1 else ''}"
     return (
-        sentence if subject or found.outcome == "not_enough_evidence" else sentence[0].upper() + sentence[1:]
+        f"{abs(share.mean):.{0 if abs(share.mean) >= 0.0095 else 1}%} {word} {where}"
+        if share.mean
+        else f"the same {where}"
     )
 
 
-def compared(share: Interval) -> str:
-    """A difference in words.
+def digits_of(mean: float, half: float) -> int:
+    """So many that one sees whether the interval leaves out zero.
 
-    >>> compared(Interval(0.12, 0.09, 0.15)), compared(Interval(-0.034, -0.044, -0.024))
-    ('12% ± 3% better', '3% ± 1% worse')
-    >>> compared(Interval(0.003, -0.005, 0.011))
-    '0.3% ± 0.8% better'
+    >>> digits_of(0.30, 0.12), digits_of(0.041, 0.038), digits_of(0.0404, 0.0401)
+    (0, 1, 2)
     """
-    word = "better" if share.mean >= 0 else "worse"
-    if not math.isfinite(share.half):
-        return f"{abs(share.mean):.0%} (one seed) {word}"
-    digits = 0 if share.half >= 0.0095 else 1
-    return f"{abs(share.mean):.{digits}%} ± {share.half:.{digits}%} {word}"
+    fewest = 0 if half >= 0.0995 else 1
+    return next((digits for digits in range(fewest, 4) if f"{mean:.{digits}%}" != f"{half:.{digits}%}"), 4)
+
+
+def percent(share: float) -> str:
+    """A share as a person writes it.
+
+    >>> percent(0.01), percent(0.005)
+    ('1%', '0.5%')
+    """
+    return f"{100 * share:.3g}%"
+
+
+def rounded_up(share: float) -> str:
+    """A bound, never below what it bounds.
+
+    >>> rounded_up(0.071), rounded_up(0.08), rounded_up(0.0041)
+    ('8%', '8%', '0.5%')
+    """
+    parts = 100 if share >= 0.01 else 1000
+    return percent(math.ceil(round(share * parts, 6)) / parts)
 
 
 # --- the evidence -------------------------------------------------------------------------------------
@@ -145,7 +208,7 @@ def margin_of_victory(found: Findings) -> Iterator[str]:
     beside = next_best.versus_leader
     assert beside is not None, "every one but the leader is compared with it"
     yield (
-        f"The next best is tuned {next_best.name}: {compared(relative(found, next_best))}, and it lost on "
+        f"The next best is tuned {next_best.name}: {compared(relative(found, next_best), beside.seeds)}, and it lost on "
         f"{beside.lost_on} of {beside.seeds} seeds."
     )
 
@@ -153,17 +216,15 @@ def margin_of_victory(found: Findings) -> Iterator[str]:
 def relative(found: Findings, rival: Finalist) -> Interval:
     """How much better a rival is than the leader, as a share of the leader's cost; below 0: worse."""
     assert rival.versus_leader is not None
-    difference = rival.versus_leader.difference
     whole = abs(found.judgement.costs[found.judgement.leader].mean) or 1.0
-    return Interval(-difference.mean / whole, -difference.high / whole, -difference.low / whole)
+    return shares(rival.versus_leader.difference, -whole)
 
 
 def figures(found: Findings) -> str:
-    """The figure of the one to use, from fresh seeds."""
-    finalist = found.finalist(found.keep)
+    """The figure of the one that is shown, from fresh seeds."""
+    finalist = found.finalist(found.shown)
     values = finalist.values
-    between = f" (95%: {values.low:.4g} to {values.high:.4g})" if math.isfinite(values.half) else ""
-    who = f"your present {own_name(found)}" if finalist.name == BASELINE else f"tuned {finalist.name}"
+    between = f" (95%: {values.low:.4g} to {values.high:.4g})" if 0 < values.half < math.inf else ""
     median = f", median {finalist.median:.4g}" if finalist.diverged else ""
     if found.tested:
         where = "on test data that no choice has seen"
@@ -171,7 +232,7 @@ def figures(found: Findings) -> str:
         where = "on the validation data, also used for the search: optimistic, for data() gives no test split"
     shares = f" Percentages are of 1 - {found.metric}." if found.record.scale.whole else ""
     return (
-        f"{mean_of(found)} of {who}: {values.mean:.4g}{between}{median} over {finalist.seeds} fresh seeds, "
+        f"{mean_of(found)} of {called(found, finalist.name)}: {values.mean:.4g}{between}{median} over {finalist.seeds} fresh seeds, "
         f"{where}.{shares}"
     )
 
@@ -217,20 +278,35 @@ def to_settle(found: Findings) -> Iterator[str]:
             f"A verdict takes at least {least} more trials; {SHARE} for each optimizer are advised: "
             f"optselect resume {name} --trials +{more}. Or name fewer optimizers in a new study."
         )
-    elif found.outcome != "winner" and found.judgement.undecided and not found.judgement.contradicted:
+    elif found.judgement.undecided and not found.judgement.contradicted:
         yield more_seeds(found)
 
 
 def more_seeds(found: Findings) -> str:
-    seeds, command = found.judgement.more_seeds, f"optselect resume {found.record.name} --seeds"
-    what = "decide" if found.outcome == "not_enough_evidence" else "show so small a difference"
+    seeds = found.judgement.more_seeds
     if seeds <= MOST_SEEDS_ASKED:
-        return f"About {seeds} more seeds would {what}: {command} +{seeds}"
-    rounded = float(f"{seeds:.2g}")
-    return f"It would take about {rounded:,.0f} more seeds to show so small a difference: not worth while."
+        return f"About {seeds} more seeds would decide: optselect resume {found.record.name} --seeds +{seeds}"
+    return f"It would take about {float(f'{seeds:.2g}'):,.0f} more seeds to decide: not worth while."
 
 
 # --- names --------------------------------------------------------------------------------------------
+
+
+def called(found: Findings, name: str) -> str:
+    """A finalist in a sentence."""
+    return f"your present {own_name(found)}" if name == BASELINE else f"tuned {name}"
+
+
+def named(names: Sequence[str]) -> str:
+    """Finalists in a sentence, the user's own first.
+
+    >>> named(["Adam", "baseline", "SGD"]), named(["baseline"]), named(["Adam", "baseline"])
+    ('yours, tuned Adam and SGD', 'yours', 'yours and tuned Adam')
+    """
+    others = [name for name in names if name != BASELINE]
+    if BASELINE not in names:
+        return tuned(others)
+    return f"yours{', ' if len(others) > 1 else ' and '}{tuned(others)}" if others else "yours"
 
 
 def own_name(found: Findings) -> str:

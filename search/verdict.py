@@ -1,21 +1,17 @@
 """Which optimizer is best, and may one say so? A winner, a tie, or not enough evidence.
 
 The leader is named by validation costs; how far it is ahead is judged by test costs of the same seeds, which
-no choice has seen. Seeds are added only where something is undecided. Looking several times would find a
-winner among equals too often, so each look has a level of its own, and together they stay below 5 %.
+no choice has seen. One interval decides on each rival, and it is the one that is shown: it leaves out zero where
+the rival is beaten, and it lies within the margin where the two are equal. Seeds are added only where something is
+undecided. Looking several times would find a winner among equals too often, so each look has a level of its own, and
+together they stay below 5 %.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
-from optselect.search.comparing import (
-    Interval,
-    holm,
-    mean_interval,
-    p_value,
-    seeds_needed,
-)
+from optselect.search.comparing import Interval, is_constant, mean_interval, p_value, seeds_needed
 
 Outcome = Literal["winner", "tie", "not_enough_evidence"]
 Relation = Literal["beaten", "equivalent", "ahead", "undecided"]
@@ -27,6 +23,7 @@ LOOKS: Mapping[int, float] = {5: 0.01, 10: 0.015, 20: 0.025}
 MOST_SEEDS = max(LOOKS)
 FUTILE_FROM = 10
 """Seeds after which a difference that would need twice the most seeds is no longer pursued."""
+NOTHING_KNOWN = Interval(0.0, -float("inf"), float("inf"))
 
 
 @dataclass(frozen=True)
@@ -49,8 +46,11 @@ class Comparison:
     rival: str
     relation: Relation
     difference: Interval
+    """By which the relation is decided."""
+    confidence: float
+    """With which the interval holds; 1 where nothing bounds it: fewer seeds than the first look's, or one run."""
     p: float
-    """Corrected for the number of rivals."""
+    """Two-sided and not corrected: below 1 - confidence where the interval leaves out 0."""
     seeds: int
     """Common to both."""
     lost_on: int
@@ -72,17 +72,31 @@ class Judgement:
     outcome: Outcome
     leader: str
     margin: float
-    """In units of cost."""
+    """Within which two are equal: a share of the leader's mean cost."""
     comparisons: Mapping[str, Comparison]
     costs: Mapping[str, Interval]
     """Mean judged cost of each contender."""
     contradicted: bool = False
     """Whether test costs are clearly better for another one than for the leader that validation names."""
-    tie: tuple[str, ...] = field(default=())
+
+    @property
+    def tie(self) -> tuple[str, ...]:
+        """The members of a tie, the leader first; else nobody."""
+        return (self.leader, *self.named("equivalent")) if self.outcome == "tie" else ()
 
     @property
     def undecided(self) -> tuple[str, ...]:
-        return tuple(name for name, found in self.comparisons.items() if found.relation == "undecided")
+        return self.named("undecided")
+
+    def named(self, relation: Relation) -> tuple[str, ...]:
+        """Who stands so beside the leader."""
+        return tuple(name for name, found in self.comparisons.items() if found.relation == relation)
+
+    @property
+    def bound(self) -> float:
+        """By so much of its mean cost the leader may be worse than another one, by the same intervals."""
+        whole = abs(self.costs[self.leader].mean) or 1.0
+        return max((-found.difference.low for found in self.comparisons.values()), default=0.0) / whole
 
     @property
     def more_seeds(self) -> int:
@@ -103,16 +117,13 @@ def judge(contenders: Sequence[Contender], *, margin: float = MARGIN, thin: bool
     comparisons = compare_all(leader, rivals, delta)
     contradicted = any(found.relation == "ahead" for found in comparisons.values())
     outcome = outcome_of(comparisons.values(), contradicted or thin)
-    costs = {c.name: mean_interval(list(c.judged.values())) for c in contenders}
-    tie = [name for name, found in comparisons.items() if found.relation != "beaten"]
     return Judgement(
         outcome=outcome,
         leader=leader.name,
-        margin=delta,
+        margin=margin,
         comparisons=comparisons,
-        costs=costs,
+        costs={c.name: mean_interval(list(c.judged.values())) for c in contenders},
         contradicted=contradicted,
-        tie=(leader.name, *tie) if outcome == "tie" else (),
     )
 
 
@@ -130,26 +141,50 @@ def find_leader(contenders: Sequence[Contender]) -> Contender:
 
 
 def compare_all(leader: Contender, rivals: Sequence[Contender], delta: float) -> dict[str, Comparison]:
-    """Every rival beside the leader, p-values corrected for their number."""
-    differences = {rival.name: paired(rival, leader) for rival in rivals}
-    adjusted = corrected({name: p_value(given) for name, given in differences.items()})
-    return {
-        rival.name: compare(rival, leader, differences[rival.name], adjusted[rival.name], delta)
-        for rival in rivals
-    }
+    """Every rival beside the leader.
 
-
-def corrected(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Holm's correction, but none is larger than the largest p-value as it came.
-
-    Whoever is said to win must beat every rival: that claim is wrong no more often than the weakest of its
-    comparisons, so it needs no correction, however many rivals there are.
-
-    >>> corrected({"a": 0.01, "b": 0.04, "c": 0.02})
-    {'a': 0.03, 'c': 0.04, 'b': 0.04}
+    "It beats them all" and "they are all equal" are wrong no more often than the weakest comparison is, however many
+    rivals there are. Whatever else is said is said of single ones, and takes a correction.
     """
-    most = max(p_values.values(), default=1.0)
-    return {name: min(p, most) for name, p in holm(p_values).items()}
+    alone = {rival.name: compare(rival, leader, delta) for rival in rivals}
+    relations = {found.relation for found in alone.values()}
+    return alone if relations in ({"beaten"}, {"equivalent"}) else one_by_one(leader, rivals, delta)
+
+
+def one_by_one(leader: Contender, rivals: Sequence[Contender], delta: float) -> dict[str, Comparison]:
+    """Correct for all pairs of those who are not settled, for any of them could have come to lead; the clearest first, as Holm."""
+    found: dict[str, Comparison] = {}
+    left = list(rivals)
+    while left:
+        pairs = len(left) * (len(left) + 1) // 2
+        found |= {rival.name: compare(rival, leader, delta, among=pairs) for rival in left}
+        undecided = [rival for rival in left if found[rival.name].relation == "undecided"]
+        if len(undecided) == len(left):
+            break
+        left = undecided
+    return {rival.name: found[rival.name] for rival in rivals}
+
+
+def compare(rival: Contender, leader: Contender, delta: float, among: int = 1) -> Comparison:
+    """One rival beside the leader.
+
+    Args:
+        among: comparisons of which none may be wrong at this level.
+    """
+    differences = paired(rival, leader)
+    alpha = 0.0 if is_one_run(rival, leader) else level(len(differences)) / among
+    interval = mean_interval(differences, alpha) if differences else NOTHING_KNOWN
+    stable = not rival.diverged and not leader.diverged
+    return Comparison(
+        rival=rival.name,
+        relation=relation_of(interval, delta, stable),
+        difference=interval,
+        confidence=1 - alpha,
+        p=p_value(differences) if differences else 1.0,
+        seeds=len(differences),
+        lost_on=sum(difference > 0 for difference in differences),
+        more_seeds=further_seeds(differences, delta),
+    )
 
 
 def paired(rival: Contender, leader: Contender) -> list[float]:
@@ -157,30 +192,33 @@ def paired(rival: Contender, leader: Contender) -> list[float]:
     return [rival.judged[seed] - leader.judged[seed] for seed in sorted(rival.judged.keys() & leader.judged)]
 
 
-def compare(
-    rival: Contender, leader: Contender, differences: Sequence[float], p: float, delta: float
-) -> Comparison:
-    """One rival beside the leader, its p-value corrected already."""
-    interval = mean_interval(differences) if differences else Interval(0.0, -float("inf"), float("inf"))
-    stable = not rival.diverged and not leader.diverged
-    return Comparison(
-        rival=rival.name,
-        relation=relation_of(interval, p, len(differences), delta, stable),
-        difference=interval,
-        p=p,
-        seeds=len(differences),
-        lost_on=sum(difference > 0 for difference in differences),
-        more_seeds=max(1, seeds_needed(differences, delta) - len(differences)) if len(differences) > 1 else 1,
+def is_one_run(rival: Contender, leader: Contender) -> bool:
+    """Whether both cost the same on every seed, but not as much as each other: one run each, counted several times."""
+    return all(is_constant(list(one.judged.values())) for one in (rival, leader)) and any(
+        paired(rival, leader)
     )
 
 
-def relation_of(difference: Interval, p: float, seeds: int, delta: float, stable: bool) -> Relation:
-    """Beaten needs proof and a difference that matters; an optimizer that explodes is never equivalent."""
-    if p < level(seeds) and abs(difference.mean) >= delta:
-        return "beaten" if difference.mean > 0 else "ahead"
-    if seeds >= min(LOOKS) and stable and (difference.within(delta) or difference == Interval(0.0, 0.0, 0.0)):
+def relation_of(difference: Interval, delta: float, stable: bool) -> Relation:
+    """Read off the interval alone; an optimizer that explodes is never equivalent.
+
+    >>> relation_of(Interval(3.0, 1.0, 5.0), 1.0, True), relation_of(Interval(3.0, -1.0, 7.0), 1.0, True)
+    ('beaten', 'undecided')
+    >>> relation_of(Interval(0.2, -0.4, 0.8), 1.0, True), relation_of(Interval(0.2, -0.4, 0.8), 1.0, False)
+    ('equivalent', 'undecided')
+    """
+    if stable and difference.within(delta):
         return "equivalent"
+    if abs(difference.mean) >= delta and (difference.low > 0 or difference.high < 0):
+        return "beaten" if difference.mean > 0 else "ahead"
     return "undecided"
+
+
+def further_seeds(differences: Sequence[float], delta: float) -> int:
+    """About so many more would show a difference of this size at the last look's level."""
+    if len(differences) < 2:
+        return 1
+    return max(1, seeds_needed(differences, delta, level(MOST_SEEDS)) - len(differences))
 
 
 def level(seeds: int) -> float:
@@ -193,13 +231,11 @@ def level(seeds: int) -> float:
 
 
 def outcome_of(comparisons: Iterable[Comparison], barred: bool) -> Outcome:
-    """All beaten, or nobody else left: a winner. Nothing that more seeds would settle: a tie."""
-    found = list(comparisons)
-    if barred:
+    """All are beaten: a winner. Who is not beaten is equal: a tie. Whatever else: not enough evidence."""
+    relations = {comparison.relation for comparison in comparisons}
+    if barred or not relations <= {"beaten", "equivalent"}:
         return "not_enough_evidence"
-    if all(comparison.relation == "beaten" for comparison in found):
-        return "winner"
-    return "not_enough_evidence" if any(comparison.is_open for comparison in found) else "tie"
+    return "tie" if "equivalent" in relations else "winner"
 
 
 def next_look(judgement: Judgement, contenders: Sequence[Contender]) -> dict[str, int]:

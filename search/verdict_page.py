@@ -1,7 +1,8 @@
 """How does a verdict look in a terminal, and as JSON?"""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -18,6 +19,8 @@ from optselect.search.tables import dash, plain_table
 from optselect.search.verdict import Comparison
 from optselect.trials.configuration import BASELINE
 
+SHOWN: Mapping[str, str] = MappingProxyType({"equivalent": "equal"})
+"""Relations that a person reads by another word than a script, whose words must last."""
 MOST_ROWS = 9
 MOST_CAUTIONS = 5
 """What is beyond stands in --json and --html: a page of a terminal is soon full."""
@@ -54,15 +57,15 @@ def code_lines(found: Findings) -> Text:
 
 
 def ranking_table(found: Findings) -> Table:
-    """Who was in the finals, the best first."""
-    table = plain_table("optimizer", f"mean {found.metric}", "95%", "beside the leader", "seeds", "diverged")
+    """Who was in the finals, the best first; the one interval is that by which the verdict was made."""
+    columns = ("optimizer", f"mean {found.metric}", "beside the leader", "seeds", "diverged")
+    table = plain_table(*columns, wide="beside the leader")
     for finalist in found.finalists[:MOST_ROWS]:
         table.add_row(
             f"yours: {found.record.problem.baseline.optimizer}"
             if finalist.name == BASELINE
             else finalist.name,
             f"{finalist.values.mean:.4g}",
-            shown_interval(finalist.values),
             beside_leader(found, finalist),
             str(finalist.seeds),
             dash(finalist.diverged),
@@ -71,13 +74,17 @@ def ranking_table(found: Findings) -> Table:
 
 
 def shown_interval(interval: Interval) -> str:
-    return f"{interval.low:.4g} to {interval.high:.4g}" if math.isfinite(interval.half) else "-"
+    return f"{interval.low:.4g} to {interval.high:.4g}" if 0 < interval.half < math.inf else "-"
 
 
 def beside_leader(found: Findings, finalist: Finalist) -> str:
-    if finalist.versus_leader is None:
+    """The interval that decides, and what it comes to."""
+    beside = finalist.versus_leader
+    if beside is None:
         return "leads"
-    return f"{compared(relative(found, finalist))}, {finalist.versus_leader.relation}"
+    return (
+        f"{compared(relative(found, finalist), beside.seeds)}, {SHOWN.get(beside.relation, beside.relation)}"
+    )
 
 
 # --- JSON ---------------------------------------------------------------------------------------------
@@ -99,6 +106,8 @@ def verdict_json(found: Findings) -> Verdict:
         "tie": list(found.judgement.tie),
         "leader": found.judgement.leader,
         "keep": found.keep,
+        "margin": found.judgement.margin,
+        "bound": max(0.0, found.judgement.bound),
         "metric": found.metric,
         "tested": found.tested,
         "ranking": [finalist_json(finalist) for finalist in found.finalists],
@@ -143,6 +152,7 @@ def versus_json(beside: Comparison) -> BesideLeader:
     return {
         "mean": beside.difference.mean,
         "ci": bounds(beside.difference),
+        "confidence": beside.confidence,
         "p": beside.p,
         "relation": beside.relation,
         "seeds": beside.seeds,

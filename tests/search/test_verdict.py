@@ -57,6 +57,100 @@ def test_equal_within_the_margin_is_a_tie_without_further_seeds() -> None:
     assert next_look(judgement, contenders) == {}
 
 
+def test_a_tie_holds_nobody_who_may_be_far_worse() -> None:
+    """68 % worse, and by the noise of twenty seeds perhaps not worse at all: that is no tie."""
+    random = np.random.default_rng(0)
+    leader, equal = np.full(20, 1.0), np.full(20, 1.001)
+    far = 1.68 + random.normal(0, 2.5, 20)
+    for costs in (leader, equal):
+        costs += random.normal(0, 0.001, 20)
+    judgement = judge([contender("A", leader), contender("B", equal), contender("C", far)])
+    assert {name: found.relation for name, found in judgement.comparisons.items()} == {
+        "B": "equivalent",
+        "C": "undecided",
+    }
+    assert (judgement.outcome, judgement.tie) == ("not_enough_evidence", ())
+    assert not judgement.comparisons["C"].is_open  # the most seeds are spent
+    assert judgement.bound == pytest.approx(-judgement.comparisons["C"].difference.low, rel=1e-3)
+
+
+def test_a_tie_may_leave_beaten_ones_behind() -> None:
+    base = np.array([1.0, 1.1, 0.9, 1.05, 0.95])
+    small = np.array([0.001, -0.001, 0.002, 0.0, 0.001])
+    judgement = judge([contender("A", base), contender("B", base + small), contender("C", 2 * base)])
+    assert (judgement.outcome, judgement.tie) == ("tie", ("A", "B"))
+    assert judgement.comparisons["C"].relation == "beaten"
+
+
+def test_the_margin_is_the_callers() -> None:
+    base = np.array([1.0, 1.1, 0.9, 1.05, 0.95])
+    contenders = [contender("A", base), contender("B", base + np.array([0.03, 0.02, 0.03, 0.025, 0.02]))]
+    assert judge(contenders).outcome == "winner"
+    assert judge(contenders, margin=0.05).outcome == "tie"
+
+
+@pytest.mark.parametrize("rivals", [1, 3, 8])
+@pytest.mark.parametrize("seeds", [5, 10, 20])
+def test_a_relation_is_read_off_the_interval_that_is_shown(rivals: int, seeds: int) -> None:
+    random = np.random.default_rng(rivals * seeds)
+    for _ in range(100):
+        base = 1.0 + random.normal(0, 0.1, seeds)
+        spread = random.choice([0.003, 0.01, 0.05])
+        others = [
+            contender(str(k), base + random.choice([0.0, 0.01, 0.05]) + random.normal(0, spread, seeds))
+            for k in range(rivals)
+        ]
+        judgement = judge([contender("leader", base - 0.002), *others])
+        delta = judgement.margin * judgement.costs[judgement.leader].mean
+        for found in judgement.comparisons.values():
+            low, high = found.difference.low, found.difference.high
+            matters = abs(found.difference.mean) >= delta
+            assert (found.relation in ("beaten", "ahead")) == ((low > 0 or high < 0) and matters)
+            assert (found.relation == "equivalent") == (-delta <= low and high <= delta)
+            assert (low > 0 or high < 0) == (found.p < 1 - found.confidence)
+
+
+def test_single_rivals_are_judged_by_wider_intervals_unless_all_say_the_same() -> None:
+    base = np.linspace(1.0, 1.1, 5)
+    jitter = 0.01 * np.array([1.0, -1.0, 0.5, -0.5, 0.0])
+    beaten = [contender(name, base + far + jitter) for name, far in (("B", 0.2), ("C", 0.3), ("D", 0.4))]
+    alone = judge([contender("A", base), *beaten])
+    assert alone.outcome == "winner"
+    assert {found.confidence for found in alone.comparisons.values()} == {0.99}
+    together = judge([contender("A", base), *beaten, contender("E", base + 0.01 + jitter)])
+    assert together.outcome == "not_enough_evidence"
+    confidences = {name: found.confidence for name, found in together.comparisons.items()}
+    pairs = 10  # of five; once three are settled one rival is left, and one pair
+    assert confidences == {**dict.fromkeys("BCD", 1 - 0.01 / pairs), "E": 0.99}
+    wide, narrow = (found.comparisons["B"].difference.half for found in (together, alone))
+    assert wide > narrow
+
+
+def test_the_very_same_costs_are_equal_once_enough_seeds_say_so() -> None:
+    costs = np.random.default_rng(1).normal(1.0, 0.1, 10)
+    few = [contender("A", costs[:5]), contender("B", costs[:5])]
+    assert judge(few).outcome == "not_enough_evidence"
+    assert next_look(judge(few), few) == {"A": 10, "B": 10}
+    assert judge([contender("A", costs), contender("B", costs)]).tie == ("A", "B")
+    perfect = [contender(name, [0.0] * 10) for name in "AB"]  # a score of 1 on every seed
+    assert judge(perfect).tie == ("A", "B")
+
+
+def test_one_run_that_is_counted_several_times_beats_nobody() -> None:
+    for seeds in (5, MOST_SEEDS):
+        judgement = judge([contender("A", [1.0] * seeds), contender("B", [1.1] * seeds)])
+        assert judgement.comparisons["B"].relation == "undecided"
+        assert judgement.bound == np.inf
+
+
+def test_a_difference_that_is_the_same_on_ten_seeds_of_runs_that_differ_is_one() -> None:
+    costs = np.linspace(1.0, 1.1, 10)
+    assert judge([contender("A", costs), contender("B", costs + 0.1)]).outcome == "winner"
+    assert (
+        judge([contender("A", costs[:5]), contender("B", costs[:5] + 0.1)]).outcome == "not_enough_evidence"
+    )
+
+
 def test_fewer_seeds_than_the_first_look_prove_nothing() -> None:
     contenders = [contender("A", [1.0, 1.0, 1.0]), contender("B", [3.0, 3.1, 3.2])]
     judgement = judge(contenders)
