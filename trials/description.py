@@ -53,6 +53,45 @@ class CustomDescription:
 
 
 @dataclass(frozen=True)
+class VariableMark:
+    """What tells the values of a variable from others, but for rounding."""
+
+    name: str
+    norm: float
+    along: float  # a fixed wave: an exchange of two values is seen
+    rounding: float  # the share of the norm by which another processor may differ
+
+    def agrees(self, other: "VariableMark") -> bool:
+        """Whether both mark the same values."""
+        most = self.rounding * max(self.norm, other.norm)
+        return abs(self.norm - other.norm) <= most and abs(self.along - other.along) <= most
+
+
+@dataclass(frozen=True)
+class WeightsDescription:
+    """The untrained weights of seed 0, as a process without a GPU makes them."""
+
+    sha256: str
+    variables: tuple[VariableMark, ...]  # those that follow from the seed
+    kept: tuple[
+        str, ...
+    ]  # variables that are no constants and with which every seed begins: pre-trained ones
+
+    def differing(self, other: "WeightsDescription") -> list[str]:
+        """Name the variables that differ by more than rounding."""
+        mine, others = ({one.name: one for one in each.variables} for each in (self, other))
+        names = dict.fromkeys((*mine, *others))
+        pairs = ((name, mine.get(name), others.get(name)) for name in names)
+        return [name for name, one, two in pairs if one is None or two is None or not one.agrees(two)]
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> "WeightsDescription":
+        """Read what asdict gave."""
+        variables = tuple(VariableMark(**one) for one in given["variables"])
+        return cls(given["sha256"], variables, tuple(given["kept"]))
+
+
+@dataclass(frozen=True)
 class ProblemDescription:
     """A problem as one sees it from outside."""
 
@@ -76,6 +115,9 @@ class ProblemDescription:
     optimizers: Mapping[str, CustomDescription] = field(default_factory=dict)  # by class name
     precision: str = "float32"  # the dtype policy of the model as a whole
     scales_loss: bool = False  # compile() has wrapped the optimizer in a LossScaleOptimizer, or the user has
+    files: Mapping[str, str] = field(default_factory=dict)  # sha256 by name: what model() reads
+    weights: WeightsDescription | None = None  # None: described before these were looked at
+    seeds_differ: bool = True  # whether two seeds begin with other weights or train in another order
     schema: int = SCHEMA
 
     def to_json(self) -> dict[str, Any]:
@@ -91,6 +133,8 @@ class ProblemDescription:
         values |= {name: tuple(values[name]) for name in ("metrics", "outputs", "warnings")}
         values["baseline"] = BaselineDescription(**values["baseline"])
         values["optimizers"] = read_optimizers(values.get("optimizers", {}))
+        if weights := values.get("weights"):
+            values["weights"] = WeightsDescription.from_json(weights)
         return cls(**values)
 
 
