@@ -11,6 +11,8 @@ from functools import cached_property
 
 from optselect.search.comparing import Interval, best_shares, mean_interval
 from optselect.search.evidence import (
+    DRIFT,
+    ROUNDING,
     Scale,
     competes,
     contenders,
@@ -18,6 +20,7 @@ from optselect.search.evidence import (
     dropped,
     is_tested,
     is_tuned,
+    one_run,
     runs_of_finalists,
     scale_of,
 )
@@ -166,7 +169,20 @@ def why_none(record: Record) -> str:
     found = runs_of_finalists(current_finals(record.trials), record.scale)
     if not any(is_tuned(name) for name in found):
         return "No verdict: no trial reached its last epoch, so no optimizer could be trained on fresh seeds."
+    if same := one_run(found, ROUNDING if record.problem.seeds_differ else DRIFT):
+        return why_one_run(same[0], found[same[0]])
     return ""
+
+
+def why_one_run(name: str, runs: Sequence[TrialRow]) -> str:
+    """Why runs that coincide decide nothing."""
+    who = "your present optimizer" if name == BASELINE else name
+    seeds = len({run.seed for run in runs})
+    return (
+        f"No verdict: the runs of {who} on {seeds} seeds are one and the same run, and so are all others. Nothing "
+        "changes with the seed, so chance cannot be told from a difference. Leave out what fixes the seed in model(), "
+        "such as keras.utils.set_random_seed, or let the rows be shuffled, and launch under another --name."
+    )
 
 
 def ranked_finalists(

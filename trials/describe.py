@@ -42,7 +42,7 @@ from optselect.trials.optimizers import innermost, is_scaled, output_layers
 from optselect.trials.outcome import numbers_in
 from optselect.trials.problem import Problem, load_problem
 from optselect.trials.reference import AskedClass, read_classes
-from optselect.trials.seed_effects import rows_differ, sentences
+from optselect.trials.seed_effects import rows_differ, unsteady_note
 from optselect.trials.user_code import explain
 from optselect.trials.user_files import hash_named
 from optselect.trials.weight_files import Origin, WeightFiles
@@ -106,7 +106,7 @@ def describe(
     metrics = tuple(numbers_in(logs))
     optimizers = describe_classes(problem, classes)
     files, folders = problem.files, (problem.path.parent, Path.cwd())
-    differ = beginnings.differ or rows_differ(problem)
+    seeds_differ = beginnings.differ or rows_differ(problem)
     return ProblemDescription(
         name=problem.name,
         path=str(problem.path),
@@ -125,13 +125,13 @@ def describe(
         modules={**hash_modules(problem.path), **hash_elsewhere(classes, problem.path)},
         versions=package_versions(),
         outputs=tuple(layer.name for layer in output_layers(model)),
-        warnings=(*_warnings(problem, logs, data_hash), *sentences(beginnings, differ)),
+        warnings=tuple(_warnings(problem, logs, data_hash, beginnings)),
         optimizers=optimizers,
         precision=precision,
         scales_loss=scales_loss,
         files={**({} if opened is None else opened.hashes(folders[0])), **hash_named(files, folders)},
         weights=beginnings.weights,
-        seeds_differ=differ,
+        seeds_differ=seeds_differ,
     )
 
 
@@ -259,7 +259,7 @@ def _dtype(leaf: Any) -> str:
     return "" if dtype is None else str(getattr(dtype, "name", dtype))
 
 
-def _warnings(problem: Problem, logs: Mapping[str, Any], data_hash: str) -> list[str]:
+def _warnings(problem: Problem, logs: Mapping[str, Any], data_hash: str, beginnings: Beginnings) -> list[str]:
     metrics = numbers_in(logs)
     found = []
     if several := [name for name in logs if name not in metrics and not name.startswith("val_")]:
@@ -278,6 +278,8 @@ def _warnings(problem: Problem, logs: Mapping[str, Any], data_hash: str) -> list
         found.append(
             "The data comes in batches: its order is its own, and its hash covers the first batch only."
         )
+    if unsteady := unsteady_note(beginnings):
+        found.append(unsteady)
     return found
 
 

@@ -3,12 +3,18 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any
 
 from optselect.trials.configuration import ArgumentValue
 from optselect.trials.errors import ProblemError
 
 SCHEMA = 1
+SEEDS_CHANGE_NOTHING = (
+    "Seeds change nothing: two of them give the same weights and the same order of rows, so runs on several seeds are "
+    "one and the same run, and there will be no verdict. Leave out what fixes the seed in model(), such as "
+    "keras.utils.set_random_seed, or let the rows be shuffled."
+)
 
 
 @dataclass(frozen=True)
@@ -78,11 +84,9 @@ class WeightsDescription:
     ]  # variables that are no constants and with which every seed begins: pre-trained ones
 
     def differing(self, other: "WeightsDescription") -> list[str]:
-        """Name the variables that differ by more than rounding."""
-        mine, others = ({one.name: one for one in each.variables} for each in (self, other))
-        names = dict.fromkeys((*mine, *others))
-        pairs = ((name, mine.get(name), others.get(name)) for name in names)
-        return [name for name, one, two in pairs if one is None or two is None or not one.agrees(two)]
+        """Name the variables that differ by more than rounding; Keras's names depend on what was made before."""
+        pairs = zip_longest(self.variables, other.variables)
+        return [(one or two).name for one, two in pairs if one is None or two is None or not one.agrees(two)]
 
     @classmethod
     def from_json(cls, given: Mapping[str, Any]) -> "WeightsDescription":
@@ -119,6 +123,11 @@ class ProblemDescription:
     weights: WeightsDescription | None = None  # None: described before these were looked at
     seeds_differ: bool = True  # whether two seeds begin with other weights or train in another order
     schema: int = SCHEMA
+
+    @property
+    def seeds_note(self) -> str:
+        """What the user must know where seeds change nothing; else empty."""
+        return "" if self.seeds_differ else SEEDS_CHANGE_NOTHING
 
     def to_json(self) -> dict[str, Any]:
         """Give the object that json.dumps writes."""

@@ -1,6 +1,5 @@
 """What does a seed decide of a training? The weights at its beginning, the order of rows, or nothing at all."""
 
-from collections.abc import Iterator
 from itertools import islice, zip_longest
 from typing import Any
 
@@ -23,16 +22,14 @@ def rows_differ(problem: Problem) -> bool:
     """Tell whether two seeds, or two trainings, see the rows in another order or otherwise augmented."""
     train, shuffle = problem.data.train, bool(problem.fit.get("shuffle", True))
     if isinstance(train, Arrays):
-        one, other = (order_of_rows(seed, 1, train.rows, shuffle) for seed in (FIRST_SEED, SECOND_SEED))
+        orders = [order_of_rows(seed, 1, train.rows, shuffle) for seed in (FIRST_SEED, SECOND_SEED)]
         # Where a batch holds all rows their order changes nothing but the rounding of sums.
-        return (problem.batch_size or 0) < train.rows and not np.array_equal(one, other)
+        return (problem.batch_size or 0) < train.rows and not np.array_equal(orders[0], orders[1])
     if isinstance(train, tf.data.Dataset):  # it does not know our seeds: if it shuffles, then in each pass
-        one, other = (list(islice(train, MOST_BATCHES)) for _ in range(2))
-        return not _same(one, other)
+        return not _same(*(list(islice(train, MOST_BATCHES)) for _ in range(2)))
     if shuffle and (train.num_batches or 0) > 1:  # fit puts the batches into an order of its own
         return True
-    one, other = (_batches_of_seed(train, seed) for seed in (FIRST_SEED, SECOND_SEED))
-    return not _same(one, other)
+    return not _same(*(_batches_of_seed(train, seed) for seed in (FIRST_SEED, SECOND_SEED)))
 
 
 def _batches_of_seed(train: Any, seed: int) -> list[Any]:
@@ -49,19 +46,14 @@ def _same(one: Any, other: Any) -> bool:
     return all(np.array_equal(np.asarray(first), np.asarray(second)) for first, second in pairs)
 
 
-def sentences(beginnings: Beginnings, seeds_differ: bool) -> Iterator[str]:
-    """What a user has to know of it, if anything."""
-    if unsteady := beginnings.unsteady:
-        yield (
-            f"The weights of {listed(unsteady)} do not follow from the seed: model() draws them from a generator that "
-            "nothing seeds, and another machine begins with others. Draw them by keras.random or numpy.random."
-        )
-    if not seeds_differ:
-        yield (
-            "Seeds change nothing: two of them give the same weights and the same order of rows, so runs on several "
-            "seeds are one and the same run, and there will be no verdict. Leave out what fixes the seed in model(), "
-            "such as keras.utils.set_random_seed, or let the rows be shuffled."
-        )
+def unsteady_note(beginnings: Beginnings) -> str:
+    """What the user must know where weights do not follow from the seed; else empty."""
+    if not beginnings.unsteady:
+        return ""
+    return (
+        f"The weights of {listed(beginnings.unsteady)} do not follow from the seed: model() draws them from a generator "
+        "that nothing seeds, and another machine begins with others. Draw them by keras.random or numpy.random."
+    )
 
 
 def listed(names: tuple[str, ...]) -> str:

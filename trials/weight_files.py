@@ -53,11 +53,14 @@ class Origin:
     files: Mapping[str, str] = field(default_factory=dict)  # sha256 by name: what model() reads
     weights: WeightsDescription | None = None
     """Those of seed 0, which whoever makes weights makes first; None: not known, or whatever is here."""
+    token: str = ""
+    """Of a process that shares weights with no other."""
 
     def known_by(self) -> dict[str, object]:
         """What tells it from others; nothing for a study of before."""
-        weights = {} if self.weights is None else {"weights": self.weights.sha256}
-        return {**({"files": dict(self.files)} if self.files else {}), **weights}
+        weights = None if self.weights is None else self.weights.sha256
+        told = {"files": dict(self.files), "weights": weights, "token": self.token}
+        return {name: value for name, value in told.items() if value}
 
     def demand(self, problem: Problem) -> None:
         """Refuse a machine where model() begins otherwise; raises WeightsChanged."""
@@ -121,7 +124,7 @@ class WeightFiles:
         except FileNotFoundError:  # forgotten, or nobody's
             return NOTHING_KNOWN
         weights = told["weights"] and WeightsDescription.from_json(told["weights"])
-        return Origin(told["files"], weights)
+        return Origin(told["files"], weights, told["token"])
 
     @property
     def is_begun(self) -> bool:

@@ -4,7 +4,6 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
 from optselect.trials.description import VariableMark, WeightsDescription
@@ -13,6 +12,7 @@ from optselect.trials.initial_weights import Begin
 FIRST_SEED, SECOND_SEED = 0, 1
 ROUNDING = 1e-5
 """Of a variable's norm: on other processors the last bits of an initializer differ, as those of Orthogonal's QR."""
+ROUNDING_OF_HALVES = 2**-7
 WHOLE = 1e-10
 """The same for whole numbers: of sums of them."""
 CHUNK = 2**20
@@ -65,10 +65,9 @@ def mark(name: str, value: np.ndarray[Any, Any]) -> VariableMark:
 
 
 def _rounding(dtype: np.dtype[Any]) -> float:
-    try:
-        return max(ROUNDING, float(ml_dtypes.finfo(dtype).eps))
-    except ValueError:  # whole numbers
+    if dtype.kind in "biu":
         return WHOLE
+    return ROUNDING if dtype.itemsize >= 4 else ROUNDING_OF_HALVES
 
 
 def _digest(value: np.ndarray[Any, Any]) -> str:

@@ -1,6 +1,5 @@
 """A seed's initial weights are those of a fresh process, and the processes that train never make them."""
 
-import operator
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -178,8 +177,8 @@ def test_seeds_are_read_and_the_pool_has_a_bound(
 
 def same_values(one: Sequence[Any], other: Sequence[Any]) -> bool:
     """Whether two makings of a seed agree to the last bit."""
-    told = ([(str(value.dtype), value.shape, value.tobytes()) for value in values] for values in (one, other))
-    return operator.eq(*told)
+    first, second = ([(str(v.dtype), v.shape, v.tobytes()) for v in values] for values in (one, other))
+    return first == second
 
 
 def _not_again() -> None:
