@@ -27,6 +27,7 @@ from optselect.storage.errors import StorageError
 from optselect.storage.initialise import ensure_mlflow
 from optselect.trials.bundled import resolve_problem
 from optselect.trials.configuration import BASELINE
+from optselect.trials.description import ProblemDescription
 from optselect.trials.errors import TrialsError
 from optselect.trials.rehearsal import Rehearsal, Rehearsed
 
@@ -107,8 +108,7 @@ def checks(request: Request, place: Surroundings) -> Iterator[Checked]:
         outlook = attempt("model and data", look, words_of_outlook, UserExit.INVALID)
         yield outlook.line
         if outlook.found is not None:
-            if note := outlook.found.problem.seeds_note:
-                yield Checked("seeds", True, note, is_note=True)
+            yield from notes_on(outlook.found.problem)
             yield from optimizers_found(request, outlook.found, zygote)
 
 
@@ -157,6 +157,12 @@ def words_of_outlook(outlook: Outlook) -> str:
     problem = outlook.problem
     steps = f", {problem.steps_per_epoch} batches an epoch" if problem.steps_per_epoch else ""
     return f"{problem.parameters:,} weights{steps}; metrics {', '.join(problem.metrics)}"
+
+
+def notes_on(problem: ProblemDescription) -> Iterator[Checked]:
+    """What a user must know although a launch would work."""
+    if problem.seeds_note:
+        yield Checked("seeds", True, problem.seeds_note, is_note=True)
 
 
 def optimizers_found(request: Request, outlook: Outlook, zygote: Zygote | None) -> Iterator[Checked]:

@@ -183,7 +183,7 @@ def resume(name: str, more: More, place: Surroundings, staff: Staff, use_local: 
     more.demand_possible(study, spec)
     seats = staff.seats()
     if not use_local and staff.trains_here(seats) and (study.state != "finished" or more != More()):
-        demand_same_beginning(study, spec, staff)
+        demand_same_beginning(study, spec)
 
     def plan(connection: Connection, study_id: int) -> None:
         plan_next(connection, study_id, lambda progress: with_more_seeds(spec, progress, more.seeds))
@@ -194,24 +194,17 @@ def resume(name: str, more: More, place: Surroundings, staff: Staff, use_local: 
     return serve(study, database, engine, place, staff, seats, extra, resumed=True)
 
 
-def demand_same_beginning(study: StoredStudy, spec: StudySpec, staff: Staff) -> None:
+def demand_same_beginning(study: StoredStudy, spec: StudySpec) -> None:
     """Refuse to go on from other weights than the study's; a machine without the problem's file trains the bundle."""
     try:
         problem = resolve_problem(spec.problem)
     except ProblemError:
         return
     demand_same_files(study, problem)
-    if has_pretrained(study):
-        with contextlib.closing(beginning_describer(problem, spec, staff)) as describer:
+    if has_pretrained(study):  # no weights depend on the classes of the user's own, nor on XLA
+        options = [] if spec.precision is None else ["--precision", spec.precision]
+        with contextlib.closing(Describer.start(problem, None, (), options)) as describer:
             demand_same_weights(study, describer.result())
-
-
-def beginning_describer(problem: Path, spec: StudySpec, staff: Staff) -> Describer | InProcessDescriber:
-    """Describes the problem without the classes of the user's own, which no weights depend on."""
-    if staff.in_process:
-        return InProcessDescriber(problem, precision=spec.precision)
-    options = [] if spec.precision is None else ["--precision", spec.precision]
-    return Describer.start(problem, None, (), options)
 
 
 def with_more_seeds(spec: StudySpec, progress: Progress, seeds: int) -> Step:
