@@ -72,10 +72,9 @@ class OpenedFiles:
 
 
 def _is_users(path: Path) -> bool:
-    """Tell a file of the user's from one of an installed package, of the system, or that Keras has downloaded."""
+    """Tell a file of the user's from one of an installed package, of the system, or that a library keeps for itself."""
     installed = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    keras_own = os.environ.get("KERAS_HOME", str(Path.home() / ".keras"))
-    apart = (*NEVER_USERS, *installed, keras_own)
+    kept = {os.environ.get("KERAS_HOME", Path.home() / ".keras"), Path.home() / ".cache"}
     packaged = {"site-packages", "dist-packages"} & set(path.parts)
-    is_apart = packaged or any(path.is_relative_to(place) for place in apart) or is_ours(path)
-    return path.is_file() and path.suffix not in CODE and not is_apart
+    is_apart = packaged or any(path.is_relative_to(place) for place in (*NEVER_USERS, *installed, *kept))
+    return path.is_file() and path.suffix not in CODE and not is_apart and not is_ours(path)

@@ -44,18 +44,24 @@ def hash_content(place: Path) -> str:
 def changed_file(files: Mapping[str, str], folders: Sequence[Path]) -> str:
     """Say of the first file that is not what it was what must hold and what came; empty where all are.
 
+    One from outside the folders may be missing: what libraries download lies elsewhere on each machine.
+
     Args:
         files: sha256 by name.
         folders: in which the names are looked for.
     """
     for name, known in files.items():
-        places = places_of(name, folders)
-        here = [hash_content(place) for place in places]
-        if known not in here:
-            where = " or ".join(str(folder) for folder in dict.fromkeys(folders))
-            received = f"{places[0]} (sha256 {here[0][:12]})" if places else f"no such file in {where}"
+        here = {place: hash_content(place) for place in places_of(name, folders)}
+        if known not in here.values() and (here or not Path(name).is_absolute()):
             return (
                 f"{name} must be the file that the study was launched with (sha256 {known[:12]}), for model() reads "
-                f"it. Received: {received}"
+                f"it. Received: {_received(here, folders)}"
             )
     return ""
+
+
+def _received(here: Mapping[Path, str], folders: Sequence[Path]) -> str:
+    if not here:
+        return f"no such file in {' or '.join(str(folder) for folder in dict.fromkeys(folders))}"
+    place, digest = next(iter(here.items()))
+    return f"{place} (sha256 {digest[:12]})"

@@ -1,6 +1,7 @@
 """Are these the weights that a study began with? A hash, and of each variable two numbers that rounding hardly moves."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,8 @@ ROUNDING_OF_HALVES = 2**-7
 WHOLE = 1e-10
 """The same for whole numbers: of sums of them."""
 CHUNK = 2**20
+LARGEST = 1e100
+"""Its square is finite, too: JSON knows no infinity."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ def begin(make: Begin) -> Beginnings:
     kept = [p for p in steady if other[p : p + 1] == [told[p]] and not _is_constant(values[p])]
     return Beginnings(
         weights=WeightsDescription(
-            sha256=hashlib.sha256("".join(told[place] for place in steady).encode()).hexdigest(),
+            sha256=_whole(told[place] for place in steady),
             variables=tuple(mark(names[place], values[place]) for place in steady),
             kept=tuple(names[place] for place in kept),
         ),
@@ -48,19 +51,19 @@ def begin(make: Begin) -> Beginnings:
 
 
 def begins_so(weights: WeightsDescription | None, make: Begin) -> bool:
-    """Tell whether this process still makes the weights that it has described, to the last bit."""
-    made = {mark(name, value) for name, value in zip(*make(FIRST_SEED), strict=True)}
-    return weights is not None and made.issuperset(weights.variables)
+    """Tell whether this process still makes the weights that it has described, to the last bit and all of them."""
+    return weights is not None and _whole(map(_digest, make(FIRST_SEED)[1])) == weights.sha256
 
 
 def mark(name: str, value: np.ndarray[Any, Any]) -> VariableMark:
     """Tell a variable's values from others: by their norm, and by how far they follow a wave, which their order moves."""
     flat, squares, along = value.ravel(), 0.0, 0.0
+    wave = np.cos(np.arange(min(flat.size, CHUNK)))
     for start in range(0, flat.size, CHUNK):
-        part = np.nan_to_num(flat[start : start + CHUNK].astype(np.float64), posinf=1e300, neginf=-1e300)
-        part = np.clip(part, -1e150, 1e150)  # a square is finite, too: JSON knows no infinity
+        part = np.nan_to_num(flat[start : start + CHUNK].astype(np.float64), posinf=LARGEST, neginf=-LARGEST)
+        part = np.clip(part, -LARGEST, LARGEST)
         squares += float(part @ part)
-        along += float(part @ np.cos(np.arange(start, start + part.size)))
+        along += float(part @ wave[: part.size])
     return VariableMark(name, squares**0.5, along, _rounding(value.dtype))
 
 
@@ -68,6 +71,10 @@ def _rounding(dtype: np.dtype[Any]) -> float:
     if dtype.kind in "biu":
         return WHOLE
     return ROUNDING if dtype.itemsize >= 4 else ROUNDING_OF_HALVES
+
+
+def _whole(digests: Iterable[str]) -> str:
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def _digest(value: np.ndarray[Any, Any]) -> str:

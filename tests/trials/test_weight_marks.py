@@ -52,6 +52,17 @@ def test_what_follows_from_the_seed_is_told_from_what_is_loaded_and_what_is_draw
     assert found.differ and found.unsteady == ("free",)
     assert [one.name for one in found.weights.variables] == ["seeded", "loaded", "bias"]
     assert found.weights.kept == ("loaded",)
-    assert begins_so(found.weights, make)
-    assert not begins_so(found.weights, lambda seed: make(seed + 1))
+    assert not begins_so(found.weights, make), "nobody makes the free ones again"
     assert found.weights.differing(begin(lambda seed: make(seed + 1)).weights) == ["seeded"]
+
+
+def test_a_process_that_has_trained_shared_layers_begins_otherwise() -> None:
+    shared = np.ones(2)
+
+    def make(seed: int) -> Any:
+        return ["shared", "own"], (shared.copy(), np.full(2, seed))
+
+    described = begin(make).weights
+    assert begins_so(described, make)
+    shared[0] += 1e-9
+    assert not begins_so(described, make) and not begins_so(None, make)
