@@ -26,7 +26,9 @@ def refused(ended: Ended, code: int, words: str) -> None:
 
 def test_runs_that_no_seed_changes_are_one_run_and_give_no_verdict(at_home: Shell, forked: Forks) -> None:
     file = bring(at_home, "seed_in_model")
-    launched = forked.run(at_home, "launch", file, "--optimizers", "adam", "--trials", "1", "--in-process")
+    launched = forked.run(
+        at_home, "launch", file, "--optimizers", "adam", "--trials", "1", "--epochs", "1", "--in-process"
+    )
     assert launched.returncode == 0, launched.stderr
     assert "note: Seeds change nothing: " in launched.stderr
     sentence = (
