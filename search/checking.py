@@ -1,6 +1,7 @@
 """Would a launch of this problem work here, and what would it cost? A line for each thing that it needs, with its mend."""
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from optselect.storage.errors import StorageError
 from optselect.storage.initialise import ensure_mlflow
 from optselect.trials.bundled import resolve_problem
 from optselect.trials.configuration import BASELINE
+from optselect.trials.description import ProblemDescription
 from optselect.trials.errors import TrialsError
 from optselect.trials.rehearsal import Rehearsal, Rehearsed
 
@@ -42,6 +44,8 @@ class Checked:
     """What was found, or what is wrong and how to mend it."""
     code: UserExit = UserExit.DONE
     """With which the command ends where it is not ok."""
+    is_note: bool = False
+    """A launch would work, but its user should know this."""
 
 
 class Attempt(NamedTuple, Generic[Find]):
@@ -74,6 +78,7 @@ def check(request: Request, typed: str, place: Surroundings) -> int:
 def row_of(line: Checked) -> Table:
     """One line, folded below its own beginning where the terminal is narrow."""
     mark = Text("ok", style="green") if line.is_ok else Text("FAIL", style="bold red")
+    mark = Text("note", style="yellow") if line.is_note else mark
     row = Table.grid(padding=(0, 1))
     row.add_column(width=4)
     row.add_column(min_width=14, no_wrap=True)
@@ -103,6 +108,7 @@ def checks(request: Request, place: Surroundings) -> Iterator[Checked]:
         outlook = attempt("model and data", look, words_of_outlook, UserExit.INVALID)
         yield outlook.line
         if outlook.found is not None:
+            yield from notes_on(outlook.found.problem)
             yield from optimizers_found(request, outlook.found, zygote)
 
 
@@ -153,6 +159,12 @@ def words_of_outlook(outlook: Outlook) -> str:
     return f"{problem.parameters:,} weights{steps}; metrics {', '.join(problem.metrics)}"
 
 
+def notes_on(problem: ProblemDescription) -> Iterator[Checked]:
+    """What a user must know although a launch would work."""
+    if problem.seeds_note:
+        yield Checked("seeds", True, problem.seeds_note, is_note=True)
+
+
 def optimizers_found(request: Request, outlook: Outlook, zygote: Zygote | None) -> Iterator[Checked]:
     """A line for each optimizer."""
     try:
@@ -198,6 +210,8 @@ def plan(request: Request, typed: str, name: str | None, workers: int | None, pl
         began = time.monotonic()
         outlook = look_ahead(request, zygote)
         start = time.monotonic() - began  # a launch does the same first
+        if note := outlook.problem.seeds_note:
+            print(f"note: {note}", file=sys.stderr)
         found = rehearse(request, outlook, zygote)
     study = study_name(name, resolve_problem(request.problem))
     forecast = Forecast.of(outlook.spec, found, count, start)

@@ -596,7 +596,7 @@ class Written(Document):
 class CheckedThing(Part):
     """One thing that a launch needs."""
 
-    name: Annotated[str, says("database, MLflow, devices, model and data, or an optimizer.")]
+    name: Annotated[str, says("database, MLflow, devices, model and data, seeds, or an optimizer.")]
     is_ok: Annotated[bool, says("Whether it is as it must be.")]
     detail: Annotated[str, says("What was found, or what is wrong and how to mend it.")]
 

@@ -16,6 +16,10 @@ from optselect.storage.overview import ENDED, TrialRow
 from optselect.trials.configuration import BASELINE
 
 DEFAULTS = "defaults"
+ROUNDING = 1e-6
+"""Share by which two makings of the same run may differ."""
+DRIFT = 1e-3
+"""The same where no seed decides anything, but sums are taken in another order."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,32 @@ def is_tested(grouped: Mapping[str, Sequence[TrialRow]], scale: Scale) -> bool:
     """Whether every run was judged on data that no choice has seen."""
     runs = [run for found in grouped.values() for run in found]
     return bool(runs) and all(scale.test_cost_of(run) is not None for run in runs)
+
+
+def one_run(grouped: Mapping[str, Sequence[TrialRow]], rounding: float = ROUNDING) -> list[str]:
+    """Who was trained on several seeds that have changed nothing; nobody as soon as they have changed one's runs.
+
+    A run that exploded says nothing: its few numbers may agree where training would not have.
+    """
+    complete = {name: [run for run in runs if run.state == "complete"] for name, runs in grouped.items()}
+    several = {name: runs for name, runs in complete.items() if len({run.seed for run in runs}) > 1}
+    same = [name for name, runs in several.items() if all(agree(runs[0], run, rounding) for run in runs)]
+    return same if len(same) == len(several) else []
+
+
+def agree(one: TrialRow, other: TrialRow, rounding: float) -> bool:
+    """Whether every number that two runs came to is the same; a score of 1 on each seed alone would prove nothing."""
+    mine, others = numbers_of(one), numbers_of(other)
+    if mine.keys() != others.keys():
+        return False
+    pairs = ((value, others[name]) for name, value in mine.items())
+    return all(math.isclose(*pair, rel_tol=rounding) or all(map(math.isnan, pair)) for pair in pairs)
+
+
+def numbers_of(run: TrialRow) -> dict[str, float]:
+    """What a run came to, but for its time."""
+    told = {**run.result, "value": math.nan if run.value is None else run.value}
+    return {name: value for name, value in told.items() if name != "seconds"}
 
 
 def contender(name: str, runs: Iterable[TrialRow], scale: Scale, tested: bool) -> Contender:

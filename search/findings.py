@@ -11,6 +11,8 @@ from functools import cached_property
 
 from optselect.search.comparing import Interval, best_shares
 from optselect.search.evidence import (
+    DRIFT,
+    ROUNDING,
     Scale,
     competes,
     contenders,
@@ -18,6 +20,7 @@ from optselect.search.evidence import (
     dropped,
     is_tested,
     is_tuned,
+    one_run,
     runs_of_finalists,
     scale_of,
 )
@@ -184,7 +187,24 @@ def why_none(record: Record) -> str:
     found = runs_of_finalists(current_finals(record.trials), record.scale)
     if not any(is_tuned(name) for name in found):
         return "No verdict: no trial reached its last epoch, so no optimizer could be trained on fresh seeds."
+    if same := one_run(found, ROUNDING if record.problem.seeds_differ else DRIFT):
+        return why_one_run(list(filter(competes, same)) or same, len({run.seed for run in found[same[0]]}))
     return ""
+
+
+def why_one_run(names: Sequence[str], seeds: int) -> str:
+    """Why runs that coincide decide nothing.
+
+    >>> why_one_run(["baseline", "SGD", "Adam"], 5)[:113]
+    'No verdict: the runs of your present optimizer on 5 seeds are one and the same run, and so are those of SGD, Adam'
+    """
+    first, *others = ("your present optimizer" if name == BASELINE else name for name in names)
+    so_are = f", and so are those of {', '.join(others)}" if others else ""
+    return (
+        f"No verdict: the runs of {first} on {seeds} seeds are one and the same run{so_are}. Nothing changes with the "
+        "seed, so chance cannot be told from a difference. Leave out what fixes the seed in model(), such as "
+        "keras.utils.set_random_seed, or let the rows be shuffled, and launch under another --name."
+    )
 
 
 def ranked_finalists(

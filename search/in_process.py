@@ -8,6 +8,7 @@ from optselect.search.departure import Departure
 from optselect.search.executors.devices import NO_WISH, Seat, seats
 from optselect.search.executors.local import training_environment
 from optselect.search.publishing import publish
+from optselect.search.same_files import demand_same_files
 from optselect.search.source import find_source
 from optselect.search.supervising import PATIENCE_SECONDS, Ending
 from optselect.search.worker_log import log_to_stderr
@@ -36,6 +37,7 @@ class InProcessDescriber:
         """Load, build and try the problem; raises ProblemError."""
         prepare_tensorflow()
         from optselect.trials.describe import describe  # TensorFlow
+        from optselect.trials.opened_files import OpenedFiles
         from optselect.trials.problem import load_problem, names_not_counted
 
         references = [one.reference for one in self._classes]
@@ -43,7 +45,9 @@ class InProcessDescriber:
             problem = load_problem(
                 self._problem, optimizers=references, jit=self._jit, precision=self._precision
             )
-            return describe(problem, self._classes)
+            opened = OpenedFiles()
+            opened.listen_to(problem)
+            return describe(problem, self._classes, opened)
 
     def close(self) -> None:
         """Nothing to end."""
@@ -59,6 +63,7 @@ def train_in_process(database: Database, engine: Engine, study: StoredStudy, tra
         from optselect.search.worker import Assignment, work  # TensorFlow
 
         source = find_source(study, database.home, use_local=False)
+        demand_same_files(study, source)
         code = work(Assignment(database, engine, study, source, LEASE_SECONDS), departure)
     flusher.close(patience_seconds=PATIENCE_SECONDS if code == 0 else 0.0)
     return Ending(code, "", flusher.behind)

@@ -15,6 +15,7 @@ from optselect.search.executors import devices
 from optselect.search.executors.devices import NO_WISH, Seat, Wish
 from optselect.search.fleet import Terms, serve_all
 from optselect.search.launching import Surroundings
+from optselect.search.same_files import demand_same_files
 from optselect.search.source import find_source, weights_folder
 from optselect.search.supervising import demand_room, supervise
 from optselect.search.trust import ALL_TRUSTED, Trust
@@ -94,6 +95,8 @@ def train_here(name: str, place: Surroundings, asked: Joining) -> int:
         source = find_source(study, place.home, asked.use_local)
         with contextlib.suppress(OSError):  # another machine need not have the folder
             os.chdir(study.spec["folder"])
+        if not asked.use_local:
+            demand_same_files(study, source)
         from optselect.search.worker import Assignment, work  # TensorFlow: seconds, and only in this branch
 
         lease = float(os.environ.get("OPTSELECT_LEASE_SECONDS", LEASE_SECONDS))

@@ -23,6 +23,7 @@ from optselect.search.executors.local import worker_command, zygote_of
 from optselect.search.exit_codes import UserExit
 from optselect.search.in_process import InProcessDescriber, train_in_process
 from optselect.search.placing import Placement, launch_json, launch_line, preview, start_workers
+from optselect.search.same_files import demand_same_files, demand_same_weights, has_pretrained
 from optselect.search.seeds import first_seeds
 from optselect.search.source import bundle_hash, local_hash, read_bundle, weights_folder
 from optselect.search.spec import SPEC_VERSION, Request, StudySpec, differences, resolve, study_name
@@ -57,6 +58,7 @@ from optselect.storage.tracking_server import running_server
 from optselect.storage.trial_files import folder_of_trial
 from optselect.trials.bundled import is_bundled, resolve_problem
 from optselect.trials.description import ProblemDescription
+from optselect.trials.errors import ProblemError
 
 if TYPE_CHECKING:
     from optselect.search.findings import Findings
@@ -112,6 +114,10 @@ class Staff:
     def seats(self) -> tuple[Seat, ...]:
         """The GPUs that they have; raises InvalidInput for one that is not there."""
         return devices.seats(self.wish, os.environ) if self.placement is None else ()
+
+    def trains_here(self, seats: Sequence[Seat]) -> bool:
+        """Whether this machine trains."""
+        return self.placement is None and self.count(seats) > 0
 
     def count(self, seats: Sequence[Seat]) -> int:
         """Training processes on this machine."""
@@ -176,6 +182,9 @@ def resume(name: str, more: More, place: Surroundings, staff: Staff, use_local: 
     study = studies.load_study(engine, name)
     spec = StudySpec.model_validate(study.spec)
     more.demand_possible(study, spec)
+    seats = staff.seats()
+    if not use_local and staff.trains_here(seats) and (study.state != "finished" or more != More()):
+        demand_same_beginning(study, spec)
 
     def plan(connection: Connection, study_id: int) -> None:
         plan_next(connection, study_id, lambda progress: with_more_seeds(spec, progress, more.seeds))
@@ -183,7 +192,20 @@ def resume(name: str, more: More, place: Surroundings, staff: Staff, use_local: 
     studies.reopen_study(engine, study.id, more.trials, plan)
     study = studies.load_study(engine, name)
     extra = ("--use-local",) if use_local else ()
-    return serve(study, database, engine, place, staff, staff.seats(), extra, resumed=True)
+    return serve(study, database, engine, place, staff, seats, extra, resumed=True)
+
+
+def demand_same_beginning(study: StoredStudy, spec: StudySpec) -> None:
+    """Refuse to go on from other weights than the study's; a machine without the problem's file trains the bundle."""
+    try:
+        problem = resolve_problem(spec.problem)
+    except ProblemError:
+        return
+    demand_same_files(study, problem)
+    if has_pretrained(study):  # no weights depend on the classes of the user's own, nor on XLA
+        options = [] if spec.precision is None else ["--precision", spec.precision]
+        with contextlib.closing(Describer.start(problem, None, (), options)) as describer:
+            demand_same_weights(study, describer.result())
 
 
 def with_more_seeds(spec: StudySpec, progress: Progress, seeds: int) -> Step:
@@ -225,6 +247,9 @@ def find_or_create(
     if stored is not None and is_described(stored, request, problem):
         description = stored_description(stored)  # the same source: no need to build the model
         refuse_another(stored, resolved(request, description, bundled), stored.bundle_sha256)
+        demand_same_files(stored, problem)
+        if has_pretrained(stored):
+            demand_same_weights(stored, describer.result())
         describer.close()
         return stored
     description = describer.result()
@@ -232,8 +257,15 @@ def find_or_create(
     bundle = read_bundle(problem, description.modules, spec.custom)
     if stored is not None:
         refuse_another(stored, spec, bundle_hash(bundle))
+        demand_same_files(stored, problem)
+        demand_same_weights(stored, description)
         return stored
-    warnings = (*description.warnings, *notes(spec, description.optimizers), spec.few_trials)
+    warnings = (
+        *description.warnings,
+        description.seeds_note,
+        *notes(spec, description.optimizers),
+        spec.few_trials,
+    )
     for warning in filter(None, warnings):
         print(f"note: {warning}", file=sys.stderr)
     study = create(new_study(name, spec, description, bundle, place), spec, database, engine)

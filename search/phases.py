@@ -27,6 +27,8 @@ from optselect.search.evidence import (
     dropped,
     final_name,
     key_of,
+    one_run,
+    runs_of_finalists,
     scale_of,
 )
 from optselect.search.planning import (
@@ -51,6 +53,8 @@ THIN_FINALISTS = 3
 """So many meet in the finals of a study with fewer trials: enough for a first look."""
 LOOKED_AT_AGAIN = 3
 """Configurations of each optimizer that meet once more before the finals, where one of them stands for it."""
+ENOUGH_OF_ONE_RUN = 2
+"""Seeds of the finals where the runs before them have shown that seeds change nothing: two prove it once more."""
 CLEARLY_WORSE = 0.05
 """Share of the leader's cost by which a loser must be behind on the elimination's seeds."""
 
@@ -181,7 +185,8 @@ def eliminate(spec: StudySpec, trials: Sequence[TrialRow]) -> Step:
     ]
     if tickets:
         return Step(tickets)
-    losers = clear_losers(runs, scale)
+    # One run counted three times shows no difference that a seed could not turn.
+    losers = {} if one_run(by_configuration(runs)) else clear_losers(runs, scale)
     return Step(decision={"phase": "elimination", "dropped": {**hopeless, **losers}}, and_then=True)
 
 
@@ -265,9 +270,12 @@ def final_tickets(spec: StudySpec, progress: Progress) -> list[NewTicket]:
     runs = current_finals(progress.trials)
     if not runs:
         return list(first_finals(spec, progress))
-    found = contenders(runs, scale_of(spec.objective, spec.direction, progress.trials))
+    scale = scale_of(spec.objective, spec.direction, progress.trials)
+    found = contenders(runs, scale)
     rivals = [contender for name, contender in found.items() if competes(name)]
     if spec.is_thin(progress.budget) or not rivals:
+        return []
+    if one_run(runs_of_finalists(runs, scale)):  # more seeds would be the same run once more
         return []
     wanted = next_look(judge(rivals), rivals)
     if wanted:  # every sentence compares with what the user has
@@ -282,12 +290,22 @@ def first_finals(spec: StudySpec, progress: Progress) -> Iterator[NewTicket]:
     if spec.is_thin(progress.budget):
         best = sorted(best, key=lambda trial: scale.cost(trial.value or 0.0))[:THIN_FINALISTS]
     first = len({trial.seed for trial in progress.trials if trial.phase == "final"})
-    for seed in (final_seed(spec.seed, first + place) for place in range(spec.seeds if best else 0)):
+    again = [trial for trial in progress.trials if trial.phase == "elimination"]
+    count = min(spec.seeds, ENOUGH_OF_ONE_RUN) if one_run(by_configuration(again)) else spec.seeds
+    for seed in (final_seed(spec.seed, first + place) for place in range(count if best else 0)):
         yield evaluation("final", BASELINE, seed, "own", {})
         for trial in best:
             yield evaluation("final", trial.optimizer, seed, "tuned", trial.params)
             if not spec.is_thin(progress.budget) and trial.optimizer in spec.with_defaults:
                 yield evaluation("final", trial.optimizer, seed, DEFAULTS, {})
+
+
+def by_configuration(runs: Sequence[TrialRow]) -> dict[str, list[TrialRow]]:
+    """The runs of each configuration on its seeds."""
+    grouped: dict[str, list[TrialRow]] = {}
+    for run in runs:
+        grouped.setdefault(" ".join(key_of(run)), []).append(run)
+    return grouped
 
 
 def more_finals(

@@ -28,6 +28,7 @@ from optselect.search.planning import ANY
 from optselect.search.pruner import FEWEST_TRIALS_TO_CUT, Halving, promoted, rungs
 from optselect.search.reporting import Reporter, Writer
 from optselect.search.same_data import demand_same_data
+from optselect.search.same_files import reading_folders
 from optselect.search.seeds import search_seed, seeds_beside
 from optselect.search.settings import FOUND_RATE, Length, configuration_of, with_epoch
 from optselect.search.sharing import Slice, gives_way
@@ -62,7 +63,7 @@ from optselect.storage.trial_files import folder_of_trial
 from optselect.storage.unsent import Unsent
 from optselect.trials.configuration import BASELINE
 from optselect.trials.device import limit_memory
-from optselect.trials.errors import DeviceLost, SnapshotError
+from optselect.trials.errors import DeviceLost, SnapshotError, WeightsChanged
 from optselect.trials.fingerprint import hash_data
 from optselect.trials.first_operation import run_first_operation
 from optselect.trials.initial_weights import Values
@@ -72,7 +73,8 @@ from optselect.trials.problem import Problem, load_problem
 from optselect.trials.programs import Programs
 from optselect.trials.shared_rows import share_rows
 from optselect.trials.trainer import OnModel, run_trial
-from optselect.trials.weight_files import made_by_children
+from optselect.trials.user_files import hash_named
+from optselect.trials.weight_files import Origin, WeightFiles, made_by_children
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +140,22 @@ def kept_weights(
 ) -> Callable[[int], Values]:
     """Find initial weights in files, for seeding TensorFlow would spoil this process."""
     modules = stored_description(assignment.study).modules
-    return made_by_children(folder, problem.path, modules, data_hash, seeds_beside, problem.precision)
+    files = WeightFiles.of(folder, problem.path, modules, data_hash, origin_of(assignment, problem))
+    find = made_by_children(files, problem.path, seeds_beside, problem.precision)
+    if not files.is_begun:  # on another machine: it must begin as the study does, before a trial is claimed
+        find(search_seed(assignment.study.spec["seed"], 0))
+    return find
+
+
+def origin_of(assignment: Assignment, problem: Problem) -> Origin:
+    """What the weights of the study come from; under --use-local, from whatever is here now."""
+    stored = stored_description(assignment.study)
+    if not assignment.use_local:
+        return Origin(stored.files, stored.weights)
+    folders = reading_folders(assignment.study, problem.path)
+    may_be_read = stored.weights is None or stored.weights.kept  # from a file that nobody has seen
+    token = uuid.uuid4().hex if may_be_read else ""
+    return Origin(hash_named({*stored.files, *problem.files}, folders), token=token)
 
 
 def jit_of(assignment: Assignment, spec: StudySpec, problem: Problem) -> bool:
@@ -286,6 +303,9 @@ class Trainer:
             except LeaseLost as error:
                 log.warning("%s", error)
                 return False
+            except WeightsChanged:  # while the study ran: another machine may still have what it needs
+                patiently(lambda: tickets.give_back(self.engine, ticket.lease))
+                raise
             except DeviceLost as error:
                 cause = f"its device was lost: {error}"
                 patiently(lambda: tickets.expire_lease(self.engine, ticket.lease, cause))

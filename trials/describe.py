@@ -35,13 +35,17 @@ from optselect.trials.fingerprint import (
 )
 from optselect.trials.first_operation import run_first_operation
 from optselect.trials.first_training import does_not_train, train_shortly
-from optselect.trials.initial_weights import Values, build_model
+from optselect.trials.initial_weights import build_model
 from optselect.trials.make_weights import seeds_in
+from optselect.trials.opened_files import OpenedFiles
 from optselect.trials.optimizers import innermost, is_scaled, output_layers
 from optselect.trials.outcome import numbers_in
 from optselect.trials.problem import Problem, load_problem
 from optselect.trials.reference import AskedClass, read_classes
-from optselect.trials.weight_files import WeightFiles, same_values
+from optselect.trials.seed_effects import rows_differ, unsteady_note
+from optselect.trials.user_files import hash_named
+from optselect.trials.weight_files import Origin, WeightFiles
+from optselect.trials.weight_marks import Beginnings, begin, begins_so
 from optselect.trials.whole_file import write_whole
 
 
@@ -58,16 +62,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         path, jit, precision = resolve_problem(options.problem), options.jit, options.precision
         problem = load_problem(path, options.epochs, references, jit=jit, precision=precision)
         run_first_operation()
-        untouched = _first_weights(problem, options.seeds) if options.weights else None
-        description = describe(problem, classes)
+        opened = OpenedFiles()
+        opened.listen_to(problem)
+        description = describe(problem, classes, opened)
     except (ProblemError, ConfigurationError) as error:
         _answer(options.out, error_json(str(error)))
         return 2
     _answer(options.out, description.to_json())
-    if untouched is not None:
-        files = WeightFiles.of(options.weights, problem.path, description.modules, description.data_hash)
+    if options.weights:
+        origin = Origin(description.files, description.weights)
+        files = WeightFiles.of(
+            options.weights, problem.path, description.modules, description.data_hash, origin
+        )
         with files.making():
-            _make_weights(files, problem, options.seeds, untouched)
+            _make_weights(files, problem, options.seeds)
     return 0
 
 
@@ -75,25 +83,20 @@ def _answer(out: Path, answer: dict[str, Any]) -> None:
     write_whole(out, json.dumps(answer, indent=1).encode())
 
 
-def _first_weights(problem: Problem, seeds: Sequence[int]) -> Values | None:
-    """Make the first seed's weights before anything is trained; None where describe() will say what is wrong."""
-    try:
-        return problem.initial_weights.make(seeds[0])
-    except Exception:  # noqa: BLE001 - whatever the user's model raises
-        return None
-
-
-def _make_weights(files: WeightFiles, problem: Problem, seeds: Sequence[int], untouched: Values) -> None:
+def _make_weights(files: WeightFiles, problem: Problem, seeds: Sequence[int]) -> None:
     """Make all weights, unless the batch that was trained has left its mark: layers that models share."""
-    if same_values(problem.initial_weights.make(seeds[0]), untouched):
+    if begins_so(files.origin.weights, problem.initial_weights.begin):
         files.make(seeds, problem.initial_weights.make)
 
 
-def describe(problem: Problem, classes: Sequence[AskedClass] = ()) -> ProblemDescription:
+def describe(
+    problem: Problem, classes: Sequence[AskedClass] = (), opened: OpenedFiles | None = None
+) -> ProblemDescription:
     """Describe a loaded problem; trains one batch, to learn the metrics and to see that model and data fit.
 
-    `classes` are the problem's optimizers that are not Keras's; each is tried.
+    `classes` are the problem's optimizers that are not Keras's; each is tried. `opened` has listened to model().
     """
+    beginnings = _beginnings(problem)  # before anything is trained: models may share layers
     model = problem.make_model()
     _build(model, problem)
     precision, scales_loss = model.dtype_policy.name, is_scaled(model.optimizer)
@@ -101,6 +104,8 @@ def describe(problem: Problem, classes: Sequence[AskedClass] = ()) -> ProblemDes
     first = train_shortly(model, problem)
     metrics = tuple(numbers_in(first.logs))
     optimizers = describe_classes(problem, classes)
+    files, folders = problem.files, (problem.path.parent, Path.cwd())
+    seeds_differ = beginnings.differ or rows_differ(problem)
     return ProblemDescription(
         name=problem.name,
         path=str(problem.path),
@@ -119,13 +124,23 @@ def describe(problem: Problem, classes: Sequence[AskedClass] = ()) -> ProblemDes
         modules={**hash_modules(problem.path), **hash_elsewhere(classes, problem.path)},
         versions=package_versions(),
         outputs=tuple(layer.name for layer in output_layers(model)),
-        warnings=(*_warnings(problem, first.logs, data_hash), *first.remarks),
+        warnings=(*_warnings(problem, first.logs, data_hash, beginnings), *first.remarks),
         set_the_rate=first.set_the_rate,
         moved=first.moved,
         optimizers=optimizers,
         precision=precision,
         scales_loss=scales_loss,
+        files={**({} if opened is None else opened.hashes(folders[0])), **hash_named(files, folders)},
+        weights=beginnings.weights,
+        seeds_differ=seeds_differ,
     )
+
+
+def _beginnings(problem: Problem) -> Beginnings:
+    try:
+        return begin(problem.initial_weights.begin)
+    except Exception as error:
+        raise does_not_train(problem, error) from error
 
 
 def describe_baseline(model: Any) -> BaselineDescription:
@@ -203,7 +218,7 @@ def _dtype(leaf: Any) -> str:
     return "" if dtype is None else str(getattr(dtype, "name", dtype))
 
 
-def _warnings(problem: Problem, logs: Mapping[str, Any], data_hash: str) -> list[str]:
+def _warnings(problem: Problem, logs: Mapping[str, Any], data_hash: str, beginnings: Beginnings) -> list[str]:
     metrics = numbers_in(logs)
     found = []
     if several := [name for name in logs if name not in metrics and not name.startswith("val_")]:
@@ -222,6 +237,8 @@ def _warnings(problem: Problem, logs: Mapping[str, Any], data_hash: str) -> list
         found.append(
             "The data comes in batches: its order is its own, and its hash covers the first batch only."
         )
+    if unsteady := unsteady_note(beginnings):
+        found.append(unsteady)
     return found
 
 

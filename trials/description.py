@@ -3,12 +3,18 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any
 
 from optselect.trials.configuration import ArgumentValue
 from optselect.trials.errors import ProblemError
 
 SCHEMA = 1
+SEEDS_CHANGE_NOTHING = (
+    "Seeds change nothing: two of them give the same weights and the same order of rows, so runs on several seeds are "
+    "one and the same run, and there will be no verdict. Leave out what fixes the seed in model(), such as "
+    "keras.utils.set_random_seed, or let the rows be shuffled."
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,43 @@ class CustomDescription:
 
 
 @dataclass(frozen=True)
+class VariableMark:
+    """What tells the values of a variable from others, but for rounding."""
+
+    name: str
+    norm: float
+    along: float  # a fixed wave: an exchange of two values is seen
+    rounding: float  # the share of the norm by which another processor may differ
+
+    def agrees(self, other: "VariableMark") -> bool:
+        """Whether both mark the same values."""
+        most = self.rounding * max(self.norm, other.norm)
+        return abs(self.norm - other.norm) <= most and abs(self.along - other.along) <= most
+
+
+@dataclass(frozen=True)
+class WeightsDescription:
+    """The untrained weights of seed 0, as a process without a GPU makes them."""
+
+    sha256: str
+    variables: tuple[VariableMark, ...]  # those that follow from the seed
+    kept: tuple[
+        str, ...
+    ]  # variables that are no constants and with which every seed begins: pre-trained ones
+
+    def differing(self, other: "WeightsDescription") -> list[str]:
+        """Name the variables that differ by more than rounding; Keras's names depend on what was made before."""
+        pairs = zip_longest(self.variables, other.variables)
+        return [(one or two).name for one, two in pairs if one is None or two is None or not one.agrees(two)]
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> "WeightsDescription":
+        """Read what asdict gave."""
+        variables = tuple(VariableMark(**one) for one in given["variables"])
+        return cls(given["sha256"], variables, tuple(given["kept"]))
+
+
+@dataclass(frozen=True)
 class ProblemDescription:
     """A problem as one sees it from outside."""
 
@@ -78,7 +121,15 @@ class ProblemDescription:
     scales_loss: bool = False  # compile() has wrapped the optimizer in a LossScaleOptimizer, or the user has
     set_the_rate: tuple[str, ...] = ()  # classes of callbacks that change the learning rate
     moved: tuple[str, ...] = ()  # classes of callbacks whose files go into a folder of each trial
+    files: Mapping[str, str] = field(default_factory=dict)  # sha256 by name: what model() reads
+    weights: WeightsDescription | None = None  # None: described before these were looked at
+    seeds_differ: bool = True  # whether two seeds begin with other weights or train in another order
     schema: int = SCHEMA
+
+    @property
+    def seeds_note(self) -> str:
+        """What the user must know where seeds change nothing; else empty."""
+        return "" if self.seeds_differ else SEEDS_CHANGE_NOTHING
 
     def to_json(self) -> dict[str, Any]:
         """Give the object that json.dumps writes."""
@@ -94,6 +145,8 @@ class ProblemDescription:
         values |= {name: tuple(values[name]) for name in lists if name in values}
         values["baseline"] = BaselineDescription(**values["baseline"])
         values["optimizers"] = read_optimizers(values.get("optimizers", {}))
+        if weights := values.get("weights"):
+            values["weights"] = WeightsDescription.from_json(weights)
         return cls(**values)
 
 

@@ -2,6 +2,7 @@
 
 TrialsError
 ├── ProblemError         the user's problem file cannot be used as it stands
+│   └── WeightsChanged   what model() reads is not what it was when the study was launched
 ├── ConfigurationError   an optimizer or one of its arguments cannot be what was asked for
 └── SnapshotError        the bytes are no state of this training
 DeviceLost               the GPU is gone: nobody's mistake, and the trial can go on elsewhere
@@ -16,6 +17,10 @@ class TrialsError(Exception):
 
 class ProblemError(TrialsError):
     """The problem file, its model or its data cannot be used as they stand."""
+
+
+class WeightsChanged(ProblemError):
+    """The model begins otherwise than the study's: no trial of it may be trained here."""
 
 
 class ConfigurationError(TrialsError):

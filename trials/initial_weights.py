@@ -15,6 +15,8 @@ import tensorflow as tf
 
 Values = tuple[np.ndarray[Any, Any], ...]
 """In the order of model.variables, with the states of the seed generators."""
+Begin = Callable[[int], tuple[Sequence[str], Values]]
+"""Makes the values of a seed, with the paths of their variables."""
 
 MOST_BYTES = 256 * 2**20
 """Of the weights that stay in memory; those of one seed stay in any case."""
@@ -55,11 +57,16 @@ class InitialWeights:
 
     def make(self, seed: int) -> Values:
         """Make the values of a seed here, which seeds this process."""
+        return self.begin(seed)[1]
+
+    def begin(self, seed: int) -> tuple[Sequence[str], Values]:
+        """Make them, with the paths of the variables."""
         keras.utils.set_random_seed(seed)
         model = self._make_model()
         build_model(model, self._one_batch)
         # get_weights() would leave out the seed generators, and dropout would not be repeated.
-        return tuple(variable.numpy() for variable in model.variables)
+        variables = model.variables
+        return [variable.path for variable in variables], tuple(variable.numpy() for variable in variables)
 
     def _forget_old(self) -> None:
         one = sum(tensor.dtype.size * int(tf.size(tensor)) for tensor in next(iter(self._tensors.values())))

@@ -2,7 +2,8 @@
 
     python -m optselect.trials.make_weights PROBLEM --folder FOLDER --seeds 0,1,2
 
-Writes one file for each seed that FOLDER lacks. Exits 0, or 2 where the problem is at fault.
+Writes one file for each seed that FOLDER lacks. Exits 0, 2 where the problem is at fault, or 3 where its model begins
+otherwise than the one whose weights FOLDER keeps.
 """
 
 import argparse
@@ -11,9 +12,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from optselect.trials.errors import ProblemError
+from optselect.trials.errors import ProblemError, WeightsChanged
 from optselect.trials.problem import load_problem
-from optselect.trials.weight_files import WeightFiles
+from optselect.trials.weight_files import CHANGED, WeightFiles
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,7 +22,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     try:
         problem = load_problem(options.problem, precision=options.precision)
-        WeightFiles(options.folder).make(options.seeds, problem.initial_weights.make)
+        files = WeightFiles(options.folder)
+        files.origin.demand(problem)
+        files.make(options.seeds, problem.initial_weights.make)
+    except WeightsChanged as error:
+        print(error, file=sys.stderr)
+        return CHANGED
     except ProblemError as error:
         print(error, file=sys.stderr)
         return 2

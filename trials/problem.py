@@ -3,6 +3,7 @@
 def model():   a compiled keras.Model; its optimizer is the baseline, its loss and metrics stay
 def data():    (train, validation) or (train, validation, test)
 fit = {...}    optional: keyword arguments of Model.fit
+files = [...]  optional: what model() reads, such as pre-trained weights
 """
 
 import collections
@@ -15,8 +16,8 @@ import math
 import random
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +38,7 @@ from optselect.trials.initial_weights import InitialWeights
 from optselect.trials.reference import Reference
 from optselect.trials.row_order import TrainingRows
 from optselect.trials.user_code import PROBLEM_MODULE, explain, is_users, raised_below
+from optselect.trials.user_files import places_of
 from optselect.trials.users_state import UsersCode, UsersState
 
 log = logging.getLogger(__name__)
@@ -64,6 +66,7 @@ class Problem:
     data: Data
     fit: Mapping[str, Any]  # as the user wrote it, with the epochs that hold
     optimizers: Mapping[str, type] = field(default_factory=dict)  # classes that are not Keras's, by name
+    files: Sequence[str] = ()  # that the problem file names: model() reads them
     initial_weights: InitialWeights = field(init=False)
     initial_metrics: dict[int, Mapping[str, float]] = field(init=False, default_factory=dict)  # by seed
 
@@ -194,6 +197,7 @@ def load_problem(
     module = import_problem(path)
     model, data = _function(module, path, "model"), _function(module, path, "data")
     fit = _read_fit(getattr(module, "fit", {}), path, epochs)
+    files = _read_files(getattr(module, "files", ()), path)
     classes = {reference.class_name: load_class(reference, path) for reference in optimizers}
     try:
         checked = read_data(call_user(data, path))
@@ -202,7 +206,7 @@ def load_problem(
         raise _in_file(error, path) from error.__cause__
     splits = [split for _, split in checked.splits() if not isinstance(split, Arrays)]
     code = UsersCode(module, path, callbacks_in(fit.get("callbacks")), tuple(splits))
-    return Problem(path, ModelMaker(model, code, jit, precision), checked, fit, classes)
+    return Problem(path, ModelMaker(model, code, jit, precision), checked, fit, classes, files)
 
 
 class ModelMaker:
@@ -212,6 +216,7 @@ class ModelMaker:
         self, model: Callable[[], Any], code: UsersCode, jit: bool = False, precision: str | None = None
     ) -> None:
         self.code, self.jit, self.precision = code, jit, precision
+        self.around: Callable[[], AbstractContextManager[None]] = nullcontext  # each call of model()
         self._model, self._path, self._first_state = model, code.path, code.state()
         self._last: tuple[Callable[[], Any], ...] = ()
         self._counts = counted_names()
@@ -220,7 +225,8 @@ class ModelMaker:
         # Keras counts the names it gives: without this the second model's AUC would be auc_1.
         count_names_from(self._counts)
         self._first_state.restore()
-        model = call_user(self._model, self._path)
+        with self.around():
+            model = call_user(self._model, self._path)
         if not isinstance(model, keras.Model):
             raise ProblemError(
                 f"{self._path.name}: model() must return a compiled keras.Model. Received: {type(model).__name__}"
@@ -403,6 +409,22 @@ def _read_fit(fit: object, path: Path, epochs: int | None) -> dict[str, Any]:
             f"Received: {merged['validation_freq']!r}"
         )
     return merged
+
+
+def _read_files(given: object, path: Path) -> tuple[str, ...]:
+    if not isinstance(given, (list, tuple)) or not all(isinstance(name, (str, Path)) for name in given):
+        raise ProblemError(
+            f'{path.name}: files must be a list of the names of files that model() reads, as ["base.keras"]. '
+            f"Received: {given!r}"
+        )
+    folders = (path.parent, Path.cwd())
+    for name in given:
+        if not places_of(str(name), folders):
+            raise ProblemError(
+                f"{path.name}: each of files must be there: {name}, which model() reads. Received: no such file in "
+                f"{path.parent} or {folders[1]}"
+            )
+    return tuple(map(str, given))
 
 
 def _check_count(fit: Mapping[str, Any], key: str, path: Path) -> None:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from optselect.trials.choosing import Runner, choose_runner
 from optselect.trials.configuration import BASELINE, Configuration, check_arguments
 from optselect.trials.device import is_device_lost
-from optselect.trials.errors import ConfigurationError, DeviceLost, SnapshotError
+from optselect.trials.errors import ConfigurationError, DeviceLost, SnapshotError, WeightsChanged
 from optselect.trials.outcome import OUT_OF_MEMORY, RATE_SET_TWICE, Epoch, Outcome, TrialResult
 from optselect.trials.problem import Problem
 from optselect.trials.programs import Programs
@@ -51,7 +51,7 @@ def run_trial(
     raises becomes a failed result, but for a lost GPU, which is DeviceLost. `on_model` gets the last epoch of a
     complete training and a function that gives the model as a .keras file. `folder` is where Keras's own callbacks
     write, a folder for each trial; None: where their paths say. `programs` is the training process's cache of compiled
-    programs. Raises ConfigurationError and SnapshotError before any training.
+    programs. Raises ConfigurationError, SnapshotError and WeightsChanged before any training.
     """
     configuration = problem.with_classes(configuration)
     _check_configuration(configuration, epochs)
@@ -143,7 +143,7 @@ def _end_by_failure(watch: Watch, error: BaseException, folder: Path, configurat
 
 def _is_failure(error: BaseException, watch: Watch, folder: Path) -> bool:
     """Tell a failure of the user's model from what must come out of here."""
-    if error is watch.caller_error or isinstance(error, (ConfigurationError, SnapshotError)):
+    if error is watch.caller_error or isinstance(error, (ConfigurationError, SnapshotError, WeightsChanged)):
         return False
     return not isinstance(error, SystemExit) or raised_below(error, folder)
 

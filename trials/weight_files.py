@@ -1,6 +1,6 @@
 """Where do the initial weights of a seed lie, and who makes them?
 
-One file for each seed, in a folder for each problem, data and set of versions. Seeding TensorFlow spoils a process
+One file for each seed, in a folder for each problem, what its model() reads, data and set of versions. Seeding TensorFlow spoils a process
 for training, so a training process that misses a seed starts a short one, make_weights.py, which makes all the
 seeds that will be wanted with it: TensorFlow's import is paid once. A launch leaves the first seeds there.
 """
@@ -14,7 +14,8 @@ import signal
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,15 @@ import filelock
 import keras
 import numpy as np
 
-from optselect.trials.errors import ProblemError
+from optselect.trials.description import WeightsDescription
+from optselect.trials.errors import ProblemError, WeightsChanged
 from optselect.trials.fingerprint import hash_files, package_versions
 from optselect.trials.initial_weights import Values
+from optselect.trials.problem import Problem
 from optselect.trials.reference import BUNDLE_FOLDER
+from optselect.trials.seed_effects import listed
+from optselect.trials.user_files import changed_file
+from optselect.trials.weight_marks import begin
 from optselect.trials.whole_file import write_whole
 
 FORMAT = 1
@@ -34,8 +40,50 @@ MOST_POOL_BYTES = 256 * 2**20
 MOST_BYTES = 2 * 2**30
 """Of all weights and rows that are kept; the folders that were not used for longest go first."""
 ASK_AGAIN_SECONDS = 0.2
+CHANGED = 3
+"""Exit code of a process that finds another beginning than that of the folder."""
 CHILDREN = 2
 """Processes that are started for a seed: one that is killed with its surroundings says nothing of the problem."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where weights come from besides the source: what the study's description says of it."""
+
+    files: Mapping[str, str] = field(default_factory=dict)  # sha256 by name: what model() reads
+    weights: WeightsDescription | None = None
+    """Those of seed 0, which whoever makes weights makes first; None: not known, or whatever is here."""
+    token: str = ""
+    """Of a process that shares weights with no other."""
+
+    def known_by(self) -> dict[str, object]:
+        """What tells it from others; nothing for a study of before."""
+        weights = None if self.weights is None else self.weights.sha256
+        told = {"files": dict(self.files), "weights": weights, "token": self.token}
+        return {name: value for name, value in told.items() if value}
+
+    def demand(self, problem: Problem) -> None:
+        """Refuse a machine where model() begins otherwise; raises WeightsChanged."""
+        changed = changed_file(self.files, (problem.path.parent, Path.cwd()))
+        if changed:
+            raise WeightsChanged(f"{problem.path.name}: {changed}")
+        if self.weights is None:
+            return
+        differing = self.weights.differing(begin(problem.initial_weights.begin).weights)
+        if differing:
+            raise WeightsChanged(f"{problem.path.name}: {others_received(differing)}")
+
+
+def others_received(differing: Sequence[str]) -> str:
+    """Say that weights are not the study's, of which no file that is known is the cause."""
+    return (
+        "model() must begin with the weights that the study was launched with. Received: others in "
+        f"{listed(tuple(differing))}. Restore what model() reads; files = [...] in the problem file lets it be named"
+    )
+
+
+NOTHING_KNOWN = Origin()
+ORIGIN = "origin.json"
 
 
 class WeightFiles:
@@ -47,7 +95,9 @@ class WeightFiles:
         os.utime(folder)  # in use
 
     @classmethod
-    def of(cls, root: Path, problem: Path, modules: Iterable[str], data_hash: str) -> "WeightFiles":
+    def of(
+        cls, root: Path, problem: Path, modules: Iterable[str], data_hash: str, origin: Origin = NOTHING_KNOWN
+    ) -> "WeightFiles":
         """Give the folder of these sources, this data and this process's packages; a change of any is another."""
         own = [
             name for name in modules if not name.startswith(f"{BUNDLE_FOLDER}/")
@@ -59,9 +109,27 @@ class WeightFiles:
             "versions": package_versions(),
             "floatx": keras.config.floatx(),
             "precision": keras.config.dtype_policy().name,
+            **origin.known_by(),
         }
         key = hashlib.sha256(json.dumps(known_by, sort_keys=True).encode()).hexdigest()
-        return cls(root / key[:32])
+        files = cls(root / key[:32])
+        write_whole(files.folder / ORIGIN, json.dumps(asdict(origin)).encode())
+        return files
+
+    @property
+    def origin(self) -> Origin:
+        """What the weights of this folder must come from."""
+        try:
+            told = json.loads((self.folder / ORIGIN).read_text("utf-8"))
+        except FileNotFoundError:  # forgotten, or nobody's
+            return NOTHING_KNOWN
+        weights = told["weights"] and WeightsDescription.from_json(told["weights"])
+        return Origin(told["files"], weights, told["token"])
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether any seed's weights are here."""
+        return any(self.folder.glob("seed-*.npz"))
 
     def find(self, seed: int, make: Callable[[], None]) -> Values:
         """Read a seed's weights; where nobody has made them yet, wait for who is at it or call `make`."""
@@ -115,22 +183,24 @@ class WeightFiles:
 
 
 def made_by_children(
-    root: Path,
+    files: WeightFiles,
     problem: Path,
-    modules: Iterable[str],
-    data_hash: str,
     seeds_beside: Callable[[int], Sequence[int]],
     precision: str | None = None,
 ) -> Callable[[int], Values]:
-    """Give a function that finds a seed's weights below `root`, and has them made where they are missing."""
-    files = WeightFiles.of(root, problem, modules, data_hash)
+    """Give a function that finds a seed's weights, and has them made where they are missing."""
     return lambda seed: files.find(
         seed, lambda: have_made(problem, files.folder, seeds_beside(seed), precision)
     )
 
 
 def have_made(problem: Path, folder: Path, seeds: Sequence[int], precision: str | None = None) -> None:
-    """Start the short process and wait for it; raises ProblemError where it cannot make the first of the seeds."""
+    """Start the short process and wait for it.
+
+    Raises:
+        WeightsChanged: the model begins otherwise than that of the folder.
+        ProblemError: the first of the seeds cannot be made.
+    """
     module = "optselect.trials.make_weights"
     command = [sys.executable, "-m", module, str(problem), "--folder", str(folder)]
     command += [] if precision is None else ["--precision", precision]
@@ -150,6 +220,8 @@ def have_made(problem: Path, folder: Path, seeds: Sequence[int], precision: str 
         if ended.returncode not in (-signal.SIGTERM, -signal.SIGINT, -signal.SIGKILL):
             break
     words = ended.stderr.strip().splitlines()
+    if ended.returncode == CHANGED:
+        raise WeightsChanged(words[-1])
     raise ProblemError(
         f"{problem.name}: the initial weights of seed {seeds[0]} could not be made, the process for it ended with "
         f"code {ended.returncode}. Its last line: {words[-1] if words else '(none)'}"
@@ -168,15 +240,6 @@ def forget_unused(root: Path, most_bytes: int, but: Path) -> None:
         if folder != but:
             del sizes[folder]
             shutil.rmtree(folder, ignore_errors=True)  # who reads there now makes them again
-
-
-def same_values(one: Values, other: Values) -> bool:
-    """Tell whether two makings of a seed agree to the last bit."""
-    return [_told(value) for value in one] == [_told(value) for value in other]
-
-
-def _told(value: np.ndarray[Any, Any]) -> tuple[str, tuple[int, ...], bytes]:
-    return str(value.dtype), value.shape, value.tobytes()
 
 
 def _as_bytes(value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -1,6 +1,7 @@
 """A seed's initial weights are those of a fresh process, and the processes that train never make them."""
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from optselect.trials.errors import ProblemError
 from optselect.trials.initial_weights import InitialWeights
 from optselect.trials.problem import load_problem
 from optselect.trials.programs import Programs
-from optselect.trials.weight_files import WeightFiles, forget_unused, made_by_children, same_values
+from optselect.trials.weight_files import WeightFiles, forget_unused, made_by_children
 from tests.trials.conftest import MakeProblem, WriteProblem
 from tests.trials.fits import train
 
@@ -46,7 +47,8 @@ def test_the_short_process_gives_what_a_seeded_model_is_and_all_seeds_at_once(
 ) -> None:
     path = write_problem(DROPOUT)
     problem = load_problem(path)
-    find = made_by_children(tmp_path / "kept", path, [path.name], "hash", lambda seed: (seed, seed + 1))
+    files = WeightFiles.of(tmp_path / "kept", path, [path.name], "hash")
+    find = made_by_children(files, path, lambda seed: (seed, seed + 1))
     for seed in (5, 6):
         keras.utils.set_random_seed(seed)
         variables = problem.make_model().variables
@@ -54,7 +56,7 @@ def test_the_short_process_gives_what_a_seeded_model_is_and_all_seeds_at_once(
         assert len(values) == len(variables) == 5  # the dropout's seed generator is among them
         assert same_values(values, tuple(variable.numpy() for variable in variables))
     with pytest.raises(AssertionError, match="not again"):
-        WeightFiles.of(tmp_path / "kept", path, [path.name], "hash").find(7, _not_again)
+        files.find(7, _not_again)
 
 
 def test_a_training_process_never_seeds(
@@ -100,7 +102,7 @@ def test_who_comes_second_waits_for_the_one_who_makes_them(
 
 def test_a_model_that_cannot_be_made_is_told_in_one_line(write_problem: WriteProblem, tmp_path: Path) -> None:
     path = write_problem("\nraise OSError('no such disk')\n")
-    find = made_by_children(tmp_path, path, [path.name], "hash", lambda seed: (seed,))
+    find = made_by_children(WeightFiles(tmp_path), path, lambda seed: (seed,))
     with pytest.raises(ProblemError, match=r"weights of seed 8 could not be made.*code 2.*no such disk"):
         find(8)
 
@@ -171,6 +173,12 @@ def test_seeds_are_read_and_the_pool_has_a_bound(
     arguments = [str(write_problem()), "--folder", str(files.folder), "--seeds", "9,1,5"]
     assert make_weights.main(arguments) == 0
     assert [files.file(seed).exists() for seed in (9, 1, 5)] == [True, True, False]
+
+
+def same_values(one: Sequence[Any], other: Sequence[Any]) -> bool:
+    """Whether two makings of a seed agree to the last bit."""
+    first, second = ([(str(v.dtype), v.shape, v.tobytes()) for v in values] for values in (one, other))
+    return first == second
 
 
 def _not_again() -> None:
