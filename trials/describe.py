@@ -24,6 +24,7 @@ from optselect.trials.bundled import resolve_problem
 from optselect.trials.configuration import ArgumentValue, OptimizerConfig, keras_code
 from optselect.trials.data import Arrays, Data, Split, named_leaves
 from optselect.trials.describe_custom import describe_alone, describe_classes
+from optselect.trials.describe_metrics import describe_metrics
 from optselect.trials.description import BaselineDescription, ProblemDescription, error_json
 from optselect.trials.errors import ConfigurationError, ProblemError
 from optselect.trials.fingerprint import (
@@ -125,6 +126,7 @@ def describe(problem: Problem, classes: Sequence[AskedClass] = ()) -> ProblemDes
         optimizers=optimizers,
         precision=precision,
         scales_loss=scales_loss,
+        known_metrics=describe_metrics(model),
     )
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from optselect.trials.configuration import ArgumentValue
 from optselect.trials.errors import ProblemError
@@ -53,6 +53,15 @@ class CustomDescription:
 
 
 @dataclass(frozen=True)
+class MetricDescription:
+    """The metric behind a name that fit reports."""
+
+    name: str  # its own: without val_, without the head that it judges
+    direction: Literal["minimize", "maximize", ""] = ""  # what its class says; empty where that says nothing
+    is_own: bool = False  # of a class of the user's own, which may turn what its base class measures
+
+
+@dataclass(frozen=True)
 class ProblemDescription:
     """A problem as one sees it from outside."""
 
@@ -78,6 +87,9 @@ class ProblemDescription:
     scales_loss: bool = False  # compile() has wrapped the optimizer in a LossScaleOptimizer, or the user has
     set_the_rate: tuple[str, ...] = ()  # classes of callbacks that change the learning rate
     moved: tuple[str, ...] = ()  # classes of callbacks whose files go into a folder of each trial
+    known_metrics: Mapping[str, MetricDescription] = field(
+        default_factory=dict
+    )  # by what fit reports, without val_; what a callback adds has only its name, and so have all of an old study
     schema: int = SCHEMA
 
     def to_json(self) -> dict[str, Any]:
@@ -94,6 +106,8 @@ class ProblemDescription:
         values |= {name: tuple(values[name]) for name in lists if name in values}
         values["baseline"] = BaselineDescription(**values["baseline"])
         values["optimizers"] = read_optimizers(values.get("optimizers", {}))
+        known = values.get("known_metrics", {})
+        values["known_metrics"] = {name: MetricDescription(**metric) for name, metric in known.items()}
         return cls(**values)
 
 
