@@ -1,18 +1,22 @@
 """What should make a reader of a verdict careful? Sentences, each with what can be done about it."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from types import MappingProxyType
 
 from optselect.search.dimension import Dimension
 from optselect.search.findings import Findings
 from optselect.search.planning import SHARE
 from optselect.search.switching import FRACTION, SECOND
+from optselect.search.tuning import single_runs, tunings
 from optselect.search.ways import LAST_RATE
 from optselect.trials.configuration import BASELINE, ArgumentValue
 
 EDGE = 0.05
 """Outer share of a range, on the scale of the search, in which the best value may well lie beyond it."""
+
+MOST_NAMED = 4
+"""Optimizers with their figures in one sentence."""
 
 CONTAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -29,6 +33,7 @@ def cautions(found: Findings) -> list[str]:
     """The most important first."""
     return [
         *contradictions(found),
+        *better_defaults(found),
         *too_few_trials(found),
         *unstable(found),
         *alike_rates(found),
@@ -47,6 +52,52 @@ def contradictions(found: Findings) -> Iterator[str]:
             f"{called(found.judgement.leader)} leads on the validation data, but the test data clearly prefer "
             f"{', '.join(ahead)}: the two splits differ more than the optimizers do. More validation rows would help, more trials would not."
         )
+
+
+def better_defaults(found: Findings) -> Iterator[str]:
+    """Optimizers that do better without what was tuned of them: on fresh seeds, or in single runs."""
+    fresh, single = tunings(found), single_runs(found.record)
+    sure = {name: beside(t.default, t.tuned) for name, t in fresh.items() if t.surely_lost}
+    close = {name: beside(t.default, t.tuned) for name, t in fresh.items() if t.lost and not t.surely_lost}
+    once = {n: beside(one.default, one.tuned) for n, one in single.items() if one.lost and n not in fresh}
+    spec, why = found.record.spec, "the search was too short, or its ranges too narrow."
+    if not found.thin:  # else the verdict itself says how many more trials it needs
+        why += f" For a longer one: optselect resume {found.record.name} --trials +24"
+    if sure:
+        yield f"{defaults_of(sure, spec.custom)} did better than what was tuned, on the same fresh seeds: {why}"
+    if close:
+        yield (
+            f"{defaults_of(close, spec.custom)} did no worse than what was tuned, on the same fresh seeds: tuning has "
+            "gained nothing that shows."
+        )
+    if once:
+        yield (
+            f"{defaults_of(once, spec.custom)} did better in one run than the best trial of the search, by "
+            f"{spec.objective}: {why}"
+        )
+
+
+def beside(default: float, tuned: float | None) -> str:
+    """Both figures of an optimizer.
+
+    >>> beside(0.49854, 0.53379), beside(0.5, None)
+    ('0.4985, tuned 0.5338', '0.5, tuned none')
+    """
+    return f"{default:.4g}, tuned {'none' if tuned is None else format(tuned, '.4g')}"
+
+
+def defaults_of(figures: Mapping[str, str], customs: Collection[str]) -> str:
+    """Defaults in a sentence, with their figures; those of a class of the user's own are not Keras's.
+
+    >>> defaults_of({"Lion": "0.49", "SGD": "0.7"}, ()), defaults_of({"Mine": "0.5"}, ("Mine",))
+    ("Keras's defaults of Lion (0.49) and SGD (0.7)", 'The defaults of Mine (0.5)')
+    """
+    shown = [f"{name} ({figure})" for name, figure in figures.items()]
+    if len(shown) > MOST_NAMED:  # tables and --json have them all
+        shown = [*shown[: MOST_NAMED - 1], f"{len(shown) - MOST_NAMED + 1} more"]
+    listed = " and ".join(part for part in (", ".join(shown[:-1]), shown[-1]) if part)
+    whose = "The" if any(name in customs for name in figures) else "Keras's"
+    return f"{whose} defaults of {listed}"
 
 
 def too_few_trials(found: Findings) -> Iterator[str]:

@@ -17,6 +17,7 @@ from optselect.search.executors import devices
 from optselect.search.executors.forking import Zygote
 from optselect.search.exit_codes import UserExit
 from optselect.search.launching import Surroundings
+from optselect.search.objective import in_words
 from optselect.search.rehearsing import Outlook, look_ahead, rehearse, rehearsing
 from optselect.search.spec import Request, study_name
 from optselect.search.supervising import default_workers
@@ -108,6 +109,8 @@ def checks(request: Request, place: Surroundings) -> Iterator[Checked]:
         outlook = attempt("model and data", look, words_of_outlook, UserExit.INVALID)
         yield outlook.line
         if outlook.found is not None:
+            spec = outlook.found.spec
+            yield Checked("objective", True, in_words(spec.objective, spec.direction))
             yield from notes_on(outlook.found.problem)
             yield from optimizers_found(request, outlook.found, zygote)
 

@@ -73,6 +73,7 @@ Outcome = Literal["winner", "tie", "not_enough_evidence"]  # as in verdict.py, w
 StudyName = Annotated[str, says("Name of the study.")]
 State = Annotated[str, says("State of the study.", "running", "paused", "stopped", "finished")]
 Objective = Annotated[str, says("The metric by which trials are judged, in Keras's words.")]
+Direction = Annotated[str, says("Which values of it are better.", "minimize", "maximize")]
 Optimizer = Annotated[
     str, says("Keras's class, the user's own class, or baseline: the user's own optimizer.")
 ]
@@ -104,6 +105,7 @@ class OptimizerCounts(Counts):
     """Search trials of one optimizer."""
 
     best: Annotated[float | None, says("Best value of a complete one; null: none yet.")]
+    defaults: Annotated[float | None, says("Value of its one run at its defaults; null: none.")]
 
 
 class Best(Part):
@@ -152,7 +154,7 @@ class Status(Document):
     study: StudyName
     state: State
     objective: Objective
-    direction: Annotated[str, says("Which values of it are better.", "minimize", "maximize")]
+    direction: Direction
     budget: Annotated[int, says("Search trials in all; 0 while --minutes has not decided it.")]
     trials: Annotated[Counts, says("Search trials by state.")]
     evaluation: Annotated[dict[str, Counts], says("All other runs by state, for each phase.")]
@@ -311,6 +313,24 @@ class Baseline(Part):
     code: Annotated[str, says("Its constructor as code.")]
 
 
+class BesideDefaults(Part):
+    """An optimizer at its defaults beside what was tuned of it."""
+
+    optimizer: Optimizer
+    default: Annotated[float, says("At its defaults: the mean over the seeds, or the value of one run.")]
+    tuned: Annotated[float | None, says("Tuned, likewise, or of the best trial; null: none came to a value.")]
+    better: Annotated[Literal["defaults", "tuned"], says("Which of the two is better.")]
+    share: Annotated[
+        float | None,
+        says("What tuning gained of what the defaults cost, below 0: it lost; null: single runs."),
+    ]
+    ci: Annotated[list[float | None] | None, says("Where that lies with 95% confidence; null: single runs.")]
+    seeds: Annotated[
+        int,
+        says("Fresh seeds of both, judged by the verdict's metric; 0: single runs, judged by the objective."),
+    ]
+
+
 class Verdict(Document):
     """What the finals say."""
 
@@ -341,8 +361,10 @@ class Verdict(Document):
         ),
     ]
     metric: Annotated[str, says("What the figures are of: the objective, or test loss.")]
+    direction: Direction
     tested: Annotated[bool, says("Whether they come from data that no choice has seen.")]
     ranking: Annotated[list[Finalist], says("The leader first.")]
+    defaults: Annotated[list[BesideDefaults], says("Each optimizer that was trained at its defaults.")]
     baseline: Annotated[Baseline, says("The user's own optimizer.")]
     dropped: Annotated[
         dict[str, str], says("Optimizers that were given up on the way, each with the reason.")
@@ -596,7 +618,9 @@ class Written(Document):
 class CheckedThing(Part):
     """One thing that a launch needs."""
 
-    name: Annotated[str, says("database, MLflow, devices, model and data, seeds, or an optimizer.")]
+    name: Annotated[
+        str, says("database, MLflow, devices, model and data, objective, seeds, or an optimizer.")
+    ]
     is_ok: Annotated[bool, says("Whether it is as it must be.")]
     detail: Annotated[str, says("What was found, or what is wrong and how to mend it.")]
 
@@ -628,6 +652,7 @@ class Plan(Document):
     trials: Annotated[int, says("Search trials; 0 where --minutes decides.")]
     epochs: Annotated[int, says("Of each trial, at most.")]
     objective: Objective
+    direction: Direction
     workers: Annotated[int, says("Training processes that share the work.")]
     optimizers: Annotated[list[PlannedOptimizer], says("The user's own first.")]
     evaluation_runs: Annotated[

@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from optselect.search.documents import SCHEMA, Plan, PlannedOptimizer
+from optselect.search.objective import in_words
 from optselect.search.phases import evaluation_runs, most_evaluation_runs
 from optselect.search.planning import share_of
 from optselect.search.spec import StudySpec
@@ -111,8 +112,9 @@ def forecast_page(study: str, forecast: Forecast) -> RenderableType:
     spec = forecast.spec
     head = (
         f"{study}: {len(spec.optimizers)} optimizers, {spec.trials or 'as many as fit in ' + str(spec.minutes) + ' min'} "
-        f"search trials of up to {spec.epochs} epochs, {spec.objective}"
+        f"search trials of up to {spec.epochs} epochs"
     )
+    judged = Text(f"objective {in_words(spec.objective, spec.direction)}", style="dim")
     table = plain_table("optimizer", "defaults", "trials", "one epoch", "one trial")
     for row in forecast.rows:
         pace = row.seconds_per_epoch
@@ -123,7 +125,7 @@ def forecast_page(study: str, forecast: Forecast) -> RenderableType:
             "-" if pace is None else fine_seconds(pace),
             "-" if pace is None else fine_seconds(pace * spec.epochs),
         )
-    return Group(Text(head, style="bold"), table, "", *(Text(line) for line in lines_of(forecast)))
+    return Group(Text(head, style="bold"), judged, table, "", *(Text(line) for line in lines_of(forecast)))
 
 
 def lines_of(forecast: Forecast) -> list[str]:
@@ -174,6 +176,7 @@ def forecast_json(study: str, forecast: Forecast) -> Plan:
         "trials": forecast.spec.trials,
         "epochs": forecast.spec.epochs,
         "objective": forecast.spec.objective,
+        "direction": forecast.spec.direction,
         "workers": forecast.workers,
         "optimizers": [row_json(row) for row in forecast.rows],
         "evaluation_runs": None if forecast.evaluation is None else list(forecast.evaluation),

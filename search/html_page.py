@@ -13,8 +13,10 @@ from optselect.search.charts import Chart, Palette, charts
 from optselect.search.chosen_code import chosen_code
 from optselect.search.findings import Finalist, Findings
 from optselect.search.insight import Curves, insight_of
+from optselect.search.objective import BETTER
 from optselect.search.sentences import percent, words_of
 from optselect.search.tables import shown_arguments
+from optselect.search.tuning import Tuning, tunings
 from optselect.search.verdict_page import beside_leader, shown_interval
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
@@ -33,7 +35,7 @@ class Page:
 
     def html(self) -> str:
         """The whole file."""
-        found = self.found
+        found, tuned = self.found, tunings(self.found)
         environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
         )
@@ -45,19 +47,24 @@ class Page:
             metric=found.metric,
             margin=percent(found.judgement.margin),
             code=chosen_code(found),
-            rows=[finalist_row(found, finalist) for finalist in found.finalists],
+            better=BETTER[found.record.spec.direction],
+            rows=[finalist_row(found, finalist, tuned.get(finalist.name)) for finalist in found.finalists],
             charts=[(chart, figure_html(chart)) for chart in self.charts],
             plotly=get_plotlyjs(),
             version=optselect.__version__,
         )
 
 
-def finalist_row(found: Findings, finalist: Finalist) -> Mapping[str, object]:
+def finalist_row(found: Findings, finalist: Finalist, tuning: Tuning | None) -> Mapping[str, object]:
     """A line of the table."""
+    lost = tuning is not None and tuning.lost
+    untuned = "-" if tuning is None else f"{tuning.default:.4g}{', better' if lost else ''}"
     return {
         "name": Palette.of(found).called(finalist.name),
         "mean": f"{finalist.values.mean:.4g}",
         "interval": shown_interval(finalist.values),
+        "defaults": untuned,
+        "lost": lost,
         "beside": beside_leader(found, finalist),
         "best": f"{finalist.p_best:.0%}",
         "seeds": finalist.seeds,

@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from optselect.search.comparing import budget_curve
-from optselect.search.evidence import DEFAULTS, contenders, current_finals, final_name
+from optselect.search.evidence import DEFAULTS, final_name
 from optselect.search.findings import Findings
 from optselect.search.importance import importance_of
+from optselect.search.tuning import Tuning, tunings
 from optselect.storage.overview import TrialRow
 from optselect.trials.configuration import BASELINE
 
@@ -44,18 +45,6 @@ class Sensitivity:
     def decades(self) -> float | None:
         """Width of the good band of learning rates."""
         return None if self.rates is None else math.log10(self.rates[1] / self.rates[0])
-
-
-@dataclass(frozen=True)
-class Tuning:
-    """What tuning gained over Keras's defaults, on fresh seeds of both."""
-
-    default: float
-    tuned: float
-    """Both in the objective's own values."""
-    gain: float
-    """As a share of what the defaults cost."""
-    seeds: int
 
 
 @dataclass(frozen=True)
@@ -190,22 +179,6 @@ def is_slow(curve: Curve, untrained: float, epochs: int) -> bool:
 
 
 # --- the finals ---------------------------------------------------------------------------------------
-
-
-def tunings(found: Findings) -> dict[str, Tuning]:
-    scale = found.record.scale
-    runs = contenders(current_finals(found.record.trials), scale)
-    gains = {}
-    for name in found.record.spec.optimizers:
-        default, tuned = runs.get(f"{name} {DEFAULTS}"), runs.get(name)
-        seeds = sorted(default.judged.keys() & tuned.judged) if default and tuned else []
-        if default is None or tuned is None or not seeds:
-            continue
-        before = statistics.fmean(default.judged[seed] for seed in seeds)
-        after = statistics.fmean(tuned.judged[seed] for seed in seeds)
-        gain = (before - after) / (abs(before) or 1.0)
-        gains[name] = Tuning(scale.value(before), scale.value(after), gain, len(seeds))
-    return gains
 
 
 def find_target(found: Findings) -> tuple[float | None, str]:

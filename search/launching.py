@@ -6,7 +6,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from optselect.search.executors.forking import Zygote, closing
 from optselect.search.executors.local import worker_command, zygote_of
 from optselect.search.exit_codes import UserExit
 from optselect.search.in_process import InProcessDescriber, train_in_process
+from optselect.search.objective import difference_today, in_words, settled
 from optselect.search.placing import Placement, launch_json, launch_line, preview, start_workers
 from optselect.search.same_files import demand_same_files, demand_same_weights, has_pretrained
 from optselect.search.seeds import first_seeds
@@ -244,19 +245,22 @@ def find_or_create(
     """The study of that name where it is the same one, else a new one; raises InvalidInput where it is another."""
     bundled = is_bundled(request.problem)
     stored = studies.find_study(engine, name)
-    if stored is not None and is_described(stored, request, problem):
-        description = stored_description(stored)  # the same source: no need to build the model
-        refuse_another(stored, resolved(request, description, bundled), stored.bundle_sha256)
-        demand_same_files(stored, problem)
-        if has_pretrained(stored):
-            demand_same_weights(stored, describer.result())
-        describer.close()
-        return stored
+    typed = request.objective
+    if stored is not None:
+        request = replace(request, objective=settled(typed, stored.objective, stored.direction))
+        if is_described(stored, request, problem) and tells_direction(stored, typed):
+            description = stored_description(stored)  # the same source: no need to build the model
+            attach(stored, resolved(request, description, bundled), stored.bundle_sha256, typed, description)
+            demand_same_files(stored, problem)
+            if has_pretrained(stored):
+                demand_same_weights(stored, describer.result())
+            describer.close()
+            return stored
     description = describer.result()
     spec = resolved(request, description, bundled)
     bundle = read_bundle(problem, description.modules, spec.custom)
     if stored is not None:
-        refuse_another(stored, spec, bundle_hash(bundle))
+        attach(stored, spec, bundle_hash(bundle), typed, description)
         demand_same_files(stored, problem)
         demand_same_weights(stored, description)
         return stored
@@ -289,6 +293,23 @@ def is_described(stored: StoredStudy, request: Request, problem: Path) -> bool:
     spec = StudySpec.model_validate(stored.spec)
     same = local_hash(problem, stored.bundle, spec.custom) == stored.bundle_sha256
     return same and knows_all(request, stored_description(stored).optimizers)
+
+
+def tells_direction(stored: StoredStudy, typed: str) -> bool:
+    """Whether the stored description is enough to judge an objective; an older one knows metrics by their names only."""
+    is_said = typed.strip() != stored.objective or stored.objective == "val_loss"
+    return is_said or bool(stored_description(stored).known_metrics)
+
+
+def attach(
+    stored: StoredStudy, spec: StudySpec, bundle: str, typed: str, description: ProblemDescription
+) -> None:
+    """Refuse another study; of the same one say where its direction is not that of a launch of today."""
+    refuse_another(stored, spec, bundle)
+    if typed.strip() != stored.objective:  # the direction was said
+        return
+    if today := difference_today(stored.objective, stored.direction, description.known_metrics):
+        print(f"note: study {stored.name} keeps {today}.", file=sys.stderr)
 
 
 def resolved(request: Request, description: ProblemDescription, bundled: bool) -> StudySpec:
@@ -371,12 +392,14 @@ def serve(
         if count:
             detach(study, count, database, place, (*staff.wish.arguments(), *extra))
         return report_stored(study, database, engine, place, detached=count > 0)
+    if not place.as_json:
+        console.print(opening(study), soft_wrap=True)
     if staff.in_process:
         return conclude(
             study, database, engine, place, train_in_process(database, engine, study, place.tracking)
         )
     if not place.as_json:
-        console.print(opening(study, count, database), soft_wrap=True)
+        console.print(staff_line(study, count, database), soft_wrap=True)
     ending = supervise(
         database,
         study,
@@ -390,19 +413,22 @@ def serve(
     return conclude(study, database, engine, place, ending)
 
 
-def opening(study: StoredStudy, count: int, database: Database) -> str:
-    """What is about to happen, in three lines."""
+def opening(study: StoredStudy) -> str:
+    """What is about to happen, in two lines."""
     tuned = {name: [d["keyword"] for d in dimensions] for name, dimensions in study.spec["space"].items()}
     most = max(tuned.values(), key=len)
     amount = study.budget or f"as many as fit in {study.spec['minutes']} min:"
     what = "the learning rate of each" if most == ["learning_rate"] else f"up to {len(most)} arguments each"
-    return "\n".join(
-        (
-            f"study {study.name}: {amount} search trials of {study.spec['epochs']} epochs",
-            f"{len(tuned)} optimizers, tuning {what}; objective {study.objective}",
-            f"{count} worker{'s' if count > 1 else ''}, logs in {log_folder(database, study)}",
-        )
+    objective = in_words(study.objective, study.direction)
+    return (
+        f"study {study.name}: {amount} search trials of {study.spec['epochs']} epochs\n"
+        f"{len(tuned)} optimizers, tuning {what}; objective {objective}"
     )
+
+
+def staff_line(study: StoredStudy, count: int, database: Database) -> str:
+    """Who does it."""
+    return f"{count} worker{'s' if count > 1 else ''}, logs in {log_folder(database, study)}"
 
 
 def conclude(
@@ -531,6 +557,7 @@ def report_placed(
         return 0
     out = stdout_console()
     out.print(launch_line(launch), soft_wrap=True)
+    out.print(f"objective {in_words(study.objective, study.direction)}", soft_wrap=True)
     out.print(
         f"  optselect status {study.name}   how far it is\n  optselect logs {study.name} --follow\n"
         f"  optselect scale {study.name} {2 * launch.workers}   as many workers instead\n  optselect stop {study.name}",
@@ -550,6 +577,7 @@ def report_stored(
         f"study {study.name}: {f'{study.budget} search trials' if study.budget else 'its first runs'} stored"
         + (", training in the background" if detached else "")
     )
+    out.print(f"objective {in_words(study.objective, study.direction)}", soft_wrap=True)
     if detached:
         out.print(
             f"  optselect status {study.name}   how far it is\n  log: {log_folder(database, study) / 'supervisor.log'}",

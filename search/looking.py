@@ -15,6 +15,7 @@ from optselect.search.describing import describe_class, stored_description
 from optselect.search.documents import SCHEMA, ListedStudy, Optimizers, ShownStudy, Studies, print_document
 from optselect.search.launching import Surroundings, study_status, tracking_address
 from optselect.search.live_view import live_view
+from optselect.search.objective import in_words
 from optselect.search.placing import launch_line, print_logs, scale, scaled_line
 from optselect.search.progress import REFRESH_SECONDS, look, progress_view
 from optselect.search.selecting import Selection, select
@@ -59,7 +60,7 @@ def print_status(name: str, place: Surroundings) -> None:
         print_document(study_status(study, here.database, here.engine))
         return
     out, sight = stdout_console(), look(here.engine, study)
-    out.print(f"{study.state}; objective {study.objective} ({study.direction})")
+    out.print(f"{study.state}; objective {in_words(study.objective, study.direction)}")
     out.print(live_view(sight))
     for launch in live_launches(here.engine, study.id) if study.state == "running" else ():
         out.print(launch_line(launch), soft_wrap=True)

@@ -16,6 +16,7 @@ from optselect.search.describing import stored_description
 from optselect.search.documents import SCHEMA, ComparedPair, ComparedStudy
 from optselect.search.evidence import Scale, contenders, current_finals, scale_of
 from optselect.search.findings import Findings, Record, find
+from optselect.search.objective import in_words
 from optselect.search.sentences import words_of
 from optselect.search.spec import differences
 from optselect.search.standing import Tally, standing
@@ -104,7 +105,9 @@ def obstacles_between(first: Side, second: Side) -> Iterator[str]:
         yield "their problem's source differs, and with it perhaps the model"
     one, other = first.record.spec, second.record.spec
     if (one.objective, one.direction) != (other.objective, other.direction):
-        yield f"one is judged by {one.objective}, the other by {other.objective}"
+        same = one.objective == other.objective
+        judged = [in_words(s.objective, s.direction) if same else s.objective for s in (one, other)]
+        yield f"one is judged by {judged[0]}, the other by {judged[1]}"
     if one.epochs != other.epochs:
         yield f"one trains {one.epochs} epochs, the other {other.epochs}"
     for side in (first, second):

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 from optselect.search.dimension import Dimension, Scale
 from optselect.search.errors import InvalidInput
-from optselect.search.objective import Direction, parse_objective
+from optselect.search.objective import Direction, as_typed, parse_objective
 from optselect.search.space import Custom, Override, choose_optimizers, find_optimizer, study_space
 from optselect.search.switching import SwitchSpec, check_switches, switch_space
 from optselect.trials.configuration import SCHEDULES
@@ -315,7 +315,7 @@ def asked_trials(request: Request, optimizers: int) -> int:
 def placed_objective(request: Request, problem: ProblemDescription) -> tuple[str, Direction]:
     """The objective; a mistake in a spec file is named as a key and with its line."""
     try:
-        return parse_objective(request.objective, problem.metrics)
+        return parse_objective(request.objective, problem.metrics, problem.known_metrics)
     except InvalidInput as error:
         if not request.objective_place:
             raise
@@ -345,7 +345,11 @@ def differences(stored: Mapping[str, Any], wanted: StudySpec) -> Iterator[str]:
     )  # with the defaults of keys that came later
     for key, value in new.items():
         old = before.get(key)
-        if key in ("folder", "direction") or old == value:
+        if (
+            key == "folder"
+            or old == value
+            or (key == "direction" and before["objective"] != new["objective"])
+        ):
             continue
         if key == "space":
             yield from differing_ranges(old or {}, value)
@@ -353,6 +357,9 @@ def differences(stored: Mapping[str, Any], wanted: StudySpec) -> Iterator[str]:
             yield f"classes {shown_classes(old)} -> {shown_classes(value)}"
         elif key == "switches":
             yield f"switches {shown_switches(old)} -> {shown_switches(value)}"
+        elif key == "direction":
+            name = wanted.objective
+            yield f"objective {as_typed(name, str(old))} -> {as_typed(name, value)}"
         elif key == "precision":
             yield f"precision {old or OF_THE_FILE} -> {value or OF_THE_FILE}"
         elif isinstance(value, list):

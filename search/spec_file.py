@@ -35,6 +35,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from optselect.search.dimension import Choice, Dimension, keras_arguments, one_minus
 from optselect.search.errors import InvalidInput
 from optselect.search.near_names import did_you_mean
+from optselect.search.objective import BETTER, as_typed
 from optselect.search.space import Override, custom_references, find_optimizer
 from optselect.search.spec import (
     MOST_EPOCHS,
@@ -475,14 +476,15 @@ def spec_toml(spec: StudySpec, name: str) -> str:
         **({"minutes": spec.minutes} if spec.minutes else {"trials": spec.trials}),
         "epochs": spec.epochs,
         "seed": spec.seed,
-        "objective": f"{spec.objective}:{spec.direction.removesuffix('imize')}",
+        "objective": as_typed(spec.objective, spec.direction),
         "goal": spec.goal,
         "seeds": spec.seeds,
         "jit": spec.jit,
         **({} if spec.precision is None else {"precision": spec.precision}),
         **({"system_metrics": True} if spec.system_metrics else {}),
     }
-    lines = [f"{key} = {toml_value(value)}" for key, value in head.items()]
+    remarks = {"objective": f"  # {BETTER[spec.direction]}"}
+    lines = [f"{key} = {toml_value(value)}{remarks.get(key, '')}" for key, value in head.items()]
     for switch in spec.switches:
         lines += ["", "[[switch]]", *switch_lines(switch)]
     for optimizer, dimensions in spec.space.items():

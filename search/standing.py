@@ -51,6 +51,7 @@ class Standing:
     by_optimizer: Mapping[str, Tally]  # search trials only, in the order of the study
     by_phase: Mapping[str, Tally]
     baseline: TrialRow | None  # the finished run of the user's own optimizer
+    defaults: Mapping[str, TrialRow]  # by optimizer, its run at its defaults that came to a value
 
     @property
     def evaluation(self) -> Mapping[str, Tally]:
@@ -71,7 +72,21 @@ def standing(study: StoredStudy, trials: Sequence[TrialRow]) -> Standing:
     baseline = next(
         (t for t in trials if t.phase == "baseline" and t.role == "own" and t.state in ENDED), None
     )
-    return Standing(search, by_optimizer, by_phase, baseline)
+    defaults = {
+        t.optimizer: t
+        for t in trials
+        if t.phase == "baseline" and t.role == "defaults" and t.state == "complete" and t.value is not None
+    }
+    return Standing(search, by_optimizer, by_phase, baseline, defaults)
+
+
+def better_defaults(now: Standing, direction: str) -> dict[str, TrialRow]:
+    """The runs at an optimizer's defaults that are better than the best trial of its search."""
+    return {
+        name: now.defaults[name]
+        for name, tally in now.by_optimizer.items()
+        if name in now.defaults and better(now.defaults[name], tally.best, direction)
+    }
 
 
 def ranked(tallies: Mapping[str, Tally], direction: str) -> list[tuple[str, Tally]]:
@@ -105,7 +120,11 @@ def status_json(
         "trials": counts_json(now.search),
         "evaluation": {phase: counts_json(tally) for phase, tally in now.evaluation.items()},
         "by_optimizer": {
-            name: {**counts_json(tally), "best": None if tally.best is None else tally.best.value}
+            name: {
+                **counts_json(tally),
+                "best": None if tally.best is None else tally.best.value,
+                "defaults": now.defaults[name].value if name in now.defaults else None,
+            }
             for name, tally in now.by_optimizer.items()
         },
         "best": best_json(now.search.best),

@@ -13,7 +13,8 @@ from optselect.search.catalogue import ENTRIES, Entry
 from optselect.search.describing import stored_description
 from optselect.search.dimension import ranges_json
 from optselect.search.documents import SCHEMA, CatalogueEntry, Optimizers
-from optselect.search.standing import Standing, Tally, ranked, standing
+from optselect.search.objective import in_words
+from optselect.search.standing import Standing, Tally, better_defaults, ranked, standing
 from optselect.search.switching import EPOCH, FRACTION, SECOND
 from optselect.storage.overview import StudyRow, TrialRow
 from optselect.storage.studies import StoredStudy
@@ -42,6 +43,7 @@ def summary(study: StoredStudy, trials: Sequence[TrialRow]) -> RenderableType:
     table = plain_table(
         "optimizer", "trials", "diverged", f"best {study.objective}", "trial", "settings", wide="settings"
     )
+    untuned = better_defaults(now, study.direction)
     for name, tally in ranked(now.by_optimizer, study.direction):
         best = tally.best
         table.add_row(
@@ -52,10 +54,21 @@ def summary(study: StoredStudy, trials: Sequence[TrialRow]) -> RenderableType:
             "-" if best is None else str(best.trial),
             "-" if best is None else shown_arguments(best.params),
         )
+        if name in untuned:
+            run = untuned[name]
+            table.add_row(
+                AT_DEFAULTS, "1", "-", f"{run.value:.5g}", str(run.trial), f"{name}()", style="yellow"
+            )
     if now.baseline is not None:
         table.add_section()
         table.add_row(*baseline_row(study, now.baseline))
-    return Group(Text(headline(study, now), style="bold"), table)
+    head = Text(headline(study, now), style="bold")
+    judged = Text(f"objective {in_words(study.objective, study.direction)}", style="dim")
+    return Group(head, judged, table)
+
+
+AT_DEFAULTS = "  at defaults"
+"""Below the row of an optimizer, where these do better than what was tuned."""
 
 
 def baseline_row(study: StoredStudy, baseline: TrialRow) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from optselect.search.documents import SCHEMA, Checkpoint, ShownTrial
+from optselect.search.objective import in_words
 from optselect.search.settings import settings_code
 from optselect.search.spec import StudySpec
 from optselect.search.standing import trial_json
@@ -43,7 +44,8 @@ def trial_page(
     facts = [f"phase {trial.phase}", f"seed {trial.seed}", f"{trial.epochs} of {study.spec['epochs']} epochs"]
     facts += [f"{trial.attempts} attempts"] if trial.attempts > 1 else []
     facts += [shown_seconds(trial.seconds)] if trial.seconds is not None else []
-    lines = [head, ", ".join(facts), "", code, ""]
+    judged = f"objective {in_words(study.objective, study.direction)}"
+    lines = [head, ", ".join(facts), judged, "", code, ""]
     lines += [*curve_lines(curve, study), ""] if curve else []
     lines += [
         why_it_ended(trial, study),

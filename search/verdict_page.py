@@ -10,12 +10,14 @@ from rich.text import Text
 
 from optselect.search.chosen_code import chosen_code
 from optselect.search.comparing import Interval
-from optselect.search.documents import SCHEMA, Baseline, BesideLeader, NoVerdict, Verdict
+from optselect.search.documents import SCHEMA, Baseline, BesideDefaults, BesideLeader, NoVerdict, Verdict
 from optselect.search.documents import Finalist as FinalistPart
 from optselect.search.documents import Gain as GainPart
 from optselect.search.findings import Finalist, Findings, Gain
+from optselect.search.objective import BETTER
 from optselect.search.sentences import Words, compared, relative, short_name, words_of
-from optselect.search.tables import dash, plain_table
+from optselect.search.tables import AT_DEFAULTS, dash, plain_table
+from optselect.search.tuning import SingleRuns, Tuning, single_runs, tunings
 from optselect.search.verdict import Comparison
 from optselect.trials.configuration import BASELINE
 
@@ -32,6 +34,7 @@ def verdict_page(found: Findings) -> RenderableType:
     parts: list[RenderableType] = [Text(words.answer, style="bold"), "", ranking_table(found)]
     hidden = len(found.finalists) - MOST_ROWS
     parts += [Text(f"and {hidden} more: --json", style="dim")] if hidden > 0 else []
+    parts += [Text(f"{found.metric}: {BETTER[found.record.spec.direction]}", style="dim")]
     return Group(*parts, "", *evidence_lines(words), "", code_lines(found))
 
 
@@ -60,6 +63,7 @@ def ranking_table(found: Findings) -> Table:
     """Who was in the finals, the best first; the one interval is that by which the verdict was made."""
     columns = ("optimizer", f"mean {found.metric}", "beside the leader", "seeds", "diverged")
     table = plain_table(*columns, wide="beside the leader")
+    fresh = tunings(found)
     for finalist in found.finalists[:MOST_ROWS]:
         table.add_row(
             f"yours: {found.record.problem.baseline.optimizer}"
@@ -70,7 +74,21 @@ def ranking_table(found: Findings) -> Table:
             str(finalist.seeds),
             dash(finalist.diverged),
         )
+        if finalist.name in fresh and fresh[finalist.name].lost:
+            table.add_row(*defaults_row(fresh[finalist.name]), style="yellow")
     return table
+
+
+def defaults_row(tuning: Tuning) -> tuple[str, ...]:
+    """Below what was tuned of an optimizer, its defaults that do better."""
+    gained = Interval(-tuning.gain, -tuning.share.high, -tuning.share.low)
+    return (
+        AT_DEFAULTS,
+        f"{tuning.default:.4g}",
+        f"{compared(gained, tuning.seeds)} than tuned",
+        str(tuning.seeds),
+        dash(tuning.diverged),
+    )
 
 
 def shown_interval(interval: Interval) -> str:
@@ -109,8 +127,10 @@ def verdict_json(found: Findings) -> Verdict:
         "margin": found.judgement.margin,
         "bound": max(0.0, found.judgement.bound),
         "metric": found.metric,
+        "direction": found.record.spec.direction,
         "tested": found.tested,
         "ranking": [finalist_json(finalist) for finalist in found.finalists],
+        "defaults": defaults_json(found),
         "baseline": baseline_json(found),
         "dropped": dict(found.dropped),
         "answer": words.answer,
@@ -157,6 +177,39 @@ def versus_json(beside: Comparison) -> BesideLeader:
         "relation": beside.relation,
         "seeds": beside.seeds,
         "lost_on": beside.lost_on,
+    }
+
+
+def defaults_json(found: Findings) -> list[BesideDefaults]:
+    fresh, single = tunings(found), single_runs(found.record)
+    return [
+        fresh_json(name, fresh[name]) if name in fresh else single_json(name, single[name])
+        for name in found.record.spec.optimizers
+        if name in fresh or name in single
+    ]
+
+
+def fresh_json(name: str, tuning: Tuning) -> BesideDefaults:
+    return {
+        "optimizer": name,
+        "default": tuning.default,
+        "tuned": tuning.tuned,
+        "better": "defaults" if tuning.gain < 0 else "tuned",
+        "share": tuning.gain,
+        "ci": bounds(tuning.share),
+        "seeds": tuning.seeds,
+    }
+
+
+def single_json(name: str, runs: SingleRuns) -> BesideDefaults:
+    return {
+        "optimizer": name,
+        "default": runs.default,
+        "tuned": runs.tuned,
+        "better": "defaults" if runs.lost else "tuned",
+        "share": None,
+        "ci": None,
+        "seeds": 0,
     }
 
 

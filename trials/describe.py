@@ -24,6 +24,7 @@ from optselect.trials.bundled import resolve_problem
 from optselect.trials.configuration import ArgumentValue, OptimizerConfig, keras_code
 from optselect.trials.data import Arrays, Data, Split, named_leaves
 from optselect.trials.describe_custom import describe_alone, describe_classes
+from optselect.trials.describe_metrics import describe_metrics
 from optselect.trials.description import BaselineDescription, ProblemDescription, error_json
 from optselect.trials.errors import ConfigurationError, ProblemError
 from optselect.trials.fingerprint import (
@@ -133,6 +134,7 @@ def describe(
         files={**({} if opened is None else opened.hashes(folders[0])), **hash_named(files, folders)},
         weights=beginnings.weights,
         seeds_differ=seeds_differ,
+        known_metrics=describe_metrics(model),
     )
 
 

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from typing import Any
+from typing import Any, Literal
 
 from optselect.trials.configuration import ArgumentValue
 from optselect.trials.errors import ProblemError
@@ -56,6 +56,15 @@ class CustomDescription:
         """Read what asdict gave."""
         parameters = {name: ParameterDescription(**values) for name, values in given["parameters"].items()}
         return cls(**{**given, "parameters": parameters, "notes": tuple(given["notes"])})
+
+
+@dataclass(frozen=True)
+class MetricDescription:
+    """The metric behind a name that fit reports."""
+
+    name: str  # its own: without val_, without the head that it judges
+    direction: Literal["minimize", "maximize", ""] = ""  # what its class says; empty where that says nothing
+    is_own: bool = False  # of a class of the user's own, which may turn what its base class measures
 
 
 @dataclass(frozen=True)
@@ -124,6 +133,9 @@ class ProblemDescription:
     files: Mapping[str, str] = field(default_factory=dict)  # sha256 by name: what model() reads
     weights: WeightsDescription | None = None  # None: described before these were looked at
     seeds_differ: bool = True  # whether two seeds begin with other weights or train in another order
+    known_metrics: Mapping[str, MetricDescription] = field(
+        default_factory=dict
+    )  # by what fit reports, without val_; what a callback adds has only its name, and so have all of an old study
     schema: int = SCHEMA
 
     @property
@@ -147,6 +159,8 @@ class ProblemDescription:
         values["optimizers"] = read_optimizers(values.get("optimizers", {}))
         if weights := values.get("weights"):
             values["weights"] = WeightsDescription.from_json(weights)
+        known = values.get("known_metrics", {})
+        values["known_metrics"] = {name: MetricDescription(**metric) for name, metric in known.items()}
         return cls(**values)
 
 

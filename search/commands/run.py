@@ -123,7 +123,7 @@ def launch(
     objective: Annotated[
         str | None,
         typer.Option(
-            help="A validation metric, with :min or :max where its name does not tell.",
+            help="A validation metric, with :min or :max where neither its class nor its name tells.",
             show_default="val_loss",
         ),
     ] = None,

@@ -35,7 +35,17 @@ def test_check_has_a_line_for_all_that_a_launch_of_what_init_wrote_needs(
     found = at_home.json("check", "--spec", "wine.toml", "--optimizers", "sgd,adam")
     assert (found["schema"], found["is_ok"]) == (1, True)
     lines = {line["name"]: line for line in found["checks"]}
-    assert set(lines) == {"database", "MLflow", "devices", "model and data", "yours: Adam", "SGD", "Adam"}
+    assert set(lines) == {
+        "database",
+        "MLflow",
+        "devices",
+        "model and data",
+        "objective",
+        "yours: Adam",
+        "SGD",
+        "Adam",
+    }
+    assert lines["objective"]["detail"] == "val_loss, less is better"
     assert all(line["is_ok"] for line in lines.values())
     assert lines["Adam"]["detail"] == "trains, resumes from a checkpoint; step 1 of 4, the fastest"
 

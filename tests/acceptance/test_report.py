@@ -78,6 +78,17 @@ def test_json_ranks_finalists_on_fresh_seeds_and_test_data(verdict: dict[str, An
     assert sum(row["p_best"] for row in verdict["ranking"]) == pytest.approx(1.0)
 
 
+def test_defaults_stand_beside_what_was_tuned_where_they_are_better(
+    here: Shell, forked: Forks, launched: Ended, verdict: dict[str, Any]
+) -> None:
+    (beside,) = verdict["defaults"]
+    assert (beside["optimizer"], beside["seeds"], verdict["direction"]) == ("Adam", 5, "minimize")
+    assert beside["better"] == ("defaults" if beside["default"] < beside["tuned"] else "tuned")
+    single = forked.json(here, "status", "reported")["by_optimizer"]["Adam"]
+    table = launched.stdout.partition("These are best single runs")[0]
+    assert ("at defaults" in table) == (single["defaults"] < single["best"])
+
+
 def test_a_command_that_ends_a_study_has_the_verdict_in_its_json_too(
     here: Shell, forked: Forks, verdict: dict[str, Any]
 ) -> None:
@@ -133,6 +144,7 @@ def test_a_browser_shows_the_verdict_and_every_figure_without_a_network(
     assert shown_text(page, "h1") in verdict["answer"]
     assert verdict["code"].splitlines()[-1] in page
     drawn = dict(re.findall(r'<div id="chart-(\w+)".*?>(.*?)</figure>', page, flags=re.DOTALL))
+    assert f">{verdict['defaults'][0]['default']:.4g}" in page and "test loss: less is better." in page
     assert set(drawn) == {"ranking", "curves", "budget", "tuning", "sensitivity", "ends", "pace"}
     for figure in drawn.values():
         assert re.search(r'<g class="(trace|points?)[^>]*>.*?<path', figure, flags=re.DOTALL)
