@@ -8,7 +8,6 @@ A validation that says nothing of its training yet cuts none.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from optselect.search.reporting import Reporter
 from optselect.trials.outcome import Epoch, Stop
 
 ETA = 3
@@ -83,7 +82,7 @@ def says_nothing_yet(first: Epoch, rung: Epoch, objective: str, sign: float) -> 
 class Halving:
     """What the trainer calls in place of the reporter: reports, then ends the trial where a rung says so."""
 
-    report: Reporter
+    report: Callable[[Sequence[Epoch], Callable[[], bytes]], Stop | None]
     at: Sequence[int]  # the rungs
     why_cut: Callable[[Epoch, Epoch], str]  # of the first epoch and the rung's
     first: Epoch | None = None  # where an earlier attempt trained it

@@ -46,6 +46,7 @@ def fitted(path: Path, seed: int) -> tuple[float, list[dict[str, float]]]:
         model, validation = problem.initial_weights.model_of_seed(seed), problem.data.validation.packed()
         untrained = model.evaluate(*validation, verbose=0, return_dict=True)["loss"]
         fit = {"steps_per_epoch": problem.steps_per_epoch, "epochs": problem.epochs, "shuffle": False}
+        fit |= {"validation_batch_size": problem.batch_size}  # as where rows are given, not batches
         curves = model.fit(ordered(problem, seed), validation_data=validation, verbose=0, **fit).history
         return untrained, [
             dict(zip(curves, values, strict=True)) for values in zip(*curves.values(), strict=True)

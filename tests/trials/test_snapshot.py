@@ -82,7 +82,7 @@ def test_trial_with_a_switch_resumes_in_either_phase(make_problem: MakeProblem) 
 def test_a_resumed_training_is_compared_with_its_first_epoch(make_problem: MakeProblem) -> None:
     """One from a snapshot that does not tell it yet is compared with the first epoch after it."""
     problem, whole = make_problem(), Recorder()
-    explodes = {"arguments": {"learning_rate": 0.45}, "epochs": 6}
+    explodes: dict[str, Any] = {"arguments": {"learning_rate": 0.45}, "epochs": 6}
     full = train(problem, recorder=whole, batch_ends=(2, 3), **explodes)
     assert full.outcome is Outcome.DIVERGED and len(full.curve) == 5
     resumed = train(problem, start=whole.snapshots[3], **explodes)
