@@ -5,6 +5,7 @@ epoch_log by one statement; Optuna's SuccessiveHalvingPruner, which asks six sta
 A validation that says nothing of its training yet cuts none.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -49,7 +50,7 @@ def promoted(better: int, others: int) -> bool:
 LEARNED = 0.02
 """A training has learned once it is better than its first epoch by more than so much of it."""
 LEAST_SHARE = 0.1
-"""Of what a training has learned its validation must show more: so measured in docs/decisions/0065-*.md."""
+"""The share of what a training has learned that its validation must show; measured in docs/decisions/0065-*.md."""
 
 
 def says_nothing_yet(first: Epoch, rung: Epoch, objective: str, sign: float) -> bool:
@@ -72,8 +73,8 @@ def says_nothing_yet(first: Epoch, rung: Epoch, objective: str, sign: float) -> 
     training = objective.removeprefix("val_")
     if training not in first.metrics or objective not in rung.metrics:
         return False
-    began = sign * first.metrics[training]
-    learned, shown = began - sign * rung.metrics[training], began - sign * rung.metrics[objective]
+    began, trained = sign * first.metrics[training], sign * rung.metrics.get(training, math.nan)
+    learned, shown = began - trained, began - sign * rung.metrics[objective]
     has_learned = rung.number == first.number or learned > LEARNED * abs(began)
     return has_learned and not shown > LEAST_SHARE * learned  # a NaN shows nothing
 

@@ -81,6 +81,7 @@ def test_no_rung_cuts_a_trial_whose_validation_is_behind_its_training(resumed: b
         ("val_loss", 1.0, {"loss": 2.0}, {"loss": math.nan, "val_loss": math.nan}, False),
         ("val_recall", -1.0, {"loss": 2.0}, {"loss": 1.0, "val_loss": 9.0, "val_recall": 0.0}, True),
         ("val_recall", -1.0, {}, {"val_recall": 0.0}, False),
+        ("val_recall", -1.0, {"recall": 0.4}, {"val_recall": 0.0}, False),  # reported in some epochs only
     ],
 )
 def test_a_validation_is_behind_only_where_training_has_learned(
