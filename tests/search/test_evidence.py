@@ -67,7 +67,11 @@ def test_a_test_value_that_is_no_number_is_as_bad_as_an_explosion() -> None:
 
 
 def test_a_huge_value_is_judged_like_any_other() -> None:
-    costs: dict[str, Any] = {"Adam": [1.0] * 9 + [1e30], "SGD": [3.0] * 10, "Lion": [1e30] * 10}
+    costs: dict[str, Any] = {
+        "Adam": [1.0] * 9 + [1e30],
+        "SGD": [3.0] * 10,
+        "Lion": [1e30 * (10 + seed) for seed in range(10)],
+    }
     runs = [final(name, seed, value) for name, found in costs.items() for seed, value in enumerate(found)]
     judgement = judge(list(contenders(runs, scale_of("val_loss", "minimize", runs)).values()))
     assert judgement.leader == "SGD" and judgement.comparisons["Lion"].relation == "beaten"
