@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
+from optselect.search.comparing import shown_share
 from optselect.search.findings import Findings
 from optselect.search.insight import ENDS, Insight
 from optselect.search.sentences import short_name
@@ -137,7 +138,7 @@ def tuning_chart(found: Findings, insight: Insight, palette: Palette) -> Chart |
     tuned = go.Scatter(
         x=[insight.tuning[name].tuned for name in names], y=names, mode="markers+text", name="tuned",
         marker={"size": 11, "color": [palette.colour(name) for name in names]},
-        text=[f"{round(insight.tuning[name].gain, 2) + 0.0:+.0%}" for name in names], textposition="top center",
+        text=[shown_share(round(insight.tuning[name].gain, 2) + 0.0, "+.0%") for name in names], textposition="top center",
     )  # fmt: skip
     figure = rows_figure([*lines, defaults, tuned], len(names), found.metric, legend=True)
     figure.update_yaxes(range=[-0.6, len(names) - 0.2])  # or the topmost figure is cut

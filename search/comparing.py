@@ -33,6 +33,15 @@ class Interval:
         return -margin <= self.low and self.high <= margin
 
 
+def shown_share(share: float, form: str = ".0%") -> str:
+    """A share as a person reads it: beside a loss of 1e30 it would have thirty digits.
+
+    >>> shown_share(0.123), shown_share(0.0041, ".1%"), shown_share(-0.5, "+.0%"), shown_share(1e28)
+    ('12%', '0.4%', '-50%', '1e+30%')
+    """
+    return f"{share:{form}}" if abs(share) < 100 else f"{100 * share:.2g}%"
+
+
 def mean_interval(values: Values, level: float = 0.05) -> Interval:
     """Student's interval of a mean: it holds for few values, where a bootstrap is too narrow.
 

@@ -97,7 +97,7 @@ class Counts(Part):
     running: Annotated[int, says("A worker trains them now.")]
     complete: Annotated[int, says("Trained to their end.")]
     pruned: Annotated[int, says("Stopped early, by comparison with others of the same optimizer.")]
-    diverged: Annotated[int, says("The loss left the range from which it recovers: a result.")]
+    diverged: Annotated[int, says("The training loss is not finite or exploded: a result.")]
     failed: Annotated[int, says("They could not be trained: an error.")]
 
 

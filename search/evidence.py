@@ -6,8 +6,8 @@ Cost is the objective turned so that less is better. A score that never exceeds 
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from optselect.search.objective import stand_in
@@ -20,6 +20,7 @@ ROUNDING = 1e-6
 """Share by which two makings of the same run may differ."""
 DRIFT = 1e-3
 """The same where no seed decides anything, but sums are taken in another order."""
+TESTED = "tested"
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Scale:
     direction: str
     whole: float = 0.0
     """What a score is taken from: 1 where no value exceeds it."""
+    worst: Mapping[str, float] = field(default_factory=dict)
+    """The highest cost of the runs that are compared with each other, by where they are."""
 
     def cost(self, value: float) -> float:
         return value if self.direction == "minimize" else self.whole - value
@@ -39,25 +42,47 @@ class Scale:
     def cost_of(self, trial: TrialRow) -> float | None:
         """The validation cost; a run that exploded has a finite stand-in, one that failed has none."""
         if trial.state == "diverged":
-            return self.cost(
-                stand_in(self.direction, trial.result.get(f"initial_{self.objective}", math.nan))
-            )
+            return self.cost_of_explosion(trial, compared_in(trial))
         return None if trial.value is None else self.cost(trial.value)
 
     def test_cost_of(self, trial: TrialRow) -> float | None:
         """The cost on data that no choice has seen; None where there is no test split."""
-        if trial.state == "diverged":
-            return self.cost_of(trial)
-        value = trial.result.get(f"test_{self.objective.removeprefix('val_')}")
-        return None if value is None or not math.isfinite(value) else self.cost(value)
+        value = self.test_value(trial)
+        if trial.state == "diverged" or (value is not None and not math.isfinite(value)):
+            return self.cost_of_explosion(trial, TESTED)
+        return None if value is None else self.cost(value)
+
+    def test_value(self, trial: TrialRow) -> float | None:
+        return trial.result.get(f"test_{self.objective.removeprefix('val_')}")
+
+    def cost_of_explosion(self, trial: TrialRow, among: str) -> float:
+        """The stand-in, but never less than what a run that ended came to."""
+        untrained = trial.result.get(f"initial_{self.objective}", math.nan)
+        return max(self.cost(stand_in(self.direction, untrained)), self.worst.get(among, -math.inf))
 
 
 def scale_of(objective: str, direction: str, trials: Iterable[TrialRow]) -> Scale:
     """The scale of a study."""
-    values = [trial.value for trial in trials if trial.value is not None]
-    return Scale(
-        objective, direction, 1.0 if direction == "maximize" and max(values, default=2.0) <= 1.0 else 0.0
-    )
+    rows = list(trials)
+    values = [trial.value for trial in rows if trial.value is not None]
+    whole = 1.0 if direction == "maximize" and max(values, default=2.0) <= 1.0 else 0.0
+    scale, worst = Scale(objective, direction, whole), dict[str, float]()
+    for place, value in places_of(rows, scale):
+        worst[place] = max(scale.cost(value), worst.get(place, -math.inf))
+    return replace(scale, worst=worst)
+
+
+def places_of(trials: Iterable[TrialRow], scale: Scale) -> Iterator[tuple[str, float]]:
+    """The finite values of the trials, each with the name of those that it is compared with."""
+    for trial in trials:
+        if trial.value is not None:
+            yield compared_in(trial), trial.value
+        if (tested := scale.test_value(trial)) is not None and math.isfinite(tested):
+            yield TESTED, tested
+
+
+def compared_in(trial: TrialRow) -> str:
+    return "search" if trial.searched else trial.phase
 
 
 # --- the search ---------------------------------------------------------------------------------------

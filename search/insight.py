@@ -212,8 +212,9 @@ def pace_of(found: Findings, runs: Sequence[TrialRow], curves: Curves, target: f
 
 
 def band_of(curves: Sequence[Curve]) -> Band:
-    """Mean, lowest and highest at each epoch that every seed has reached."""
-    whole = [curve for curve in curves if curve and all(map(math.isfinite, curve.values()))]
+    """Mean, lowest and highest at each epoch at which every seed that ended with a number has one."""
+    ended = [curve for curve in curves if curve and math.isfinite(curve[max(curve)])]
+    whole = [{epoch: value for epoch, value in curve.items() if math.isfinite(value)} for curve in ended]
     epochs = sorted(set.intersection(*(set(curve) for curve in whole))) if whole else []
     columns = [[curve[epoch] for curve in whole] for epoch in epochs]
     return Band(

@@ -14,7 +14,7 @@ A study that gets more trials goes through survivors and finals again, on new se
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from optselect.search.comparing import mean_interval
+from optselect.search.comparing import mean_interval, shown_share
 from optselect.search.dimension import Choice
 from optselect.search.evidence import (
     DEFAULTS,
@@ -239,7 +239,7 @@ def why_dropped(costs: Mapping[int, float], leading: Mapping[int, float], unstab
     reference = abs(sum(leading.values()) / len(leading))
     if difference.mean <= CLEARLY_WORSE * reference or difference.low <= 0:
         return ""
-    behind = f"{difference.mean / reference:.0%}" if reference else f"{difference.mean:.3g}"
+    behind = shown_share(difference.mean / reference) if reference else f"{difference.mean:.3g}"
     exploded = ", and exploded on some" if unstable else ""
     return f"{behind} worse than {leader} on {len(common)} fresh seeds{exploded}"
 

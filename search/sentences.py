@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from optselect.search.cautions import cautions
-from optselect.search.comparing import Interval
+from optselect.search.comparing import Interval, shown_share
 from optselect.search.findings import Finalist, Findings, shares
 from optselect.search.planning import SHARE
 from optselect.search.spec import FEWEST_TRIALS, MOST_SEEDS_ASKED
@@ -158,10 +158,11 @@ def compared(share: Interval, seeds: int) -> str:
     word = "better" if share.mean >= 0 else "worse"
     if 0 < share.half < math.inf:
         digits = digits_of(abs(share.mean), share.half)
-        return f"{abs(share.mean):.{digits}%} ± {share.half:.{digits}%} {word}"
+        form = f".{digits}%"
+        return f"{shown_share(abs(share.mean), form)} ± {shown_share(share.half, form)} {word}"
     where = f"on {seeds} seed{'s' if seeds != 1 else ''}"
     return (
-        f"{abs(share.mean):.{0 if abs(share.mean) >= 0.0095 else 1}%} {word} {where}"
+        f"{shown_share(abs(share.mean), '.0%' if abs(share.mean) >= 0.0095 else '.1%')} {word} {where}"
         if share.mean
         else f"the same {where}"
     )

@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 from scipy import stats
 
-from optselect.search.comparing import Interval, mean_interval, p_value
+from optselect.search.comparing import Interval, mean_interval, p_value, shown_share
 from optselect.search.describing import stored_description
 from optselect.search.documents import SCHEMA, ComparedPair, ComparedStudy
 from optselect.search.evidence import Scale, contenders, current_finals, scale_of
@@ -188,7 +188,7 @@ def together(pair: Pair) -> str:
         )
     return (
         f"The same data and source: use {ahead} of {better}. {where[:1].upper()}{where[1:]} its {metric} is "
-        f"{abs(pair.distance.share):.1%} better than that of {behind} of {worse} (p {pair.distance.p:.2g})."
+        f"{shown_share(abs(pair.distance.share), '.1%')} better than that of {behind} of {worse} (p {pair.distance.p:.2g})."
     )
 
 

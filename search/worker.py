@@ -25,7 +25,7 @@ from optselect.search.describing import stored_description
 from optselect.search.exit_codes import WorkerExit
 from optselect.search.phases import evaluation_runs, next_step
 from optselect.search.planning import ANY
-from optselect.search.pruner import FEWEST_TRIALS_TO_CUT, Halving, promoted, rungs
+from optselect.search.pruner import FEWEST_TRIALS_TO_CUT, Halving, promoted, rungs, says_nothing_yet
 from optselect.search.reporting import Reporter, Writer
 from optselect.search.same_data import demand_same_data
 from optselect.search.same_files import reading_folders
@@ -379,6 +379,11 @@ class Trainer:
     def length(self) -> Length:
         return Length(self.spec.epochs, stored_description(self.study).steps_per_epoch)
 
+    @property
+    def sign(self) -> float:
+        """What makes costs of the objective."""
+        return 1.0 if self.spec.direction == "minimize" else -1.0
+
     # --- the training ---
 
     def train_from_newest(self, settings: Settings, ticket: Ticket, holding: Holding) -> "Trained":
@@ -420,7 +425,12 @@ class Trainer:
             seconds_before=start.seconds if start else 0.0,
         )
         at, built = self.rungs_of(ticket), self.programs.built
-        halving = Halving(reporter, at, lambda epoch: self.why_cut(ticket, settings.optimizer, epoch))
+        halving = Halving(
+            reporter,
+            at,
+            lambda first, epoch: self.why_cut(ticket, settings.optimizer, first, epoch),
+            first=earlier[0] if earlier else None,
+        )
         result = self.run_trial(
             self.problem,
             configuration_of(self.spec, settings.optimizer, settings.arguments, self.length),
@@ -449,7 +459,6 @@ class Trainer:
         """What keeps the trained model of a final run that may be the one to use."""
         if ticket.phase != "final" or ticket.role not in ("tuned", "own"):
             return None
-        sign = 1.0 if self.spec.direction == "minimize" else -1.0
         folder = model_files.model_folder(self.study, self.assignment.database.home)
 
         def keep(last: Epoch, body: Callable[[], bytes]) -> None:
@@ -457,7 +466,7 @@ class Trainer:
             if math.isfinite(value):
                 patiently(
                     lambda: model_files.keep_if_best(
-                        self.engine, folder, ticket.id, lambda found: sign * found, value, body
+                        self.engine, folder, ticket.id, lambda found: self.sign * found, value, body
                     )
                 )
 
@@ -494,10 +503,12 @@ class Trainer:
         is_known = optimizer in self.spec.space
         return is_known and (self.spec.switch_of(optimizer) is not None or self.spec.is_scheduled(optimizer))
 
-    def why_cut(self, ticket: Ticket, optimizer: str, epoch: Epoch) -> str:
+    def why_cut(self, ticket: Ticket, optimizer: str, first: Epoch, epoch: Epoch) -> str:
         """Why a trial ends at this epoch, or nothing."""
-        metric, number = self.spec.objective, epoch.number
-        value, sign = epoch.metrics.get(metric, math.nan), 1.0 if self.spec.direction == "minimize" else -1.0
+        metric, number, sign = self.spec.objective, epoch.number, self.sign
+        if says_nothing_yet(first, epoch, metric, sign):
+            return ""
+        value = epoch.metrics.get(metric, math.nan)
         if math.isnan(value):
             return f"{metric} is not a number at epoch {number}"
         rank = patiently(

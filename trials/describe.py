@@ -229,10 +229,8 @@ def _warnings(problem: Problem, logs: Mapping[str, Any], data_hash: str, beginni
         )
     if problem.epochs == 1:
         found.append("One epoch for each trial: give fit = {'epochs': ...} or --epochs for more.")
-    if "val_loss" not in metrics:
-        found.append(
-            "Validation reports no val_loss: trials end as diverged only where a value is not finite."
-        )
+    if "loss" not in metrics:
+        found.append("Training reports no loss: trials end as diverged only where a weight is not finite.")
     if problem.data.test is None:
         found.append("No test data: the winner is judged on the validation data that it was chosen by.")
     if data_hash.startswith(FIRST_BATCH):

@@ -2,7 +2,6 @@
 
 import enum
 import math
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +15,7 @@ class Outcome(enum.Enum):
     """How a trial ended."""
 
     COMPLETE = "complete"  # every epoch was trained, or the user's own callback ended it early
-    DIVERGED = "diverged"  # the loss is not finite or rose beyond recovery: a result, not an error
+    DIVERGED = "diverged"  # the training loss is not finite or exploded: a result, not an error
     FAILED = "failed"  # an exception of the user's code or of Keras, or the memory was too small
     STOPPED = "stopped"  # on_epochs answered Stop
 
@@ -73,45 +72,35 @@ class TrialResult:
         return self.outcome is Outcome.FAILED and self.reason.startswith(RATE_SET_TWICE)
 
 
-ABOUT_ZERO = 1e-6  # an initial loss below this says nothing about what is large
-MOST_RISE = 2.0  # a loss of 2 may grow to 6: three times its value
+ABOUT_ZERO = 1e-6  # a first epoch's loss below this says nothing about what is large
+MOST_RISE = 1000.0  # a loss of 2 may grow to 2002: measured in docs/decisions/0009-divergence-is-a-result.md
 
 
-def diverged(validation_loss: float, initial_loss: float, epoch: int, rise: float = MOST_RISE) -> bool:
-    """Tell whether a training has left the range from which it recovers (losses may be negative).
+def loss_limit(first_loss: float, rise: float = MOST_RISE) -> float:
+    """Give the mean training loss of an epoch above which a training has exploded, from that of its first epoch.
 
-    >>> diverged(1.7, initial_loss=2.3, epoch=2)
-    False
-    >>> diverged(8.0, initial_loss=2.3, epoch=1)      # the first epoch is allowed to jump
-    False
-    >>> diverged(9.8, initial_loss=2.3, epoch=2)
-    True
-    >>> diverged(float("nan"), initial_loss=2.3, epoch=1)
-    True
-    >>> diverged(-1.0, initial_loss=-4.0, epoch=5), diverged(4.1, initial_loss=-4.0, epoch=5)
-    (False, True)
-    >>> diverged(0.1, initial_loss=0.0, epoch=5)      # nothing to compare with
-    False
+    Training is compared with training: a validation has a scale and a mode of its own. Losses may be negative.
+
+    >>> loss_limit(2.0), loss_limit(-4.0)
+    (2002.0, 3996.0)
+    >>> loss_limit(0.0), loss_limit(float("nan"))  # nothing to compare with
+    (inf, inf)
     """
-    if not math.isfinite(validation_loss):
-        return True
-    if epoch < 2 or not math.isfinite(initial_loss) or abs(initial_loss) < ABOUT_ZERO:
-        return False
-    return validation_loss > initial_loss + rise * abs(initial_loss)
-
-
-MOST_RISE_OF_A_BATCH = 1000.0
-
-
-def batch_limit(initial_loss: float) -> float:
-    """Give the mean loss of an epoch's first batches at which a training ends at once, in float32.
-
-    The emergency brake: far beyond what diverged() allows at an epoch's end, because early batches may jump.
-
-    >>> batch_limit(2.0), batch_limit(float("nan")), batch_limit(0.0)
-    (2002.0, inf, inf)
-    """
-    if not math.isfinite(initial_loss) or abs(initial_loss) < ABOUT_ZERO:
+    if not math.isfinite(first_loss) or abs(first_loss) < ABOUT_ZERO:
         return math.inf
-    limit = initial_loss + MOST_RISE_OF_A_BATCH * abs(initial_loss)
-    return struct.unpack("f", struct.pack("f", limit))[0]  # type: ignore[no-any-return]
+    return first_loss + rise * abs(first_loss)
+
+
+def batch_limit(first_loss: float, batches: int | None) -> float:
+    """Give the mean loss of an epoch's batches so far at which a training ends in mid-epoch, in float32.
+
+    At one batch it may be as many times the limit as there are batches: an outlier's batch may stand first, and
+    the epoch's mean be sound all the same. So none ends here that its epoch's end would spare.
+
+    >>> batch_limit(2.0, 10), batch_limit(2.0, None), batch_limit(1e36, 10)
+    (20020.0, inf, inf)
+    """
+    if batches is None:
+        return math.inf
+    with np.errstate(over="ignore"):
+        return float(np.float32(loss_limit(first_loss) * batches))

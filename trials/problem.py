@@ -127,13 +127,6 @@ class Problem:
         return None
 
     @property
-    def is_weighted(self) -> bool:
-        """Whether training samples have weights, which give the training loss a scale of its own."""
-        train = self.data.train
-        own = not isinstance(train, Arrays) or train.sample_weight is not None
-        return own or self.fit.get("class_weight") is not None
-
-    @property
     def steps_per_epoch(self) -> int | None:
         """Batches of an epoch, None where unknown."""
         if isinstance(self.data.train, Arrays):

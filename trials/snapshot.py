@@ -6,6 +6,7 @@ Training on from a restored state gives what an uninterrupted training gives, bi
 
 import io
 import json
+import math
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ class Position:
     epoch: int  # trained epochs
     phase: int  # of the configuration: 2 once its first switch has happened
     memory: Mapping[str, Any] = field(default_factory=dict)  # of the user's code, as users_state.py gives it
+    first_loss: float = math.nan  # the mean training loss of the first epoch; NaN where nobody knows it
 
 
 def write_snapshot(model: Any, position: Position) -> bytes:
@@ -34,6 +36,7 @@ def write_snapshot(model: Any, position: Position) -> bytes:
     kept: dict[str, Any] = {}
     memory = {name: _without_arrays(tree, kept) for name, tree in position.memory.items()}
     header = {"format": FORMAT, "epoch": position.epoch, "phase": position.phase, "memory": memory}
+    header["first_loss"] = position.first_loss
     stream = io.BytesIO()
     np.savez(stream, header=np.array(json.dumps(header)), allow_pickle=False, **arrays, **kept)
     return stream.getvalue()
@@ -47,7 +50,7 @@ def read_position(snapshot: bytes) -> Position:
             raise SnapshotError(f"A snapshot must have format {FORMAT}. Received: format {header['format']}")
         memory = header.get("memory") or _of_callbacks(header.get("callbacks", ()))
         whole = {name: _with_arrays(tree, stored) for name, tree in memory.items()}
-        return Position(header["epoch"], header["phase"], whole)
+        return Position(header["epoch"], header["phase"], whole, header.get("first_loss", math.nan))
 
 
 def restore_snapshot(model: Any, snapshot: bytes) -> None:

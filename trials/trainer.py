@@ -126,7 +126,7 @@ def _train(
     initial = runner.initial()
     if start is not None:
         restore_snapshot(runner.model, start)
-    watch.begin(position, initial, weighted=problem.is_weighted)
+    watch.begin(position, initial)
     if watch.epoch < epochs:
         runner.train(watch, epochs)
 

@@ -17,7 +17,7 @@ from optselect.trials.callbacks import go_on_after, write_below
 from optselect.trials.configuration import Configuration, OptimizerConfig, Switch
 from optselect.trials.errors import SnapshotError
 from optselect.trials.optimizers import learning_rate_of, shortest
-from optselect.trials.outcome import Epoch, Outcome, Stop, batch_limit, diverged, numbers_in
+from optselect.trials.outcome import Epoch, Outcome, Stop, batch_limit, loss_limit, numbers_in
 from optselect.trials.snapshot import Position, write_snapshot
 from optselect.trials.users_state import UsersState
 
@@ -95,7 +95,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
         self.curve: list[Epoch] = []
         self.outcome, self.reason = Outcome.COMPLETE, ""
         self.initial: Mapping[str, float] = {}
-        self.limit = math.inf  # of an epoch's mean loss at each batch
+        self.first_loss = math.nan  # the mean training loss of the first epoch
         self.weights_are_finite: bool | None = None  # of the epoch that ends; None: look yourself
         self.runner: PlacesOptimizers | None = None
         self.caller_error: BaseException | None = None  # what on_epochs raised: not the user's failure
@@ -113,10 +113,15 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
         """The last trained epoch, 0 before the first."""
         return self._position.epoch
 
-    def begin(self, position: Position, initial: Mapping[str, float], weighted: bool) -> None:
-        """Begin in mid-training, or at its very start; the losses of weighted samples have a scale of their own."""
+    @property
+    def limit(self) -> float:
+        """Of an epoch's mean loss at each batch; infinite in the first epoch, where nothing is known yet."""
+        return batch_limit(self.first_loss, (self.params or {}).get("steps"))
+
+    def begin(self, position: Position, initial: Mapping[str, float]) -> None:
+        """Begin in mid-training, or at its very start."""
         self._position, self.initial = position, initial
-        self.limit = math.inf if weighted else batch_limit(initial.get("val_loss", math.nan))
+        self.first_loss = position.first_loss
         self._switch_if_due()
 
     def among(self, callbacks: Sequence[Any], users_state: UsersState) -> list[Any]:
@@ -136,11 +141,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
 
     def end_unhealthy(self, loss: float) -> None:
         """End the trial at a batch whose loss, the mean of the epoch so far, is not finite or beyond the limit."""
-        if not math.isfinite(loss):
-            self.end(Outcome.DIVERGED, f"loss is not finite at epoch {self._position.epoch + 1}")
-        else:
-            number, untrained = self._position.epoch + 1, self.initial.get("val_loss", math.nan)
-            self.end(Outcome.DIVERGED, f"loss {loss:.4g} at epoch {number}, untrained it was {untrained:.4g}")
+        self.end(Outcome.DIVERGED, self._why_unhealthy(loss, self._position.epoch + 1))
 
     def is_told_to_stop(self) -> bool:
         """Ask in the middle of a long epoch whether to go on; asks nobody more often than every five seconds."""
@@ -185,6 +186,8 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
             return
         self._position = Position(epoch + 1, self._position.phase)
         self.curve.append(Epoch(epoch + 1, self._metrics(logs or {}), int(time.time() * 1000)))
+        if math.isnan(self.first_loss):  # older snapshots do not tell it: then the first one after
+            self.first_loss = self.curve[-1].metrics.get("loss", math.nan)
         if self.outcome is Outcome.COMPLETE and (reason := self._why_diverged(self.curve[-1])):
             self.end(Outcome.DIVERGED, reason)
         self.weights_are_finite = None
@@ -205,17 +208,19 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
         return metrics
 
     def _why_diverged(self, epoch: Epoch) -> str:
-        """Say why this epoch ends the trial, or nothing."""
-        for name in ("loss", "val_loss"):
-            if not math.isfinite(epoch.metrics.get(name, 0.0)):
-                return f"{name} is not finite at epoch {epoch.number}"
-        loss, initial = epoch.metrics.get("val_loss"), self.initial.get("val_loss")
-        if loss is not None and initial is not None and diverged(loss, initial, epoch.number):
-            return f"val_loss {loss:.4g} at epoch {epoch.number}, untrained it was {initial:.4g}"
+        """Say why this epoch ends the trial, or nothing; a validation ends none, whatever it says."""
+        loss = epoch.metrics.get("loss", 0.0)
+        if not math.isfinite(loss) or loss > loss_limit(self.first_loss):
+            return self._why_unhealthy(loss, epoch.number)
         for variable in () if self.weights_are_finite else self.model.trainable_variables:
             if variable.dtype.startswith(("float", "bfloat")) and not _is_finite(variable):
                 return f"{variable.path} is not finite at epoch {epoch.number}"
         return ""
+
+    def _why_unhealthy(self, loss: float, epoch: int) -> str:
+        if not math.isfinite(loss):
+            return f"loss is not finite at epoch {epoch}"
+        return f"loss {loss:.4g} at epoch {epoch}, in the first epoch it was {self.first_loss:.4g}"
 
     def _is_report_due(self) -> bool:
         number = self._position.epoch
@@ -237,7 +242,8 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
         return answer
 
     def _snapshot(self) -> bytes:
-        position = Position(self._position.epoch, self._position.phase, self._users_state.changes())
+        memory = self._users_state.changes()
+        position = Position(self._position.epoch, self._position.phase, memory, self.first_loss)
         return write_snapshot(self.model, position)
 
     def _switch_if_due(self) -> None:

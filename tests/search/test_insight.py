@@ -10,7 +10,7 @@ from optselect.search.charts import charts
 from optselect.search.findings import Findings, find
 from optselect.search.html_page import Page
 from optselect.search.importance import importance_of
-from optselect.search.insight import Insight, end_of, insight_of
+from optselect.search.insight import Insight, band_of, end_of, insight_of
 from optselect.search.planning import QUOTA
 from tests.search.test_sentences import CLEAR, answers, found, record
 
@@ -122,3 +122,10 @@ def test_what_a_person_typed_cannot_become_markup() -> None:
     findings = found(answers(CLEAR))
     turned = replace(findings, record=replace(findings.record, name="<img src=x>"))
     assert "<img src=x>" not in Page.of(turned, curves_of(findings)).html().split("</script>")[-2]
+
+
+def test_a_curve_counts_where_its_validation_overflowed_for_an_epoch() -> None:
+    """Moving averages that lag behind may give infinity at first; who has no number at its end is left out."""
+    young, old = {1: math.inf, 2: 9.0, 3: 1.0}, {1: 3.0, 2: 2.0, 3: 0.5}
+    band = band_of([young, old, {1: 3.0, 2: math.nan}, {}])
+    assert (band.epochs, band.mean, band.high) == ([2, 3], [5.5, 0.75], [9.0, 1.0])

@@ -12,6 +12,7 @@ from optselect.trials.description import ProblemDescription
 from optselect.trials.errors import ProblemError
 from optselect.trials.fingerprint import hash_data
 from tests.trials.conftest import MakeProblem, WriteProblem
+from tests.trials.fits import train
 
 
 def described(path: Path, *options: str) -> tuple[int, dict[str, Any]]:
@@ -118,6 +119,22 @@ def test_batches_are_hashed_by_their_first(make_problem: MakeProblem) -> None:
     assert description.rows == {"train": None, "validation": 50} and description.batch_size is None
     assert description.steps_per_epoch == 7
     assert any("No test data" in warning for warning in description.warnings)
+
+
+def test_a_training_that_reports_no_loss_is_told_how_it_diverges(make_problem: MakeProblem) -> None:
+    problem = make_problem("""
+class Silent(keras.Sequential):
+    def train_step(self, data):
+        super().train_step(data)
+        return {"mae": self.metrics[-1].result()["mae"]}
+def model():
+    net = Silent([keras.Input((4,)), keras.layers.Dense(1)])
+    net.compile("sgd", "mse", metrics=["mae"], run_eagerly=True)
+    return net
+""")
+    assert "Training reports no loss" in describe(problem).warnings[0]
+    result = train(problem, arguments={"learning_rate": 1e30})
+    assert result.outcome.value == "diverged" and "kernel is not finite at epoch 1" in result.reason
 
 
 def test_a_metric_of_several_numbers_is_no_objective_and_the_user_is_told(make_problem: MakeProblem) -> None:

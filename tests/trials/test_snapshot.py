@@ -1,5 +1,7 @@
 """A training that goes on from a snapshot equals one that was never interrupted."""
 
+import io
+import json
 from typing import Any
 
 import keras
@@ -8,6 +10,7 @@ import pytest
 
 from optselect.trials.configuration import Configuration, OptimizerConfig, Switch
 from optselect.trials.errors import SnapshotError
+from optselect.trials.outcome import Outcome
 from optselect.trials.snapshot import Position, read_position, restore_snapshot, write_snapshot
 from tests.trials.conftest import MakeProblem
 from tests.trials.fits import Recorder, train
@@ -74,6 +77,31 @@ def test_trial_with_a_switch_resumes_in_either_phase(make_problem: MakeProblem) 
         resumed = train(problem, recorder=rest, configuration=configuration, epochs=4, start=start)
         assert [epoch.metrics for epoch in resumed.curve] == [epoch.metrics for epoch in full.curve[at:]]
         assert rest.last == whole.last
+
+
+def test_a_resumed_training_is_compared_with_its_first_epoch(make_problem: MakeProblem) -> None:
+    """One from a snapshot that does not tell it yet is compared with the first epoch after it."""
+    problem, whole = make_problem(), Recorder()
+    explodes: dict[str, Any] = {"arguments": {"learning_rate": 0.45}, "epochs": 6}
+    full = train(problem, recorder=whole, batch_ends=(2, 3), **explodes)
+    assert full.outcome is Outcome.DIVERGED and len(full.curve) == 5
+    resumed = train(problem, start=whole.snapshots[3], **explodes)
+    assert (resumed.outcome, resumed.reason) == (Outcome.DIVERGED, full.reason)
+
+    older = train(problem, start=without_first_loss(whole.snapshots[2]), **explodes)
+    third = full.curve[2].metrics["loss"]
+    assert older.curve[0].metrics == full.curve[2].metrics
+    assert older.reason.endswith(f"at epoch 5, in the first epoch it was {third:.4g}")
+
+
+def without_first_loss(snapshot: bytes) -> bytes:
+    """A snapshot as the releases before wrote it."""
+    stored = dict(np.load(io.BytesIO(snapshot)))
+    header = json.loads(str(stored["header"]))
+    del header["first_loss"]
+    stream = io.BytesIO()
+    np.savez(stream, **{**stored, "header": np.array(json.dumps(header))})
+    return stream.getvalue()
 
 
 def test_finished_trial_resumes_to_nothing_left(make_problem: MakeProblem) -> None:

@@ -83,11 +83,62 @@ fit["callbacks"] = CountBatches()
     assert problem.path.with_name("my_problem.py.count").read_text() == "..", "the epoch has three batches"
 
 
-def test_validation_loss_beyond_recovery_ends_the_trial_from_epoch_two(make_problem: MakeProblem) -> None:
-    result = train(make_problem(), arguments={"learning_rate": 0.35}, epochs=6)
-    assert result.outcome is Outcome.DIVERGED
-    assert len(result.curve) >= 2 and "untrained it was" in result.reason
-    assert math.isfinite(result.curve[-1].metrics["val_loss"])
+def test_training_loss_that_explodes_ends_the_trial_and_one_that_comes_back_does_not(
+    make_problem: MakeProblem,
+) -> None:
+    problem = make_problem()
+    exploded = train(problem, arguments={"learning_rate": 0.8}, epochs=4)
+    first, last = exploded.curve
+    assert exploded.outcome is Outcome.DIVERGED
+    assert (
+        exploded.reason
+        == f"loss {last.metrics['loss']:.4g} at epoch 2, in the first epoch it was {first.metrics['loss']:.4g}"
+    )
+    assert math.isfinite(last.metrics["loss"]) and math.isnan(last.metrics["val_loss"])
+
+    uneasy = train(problem, arguments={"learning_rate": 0.35}, epochs=11)
+    assert uneasy.outcome is Outcome.COMPLETE
+    losses = [epoch.metrics["loss"] for epoch in uneasy.curve]
+    assert max(losses) > 5 * losses[0] > 2 * losses[-1], "the test wants a loss that rises and comes back"
+
+
+ANNEALED = """
+class Penalty(keras.layers.Layer):
+    def build(self, shape):
+        self.factor = self.add_weight(shape=(), initializer="zeros", trainable=False, name="factor")
+    def call(self, inputs):
+        self.add_loss(1.0 * self.factor)
+        return inputs
+class Anneal(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        self.model.get_layer("penalty").factor.assign(15.0 * epoch)
+def model():
+    net = keras.Sequential([keras.Input((4,)), Penalty(name="penalty"), keras.layers.Dense(1)])
+    net.compile(optimizer="sgd", loss="mse", run_eagerly=True)
+    return net
+fit["callbacks"] = [Anneal()]
+"""
+NORMALIZED = """
+def model():
+    def normalized():
+        return [keras.layers.Dense(32, use_bias=False), keras.layers.BatchNormalization(), keras.layers.ReLU()]
+    net = keras.Sequential([keras.Input((4,)), *normalized(), *normalized(), *normalized(), keras.layers.Dense(1)])
+    net.compile(optimizer="sgd", loss="mse", run_eagerly=True)
+    return net
+"""
+OVERFLOWING = """
+def data():
+    return (x[:37], y[:37]), (x[37:], np.full(13, 1e30, "float32"))
+"""
+
+
+@pytest.mark.parametrize("brought", [ANNEALED, NORMALIZED, OVERFLOWING])
+def test_no_validation_ends_a_training_that_is_sound(make_problem: MakeProblem, brought: str) -> None:
+    """A weight of the loss that grows, moving averages that lag behind, a validation that overflows."""
+    result = train(make_problem(brought), "Adam", arguments={"learning_rate": 0.05}, epochs=5)
+    assert (result.outcome, len(result.curve)) == (Outcome.COMPLETE, 5), result.reason
+    untrained, last = result.initial["val_loss"], result.curve[-1].metrics["val_loss"]
+    assert last > 3 * untrained or math.isinf(last)
 
 
 def test_weights_that_are_not_finite_end_the_trial(make_problem: MakeProblem) -> None:
