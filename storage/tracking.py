@@ -601,10 +601,9 @@ def metric_names(study: StoredStudy) -> ShownNames:
     return ShownNames.among([*described, *tests, f"best_{study.objective}"], OF_THE_RUN)
 
 
-def param_names(study: StoredStudy) -> ShownNames:
-    """Under which names MLflow shows the settings of a study's trials."""
-    searched = study.spec.get("space", {}).values()
-    return ShownNames.among({name for ranges in searched for name in ranges}, OF_THE_TRIAL)
+def param_names() -> ShownNames:
+    """Under which names MLflow shows settings: arguments of Python, which it takes nearly all."""
+    return ShownNames.among([], OF_THE_TRIAL)
 
 
 def system_metrics(system: Mapping[str, float]) -> list[tuple[str, float]]:
@@ -635,10 +634,8 @@ def find_or_create_run(
     else:
         name, tags = run_name(job), run_tags(study, job)
         run_id = str(client.create_run(experiment_id, job["started_ms"], tags, name).info.run_id)
-    settings = [Param(key, value[:LONGEST_VALUE]) for key, value in run_params(study, job).items()]
-    return run_id, send(
-        client, run_id, [*settings, *tags_of(param_names(study).originals(job["params"] or {}))]
-    )
+    settings = [Param(key, value[:LONGEST_VALUE]) for key, value in run_params(job).items()]
+    return run_id, send(client, run_id, [*settings, *tags_of(param_names().originals(job["params"] or {}))])
 
 
 LONGEST_VALUE = 6000
@@ -671,12 +668,12 @@ def run_tags(study: StoredStudy, job: Mapping[str, Any]) -> dict[str, str]:
     return {**{f"optselect.{name}": str(value) for name, value in facts.items()}, COLOUR: colour}
 
 
-def run_params(study: StoredStudy, job: Mapping[str, Any]) -> dict[str, str]:
+def run_params(job: Mapping[str, Any]) -> dict[str, str]:
     """The same keys for every optimizer, without prefix: MLflow groups curves by them."""
     arguments = {name: value for name, value in (job["params"] or {}).items() if value is not None}
     shown = {
         name: format(value, ".4g") if isinstance(value, float) else str(value)
-        for name, value in param_names(study).shown_all(arguments).items()
+        for name, value in param_names().shown_all(arguments).items()
     }
     rate = arguments.get("learning_rate")
     exponent = {RATE_EXPONENT: f"{math.log10(rate):.3f}"} if is_positive(rate) else {}
