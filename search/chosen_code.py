@@ -241,7 +241,7 @@ def as_module(source: str, precision: str | None = None) -> str:
     """The source below all that a process of the study does before it loads it; what it does only as a program is not done."""
     head, body = parted(as_utf_8(source))
     before = BEFORE + policy_code(precision) + AS_MODULE * ("__main__" in source)
-    return f"{head}{unlike(before, source)}{body}"
+    return f"{head}{unlike(before, source)}{OWN}{body}"
 
 
 def as_utf_8(source: str) -> str:
@@ -273,10 +273,8 @@ def parted(source: str) -> tuple[str, str]:
         return f"{source.rstrip()}\n", ""
     # By bytes, as ast counts, and by "\n" alone: splitlines() would also split at a form feed.
     lines = source.encode().split(b"\n")
-    line, column = min(
-        (node.lineno, node.col_offset) for node in [first, *getattr(first, "decorator_list", [])]
-    )
-    column -= isinstance(first, (ast.ClassDef, ast.FunctionDef)) and bool(first.decorator_list)  # its @
+    decorators = getattr(first, "decorator_list", [])  # stand above the line of what they decorate
+    line, column = (decorators[0].lineno, 0) if decorators else (first.lineno, first.col_offset)
     head = b"\n".join([*lines[: line - 1], lines[line - 1][:column]]).decode()
     body = b"\n".join([lines[line - 1][column:], *lines[line:]]).decode()
     shares_a_line = head.rpartition("\n")[2].strip() != ""
@@ -298,13 +296,13 @@ def unlike(code: str, source: str) -> str:
 OUR_NAME = re.compile(r"\b_[a-zA-Z]\w*")
 
 HEADING = """\
-# Written by optselect. The problem's own source comes first; how it was trained stands below it.
+# Written by optselect. The problem's own source stands between what is done before it is loaded and how it was trained.
 """
 
 # Before the source, which may use TensorFlow: its first operation fixes the counts. Names begin with an underscore, so
 # that nothing of the source overwrites them, nor they anything of it.
 BEFORE = """\
-# --- written by optselect: the process in which the study trained ---
+# --- written by optselect: as in every process that trained for the study ---
 import os as _os
 
 _os.environ.update(KERAS_BACKEND="tensorflow", OMP_NUM_THREADS="1")
@@ -326,6 +324,8 @@ AS_MODULE = """\
 _sys.modules["problem"] = _sys.modules[__name__]
 __name__ = "problem"  # what the source does only as a program is not done
 """
+
+OWN = "\n# --- the problem's own source ---\n"
 
 FIT = """\
 history = model.fit(

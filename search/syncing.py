@@ -110,9 +110,7 @@ def refusal_words(name: str, refusals: Sequence[tracking.Refusal]) -> str:
         return ""
     again = any(refusal.waits for refusal in refusals)
     hint = f" Where runs were deleted: optselect sync {name} --again" if again else ""
-    return (
-        f" MLflow refuses: {'; '.join(map(str, refusals))}. All else is sent; Postgres has all of it.{hint}"
-    )
+    return f" MLflow refuses: {tracking.in_words(refusals)}. All else is sent; Postgres has all of it.{hint}"
 
 
 def check_line(name: str, found: Comparison) -> str:

@@ -43,7 +43,7 @@ def send(client: "MlflowClient", run_id: str, entities: Sequence[Any]) -> list[s
         if not refuses_a_part(error) or not is_active(client, run_id):
             raise
         if len(entities) == 1:
-            return [f"{type(entities[0]).__name__.lower()} {entities[0].key}: {words_of(error)}"]
+            return [f"{kind_of(entities[0])} {entities[0].key}: {words_of(error)}"]
         middle = len(entities) // 2
         return [*send(client, run_id, entities[:middle]), *send(client, run_id, entities[middle:])]
     return []
@@ -57,6 +57,10 @@ def by_kind(entities: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
         [one for one in entities if isinstance(one, kind)] for kind in (Metric, Param, RunTag)
     )
     return metrics, params, tags
+
+
+def kind_of(entity: Any) -> str:
+    return {"Metric": "metric", "Param": "parameter", "RunTag": "tag"}[type(entity).__name__]
 
 
 def is_active(client: "MlflowClient", run_id: str) -> bool:

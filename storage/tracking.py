@@ -143,7 +143,7 @@ class Flusher:
     def _run(self) -> None:
         connection: Connected | None = None
         while True:
-            closing = self._closing.is_set()
+            closing, away = self._closing.is_set(), False
             try:
                 connection = connection or connect(self._engine, self._study, self._tracking())
                 sent = connection.flush()
@@ -151,16 +151,17 @@ class Flusher:
                     self._at_end(connection)
                     self._at_end = None
                 refusals = [] if sent else connection.refusals(closing)
-                late = any(refusal.waits for refusal in refusals)
-                self._note("; ".join(map(str, refusals)))
+                waits = any(refusal.waits for refusal in refusals)
+                if not sent:
+                    self._note(in_words(refusals))
             except Exception as error:  # MLflow raises everything from requests' errors to its own
                 log.debug("flush failed", exc_info=error)
                 self._note(cause_in_short(error))
-                sent, late = False, True
-            if not sent and closing and (not late or time.monotonic() > self._deadline):
+                sent, away, waits = False, True, True
+            if not sent and closing and (not waits or time.monotonic() > self._deadline):
                 return
             if not sent:
-                self._closing.wait(AWAY_SECONDS if self.behind and not closing else IDLE_SECONDS)
+                self._closing.wait(AWAY_SECONDS if away and not closing else IDLE_SECONDS)
                 if closing and self.behind:
                     time.sleep(IDLE_SECONDS)
 
@@ -221,6 +222,20 @@ class Refusal:
 
     def __str__(self) -> str:
         return f"trial {self.trial}: {self.words}"
+
+
+MOST_SHOWN = 3
+
+
+def in_words(refusals: Sequence[Refusal]) -> str:
+    """What MLflow refuses, for a sentence; of many trials the first.
+
+    >>> in_words([Refusal(number, "metric a: too long", waits=False) for number in range(5)])
+    'trial 0: metric a: too long; trial 1: metric a: too long; trial 2: metric a: too long; and of 2 more trials'
+    """
+    shown = [str(refusal) for refusal in refusals[:MOST_SHOWN]]
+    hidden = len(refusals) - len(shown)
+    return "; ".join([*shown, *([f"and of {hidden} more trial{'s' * (hidden > 1)}"] if hidden else [])])
 
 
 @dataclass
