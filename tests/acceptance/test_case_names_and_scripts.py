@@ -48,7 +48,13 @@ WRITTEN = {
     "windows_file.py": b"\xef\xbb\xbf" + WINDOWS.replace("\n", "\r\n").encode(),
     "latin_file.py": LATIN.encode("latin-1"),
 }
-FOUND = ("data_of_the_module.py", "no_targets.py", "lists_and_none.py", "batches_by_chance.py")
+FOUND = (
+    "data_of_the_module.py",
+    "kl_anneal.py",
+    "no_targets.py",
+    "lists_and_none.py",
+    "batches_by_chance.py",
+)
 
 TRAIN = """
 import json
