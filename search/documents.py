@@ -554,6 +554,7 @@ class Sent(Document):
     runs: Annotated[int, says("Runs that were ended there.")]
     points: Annotated[int, says("Points of curves that were sent.")]
     left: Annotated[int, says("Trials that have not ended: theirs follow.")]
+    refused: Annotated[list[str], says("What MLflow refuses of which trial, a sentence each.")]
 
 
 class SyncCheck(Document):

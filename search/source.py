@@ -1,7 +1,9 @@
 """Which code does a study train? A bundle of the problem file and the modules beside it, known by its hash."""
 
 import hashlib
+import io
 import json
+import tokenize
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -19,7 +21,32 @@ def read_bundle(
     problem: Path, modules: Iterable[str], custom: Mapping[str, CustomClass] = MappingProxyType({})
 ) -> dict[str, str]:
     """The text of every module that the problem and its optimizers imported from their folders, by relative path."""
-    return {name: local_file(problem, name, custom).read_text("utf-8") for name in sorted(modules)}
+    return {name: read_source(local_file(problem, name, custom)) for name in sorted(modules)}
+
+
+def read_source(file: Path) -> str:
+    """The text of a module as Python decodes it; a mark that begins the file stays. Raises InvalidInput."""
+    body = file.read_bytes()
+    try:
+        return io.TextIOWrapper(io.BytesIO(body), encoding_of(body)).read()
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise InvalidInput(
+            f"{file} must be Python's source, for every worker trains what the study keeps of it. Received: {error}. "
+            "A compiled module must be installed."
+        ) from error
+
+
+def written_source(content: str) -> bytes:
+    """The file of a text that read_source gave: its first lines may name an encoding."""
+    return content.encode(encoding_of(content.encode()))
+
+
+def encoding_of(body: bytes) -> str:
+    """In which encoding Python reads a file, by its first two lines."""
+    found, _ = tokenize.detect_encoding(io.BytesIO(body).readline)
+    return (
+        "utf-8" if found == "utf-8-sig" else found
+    )  # so that hashes of files with a mark stay what they were
 
 
 def local_file(problem: Path, name: str, custom: Mapping[str, CustomClass]) -> Path:
@@ -40,7 +67,7 @@ def local_hash(problem: Path, bundle: Mapping[str, str], custom: Mapping[str, Cu
     """The hash that the bundle's files have on this machine; None where one is missing."""
     try:
         return bundle_hash(read_bundle(problem, bundle, custom))
-    except (OSError, UnicodeDecodeError):
+    except (OSError, InvalidInput):
         return None
 
 
@@ -90,10 +117,11 @@ def unpacked(study: StoredStudy, home: Path) -> Path:
                 f'The bundle of study "{study.name}" must stay in its folder. Received: {name}.'
             )
         # What once came under this hash may have lied.
-        if not file.exists() or file.read_text("utf-8") != content:
+        body = written_source(content)
+        if not file.exists() or file.read_bytes() != body:
             file.parent.mkdir(parents=True, exist_ok=True)
             aside = file.with_name(f"{file.name}.{study.id}.part")
-            aside.write_text(content, "utf-8")
+            aside.write_bytes(body)
             aside.replace(file)
     return folder / Path(study.problem["path"]).name
 

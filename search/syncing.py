@@ -1,6 +1,6 @@
 """How is MLflow completed from any machine, and how does one know that it is complete?"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -22,19 +22,33 @@ def sync(name: str, check: bool, again: bool, place: Surroundings) -> int:
             found = compare(connected)
             print_answer(place, check_json(name, found), check_line(name, found))
             return UserExit.OUR_FAILURE if found.difference else UserExit.DONE
-        while connected.flush():
-            pass
+        send_all(connected)
         publish(connected)
-        left = tracking.count_unsent(connected.engine, connected.study.id)
+        refusals = connected.refusals()
+        waiting = sum(refusal.waits for refusal in refusals)
+        left = tracking.count_unsent(connected.engine, connected.study.id) - waiting
         answer: Sent = {
             "schema": SCHEMA,
             "study": name,
             "runs": connected.runs,
             "points": connected.points,
             "left": left,
+            "refused": list(map(str, refusals)),
         }
-        print_answer(place, answer, sync_line(name, connected.runs, connected.points, left))
-        return UserExit.DONE
+        words = sync_line(name, connected.runs, connected.points, left) + refusal_words(name, refusals)
+        print_answer(place, answer, words)
+        return UserExit.UNREACHABLE if refusals else UserExit.DONE
+
+
+MOST_IN_VAIN = 20
+"""After so many refusals with nothing sent between them, all that waits has been tried, or nothing will be taken."""
+
+
+def send_all(connected: tracking.Connected) -> None:
+    """Send what MLflow lacks and takes."""
+    while connected.flush():
+        if connected.in_vain >= MOST_IN_VAIN:
+            return
 
 
 @contextmanager
@@ -82,6 +96,21 @@ def sync_line(name: str, runs: int, points: int, left: int) -> str:
         )
     )
     return f"{name}: {points} points sent, {runs} runs ended." + rest
+
+
+def refusal_words(name: str, refusals: Sequence[tracking.Refusal]) -> str:
+    """What a person gets besides, where MLflow does not take all.
+
+    >>> refusal_words("digits", [])
+    ''
+    >>> refusal_words("digits", [tracking.Refusal(7, "metric a: too long", waits=False)])
+    ' MLflow refuses: trial 7: metric a: too long. All else is sent; Postgres has all of it.'
+    """
+    if not refusals:
+        return ""
+    again = any(refusal.waits for refusal in refusals)
+    hint = f" Where runs were deleted: optselect sync {name} --again" if again else ""
+    return f" MLflow refuses: {tracking.in_words(refusals)}. All else is sent; Postgres has all of it.{hint}"
 
 
 def check_line(name: str, found: Comparison) -> str:

@@ -15,7 +15,7 @@ from optselect.storage.checkpoints import Kept
 from optselect.storage.curves import EpochRow
 from optselect.storage.overview import TrialRow
 from optselect.storage.studies import StoredStudy
-from optselect.trials.configuration import BASELINE
+from optselect.trials.configuration import BASELINE, with_imports
 from optselect.trials.description import ProblemDescription
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -58,13 +58,15 @@ def trial_page(
 
 
 def trial_code(trial: TrialRow, spec: StudySpec, problem: ProblemDescription) -> str:
-    """The optimizer as code to paste."""
+    """The optimizer as code to paste, below its imports."""
     if trial.optimizer == BASELINE:
-        return f"{problem.baseline.code}   (your own)"
+        return with_imports(f"{problem.baseline.whole_code}  # your own")
     if not trial.params and trial.role != "defaults":
         return "(no settings yet)"
-    remark = "   (Keras's defaults)" if trial.role == "defaults" else ""
-    return f"{settings_code(spec, trial.optimizer, trial.params, problem.steps_per_epoch)}{remark}"
+    remark = "  # Keras's defaults" if trial.role == "defaults" else ""
+    return with_imports(
+        f"{settings_code(spec, trial.optimizer, trial.params, problem.steps_per_epoch)}{remark}"
+    )
 
 
 def curve_lines(curve: Sequence[EpochRow], study: StoredStudy) -> list[str]:

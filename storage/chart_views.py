@@ -77,16 +77,21 @@ def fenced(known: list[float], direction: str, scale: str, ran_away: bool) -> Wi
     return Window(near[0] - margin, near[-1] + margin, scale, ran_away or len(near) < len(known))
 
 
-def view_tags(objective: str, direction: str, window: Window | None) -> dict[str, str]:
+def view_tags(
+    objective: str, direction: str, window: Window | None, shown: str | None = None
+) -> dict[str, str]:
     """The tags of an experiment that hold its views: all curves, the finals' mean curves, and all runs, best first.
+
+    Args:
+        shown: the objective's name in MLflow; default: its own.
 
     >>> sorted(view_tags("val_loss", "minimize", None))  # doctest: +NORMALIZE_WHITESPACE
     ['mlflow.sharedViewState.optselect', 'mlflow.sharedViewState.optselect-best',
      'mlflow.sharedViewState.optselect-finals']
     """
     views = {
-        CURVES: every_run(objective, window),
-        FINALS: means_of_finals(objective, window),
+        CURVES: every_run(objective, shown or objective, window),
+        FINALS: means_of_finals(objective, shown or objective, window),
         BEST: best_first(direction),
     }
     return {f"mlflow.sharedViewState.{key}": encoded(view) for key, view in views.items()}
@@ -102,12 +107,12 @@ def view_query(key: str) -> str:
     return shared if key == BEST else f"compareRunsMode=CHART&{shared}"
 
 
-def every_run(objective: str, window: Window | None) -> dict[str, Any]:
+def every_run(objective: str, shown: str, window: Window | None) -> dict[str, Any]:
     """The objective's curves large and first, beside them what came of which rate of which optimizer."""
-    return {**ALL_RUNS, **charts(objective, [line(objective, window), rates("objective")], window)}
+    return {**ALL_RUNS, **charts(objective, [line(shown, window), rates("objective")], window)}
 
 
-def means_of_finals(objective: str, window: Window | None) -> dict[str, Any]:
+def means_of_finals(objective: str, shown: str, window: Window | None) -> dict[str, Any]:
     """What was compared on fresh seeds, by optimizer; without Keras's defaults, which are no part of the comparison."""
     by_optimizer = {
         "aggregateFunction": "average",
@@ -118,7 +123,7 @@ def means_of_finals(objective: str, window: Window | None) -> dict[str, Any]:
         **ALL_RUNS,
         "searchFilter": wanted,
         "groupBy": by_optimizer,
-        **charts(objective, [line(objective, window)], window),
+        **charts(objective, [line(shown, window)], window),
     }
 
 

@@ -260,7 +260,7 @@ LEAVE_RUN = text("""
     WITH old AS (SELECT id, mlflow_run_id FROM ticket
                   WHERE id = :ticket AND mlflow_run_id IS NOT NULL),
     note AS (
-      UPDATE outbox SET mlflow_epoch = 0, superseded = superseded || to_jsonb(old.mlflow_run_id)
+      UPDATE outbox SET mlflow_epoch = 0, error = NULL, superseded = superseded || to_jsonb(old.mlflow_run_id)
         FROM old, ticket WHERE outbox.ticket_id = old.id AND ticket.id = old.id
          AND outbox.mlflow_epoch > :keep RETURNING outbox.ticket_id)
     UPDATE ticket SET mlflow_run_id = NULL, restarts = restarts + 1 FROM note WHERE ticket.id = note.ticket_id""")

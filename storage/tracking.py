@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from optselect.storage.chart_views import (
@@ -35,6 +35,8 @@ from optselect.storage.database import Database
 from optselect.storage.errors import InvalidAddress
 from optselect.storage.initialise import ensure_mlflow
 from optselect.storage.jsonb import numbers
+from optselect.storage.mlflow_batches import refuses_a_run, send, words_of
+from optselect.storage.shown_names import ShownNames
 from optselect.storage.studies import StoredStudy
 
 if TYPE_CHECKING:
@@ -141,28 +143,31 @@ class Flusher:
     def _run(self) -> None:
         connection: Connected | None = None
         while True:
-            closing = self._closing.is_set()
+            closing, away = self._closing.is_set(), False
             try:
                 connection = connection or connect(self._engine, self._study, self._tracking())
                 sent = connection.flush()
                 if not sent and closing and self._at_end is not None:
                     self._at_end(connection)
-                self.behind = ""
-            except Exception as error:  # noqa: BLE001  MLflow raises everything from requests' errors to its own
-                self._note(error)
-                sent = False
-            if not sent and closing and (not self.behind or time.monotonic() > self._deadline):
+                    self._at_end = None
+                refusals = [] if sent else connection.refusals(closing)
+                waits = any(refusal.waits for refusal in refusals)
+                if not sent:
+                    self._note(in_words(refusals))
+            except Exception as error:  # MLflow raises everything from requests' errors to its own
+                log.debug("flush failed", exc_info=error)
+                self._note(cause_in_short(error))
+                sent, away, waits = False, True, True
+            if not sent and closing and (not waits or time.monotonic() > self._deadline):
                 return
             if not sent:
-                self._closing.wait(AWAY_SECONDS if self.behind and not closing else IDLE_SECONDS)
+                self._closing.wait(AWAY_SECONDS if away and not closing else IDLE_SECONDS)
                 if closing and self.behind:
                     time.sleep(IDLE_SECONDS)
 
-    def _note(self, error: Exception) -> None:
-        line = cause_in_short(error)
-        if not self.behind:
-            log.warning("MLflow does not take the curves now; they stay in Postgres. %s", line)
-        log.debug("flush failed", exc_info=error)
+    def _note(self, line: str) -> None:
+        if line and not self.behind:
+            log.warning("MLflow does not take all curves now; they stay in Postgres. %s", line)
         self.behind = line
 
 
@@ -202,6 +207,37 @@ def count_unsent(engine: Engine, study_id: int) -> int:
         return int(connection.execute(UNSENT, {"study": study_id}).scalar_one())
 
 
+REFUSALS = text("""
+    SELECT t.trial_number, o.error, NOT o.finished AS waits FROM outbox o JOIN ticket t ON t.id = o.ticket_id
+     WHERE t.study_id = :study AND o.error IS NOT NULL ORDER BY t.trial_number""")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What MLflow does not take of a trial."""
+
+    trial: int
+    words: str
+    waits: bool  # it is tried again; else it was left out, and the rest of the trial is there
+
+    def __str__(self) -> str:
+        return f"trial {self.trial}: {self.words}"
+
+
+MOST_SHOWN = 3
+
+
+def in_words(refusals: Sequence[Refusal]) -> str:
+    """What MLflow refuses, for a sentence; of many trials the first.
+
+    >>> in_words([Refusal(number, "metric a: too long", waits=False) for number in range(5)])
+    'trial 0: metric a: too long; trial 1: metric a: too long; trial 2: metric a: too long; and of 2 more trials'
+    """
+    shown = [str(refusal) for refusal in refusals[:MOST_SHOWN]]
+    hidden = len(refusals) - len(shown)
+    return "; ".join([*shown, *([f"and of {hidden} more trial{'s' * (hidden > 1)}"] if hidden else [])])
+
+
 @dataclass
 class Connected:
     """A flusher's connection: the study's experiment exists and runs can be written."""
@@ -215,12 +251,16 @@ class Connected:
     has_news: bool = True  # whether anything was sent since it told last
     runs: int = 0  # ended so far, by this connection
     points: int = 0  # sent so far
+    has_refusals: bool = False  # whether MLflow has refused anything that this connection sent
+    in_vain: int = 0  # how many batches, one after the other, were put off
 
     def flush(self) -> bool:
         """Send one batch, or refresh what the experiment tells; tell whether there may be more."""
         sent = flush_one(self.engine, self.client, self.study, self.experiment_id)
         if sent is not None:
             self.runs, self.points, self.has_news = self.runs + sent.runs, self.points + sent.points, True
+            self.has_refusals = self.has_refusals or sent.refused
+            self.in_vain = self.in_vain + 1 if sent.put_off else 0
         if self.has_news and (sent is None or time.monotonic() >= self.tell_due):
             self.tell()
         return sent is not None
@@ -229,15 +269,26 @@ class Connected:
         """Refresh the experiment's note, the answer above it, and the range of its charts."""
         self.tell_due = time.monotonic() + 5.0
         note = experiment_note(self.engine, self.study, self.experiment_id)
-        window = shown_window(self.engine, self.study)
+        window, names = shown_window(self.engine, self.study), metric_names(self.study)
         tags = {
             NOTE: f"{answer}\n\n{note}" if answer else note,
-            **view_tags(self.study.objective, self.study.direction, window),
+            **view_tags(
+                self.study.objective, self.study.direction, window, names.shown(self.study.objective)
+            ),
+            **names.originals(self.study.problem.get("metrics", ())),
         }
         for key, value in tags.items():
             if self.told.get(key) != value:
                 self.client.set_experiment_tag(self.experiment_id, key, value)
         self.told, self.has_news = tags, False
+
+    def refusals(self, ask: bool = True) -> list[Refusal]:
+        """What MLflow lacks because it refuses it; without asking, only if this connection knows that there is any."""
+        if not ask and not self.has_refusals:
+            return []
+        with self.engine.begin() as connection:
+            rows = connection.execute(REFUSALS, {"study": self.study.id}).all()
+        return [Refusal(row.trial_number, in_one_line(row.error), row.waits) for row in rows]
 
 
 def connect(engine: Engine, study: StoredStudy, tracking: Tracking) -> Connected:
@@ -375,8 +426,9 @@ def shown_window(engine: Engine, study: StoredStudy) -> Window | None:
 # A ticket that was never asked for (no trial_number) has nothing to show yet. Of a running trial only the epochs up
 # to its last checkpoint are sent: those behind it may be trained again, and MLflow cannot take points back.
 NEXT = text("""
-    SELECT o.ticket_id, o.mlflow_epoch, o.superseded, t.trial_number, t.restarts, t.mlflow_run_id, t.state, t.outcome,
-           t.phase, t.role, t.optimizer, t.seed, t.attempt, t.worker_id, t.params, t.error, t.epochs, t.trial_value,
+    SELECT o.ticket_id, o.mlflow_epoch, o.superseded, o.error AS refused, t.trial_number, t.restarts,
+           t.mlflow_run_id, t.state, t.outcome, t.phase, t.role, t.optimizer, t.seed, t.attempt, t.worker_id, t.params,
+           t.error, t.epochs, t.trial_value,
            t.result - 'notes' AS result, coalesce(t.result -> 'notes', '{}'::jsonb) AS notes,
            (extract(epoch FROM t.started_at) * 1000)::bigint AS started_ms,
            (extract(epoch FROM t.finished_at) * 1000)::bigint AS finished_ms, sure.upto,
@@ -397,10 +449,14 @@ ROWS = text("""
     SELECT epoch, ts_ms, metrics, coalesce(system, '{}'::jsonb) AS system FROM epoch_log
      WHERE ticket_id = :ticket_id AND epoch > :mlflow_epoch AND epoch <= :upto ORDER BY epoch LIMIT 200""")
 
-SENT = text(
-    "UPDATE outbox SET mlflow_epoch = :epoch, next_try = clock_timestamp() WHERE ticket_id = :ticket_id"
-)
-FINISHED = text("UPDATE outbox SET finished = true, error = NULL WHERE ticket_id = :ticket_id")
+SENT = text("""
+    UPDATE outbox SET mlflow_epoch = :epoch, next_try = clock_timestamp(), error = :error
+     WHERE ticket_id = :ticket_id""")
+FINISHED = text("UPDATE outbox SET finished = true, error = :error WHERE ticket_id = :ticket_id")
+NOTED = text("UPDATE outbox SET error = :error WHERE ticket_id = :ticket_id")
+PUT_OFF = text("""
+    UPDATE outbox SET next_try = clock_timestamp() + make_interval(secs => :seconds), error = :error
+     WHERE ticket_id = :ticket_id""")
 CLOSED_OLD_RUNS = text("UPDATE outbox SET superseded = '[]' WHERE ticket_id = :ticket_id")
 SET_RUN = text("""
     UPDATE ticket SET mlflow_run_id = :run WHERE id = :ticket_id AND restarts = :restarts AND mlflow_run_id IS NULL""")
@@ -417,10 +473,12 @@ class Sent:
 
     points: int = 0
     runs: int = 0  # that ended with it
+    refused: bool = False  # whether MLflow did not take all of it
+    put_off: bool = False  # or nothing
 
 
 def flush_one(engine: Engine, client: "MlflowClient", study: StoredStudy, experiment_id: str) -> Sent | None:
-    """Send one batch of one run; None where nothing waits.
+    """Send one batch of one run; None where nothing waits. A run that MLflow refuses is put off and holds up no other.
 
     Only the outbox row is locked while MLflow answers: a locked ticket would stop the training thread.
     """
@@ -429,30 +487,82 @@ def flush_one(engine: Engine, client: "MlflowClient", study: StoredStudy, experi
         if row is None:
             return None
         job = dict(row)
-        if job["superseded"]:
-            for run_id in job["superseded"]:
-                close_superseded(client, run_id)
-            connection.execute(CLOSED_OLD_RUNS, job)
-            return Sent()
-        if job["mlflow_run_id"] is None:
-            run_id = find_or_create_run(client, study, experiment_id, job)
-            connection.execute(SET_RUN, {**job, "run": run_id})
-            return Sent()
-        rows = whole_batch(connection.execute(ROWS, job).all())
-        if rows:
-            metrics = points(rows)
-            client.log_batch(job["mlflow_run_id"], metrics=metrics)
-            connection.execute(SENT, {"ticket_id": job["ticket_id"], "epoch": rows[-1].epoch})
-            return Sent(points=len(metrics))
-        if job["state"] == "done":
-            close_run(client, study, job)
-            connection.execute(FINISHED, job)
-        return Sent(runs=int(job["state"] == "done"))
+        try:
+            return carry(connection, client, study, experiment_id, job)
+        except Exception as error:
+            if not refuses_a_run(error):
+                raise
+            log.debug("a batch was refused", exc_info=error)
+            put_off = {"seconds": AWAY_SECONDS, "error": noted(job["refused"], [], words_of(error))}
+            connection.execute(PUT_OFF, {**job, **put_off})
+            return Sent(refused=True, put_off=True)
+
+
+def carry(
+    connection: Connection,
+    client: "MlflowClient",
+    study: StoredStudy,
+    experiment_id: str,
+    job: Mapping[str, Any],
+) -> Sent:
+    """Do the next thing that a run lacks."""
+    if job["superseded"]:
+        for run_id in job["superseded"]:
+            close_superseded(client, run_id)
+        connection.execute(CLOSED_OLD_RUNS, job)
+        return Sent()
+    if job["mlflow_run_id"] is None:
+        run_id, refused = find_or_create_run(client, study, experiment_id, job)
+        connection.execute(SET_RUN, {**job, "run": run_id})
+        connection.execute(NOTED, note_for(job, refused))
+        return Sent(refused=bool(refused))
+    rows = whole_batch(connection.execute(ROWS, job).all())
+    if rows:
+        sent = points(study, rows)
+        refused = send(client, job["mlflow_run_id"], [*sent, *name_tags(study, rows)])
+        connection.execute(SENT, {**note_for(job, refused), "epoch": rows[-1].epoch})
+        return Sent(points=len(sent) - len(refused), refused=bool(refused))
+    if job["state"] != "done":
+        return Sent()
+    refused = close_run(client, study, job)
+    connection.execute(FINISHED, note_for(job, refused))
+    return Sent(runs=1, refused=bool(refused))
+
+
+FOR_NOW = "all of it, for now: "
+MOST_NOTED = 10  # lines
+
+
+def note_for(job: Mapping[str, Any], refused: Sequence[str]) -> dict[str, Any]:
+    return {"ticket_id": job["ticket_id"], "error": noted(job["refused"], refused)}
+
+
+def noted(known: str | None, refused: Sequence[str], for_now: str = "") -> str | None:
+    """What the outbox keeps of refusals: what was left out, a line each, and last why all else waits.
+
+    >>> noted("metric a: too long", ["metric b: no number"], "no such run")
+    'metric a: too long\\nmetric b: no number\\nall of it, for now: no such run'
+    >>> noted("all of it, for now: no such run", [])
+    """
+    kept = [line for line in (known or "").splitlines() if not line.startswith(FOR_NOW)]
+    lines = [*dict.fromkeys([*kept, *refused])][:MOST_NOTED]
+    return "\n".join([*lines, *([FOR_NOW + for_now] if for_now else [])]) or None
+
+
+def in_one_line(error: str) -> str:
+    """What the outbox has noted, for a sentence.
+
+    >>> in_one_line("metric a: too long\\nmetric b: no number")
+    'metric a: too long, and 1 more'
+    """
+    first, *others = error.splitlines()
+    return f"{first}, and {len(others)} more" if others else first
 
 
 FORGET_SENT = text("""
     WITH old AS (
-      UPDATE outbox SET mlflow_epoch = 0, finished = false FROM ticket
+      UPDATE outbox SET mlflow_epoch = 0, finished = false, error = NULL, next_try = clock_timestamp()
+        FROM ticket
        WHERE ticket.id = ticket_id AND study_id = :study RETURNING ticket_id)
     UPDATE ticket SET mlflow_run_id = NULL FROM old WHERE id = ticket_id""")
 
@@ -471,14 +581,44 @@ def whole_batch(rows: Sequence[Any]) -> Sequence[Any]:
     return rows[: max(1, METRICS_PER_REQUEST // max(1, widest))]
 
 
-def points(rows: Sequence[Any]) -> list[Any]:
+def points(study: StoredStudy, rows: Sequence[Any]) -> list[Any]:
     from mlflow.entities import Metric
 
+    names = metric_names(study)
     return [
         Metric(name, finite_or_nan(value), row.ts_ms, row.epoch)
         for row in rows
-        for name, value in [*numbers(row.metrics).items(), *system_metrics(row.system)]
+        for name, value in [*names.shown_all(numbers(row.metrics)).items(), *system_metrics(row.system)]
     ]
+
+
+def name_tags(study: StoredStudy, rows: Sequence[Any]) -> list[Any]:
+    """The true names of what the rows hold, where MLflow has others."""
+    return tags_of(metric_names(study).originals(dict.fromkeys(name for row in rows for name in row.metrics)))
+
+
+def tags_of(facts: Mapping[str, str]) -> list[Any]:
+    from mlflow.entities import RunTag
+
+    return [RunTag(key, value) for key, value in facts.items()]
+
+
+OF_THE_RUN = ("objective", "epochs", "diverged", "seconds")
+"""Numbers that each run ends with, whatever the user's metrics are called."""
+OF_THE_TRIAL = ("optimizer", RATE_EXPONENT, "seed")
+"""Parameters that each run has, whatever the arguments of its optimizer are called."""
+
+
+def metric_names(study: StoredStudy) -> ShownNames:
+    """Under which names MLflow shows the numbers of a study's trials."""
+    described = {study.objective, *study.problem.get("metrics", ())}
+    tests = (f"test_{name.removeprefix('val_')}" for name in described)
+    return ShownNames.among([*described, *tests, f"best_{study.objective}"], OF_THE_RUN)
+
+
+def param_names() -> ShownNames:
+    """Under which names MLflow shows settings: arguments of Python, which it takes nearly all."""
+    return ShownNames.among([], OF_THE_TRIAL)
 
 
 def system_metrics(system: Mapping[str, float]) -> list[tuple[str, float]]:
@@ -493,8 +633,11 @@ def finite_or_nan(value: float) -> float:
 
 def find_or_create_run(
     client: "MlflowClient", study: StoredStudy, experiment_id: str, job: Mapping[str, Any]
-) -> str:
-    """The run of this ticket and restart: creating is not repeatable, so look for an earlier try first."""
+) -> tuple[str, list[str]]:
+    """The run of this ticket and restart, and what was refused of it.
+
+    Creating is not repeatable, so look for an earlier try first.
+    """
     from mlflow.entities import Param
 
     wanted = (
@@ -506,8 +649,12 @@ def find_or_create_run(
     else:
         name, tags = run_name(job), run_tags(study, job)
         run_id = str(client.create_run(experiment_id, job["started_ms"], tags, name).info.run_id)
-    client.log_batch(run_id, params=[Param(key, value) for key, value in run_params(job).items()])
-    return run_id
+    settings = [Param(key, value[:LONGEST_VALUE]) for key, value in run_params(job).items()]
+    return run_id, send(client, run_id, [*settings, *tags_of(param_names().originals(job["params"] or {}))])
+
+
+LONGEST_VALUE = 6000
+"""Characters of a parameter that MLflow takes; some servers cut it themselves, others refuse."""
 
 
 def run_name(job: Mapping[str, Any]) -> str:
@@ -541,7 +688,7 @@ def run_params(job: Mapping[str, Any]) -> dict[str, str]:
     arguments = {name: value for name, value in (job["params"] or {}).items() if value is not None}
     shown = {
         name: format(value, ".4g") if isinstance(value, float) else str(value)
-        for name, value in arguments.items()
+        for name, value in param_names().shown_all(arguments).items()
     }
     rate = arguments.get("learning_rate")
     exponent = {RATE_EXPONENT: f"{math.log10(rate):.3f}"} if is_positive(rate) else {}
@@ -552,31 +699,45 @@ def is_positive(value: Any) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and value > 0
 
 
-def close_run(client: "MlflowClient", study: StoredStudy, job: Mapping[str, Any]) -> None:
-    """Write a run's single numbers and its end, all with the fixed time at which the ticket was finished."""
-    from mlflow.entities import Metric, RunTag
+def close_run(client: "MlflowClient", study: StoredStudy, job: Mapping[str, Any]) -> list[str]:
+    """Write a run's single numbers and its end, all with the fixed time at which the ticket was finished.
 
-    numbers_of_run = final_numbers(study, job)
+    Returns what was refused of it.
+    """
+    from mlflow.entities import Metric
+
     metrics = [
-        Metric(name, finite_or_nan(value), job["finished_ms"], 0) for name, value in numbers_of_run.items()
+        Metric(name, finite_or_nan(value), job["finished_ms"], 0)
+        for name, value in shown_numbers(study, job).items()
     ]
-    tags = [
-        RunTag("optselect.state", STATE[job["outcome"]]),
-        RunTag("optselect.attempt", str(job["attempt"])),
-        *(RunTag(f"optselect.{name}", str(note)) for name, note in job["notes"].items()),
-    ]
+    facts = {
+        "optselect.state": STATE[job["outcome"]],
+        "optselect.attempt": str(job["attempt"]),
+        **{f"optselect.{name}": str(note) for name, note in job["notes"].items()},
+        **metric_names(study).originals(name for name in final_numbers(job) if name not in OF_THE_RUN),
+    }
     if job["error"]:
-        tags.append(RunTag(NOTE, job["error"]))
-    client.log_batch(job["mlflow_run_id"], metrics=metrics, tags=tags)
+        facts[NOTE] = job["error"]
+    refused = send(client, job["mlflow_run_id"], [*metrics, *tags_of(facts)])
     client.set_terminated(job["mlflow_run_id"], STATUS[job["outcome"]], end_time=job["finished_ms"])
+    return refused
 
 
-def final_numbers(study: StoredStudy, job: Mapping[str, Any]) -> dict[str, float]:
+def final_numbers(job: Mapping[str, Any]) -> dict[str, float]:
+    """The single numbers of a run; those of the untrained model would only make more charts."""
     stored = numbers(job["result"] or {})
-    result = {name: value for name, value in stored.items() if not name.startswith("initial_")}  # few charts
+    result = {name: value for name, value in stored.items() if not name.startswith("initial_")}
     if job["trial_value"] is not None:
         result["objective"] = job["trial_value"]
     return result | {"epochs": float(job["epochs"]), "diverged": float(job["outcome"] == "diverged")}
+
+
+def shown_numbers(study: StoredStudy, job: Mapping[str, Any]) -> dict[str, float]:
+    """The same under the names that MLflow shows."""
+    names = metric_names(study)
+    return {
+        name if name in OF_THE_RUN else names.shown(name): value for name, value in final_numbers(job).items()
+    }
 
 
 def close_superseded(client: "MlflowClient", run_id: str) -> None:

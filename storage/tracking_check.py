@@ -9,7 +9,14 @@ from typing import Any
 from sqlalchemy import text
 
 from optselect.storage.curves import read_curve
-from optselect.storage.tracking import STATUS, SYSTEM, Connected, final_numbers, finite_or_nan
+from optselect.storage.tracking import (
+    STATUS,
+    SYSTEM,
+    Connected,
+    finite_or_nan,
+    metric_names,
+    shown_numbers,
+)
 
 Points = Mapping[tuple[int, int], float]  # values by step and time stamp
 
@@ -85,14 +92,15 @@ def differences(
 def expected_points(
     connected: Connected, trial: Mapping[str, Any]
 ) -> dict[str, dict[tuple[int, int], float]]:
-    """What MLflow should hold of a trial, by metric."""
+    """What MLflow should hold of a trial, by metric, under the names that it shows."""
     expected: dict[str, dict[tuple[int, int], float]] = defaultdict(dict)
+    names = metric_names(connected.study)
     is_done = trial["state"] == "done"
     for row in read_curve(connected.engine, trial["ticket_id"]):
         if is_done or row.epoch <= trial["mlflow_epoch"]:
-            for name, value in row.metrics.items():
+            for name, value in names.shown_all(row.metrics).items():
                 expected[name][row.epoch, row.ts_ms] = finite_or_nan(value)
-    for name, value in final_numbers(connected.study, trial).items() if is_done else ():
+    for name, value in shown_numbers(connected.study, trial).items() if is_done else ():
         expected[name][0, trial["finished_ms"]] = finite_or_nan(value)
     return expected
 

@@ -1,5 +1,6 @@
 """Which optimizer with which arguments, and is that allowed? Imports no Keras, so that listings stay quick."""
 
+import keyword
 import math
 import numbers
 from collections.abc import Callable, Mapping
@@ -81,8 +82,50 @@ def keras_code(config: OptimizerConfig, *, exact: bool = False) -> str:
         arguments["learning_rate"] = schedule_code(config.schedule, write(highest), write)
     listed = ", ".join(f"{name}={value}" for name, value in arguments.items())
     if config.module:
-        return f"from {config.module} import {config.optimizer}\n{config.optimizer}({listed})"
+        return f"{import_code(config.module, config.optimizer)}\n{config.optimizer}({listed})"
     return f"keras.optimizers.{config.optimizer}({listed})"
+
+
+def import_code(module: str, name: str) -> str:
+    """Write the import of a class in one line, also where the file's name is no word of Python.
+
+    >>> import_code("my_optimizers", "Mine")
+    'from my_optimizers import Mine'
+    >>> import_code("my-optimizers", "Mine")
+    "Mine = __import__('importlib').import_module('my-optimizers').Mine"
+    """
+    parts = module.split(".")
+    if all(part.isidentifier() and not keyword.iskeyword(part) for part in parts):
+        return f"from {module} import {name}"
+    return f"{name} = __import__('importlib').import_module({module!r}).{name}"
+
+
+def is_import(line: str) -> bool:
+    """Tell the lines that import_code writes."""
+    return line.startswith(("from ", "import ")) or " = __import__(" in line
+
+
+def with_imports(code: str) -> str:
+    """Put everything that code needs above it, so that it runs as it is pasted.
+
+    >>> print(with_imports("keras.optimizers.SGD()  # epochs 1 to 4\\nfrom my_optimizers import Mine\\nMine()"))
+    import keras
+    from my_optimizers import Mine
+    keras.optimizers.SGD()  # epochs 1 to 4
+    Mine()
+    """
+    lines = code.splitlines()
+    used = "\n".join(line for line in lines if not is_import(line) and not line.startswith("#"))
+    known = [line for mark, line in BEFORE_CODE.items() if mark in used]
+    imports = dict.fromkeys([*known, *filter(is_import, lines)])
+    return "\n".join([*imports, *(line for line in lines if not is_import(line))])
+
+
+BEFORE_CODE = {
+    "keras.": "import keras",
+    "WarmedUp(": "from optselect.trials.schedules import WarmedUp",
+}
+"""What must be imported, by what stands in the code."""
 
 
 def configuration_code(configuration: Configuration) -> str:

@@ -200,8 +200,8 @@ def _refuse_before_keras_3(file: Path, name: str) -> None:
 def _old_names(file: Path, name: str) -> set[str]:
     """Find the old methods that a class of a file defines or calls."""
     try:
-        tree = ast.parse(file.read_text("utf-8"))
-    except (SyntaxError, UnicodeDecodeError, OSError):
+        tree = ast.parse(file.read_bytes())  # as Python decodes it
+    except (SyntaxError, OSError):
         return set()  # the import will say so
     classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == name]
     return {used for found in classes for used in _names_in(found)} & BECAME.keys()

@@ -12,7 +12,7 @@ import inspect
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import keras
 import tensorflow as tf
 
 from optselect.trials.bundled import resolve_problem
-from optselect.trials.configuration import ArgumentValue, OptimizerConfig, keras_code
+from optselect.trials.configuration import ArgumentValue, OptimizerConfig, import_code, keras_code
 from optselect.trials.data import Arrays, Data, Split, named_leaves
 from optselect.trials.describe_custom import describe_alone, describe_classes
 from optselect.trials.describe_metrics import describe_metrics
@@ -44,6 +44,7 @@ from optselect.trials.outcome import numbers_in
 from optselect.trials.problem import Problem, load_problem
 from optselect.trials.reference import AskedClass, read_classes
 from optselect.trials.seed_effects import rows_differ, unsteady_note
+from optselect.trials.user_code import PROBLEM_MODULE
 from optselect.trials.user_files import hash_named
 from optselect.trials.weight_files import Origin, WeightFiles
 from optselect.trials.weight_marks import Beginnings, begin, begins_so
@@ -153,7 +154,17 @@ def describe_baseline(model: Any) -> BaselineDescription:
     code = _code_with_schedule(keras_code(OptimizerConfig(name, arguments)), arguments)
     if type(optimizer) is not getattr(keras.optimizers, name, None):
         code = code.replace("keras.optimizers.", "", 1)  # a class of the user's own
-    return BaselineDescription(name, arguments, code)
+    return BaselineDescription(name, arguments, code, "\n".join(_imports_of_own(optimizer)))
+
+
+def _imports_of_own(optimizer: Any) -> Iterator[str]:
+    """Yield the imports of what is no class of Keras's: the optimizer, its schedule."""
+    schedule = getattr(optimizer, "_learning_rate", None)
+    for part, keras_own in ((optimizer, keras.optimizers), (schedule, keras.optimizers.schedules)):
+        name = type(part).__name__
+        is_used = part is optimizer or isinstance(part, keras.optimizers.schedules.LearningRateSchedule)
+        if is_used and type(part) is not getattr(keras_own, name, None):
+            yield import_code(type(part).__module__.removeprefix(PROBLEM_MODULE), name)
 
 
 def _plain_arguments(optimizer: Any) -> dict[str, ArgumentValue]:

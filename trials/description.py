@@ -24,6 +24,12 @@ class BaselineDescription:
     optimizer: str  # class name, "SGD"
     arguments: Mapping[str, ArgumentValue]  # the plain ones that differ from the defaults, and learning_rate
     code: str  # "keras.optimizers.SGD(learning_rate=0.01)"
+    imports: str = ""  # of classes in it that are not Keras's, a line each
+
+    @property
+    def whole_code(self) -> str:
+        """The code below the imports of what is not Keras's."""
+        return f"{self.imports}\n{self.code}".lstrip()
 
 
 @dataclass(frozen=True)

@@ -271,7 +271,8 @@ def call_user(function: Callable[[], Any], path: Path) -> Any:
     """Call a function of the problem file; whatever it raises becomes a ProblemError of one line."""
     name = getattr(function, "__name__", "function")
     try:
-        return function()
+        with program_of(path):
+            return function()
     except ProblemError:
         raise
     except Exception as error:
@@ -322,7 +323,8 @@ def import_problem(path: Path) -> ModuleType:
         loader.exec_module(module)
 
     try:
-        load()
+        with program_of(path):
+            load()
     except SyntaxError as error:
         raise ProblemError(
             f"{path.name} must be valid Python. Received: {explain(error, path.parent)}"
@@ -339,6 +341,17 @@ def import_problem(path: Path) -> ModuleType:
             f"{path.name} must not end the program when it is imported. Received: {explain(error, path.parent)}"
         ) from error
     return module
+
+
+@contextmanager
+def program_of(path: Path) -> Iterator[None]:
+    """Let the file see a command line of its own, as `python FILE` gives it: its argparse is not meant to read ours."""
+    ours = sys.argv
+    sys.argv = [str(path)]
+    try:
+        yield
+    finally:
+        sys.argv = ours
 
 
 def _prefer_users_modules(folder: Path) -> None:

@@ -160,6 +160,7 @@ def answer_requests() -> None:
 def run_script(file: str) -> NoReturn:
     """As Python itself would run it."""
     sys.path.insert(0, os.getcwd())
+    sys.argv = [file]
     try:
         runpy.run_path(file, run_name="__main__")
     except Exception:  # noqa: BLE001  whatever the script raises ends it, as Python ends it

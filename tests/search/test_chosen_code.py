@@ -1,15 +1,24 @@
 """Code to paste is what was trained; what a script repeats bit for bit is shown in tests/acceptance/test_report.py."""
 
 import ast
-import subprocess
-import sys
-from pathlib import Path
+import io
+import re
+import tokenize
+from typing import TypeGuard
 
 import pytest
 
 from optselect.search.chosen_code import Phase, as_module, imported_files, optimizer_code, training_script
 from optselect.storage.overview import TrialRow
-from optselect.trials.configuration import OptimizerConfig, Schedule, keras_code
+from optselect.trials.configuration import (
+    Configuration,
+    OptimizerConfig,
+    Schedule,
+    Switch,
+    configuration_code,
+    keras_code,
+    with_imports,
+)
 from optselect.trials.reference import BUNDLE_FOLDER
 
 RUN = TrialRow(
@@ -39,17 +48,87 @@ def test_muon_leaves_out_the_output_layers_as_in_training() -> None:
 
 
 @pytest.mark.parametrize(
-    "source",
+    ("first", "source"),
     [
-        'if __name__ == "__main__":\n    raise SystemExit("ran as a program")\n',
-        '"""A docstring."""\nfrom __future__ import annotations\n\nif __name__ == "__main__":\n    raise SystemExit(1)\n',
+        ("", 'if __name__ == "__main__":\n    raise SystemExit("ran as a program")\n'),
+        (
+            '"""Words."""\nfrom __future__ import annotations',
+            '\nX = 1\nif __name__ == "__main__":\n    pass\n',
+        ),
+        ('"""Words."""', "@staticmethod\ndef f(): ...\n\x0c\nlast = '__main__'\n"),
+        ("from __future__ import annotations", "X = 1\nlast = '__main__'\n"),
     ],
 )
-def test_what_a_problem_does_as_a_program_is_not_done_in_the_script(source: str, tmp_path: Path) -> None:
-    file = tmp_path / "script.py"
-    file.write_text(as_module(source) + "print('went on')\n")
-    done = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "went on\n"), done.stderr
+def test_threads_and_seeds_come_before_all_that_python_lets_them(first: str, source: str) -> None:
+    between = "; " if source.startswith("X") else "\n"
+    script = as_module(f"{first}{between}{source}" if first else source)
+    compile(script, "script.py", "exec")
+    own = script.index(source.strip().splitlines()[0])
+    order = [
+        script.index(first),
+        *map(script.index, ("import os as _os", "_threads(1)", "_np.random.seed(0)")),
+        own,
+    ]
+    assert order == sorted(order)
+    assert script.index('__name__ = "problem"') < own
+
+
+@pytest.mark.parametrize("source", ["_steps = 5\n", "def _train(): ...\n", "import numpy as _np\n"])
+def test_a_name_of_the_problem_is_not_overwritten_by_one_of_ours(source: str) -> None:
+    script = script_of([], {"net.py": source})
+    (name,) = {"_steps", "_train", "_np"} & set(re.findall(r"\w+", source))
+    assert len(re.findall(rf"\b{name}\b", script)) == 1
+    assert f"_optselect{name}" in script and ast.parse(script)
+
+
+def test_a_script_is_utf_8_whatever_the_file_was() -> None:
+    script = script_of(
+        [], {"net.py": "\ufeff#!/usr/bin/python\n# vim: set fileencoding=cp1252 :\nX = 'größe'\n"}
+    )
+    assert "\n#!/usr/bin/python\n# vim: set fileencoding=utf-8 :\n" in script
+    assert tokenize.detect_encoding(io.BytesIO(script.encode()).readline)[0] == "utf-8" and ast.parse(
+        script.encode()
+    )
+
+
+@pytest.mark.parametrize("objective", ["val_recall@5", "val_'{x}'", 'val_"f1"'])
+def test_an_objective_of_any_name_is_printed(objective: str) -> None:
+    script = training_script(
+        study="mine",
+        run=RUN,
+        phases=[],
+        epochs=3,
+        objective=objective,
+        source_name="net.py",
+        bundle={"net.py": ""},
+    )
+    printed = [
+        ast.literal_eval(node.args[1])
+        for node in ast.walk(ast.parse(script))
+        if is_print(node) and len(node.args) == 3
+    ]
+    assert printed == [objective, objective]
+
+
+def is_print(node: ast.AST) -> TypeGuard[ast.Call]:
+    return isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print"
+
+
+def test_code_to_paste_begins_with_all_that_it_needs() -> None:
+    warm = Schedule("constant", 100, warmup_steps=10)
+    first = OptimizerConfig("Mine", {"learning_rate": 0.1}, warm, module="my-own")
+    switched = Configuration(first, (Switch(2, OptimizerConfig("SGD", {})), Switch(3, first)))
+    *imports, one, two, three = with_imports(configuration_code(switched)).splitlines()
+    assert imports == [
+        "import keras",
+        "from optselect.trials.schedules import WarmedUp",
+        "Mine = __import__('importlib').import_module('my-own').Mine",
+    ]
+    assert (one.partition("  # ")[0], two.partition("  # ")[0]) == (
+        "Mine(learning_rate=WarmedUp(0.1, 10, None))",
+        "keras.optimizers.SGD()",
+    )
+    assert three.endswith("the weights stay")
 
 
 def test_a_script_needs_the_files_of_the_problem_and_of_its_own_optimizers_only() -> None:

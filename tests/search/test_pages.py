@@ -100,7 +100,7 @@ def test_more_is_better_where_the_direction_says_so() -> None:
 def test_a_run_at_defaults_shows_its_optimizer_as_code() -> None:
     row = trial(3, "Adam", "complete", 0.5, phase="baseline", role="defaults", params={})
     spec = spec_of(optimizers="sgd,adam")
-    assert trial_code(row, spec, description()) == "keras.optimizers.Adam()   (Keras's defaults)"
+    assert trial_code(row, spec, description()) == "import keras\nkeras.optimizers.Adam()  # Keras's defaults"
     waiting = trial(4, "Adam", "waiting", params={})
     assert trial_code(waiting, spec, description()) == "(no settings yet)"
 

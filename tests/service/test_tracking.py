@@ -2,6 +2,8 @@
 
 import base64
 import contextlib
+import dataclasses
+import hashlib
 import json
 import math
 import socket
@@ -20,6 +22,7 @@ from optselect.storage.checkpoints import Checkpoint
 from optselect.storage.colours import OWN_COLOUR
 from optselect.storage.curves import EpochRow
 from optselect.storage.database import Database, make_engine
+from optselect.storage.shown_names import ORIGINAL
 from optselect.storage.studies import StoredStudy
 from optselect.storage.tickets import Ending, Ticket
 from optselect.storage.tracking_check import Comparison, compare
@@ -316,3 +319,109 @@ def test_deleted_runs_are_noticed_and_sent_again_and_whole_ones_are_not_doubled(
     tracking.forget_sent(engine, study.id)
     flush(connected)
     assert compare(connected) == Comparison(runs=2, points=2 * (2 + 3))
+
+
+RANKING = ["loss", "recall@5", "recall_at_5", "Genauigkeit (größe=1)", "epochs"]
+
+
+def ranked(study: StoredStudy) -> StoredStudy:
+    """The same with metrics of which MLflow refuses two names, and two mean something else there already."""
+    metrics = [*RANKING, *(f"val_{name}" for name in RANKING)]
+    return dataclasses.replace(study, objective="val_recall@5", problem={**study.problem, "metrics": metrics})
+
+
+def test_a_name_that_mlflow_refuses_gets_another_and_the_true_one_is_a_tag_of_run_and_experiment(
+    tracked_database: Database, engine: Engine
+) -> None:
+    study = ranked(store_study(engine, trials=1))
+    connected = tracking.connect(engine, study, tracking.find_tracking(tracked_database, study, None))
+    ticket = train(engine, study, 0, 0.5)
+    values = {name: float(number) for number, name in enumerate(study.problem["metrics"])}
+    late = {"from a callback <3": 7.0}  # nothing has foretold it
+    curves.write_epochs(engine, ticket.lease, [EpochRow(2, 5002, values | late)])
+    result = {"seconds": 3.0, "best_val_recall@5": 0.5, "test_recall@5": 0.25}
+    with tickets.finishing(engine, ticket.lease, Ending("complete", 2, 0.5, result=result)):
+        pass
+    flush(connected)
+    (run,) = runs(connected)
+    shown = run.data.metrics
+    assert (shown["val_recall_at_5-" + hashed("val_recall@5")], shown["val_recall_at_5"]) == (6.0, 7.0)
+    assert (shown["Genauigkeit größe_1"], shown["test_recall_at_5-" + hashed("test_recall@5")]) == (3.0, 0.25)
+    assert (shown["epochs"], shown["epochs-" + hashed("epochs")], shown["val_epochs"]) == (2.0, 4.0, 9.0)
+    assert shown["from a callback 3-" + hashed("from a callback <3")] == 7.0
+    names = {key.removeprefix(ORIGINAL): value for key, value in run.data.tags.items() if ORIGINAL in key}
+    assert names["Genauigkeit größe_1"] == "Genauigkeit (größe=1)"
+    assert len(names) == 4 + 1 + 1 + 2 and set(names) < set(shown)
+    experiment = connected.client.get_experiment(connected.experiment_id)
+    assert experiment.tags[f"{ORIGINAL}val_Genauigkeit größe_1"] == "val_Genauigkeit (größe=1)"
+    chart = decoded(experiment.tags[f"mlflow.sharedViewState.{CURVES}"])["compareRunCharts"][0]
+    assert chart["metricKey"] == "val_recall_at_5-" + hashed("val_recall@5")
+    assert compare(connected) == Comparison(runs=1, points=1 + len(values) + 1 + 6)
+
+
+def hashed(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:6]
+
+
+def test_settings_of_any_name_and_length_reach_mlflow(
+    engine: Engine, study: StoredStudy, connected: tracking.Connected
+) -> None:
+    ticket = claim(engine, study)
+    tickets.bind_trial(engine, ticket.lease, 1000, 0)
+    odd = {"a=b": 1, "seed": 7, "words": "x" * 7000, "nothing": None, "learning_rate": 0.5}
+    tickets.set_params(engine, ticket.lease, "Mine", odd)
+    flush(connected)
+    (run,) = runs(connected)
+    expected = {"optimizer": "Mine", "learning_rate": "0.5", "seed": "0", "words": "x" * 6000}
+    told_apart = {
+        f"{shown}-{hashed(name)}": (name, value)
+        for shown, name, value in (("a_b", "a=b", "1"), ("seed", "seed", "7"))
+    }
+    assert run.data.params == expected | {"log10 learning_rate": "-0.301"} | {
+        shown: value for shown, (_, value) in told_apart.items()
+    }
+    assert all(run.data.tags[f"{ORIGINAL}{shown}"] == name for shown, (name, _) in told_apart.items())
+
+
+def test_a_point_that_mlflow_refuses_is_left_out_and_named_and_all_else_arrives(
+    engine: Engine, study: StoredStudy, connected: tracking.Connected
+) -> None:
+    ticket = train(engine, study, 0, 0.5)
+    before_1970 = EpochRow(2, -5, {"val_loss": 0.25})
+    curves.write_epochs(engine, ticket.lease, [before_1970, EpochRow(3, 5003, {"val_loss": 0.125})])
+    with tickets.finishing(engine, ticket.lease, Ending("complete", 3, 0.125)):
+        pass
+    flush(connected)
+    (run,) = runs(connected)
+    assert points(connected.client, run, "val_loss") == [(1, 0.5), (3, 0.125)]
+    assert (run.info.status, run.data.metrics["objective"]) == ("FINISHED", 0.125)
+    assert connected.points == 2
+    (refusal,) = connected.refusals()
+    assert str(refusal).startswith("trial 0: metric val_loss: ") and "imestamp" in refusal.words
+    assert (refusal.waits, tracking.count_unsent(engine, study.id)) == (False, 0)
+    assert (
+        compare(connected).difference
+        == "trial 0: val_loss at epoch 2 is 0.25 in Postgres, and missing in MLflow"
+    )
+
+
+def test_a_run_that_mlflow_refuses_holds_up_no_other_and_a_flusher_says_so(
+    tracked_database: Database, engine: Engine, study: StoredStudy, connected: tracking.Connected
+) -> None:
+    first, second = (train(engine, study, number, 0.5) for number in (0, 1))
+    flush(connected)
+    gone, _ = runs(connected)
+    connected.client.delete_run(gone.info.run_id)
+    for ticket in (first, second):
+        with tickets.finishing(engine, ticket.lease, Ending("complete", 1, 0.5)):
+            pass
+    place = tracking.find_tracking(tracked_database, study, None)
+    flusher = tracking.Flusher(engine, study, lambda: place)
+    assert not flusher.close(patience_seconds=0.1)
+    assert flusher.behind.startswith("trial 0: all of it, for now: ") and "active" in flusher.behind
+    (run,) = runs(connected)
+    assert (run.info.status, run.data.tags["optselect.trial"]) == ("FINISHED", "1")
+    assert [refusal.waits for refusal in connected.refusals()] == [True]
+    tracking.forget_sent(engine, study.id)
+    flush(connected)
+    assert (connected.refusals(), compare(connected).difference) == ([], "")

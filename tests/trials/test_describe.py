@@ -63,6 +63,7 @@ def model():
         baseline.code
         == f"Mine(learning_rate=keras.optimizers.schedules.{schedule}, clipnorm=1.0, momentum=0.9)"
     )
+    assert baseline.imports == "from my_problem import Mine"
 
 
 @pytest.mark.parametrize(
