@@ -3,7 +3,7 @@ PYTHON ?= python
 # The environment's own programs come first, so that a recipe reads like the line one would type.
 export PATH := $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("scripts"))'):$(PATH)
 
-.PHONY: check format lint layers types test lint-deploy docs compose-for-real slurm-for-real ray bench-storage bench-engine bench-memory property chaos
+.PHONY: check format lint layers types test test-slow lint-deploy docs compose-for-real slurm-for-real ray bench-storage bench-engine bench-memory property chaos
 .NOTPARALLEL:
 
 check: format lint layers types test
@@ -22,6 +22,10 @@ types:
 
 test:
 	pytest
+
+# What needs minutes and rarely breaks; pytest alone leaves it out.
+test-slow:
+	pytest -m slow --timeout 600
 
 # The containers' files: as Compose itself reads them, and by the linters that a wheel brings.
 lint-deploy:

@@ -29,6 +29,12 @@ SLOW_FIRST = (
 )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave the slow tests out, unless -m chooses or a file of theirs is named; xdist's processes are told so."""
+    if not config.option.markexpr and not any(".py" in argument for argument in config.args):
+        config.option.markexpr = "not slow"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that take long start first: the last to end decides how long the processes need."""
     items.sort(key=lambda item: slowness(item.nodeid))

@@ -149,7 +149,9 @@ def shown_text(page: str, element: str) -> str:
 def test_mlflow_has_one_run_of_the_verdict_with_the_page_and_the_model_when_asked(
     here: Shell, forked: Forks, verdict: dict[str, Any]
 ) -> None:
-    client = MlflowClient(tracking_uri=here.run("db", "url", "--show-password", "--mlflow").stdout.strip())
+    client = MlflowClient(
+        tracking_uri=forked.run(here, "db", "url", "--show-password", "--mlflow").stdout.strip()
+    )
     first = verdict_run(client)
     assert {"report.html", "report.json", "optimizer.py", "plots"} <= {
         file.path for file in client.list_artifacts(first)
