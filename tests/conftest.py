@@ -1,7 +1,7 @@
 """What all tests of a run share: their order, and a database cluster made once, however many processes test."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import filelock
@@ -30,9 +30,13 @@ SLOW_FIRST = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Leave the slow tests out, unless -m chooses or a file of theirs is named; xdist's processes are told so."""
-    if not config.option.markexpr and not any(".py" in argument for argument in config.args):
-        config.option.markexpr = "not slow"
+    """Leave the slow tests out of a plain run; xdist tells its processes what is chosen here."""
+    config.option.markexpr = chosen_by_mark(config.option.markexpr, config.args)
+
+
+def chosen_by_mark(asked: str, places: Sequence[str]) -> str:
+    """The -m of a run: what was asked for, all where a file is named, else whatever is not slow."""
+    return asked or ("" if any(".py" in place for place in places) else "not slow")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
