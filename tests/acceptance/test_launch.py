@@ -189,6 +189,7 @@ def test_the_printed_link_shows_every_curve_on_the_chart_of_val_loss(
         assert re.search(rf"\b{trial['trial']:03d} {trial['optimizer']}\b", page)
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_the_view_of_the_finals_has_a_mean_curve_for_each_that_was_compared(
     here: Shell, forked: Forks, link: str
@@ -199,6 +200,7 @@ def test_the_view_of_the_finals_has_a_mean_curve_for_each_that_was_compared(
     assert len(curves(page, "val_loss")) >= len(compared)
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_the_note_leads_to_a_table_with_the_best_run_first(
     here: Shell, link: str, trials: Sequence[dict[str, Any]]
@@ -213,6 +215,7 @@ def test_the_note_leads_to_a_table_with_the_best_run_first(
     assert int(names[0]) == best["trial"]
 
 
+@pytest.mark.slow
 def test_a_verdict_goes_to_a_tracking_server_too(here: Shell, forked: Forks, link: str) -> None:
     address = link.partition("/#")[0]
     few = ("--optimizers", "adam", "--trials", "1", "--epochs", "1", "--in-process", "--tracking", address)

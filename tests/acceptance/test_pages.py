@@ -63,7 +63,7 @@ RUN_BY_OTHERS: Mapping[str, Another] = {
         r'json\("optimizers", f"\{path\}:MyMomentum"\)',
     ),
     "optselect worker --slots": Another(
-        "stays until SIGTERM", "acceptance/test_fleet.py", r'start\("worker", "--slots", "1"'
+        "stays until SIGTERM", "acceptance/test_fleet.py", r'start\(alone, "worker", "--slots", "1"'
     ),
     "optselect worker --trust": Another(
         "stays until SIGTERM", "acceptance/test_fleet.py", r'few = \("numbers", "--trust", "trusted\.txt"'
