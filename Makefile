@@ -64,7 +64,7 @@ bench-engine:
 bench-memory:
 	$(PYTHON) -m benchmarks.memory $(ARGUMENTS)
 
-# New drawn optimizers and models each time, a hundred, each trained by a program and by fit: a quarter of an hour.
+# New drawn optimizers, models and callbacks each time, a hundred, each trained by a program and by fit: a quarter of an hour.
 property:
 	pytest -n 0 --timeout 0 --hypothesis-profile thorough tests/trials/test_parity_property.py $(ARGUMENTS)
 

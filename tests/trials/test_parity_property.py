@@ -31,6 +31,7 @@ from optselect.trials.programs import Programs
 from optselect.trials.structure import known_in_fit
 from tests.trials.conftest import PREAMBLE
 from tests.trials.fits import (
+    SEED,
     Recorder,
     allowed_ulps,
     compiled,
@@ -237,4 +238,14 @@ def test_program_of_any_optimizer_and_model_trains_as_fit_does(
 def train_by_keras(problem: Problem, pair: Pair) -> tuple[list[dict[str, float]], list[np.ndarray[Any, Any]]]:
     """As the user would, with the second numbers and the callbacks themselves in place of copies."""
     model = compiled(problem, pair.name, pair.second, loss=problem.make_model().loss, metrics=["mae"])
+    start = problem.initial_weights.model_of_seed(SEED)
+    assert all(map(np.array_equal, loaded_into(start), loaded_into(model))), (
+        "a seed decides the other layers only"
+    )
     return fit_by_keras(model, problem)
+
+
+def loaded_into(model: Any) -> list[np.ndarray[Any, Any]]:
+    """The weights of the block that came from a file, if the model has one."""
+    blocks = [layer for layer in model.layers if isinstance(layer, keras.Sequential)]
+    return [weight for block in blocks for weight in block.get_weights()]
