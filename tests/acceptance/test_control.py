@@ -12,6 +12,7 @@ from tests.acceptance.forked import Forks
 EPOCHS = 40
 
 
+@pytest.mark.slow  # the same commands, each by itself: docs/reference/transcripts.md
 @pytest.mark.timeout(240)
 def test_a_study_is_stopped_resumed_and_paused_from_another_terminal(at_home: Shell, forked: Forks) -> None:
     shutil.copy(Path(__file__).with_name("steady.py"), at_home.folder)

@@ -91,6 +91,7 @@ def test_a_worker_trains_the_stored_source_and_refuses_another_one_or_other_data
     assert forked.json(alone, "status", "numbers")["state"] == "finished"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_machine_waits_for_studies_and_serves_them_side_by_side_until_it_is_told_to_leave(
     alone: Shell, forked: Forks

@@ -64,12 +64,15 @@ MODELS: dict[str, tuple[str, str, int, str]] = {
 
 
 SLOW = (
+    "functional",
     "subclassed with dropout",
     "train_step with a second optimizer",
     "several inputs and outputs",
+    "sample weights",
     "class weights",
     "stateful metrics",
     "mixed bfloat16",
+    "mixed float16",
     "a shuffled dataset",
     "an endless dataset of uneven batches",
     "a schedule of Adam's",

@@ -94,9 +94,7 @@ LAYERS = st.one_of(
     ),
     st.builds("keras.layers.Dropout({}, seed=1)".format, st.floats(0.1, 0.6)),
 )
-FIRST_LAYERS = st.one_of(
-    st.just([]), st.builds("pretrained(trainable={})".format, st.booleans()).map(lambda part: [part])
-)
+FIRST_LAYERS: tuple[list[str], ...] = ([], ["pretrained(trainable=False)"], ["pretrained(trainable=True)"])
 MONITORED = st.sampled_from(("loss", "val_loss", "val_mae"))
 CALLBACKS = st.one_of(
     st.builds(
@@ -132,7 +130,7 @@ def problems(draw: Callable[..., Any]) -> str:
     changes_loss = draw(reweighting())
     callbacks = [*draw(st.lists(CALLBACKS, max_size=2)), *changes_loss]
     loss = draw(st.sampled_from(("mse", "mae", "huber")))
-    layers = [*draw(FIRST_LAYERS), *draw(st.lists(LAYERS, max_size=3))]
+    layers = [*draw(st.sampled_from(FIRST_LAYERS)), *draw(st.lists(LAYERS, max_size=3))]
     return PROBLEM.format(
         loss=loss,
         compiled_loss="weighted_loss" if changes_loss else f'"{loss}"',
