@@ -3,7 +3,7 @@ PYTHON ?= python
 # The environment's own programs come first, so that a recipe reads like the line one would type.
 export PATH := $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("scripts"))'):$(PATH)
 
-.PHONY: check format lint layers types test lint-deploy docs compose-for-real slurm-for-real ray bench-storage bench-engine bench-memory property chaos
+.PHONY: check format lint layers types test test-slow lint-deploy docs compose-for-real slurm-for-real ray bench-storage bench-engine bench-memory property chaos
 .NOTPARALLEL:
 
 check: format lint layers types test
@@ -22,6 +22,10 @@ types:
 
 test:
 	pytest
+
+# What needs minutes and rarely breaks; pytest alone leaves it out.
+test-slow:
+	pytest -m slow --timeout 600
 
 # The containers' files: as Compose itself reads them, and by the linters that a wheel brings.
 lint-deploy:
@@ -60,7 +64,7 @@ bench-engine:
 bench-memory:
 	$(PYTHON) -m benchmarks.memory $(ARGUMENTS)
 
-# New drawn optimizers and models each time, a hundred, each trained by a program and by fit: a quarter of an hour.
+# New drawn optimizers, models and callbacks each time, a hundred, each trained by a program and by fit: a quarter of an hour.
 property:
 	pytest -n 0 --timeout 0 --hypothesis-profile thorough tests/trials/test_parity_property.py $(ARGUMENTS)
 

@@ -1,7 +1,7 @@
 """What all tests of a run share: their order, and a database cluster made once, however many processes test."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import filelock
@@ -19,8 +19,9 @@ settings.register_profile(
 settings.register_profile("thorough", max_examples=100, deadline=None, database=None)
 settings.load_profile("ci")
 
-SLOW_FIRST = (
+LONG_FIRST = (
     "acceptance/test_chaos.py",
+    "acceptance/test_pages.py",
     "acceptance/test_launch.py",
     "acceptance/test_kills.py",
     "acceptance/",
@@ -29,15 +30,25 @@ SLOW_FIRST = (
 )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave the slow tests out of a plain run; xdist tells its processes what is chosen here."""
+    config.option.markexpr = chosen_by_mark(config.option.markexpr, config.args)
+
+
+def chosen_by_mark(asked: str, places: Sequence[str]) -> str:
+    """The -m of a run: what was asked for, all where a file is named, else whatever is not slow."""
+    return asked or ("" if any(".py" in place for place in places) else "not slow")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that take long start first: the last to end decides how long the processes need."""
-    items.sort(key=lambda item: slowness(item.nodeid))
+    items.sort(key=lambda item: place_of(item.nodeid))
 
 
-def slowness(nodeid: str) -> int:
-    """The place of a file among the slow ones."""
-    places = [place for place, part in enumerate(SLOW_FIRST) if part in nodeid.partition("::")[0]]
-    return min(places, default=len(SLOW_FIRST))
+def place_of(nodeid: str) -> int:
+    """The place of a file among those that take long."""
+    places = [place for place, part in enumerate(LONG_FIRST) if part in nodeid.partition("::")[0]]
+    return min(places, default=len(LONG_FIRST))
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ from packaging.utils import canonicalize_name
 from typer.testing import CliRunner
 
 from optselect.search.cli import app
+from tests.conftest import chosen_by_mark
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -69,10 +70,29 @@ def test_make_check_runs_every_check_and_then_the_tests_as_the_readme_says() -> 
     assert "pip install -e '.[test]' && pytest\n" in (ROOT / "README.md").read_text()
 
 
-def test_ci_ends_in_make_check_and_can_be_read_by_bash() -> None:
+def test_ci_runs_make_check_and_what_it_leaves_out_and_can_be_read_by_bash() -> None:
     script = ROOT / ".ci" / "run"
     assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
-    assert "make check" in script.read_text()
+    run = re.findall(r'^env "\$mark" make (\S+) .*\|\| code=\$\?$', script.read_text(), re.MULTILINE)
+    assert run == ["check", "test-slow", "ray"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "places", "chosen"),
+    [
+        ("", ["tests"], "not slow"),
+        ("", ["tests/acceptance"], "not slow"),
+        ("slow", ["tests"], "slow"),
+        ("", ["tests/acceptance/test_chaos.py"], ""),
+        ("", ["tests/acceptance", "test_chaos.py::test_a_study"], ""),
+    ],
+)
+def test_slow_tests_run_where_they_are_asked_for(asked: str, places: list[str], chosen: str) -> None:
+    assert chosen_by_mark(asked, places) == chosen
+
+
+def test_make_test_slow_runs_what_pytest_leaves_out() -> None:
+    assert recipe("test-slow") == ["pytest -m slow --timeout 600"]
 
 
 def recipe(target: str) -> list[str]:

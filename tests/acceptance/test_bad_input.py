@@ -152,10 +152,10 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def here(acceptance_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+def here(acceptance_home: Path, tmp_path_factory: pytest.TempPathFactory, forked: Forks) -> Shell:
     """A shell over a running server with empty tables."""
     prepared = shell(acceptance_home, tmp_path_factory.mktemp("bad input"))
-    assert prepared.run("studies").returncode == 0
+    assert forked.run(prepared, "studies").returncode == 0
     return prepared
 
 
@@ -216,7 +216,7 @@ def test_a_home_that_cannot_be_written_is_said_in_one_line(options: str, cause: 
     assert done.stderr.count("\n") == 1
 
 
-def test_debug_shows_the_traceback_after_the_line(here: Shell) -> None:
-    done = here.run("--debug", "status", "nosuch")
+def test_debug_shows_the_traceback_after_the_line(here: Shell, forked: Forks) -> None:
+    done = forked.run(here, "--debug", "status", "nosuch")
     assert done.returncode == 3
     assert done.stderr.startswith("optselect: ") and "Traceback" in done.stderr

@@ -23,6 +23,7 @@ def own_home(prepared_cluster: Path, tmp_path: Path) -> Iterator[Shell]:
         yield shell(home, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_study_in_chaos_ends_as_one_that_nobody_disturbed(own_home: Shell, forked: Forks) -> None:
     seed = int(os.environ.get("CHAOS_SEED") or random.randrange(10**6))

@@ -12,17 +12,18 @@ from tests.acceptance.forked import Forks
 EPOCHS = 40
 
 
+@pytest.mark.slow  # the same commands, each by itself: docs/reference/transcripts.md
 @pytest.mark.timeout(240)
 def test_a_study_is_stopped_resumed_and_paused_from_another_terminal(at_home: Shell, forked: Forks) -> None:
     shutil.copy(Path(__file__).with_name("steady.py"), at_home.folder)
     flags = ("--name", "steered", "--optimizers", "sgd,adam", "--trials", "3", "--seeds", "0")
-    launch = at_home.start("launch", "steady.py", *flags, "--workers", "1", EPOCH_SECONDS="0.25")
-    await_that(lambda: holds(at_home, RUNNING, "steered"), "a trial runs")
-    told = forked.json(at_home, "stop", "steered")
-    assert (told["state_before"], told["state"], told["running"]) == ("running", "stopped", 1)
-    _, words = launch.communicate(timeout=60)
-    assert launch.returncode == 0, words
-    assert "It was stopped from outside. To go on: optselect resume steered" in words
+    one = ("--workers", "1")
+    with forked.start(at_home, "launch", "steady.py", *flags, *one, EPOCH_SECONDS="0.25") as launch:
+        await_that(lambda: holds(at_home, RUNNING, "steered"), "a trial runs")
+        told = forked.json(at_home, "stop", "steered")
+        assert (told["state_before"], told["state"], told["running"]) == ("running", "stopped", 1)
+        assert launch.end() == 0, launch.words()
+    assert "It was stopped from outside. To go on: optselect resume steered" in launch.words()
     (ticket, epochs, attempts), *others = query(at_home, UNFINISHED, "steered")
     assert 0 < epochs < EPOCHS, "the trial left in its middle"
     assert attempts == 0, "leaving in good order is no lost attempt"
@@ -31,18 +32,17 @@ def test_a_study_is_stopped_resumed_and_paused_from_another_terminal(at_home: Sh
         "launch takes up nothing"
     )
 
-    resume = at_home.start("resume", "steered", "--workers", "1", EPOCH_SECONDS="0.1")
-    await_that(lambda: holds(at_home, RUNNING, "steered"), "the same trial runs again")
-    paused = forked.run(at_home, "pause", "steered")
-    assert paused.stdout.startswith(
-        "steered is paused: no trial starts any more; running trials end as usual"
-    )
-    assert forked.json(at_home, "pause", "steered")["state_before"] == "paused"
-    scaled = forked.json(at_home, "scale", "steered", "1")
-    assert (scaled["executor"], scaled["workers"], scaled["workers_before"]) == ("local", 1, 1)
-    _, words = resume.communicate(timeout=60)
-    assert resume.returncode == 0, words
-    assert "It was paused from outside" in words
+    with forked.start(at_home, "resume", "steered", *one, EPOCH_SECONDS="0.1") as resume:
+        await_that(lambda: holds(at_home, RUNNING, "steered"), "the same trial runs again")
+        paused = forked.run(at_home, "pause", "steered")
+        assert paused.stdout.startswith(
+            "steered is paused: no trial starts any more; running trials end as usual"
+        )
+        assert forked.json(at_home, "pause", "steered")["state_before"] == "paused"
+        scaled = forked.json(at_home, "scale", "steered", "1")
+        assert (scaled["executor"], scaled["workers"], scaled["workers_before"]) == ("local", 1, 1)
+        assert resume.end() == 0, resume.words()
+    assert "It was paused from outside" in resume.words()
     left = query(at_home, UNFINISHED, "steered")
     assert ticket not in [row[0] for row in left], "the running trial went on to its end"
     assert len(left) == len(others)

@@ -17,7 +17,7 @@ def test_a_database_goes_from_its_first_status_to_a_restored_backup(tmp_path: Pa
         before = forked.json(one, "db", "status")
         assert (before["running"], before["embedded"], before["versions"]) == (False, True, {})
 
-        upgraded = one.run("db", "upgrade")
+        upgraded = forked.run(one, "db", "upgrade")
         assert upgraded.returncode == 0, upgraded.stderr
         assert {"revision", "optuna", "mlflow"} <= set(upgraded.stdout.split())
         assert forked.json(one, "db", "status")["versions"]["revision"] == REVISION

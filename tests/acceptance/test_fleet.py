@@ -67,7 +67,7 @@ def test_a_worker_trains_the_stored_source_and_refuses_another_one_or_other_data
     refused = forked.run(alone, "worker", "numbers")
     assert refused.returncode == 64
     assert 'data() must give the data that study "numbers" was launched with (sha256 ' in refused.stderr
-    joined = alone.run("worker", "--max-idle", "1")
+    joined = forked.run(alone, "worker", "--max-idle", "1")
     assert joined.returncode == 0, joined.stderr
     assert "numbers is left to other machines. The end of its log here:" in joined.stderr
     assert joined.stderr.count("place 0 serves numbers") == 1, "it is not tried again and again"
@@ -91,23 +91,24 @@ def test_a_worker_trains_the_stored_source_and_refuses_another_one_or_other_data
     assert forked.json(alone, "status", "numbers")["state"] == "finished"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_machine_waits_for_studies_and_serves_them_side_by_side_until_it_is_told_to_leave(
     alone: Shell, forked: Forks
 ) -> None:
     shutil.copy(Path(__file__).with_name("steady.py"), alone.folder)
-    joined = alone.start("worker", "--slots", "1", EPOCH_SECONDS="0.1", OPTSELECT_SLICE_SECONDS="0.1")
-    for name in ("one", "two"):
-        stored = forked.run(alone, "launch", "steady.py", "--name", name, *SMALL, "--in-process")
-        assert stored.returncode == 0, stored.stderr
-    for name in ("one", "two"):
-        await_that(partial(holds, alone, FINISHED, name), f"study {name} is finished", 200)
-    joined.send_signal(signal.SIGTERM)
-    _, words = joined.communicate(timeout=60)
-    assert joined.returncode == 75, words
-    assert "waiting for one" in words
+    slices = {"EPOCH_SECONDS": "0.1", "OPTSELECT_SLICE_SECONDS": "0.1"}
+    with forked.start(alone, "worker", "--slots", "1", **slices) as joined:
+        for name in ("one", "two"):
+            stored = forked.run(alone, "launch", "steady.py", "--name", name, *SMALL, "--in-process")
+            assert stored.returncode == 0, stored.stderr
+        for name in ("one", "two"):
+            await_that(partial(holds, alone, FINISHED, name), f"study {name} is finished", 200)
+        joined.signal(signal.SIGTERM)
+        assert joined.end() == 75, joined.words()
+    assert "waiting for one" in joined.words()
     order = [row[0] for row in query(alone, ORDER)]
-    assert order in (["one", "two", "one", "two"], ["two", "one", "two", "one"]), words
+    assert order in (["one", "two", "one", "two"], ["two", "one", "two", "one"]), joined.words()
 
 
 FINISHED = "SELECT count(*) FROM optselect.study WHERE name = %s AND state = 'finished'"

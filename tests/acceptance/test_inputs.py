@@ -14,6 +14,7 @@ from optselect.trials.optimizers import build_optimizer, install_optimizer
 from optselect.trials.problem import Problem, load_problem
 from tests.acceptance.commands import Shell
 from tests.acceptance.forked import Forks
+from tests.slow import cases
 from tests.trials.fits import fit_by_hand
 
 EPOCHS = 3
@@ -238,8 +239,18 @@ def model():
     ),
 }
 
+SLOW = (
+    "a tf.data.Dataset, validated on a PyDataset",
+    "tuples of inputs, class weights and callbacks",
+    "a subclassed model, not built before its first call, with its own train_step",
+    "a functional model with a shortcut",
+    "words, embedded and read by a recurrent layer",
+    "batch normalization and metrics with a state",
+)
+"""What tests/trials has without a command, too."""
 
-@pytest.mark.parametrize("brought", BROUGHT)
+
+@pytest.mark.parametrize("brought", cases(BROUGHT, SLOW))
 def test_it_runs_to_the_end_on_the_curve_of_fit(brought: str, at_home: Shell, forked: Forks) -> None:
     case = BROUGHT[brought]
     path = at_home.folder / "net.py"

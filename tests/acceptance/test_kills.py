@@ -22,24 +22,24 @@ def test_kill_9_of_trainer_zygote_and_supervisor_and_an_interrupt_cost_no_epoch_
 ) -> None:
     shutil.copy(Path(__file__).with_name("steady.py"), at_home.folder)
     flags = ("--optimizers", "sgd,adam", "--trials", str(TRIALS), "--seeds", "0")
-    launch = at_home.start(
-        "launch", "steady.py", "--name", "killed", *flags, "--workers", "1", EPOCH_SECONDS="0.25"
-    )
-    await_that(lambda: checkpointed(at_home), "a trial has a checkpoint")
-    first = at_home.training_processes("killed")
-    kill_at_once(first[0])
-    await_that(lambda: restarted(at_home, first[0]), "the trainer is restarted")
-    await_that(lambda: checkpointed(at_home), "a trial has a checkpoint again")
-    kill_at_once(psutil.Process(launch.pid))
+    one = ("--workers", "1")
+    launched = ("launch", "steady.py", "--name", "killed", *flags, *one)
+    with forked.start(at_home, *launched, EPOCH_SECONDS="0.25") as launch:
+        await_that(lambda: checkpointed(at_home), "a trial has a checkpoint")
+        first = at_home.training_processes("killed")
+        kill_at_once(first[0])
+        await_that(lambda: restarted(at_home, first[0]), "the trainer is restarted")
+        await_that(lambda: checkpointed(at_home), "a trial has a checkpoint again")
+        kill_at_once(psutil.Process(launch.pid))
+        assert launch.end() == -9
     await_that(lambda: not at_home.training_processes("killed"), "its trainer leaves by itself")
 
-    resume = at_home.start("resume", "killed", "--workers", "1", EPOCH_SECONDS="0.25")
-    await_that(lambda: checkpointed(at_home), "the resumed search goes on")
-    zygotes = kill_zygotes(at_home)
-    resume.send_signal(signal.SIGINT)
-    _, words = resume.communicate(timeout=60)
-    assert resume.returncode == 130, words
-    assert "optselect resume killed" in words
+    with forked.start(at_home, "resume", "killed", *one, EPOCH_SECONDS="0.25") as resume:
+        await_that(lambda: checkpointed(at_home), "the resumed search goes on")
+        zygotes = kill_zygotes(at_home)
+        resume.signal(signal.SIGINT)
+        assert resume.end() == 130, resume.words()
+    assert "optselect resume killed" in resume.words()
     assert at_home.training_processes("killed") == []
     assert forked.json(at_home, "status", "killed")["trials"]["running"] == 0
 

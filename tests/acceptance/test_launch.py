@@ -34,12 +34,12 @@ def launched(here: Shell) -> CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def trials(here: Shell, launched: CompletedProcess[str]) -> list[dict[str, Any]]:
-    return list(here.json("trials", "diabetes")["trials"])
+def trials(here: Shell, forked: Forks, launched: CompletedProcess[str]) -> list[dict[str, Any]]:
+    return list(forked.json(here, "trials", "diabetes")["trials"])
 
 
-def address(here: Shell, *flags: str) -> str:
-    return here.run("db", "url", "--show-password", *flags).stdout.strip()
+def address(here: Shell, forked: Forks, *flags: str) -> str:
+    return forked.run(here, "db", "url", "--show-password", *flags).stdout.strip()
 
 
 def test_it_ends_well_with_a_table_and_the_next_commands(launched: CompletedProcess[str]) -> None:
@@ -56,9 +56,9 @@ def test_progress_goes_to_stderr_as_plain_lines(launched: CompletedProcess[str])
 
 
 def test_status_counts_search_tickets_only_and_evaluation_apart(
-    here: Shell, launched: CompletedProcess[str]
+    here: Shell, forked: Forks, launched: CompletedProcess[str]
 ) -> None:
-    status = here.json("status", "diabetes")
+    status = forked.json(here, "status", "diabetes")
     assert (status["schema"], status["state"], status["budget"]) == (1, "finished", TRIALS)
     counts = status["trials"]
     assert sum(counts.values()) == TRIALS
@@ -89,9 +89,9 @@ def test_postgres_holds_exactly_the_budget(here: Shell, launched: CompletedProce
 
 
 def test_optuna_itself_reads_the_trials_each_within_its_ranges(
-    here: Shell, launched: CompletedProcess[str]
+    here: Shell, forked: Forks, launched: CompletedProcess[str]
 ) -> None:
-    study = optuna.load_study(study_name="diabetes", storage=address(here, "--optuna"))
+    study = optuna.load_study(study_name="diabetes", storage=address(here, forked, "--optuna"))
     found = [trial for trial in study.trials if trial.user_attrs["phase"] == "quota"]
     assert len(found) == TRIALS
     assert {trial.state.name for trial in found} <= {"COMPLETE", "PRUNED"}
@@ -102,17 +102,19 @@ def test_optuna_itself_reads_the_trials_each_within_its_ranges(
             assert distribution._contains(distribution.to_internal_repr(trial.params[name]))
 
 
-def test_optunas_own_command_lists_the_study(here: Shell, launched: CompletedProcess[str]) -> None:
-    command = ("optuna", "studies", "--storage", address(here, "--optuna"), "--format", "json")
+def test_optunas_own_command_lists_the_study(
+    here: Shell, forked: Forks, launched: CompletedProcess[str]
+) -> None:
+    command = ("optuna", "studies", "--storage", address(here, forked, "--optuna"), "--format", "json")
     listed = subprocess.run(command, capture_output=True, text=True, check=True)
     trials = {study["name"]: study["n_trials"] for study in json.loads(listed.stdout)}
     assert trials["diabetes"] == TRIALS + 9 + 20
 
 
 def test_optunas_dashboard_shows_every_trial_under_the_objectives_name(
-    here: Shell, launched: CompletedProcess[str]
+    here: Shell, forked: Forks, launched: CompletedProcess[str]
 ) -> None:
-    dashboard = Client(optuna_dashboard.wsgi(address(here, "--optuna")))
+    dashboard = Client(optuna_dashboard.wsgi(address(here, forked, "--optuna")))
     listed = json.loads(dashboard.get("/api/studies").data)["study_summaries"]
     (number,) = (study["study_id"] for study in listed if study["study_name"] == "diabetes")
     shown = json.loads(dashboard.get(f"/api/studies/{number}").data)
@@ -121,9 +123,9 @@ def test_optunas_dashboard_shows_every_trial_under_the_objectives_name(
 
 
 def test_mlflow_holds_each_trial_as_a_run_with_a_point_per_epoch_and_metric(
-    here: Shell, launched: CompletedProcess[str], trials: Sequence[dict[str, Any]]
+    here: Shell, forked: Forks, launched: CompletedProcess[str], trials: Sequence[dict[str, Any]]
 ) -> None:
-    client = MlflowClient(tracking_uri=address(here, "--mlflow"))
+    client = MlflowClient(tracking_uri=address(here, forked, "--mlflow"))
     experiment = client.get_experiment_by_name("optselect/diabetes")
     assert experiment is not None
     runs = client.search_runs(
@@ -147,17 +149,17 @@ def test_trials_show_keras_arguments_behind_the_optimizers_name(trials: Sequence
 
 
 def test_launching_the_same_again_prints_the_result_and_trains_nothing(
-    here: Shell, launched: CompletedProcess[str]
+    here: Shell, forked: Forks, launched: CompletedProcess[str]
 ) -> None:
-    again = here.run("launch", "diabetes", "--trials", str(TRIALS), "--epochs", str(EPOCHS))
+    again = forked.run(here, "launch", "diabetes", "--trials", str(TRIALS), "--epochs", str(EPOCHS))
     assert again.returncode == 0
     assert again.stdout == launched.stdout
 
 
 def test_another_spec_under_the_same_name_is_refused_with_the_difference(
-    here: Shell, launched: CompletedProcess[str]
+    here: Shell, forked: Forks, launched: CompletedProcess[str]
 ) -> None:
-    other = here.run("launch", "diabetes", "--trials", "30", "--epochs", str(EPOCHS))
+    other = forked.run(here, "launch", "diabetes", "--trials", "30", "--epochs", str(EPOCHS))
     assert other.returncode == 2
     assert other.stderr.count("\n") == 1
     assert f"trials {TRIALS} -> 30" in other.stderr
@@ -175,9 +177,9 @@ def link(here: Shell, launched: CompletedProcess[str]) -> Iterator[str]:
 
 @needs_chromium
 def test_the_printed_link_shows_every_curve_on_the_chart_of_val_loss(
-    here: Shell, link: str, trials: Sequence[dict[str, Any]]
+    here: Shell, forked: Forks, link: str, trials: Sequence[dict[str, Any]]
 ) -> None:
-    assert here.json("status", "diabetes")["tracking"] == link
+    assert forked.json(here, "status", "diabetes")["tracking"] == link
     page = page_of(link)
     assert f"{len(trials)} of {len(trials)} runs done" in page
     assert len(curves(page, "val_loss")) >= len(
@@ -187,14 +189,18 @@ def test_the_printed_link_shows_every_curve_on_the_chart_of_val_loss(
         assert re.search(rf"\b{trial['trial']:03d} {trial['optimizer']}\b", page)
 
 
+@pytest.mark.slow
 @needs_chromium
-def test_the_view_of_the_finals_has_a_mean_curve_for_each_that_was_compared(here: Shell, link: str) -> None:
+def test_the_view_of_the_finals_has_a_mean_curve_for_each_that_was_compared(
+    here: Shell, forked: Forks, link: str
+) -> None:
     page = page_of(link.replace(f"={CURVES}", f"={FINALS}"))
-    compared = {row["optimizer"] for row in here.json("report", "diabetes")["ranking"]}
+    compared = {row["optimizer"] for row in forked.json(here, "report", "diabetes")["ranking"]}
     assert set(re.findall(r"Group: (\w+)", page)) == compared
     assert len(curves(page, "val_loss")) >= len(compared)
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_the_note_leads_to_a_table_with_the_best_run_first(
     here: Shell, link: str, trials: Sequence[dict[str, Any]]
@@ -209,6 +215,7 @@ def test_the_note_leads_to_a_table_with_the_best_run_first(
     assert int(names[0]) == best["trial"]
 
 
+@pytest.mark.slow
 def test_a_verdict_goes_to_a_tracking_server_too(here: Shell, forked: Forks, link: str) -> None:
     address = link.partition("/#")[0]
     few = ("--optimizers", "adam", "--trials", "1", "--epochs", "1", "--in-process", "--tracking", address)
@@ -240,8 +247,10 @@ def test_resume_with_more_trials_adds_exactly_so_many(
     assert status["state"] == "finished"
 
 
-def test_no_password_is_in_any_log_or_output(here: Shell, launched: CompletedProcess[str]) -> None:
+def test_no_password_is_in_any_log_or_output(
+    here: Shell, forked: Forks, launched: CompletedProcess[str]
+) -> None:
     password = (here.home / "pg" / "pw").read_text().strip() if (here.home / "pg" / "pw").exists() else None
-    password = password or address(here).split("postgres:")[1].split("@")[0]
+    password = password or address(here, forked).split("postgres:")[1].split("@")[0]
     texts = [launched.stdout, launched.stderr, *(log.read_text() for log in here.home.rglob("*.log"))]
     assert not any(password in text for text in texts)

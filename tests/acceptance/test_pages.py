@@ -63,7 +63,7 @@ RUN_BY_OTHERS: Mapping[str, Another] = {
         r'json\("optimizers", f"\{path\}:MyMomentum"\)',
     ),
     "optselect worker --slots": Another(
-        "stays until SIGTERM", "acceptance/test_fleet.py", r'start\("worker", "--slots", "1"'
+        "stays until SIGTERM", "acceptance/test_fleet.py", r'start\(alone, "worker", "--slots", "1"'
     ),
     "optselect worker --trust": Another(
         "stays until SIGTERM", "acceptance/test_fleet.py", r'few = \("numbers", "--trust", "trusted\.txt"'
@@ -151,7 +151,8 @@ RUN = [
 ]
 FILES = [(page, *file) for page in pages() for file in files_of(page)]
 LAUNCHED = " ".join(line.text for line in RUN)
-ON_FASHION = re.compile(r"fashion|\brates\b")  # needs a package of Debian
+ON_FASHION = re.compile(r"fashion|\brates\b")  # nothing else needs what these lines leave behind
+FASHION = [needs_fashion, pytest.mark.slow]
 STATEMENTS = [text for page in pages() for language, text in blocks_of(page) if language == "sql"]
 DETACHED = [line.words[line.words.index("--name") + 1] for line in RUN if "--detach" in line.words]
 OTHER_SPECS = [name for _, name, _ in FILES if name.endswith(".toml") and name not in LAUNCHED]
@@ -218,7 +219,7 @@ def test_what_is_left_to_another_test_is_typed_there(command: str) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    [pytest.param(line, marks=[needs_fashion] if ON_FASHION.search(line.text) else []) for line in RUN],
+    [pytest.param(line, marks=FASHION if ON_FASHION.search(line.text) else []) for line in RUN],
     ids=lambda line: f"{line.page}: {line.text}",
 )
 def test_every_command_of_the_pages_runs_and_prints_what_they_show(

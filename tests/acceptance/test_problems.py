@@ -73,10 +73,12 @@ def here(server: URL, tmp_path_factory: pytest.TempPathFactory) -> Shell:
     return dataclasses.replace(plain, environment={**plain.environment, **settings})
 
 
-def test_modules_beside_the_problem_win_though_they_bear_the_names_of_our_folders(here: Shell) -> None:
+def test_modules_beside_the_problem_win_though_they_bear_the_names_of_our_folders(
+    here: Shell, forked: Forks
+) -> None:
     stored = here.run("launch", "own net.py", *SMALL, "--epochs", "20", "--workers", "0")
     assert stored.returncode == 0, stored.stderr
-    assert here.json("status", "own-net")["trials"]["waiting"] == 1
+    assert forked.json(here, "status", "own-net")["trials"]["waiting"] == 1
 
 
 def test_a_stored_study_trains_in_the_background_without_its_folder_and_shows_no_password(

@@ -2,10 +2,7 @@
 
 import html
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -118,17 +115,16 @@ def test_the_script_repeats_a_final_run_bit_for_bit(
     trial = script.read_text().partition("written by optselect: trial ")[2].split()[0]
     stored = forked.json(here, "show", "reported", trial)["curve"]
     assert len(stored) == EPOCHS
-    for metric, values in history_of(script).items():
+    for metric, values in history_of(script, here, forked).items():
         assert values == [epoch[metric] for epoch in stored]
 
 
-def history_of(script: Path) -> dict[str, list[float]]:
+def history_of(script: Path, here: Shell, forked: Forks) -> dict[str, list[float]]:
     """What a run of the script has in its History."""
-    code = f"import json, runpy; print(json.dumps(runpy.run_path({str(script)!r}, run_name='__main__')['history'].history))"
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
-    )
+    code = f"import json, runpy\nprint(json.dumps(runpy.run_path({script.name!r}, run_name='__main__')['history'].history))"
+    (here.folder / "history.py").write_text(code)
+    done = forked.run_script(here, "history.py")
+    assert done.returncode == 0, done.stderr
     found: dict[str, list[float]] = json.loads(done.stdout.splitlines()[-1])
     assert "val_loss" in found
     return found
@@ -161,7 +157,9 @@ def shown_text(page: str, element: str) -> str:
 def test_mlflow_has_one_run_of_the_verdict_with_the_page_and_the_model_when_asked(
     here: Shell, forked: Forks, verdict: dict[str, Any]
 ) -> None:
-    client = MlflowClient(tracking_uri=here.run("db", "url", "--show-password", "--mlflow").stdout.strip())
+    client = MlflowClient(
+        tracking_uri=forked.run(here, "db", "url", "--show-password", "--mlflow").stdout.strip()
+    )
     first = verdict_run(client)
     assert {"report.html", "report.json", "optimizer.py", "plots"} <= {
         file.path for file in client.list_artifacts(first)

@@ -1,8 +1,6 @@
 """A switch from a spec file trains, and as its script says; the commands of docs/switching.md: test_pages."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 from optselect.search.chosen_code import Phase, training_script
@@ -21,7 +19,9 @@ def test_the_spec_file_of_the_example_runs(at_home: Shell, forked: Forks) -> Non
     assert done.returncode == 0, done.stderr
 
 
-def test_the_script_of_a_switch_trains_to_the_very_numbers_of_its_trial(tmp_path: Path) -> None:
+def test_the_script_of_a_switch_trains_to_the_very_numbers_of_its_trial(
+    at_home: Shell, forked: Forks
+) -> None:
     switched = [
         Phase(1, "keras.optimizers.SGD(learning_rate=0.05, momentum=0.9)"),
         Phase(2, "keras.optimizers.Adam(learning_rate=0.01)"),
@@ -32,11 +32,9 @@ def test_the_script_of_a_switch_trains_to_the_very_numbers_of_its_trial(tmp_path
         objective="val_loss", source_name="diabetes.py",
         bundle={"diabetes.py": (ROOT / "examples" / "diabetes.py").read_text()},
     )  # fmt: skip
-    (tmp_path / "script.py").write_text(script)
-    (tmp_path / "compare.py").write_text(COMPARE)
-    done = subprocess.run(
-        [sys.executable, "compare.py"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    (at_home.folder / "script.py").write_text(script)
+    (at_home.folder / "compare.py").write_text(COMPARE)
+    done = forked.run_script(at_home, "compare.py")
     assert done.returncode == 0, done.stderr
     by_script, by_trial = (json.loads(line) for line in done.stdout.splitlines()[-2:])
     assert by_script == by_trial

@@ -25,6 +25,8 @@ from tests.homes import THROW_AWAY, throw_away_home
 from tests.service.conftest import fresh_database
 from tests.service.workplace import LEASE_SECONDS, Workplace, store_steady, workplace
 
+pytestmark = pytest.mark.slow
+
 COMPLETE = os.environ.get("OPTSELECT_TESTS") == "complete"  # then a missing package is a failure, not a skip
 NETWORK = "198.18.0.0/15"  # kept for tests of networks: no real host has an address there
 

@@ -123,6 +123,7 @@ def stored_study(database: Database) -> StoredStudy:
     return create(new_study("counted", spec, description, bundle, place), spec, database, engine)
 
 
+@pytest.mark.slow
 def test_a_worker_process_has_two_connections_at_most(
     initialised_database: Database, forked: Forks, tmp_path: Path
 ) -> None:

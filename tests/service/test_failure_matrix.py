@@ -161,6 +161,7 @@ def test_postgres_restart_or_cut_costs_no_epoch(restartable: Workplace, restarta
     assert restartable.ask("SELECT max(attempt) FROM ticket") == [(1,)]
 
 
+@pytest.mark.slow
 def test_postgres_gone_for_too_long_keeps_the_trial_on_this_machine(
     restartable: Workplace, restartable_home: Path
 ) -> None:
@@ -181,6 +182,7 @@ def test_postgres_gone_for_too_long_keeps_the_trial_on_this_machine(
     assert restartable.ask("SELECT max(attempt) FROM ticket") == [(1,)]
 
 
+@pytest.mark.slow
 def test_disk_full_in_postgres_is_waited_out_as_an_outage(here: Workplace) -> None:
     with here.worker() as worker:
         here.ask(FILL_DISK)
@@ -205,6 +207,7 @@ def test_clock_skew_has_no_effect_on_leases(here: Workplace, monkeypatch: pytest
     assert 30 < left <= 60, "leases are counted by the server's clock"
 
 
+@pytest.mark.slow
 def test_checkpoint_gone_or_corrupt_begins_the_same_trial_again(here: Workplace) -> None:
     with here.worker() as worker:
         worker.signal(signal.SIGKILL)
@@ -239,6 +242,7 @@ def test_sigterm_gives_the_trial_back_with_a_checkpoint(here: Workplace) -> None
     here.demand_whole()
 
 
+@pytest.mark.slow
 def test_a_training_that_hangs_is_ended_three_times_and_then_failed_as_stuck(here: Workplace) -> None:
     hanging = {"EPOCH_SECONDS": "3600", "OPTSELECT_STUCK_SECONDS": "4", "OPTSELECT_LEASE_SECONDS": "3"}
     for attempt in (1, 2, 3):

@@ -33,6 +33,7 @@ def pooled_database(
         yield Database(address, initialised_database.home, embedded=False)
 
 
+@pytest.mark.slow
 def test_two_workers_train_a_whole_study_on_one_pooled_connection(
     pooled_database: Database, initialised_database: Database, forked: Forks, tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ from optselect.trials.errors import ProblemError
 from optselect.trials.problem import Problem, load_problem
 from optselect.trials.programs import Programs
 from optselect.trials.reference import read_reference
+from tests.slow import cases
 from tests.trials.conftest import WriteProblem
 from tests.trials.fits import SEED, Recorder, fit_by_hand, largest_difference, train, weights_in
 
@@ -186,9 +187,15 @@ RUN = {
     "a nested optimizer": Runs(NESTED, other={"learning_rate": 0.03, "beta_1": 0.5, "pull": 0.8}),
     "no get_config": Runs(NO_GET_CONFIG, note="get_config() does not return momentum"),
 }
+SLOW = (
+    "no slots, a number under a private name",
+    "keyword-only arguments, one without a default",
+    "a schedule inside",
+    "a schedule of a class of one's own",
+)
 
 
-@pytest.mark.parametrize("name", RUN)
+@pytest.mark.parametrize("name", cases(RUN, SLOW))
 def test_a_class_trains_as_compile_and_fit_do_whatever_its_shape(
     write_problem: WriteProblem, name: str
 ) -> None:

@@ -16,6 +16,7 @@ from optselect.trials.programs import Programs
 from tests.trials.conftest import MakeProblem, WriteProblem
 from tests.trials.fits import SEED, Recorder, fit_by_hand, largest_difference, train
 
+SLOW = pytest.mark.slow
 COMPILED = """
 RUN_EAGERLY = False
 """
@@ -66,10 +67,10 @@ def make_xla(write_problem: WriteProblem) -> MakeProblem:
 @pytest.mark.parametrize(
     ("optimizer", "arguments"),
     [
-        ("SGD", {"learning_rate": 0.05, "momentum": 0.9, "nesterov": True}),
         ("Adam", {"learning_rate": 0.01, "beta_2": 0.99, "weight_decay": 0.01}),
-        ("RMSprop", {"learning_rate": 0.01, "momentum": 0.5, "centered": True}),
-        ("Lion", {"learning_rate": 0.001}),
+        pytest.param("SGD", {"learning_rate": 0.05, "momentum": 0.9, "nesterov": True}, marks=SLOW),
+        pytest.param("RMSprop", {"learning_rate": 0.01, "momentum": 0.5, "centered": True}, marks=SLOW),
+        pytest.param("Lion", {"learning_rate": 0.001}, marks=SLOW),
     ],
 )
 def test_an_epoch_that_xla_compiles_is_within_rounding_of_fit(

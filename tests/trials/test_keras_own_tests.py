@@ -23,6 +23,8 @@ from optselect.trials.structure import with_other_numbers
 # What trains or calculates; the others ask for configurations, messages, or Keras's own fit.
 APPLICABLE = re.compile(r"test_(\w*single_step\w*|correctness_with_golden|\w*weight_decay|clip_(norm|value)|"
                         r"ema_overwrite_frequency|warmup|multiple_steps)")  # fmt: skip
+EVERYDAY = ("SGD", "Adam")
+"""The others' tests are slow as a whole."""
 
 
 def keras_tests() -> Iterator[Any]:
@@ -30,7 +32,8 @@ def keras_tests() -> Iterator[Any]:
         module = importlib.import_module(f"keras.src.optimizers.{file_of(name)}_test")
         case = getattr(module, f"{name}Test")
         for method in filter(APPLICABLE.fullmatch, dir(case)):
-            yield pytest.param(name, module, case(method), id=f"{name}-{method}")
+            marks = () if name in EVERYDAY else pytest.mark.slow
+            yield pytest.param(name, module, case(method), id=f"{name}-{method}", marks=marks)
 
 
 def file_of(name: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 from optselect.trials.outcome import TrialResult
 from optselect.trials.problem import Problem, load_problem
 from optselect.trials.programs import Programs
+from tests.slow import cases
 from tests.trials import models
 from tests.trials.conftest import PREAMBLE, WriteProblem
 from tests.trials.fits import Recorder, curve_ulps, fit_by_keras, state_in, train, ulps
@@ -62,7 +63,25 @@ MODELS: dict[str, tuple[str, str, int, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", MODELS)
+SLOW = (
+    "functional",
+    "subclassed with dropout",
+    "train_step with a second optimizer",
+    "several inputs and outputs",
+    "sample weights",
+    "class weights",
+    "stateful metrics",
+    "mixed bfloat16",
+    "mixed float16",
+    "a shuffled dataset",
+    "an endless dataset of uneven batches",
+    "a schedule of Adam's",
+    "a schedule by pieces",
+    "a function as learning rate",
+)
+
+
+@pytest.mark.parametrize("name", cases(MODELS, SLOW))
 def test_each_kind_of_model_trains_on_its_step_as_fit_does(write_problem: WriteProblem, name: str) -> None:
     source, optimizer, step, reason = MODELS[name]
     problem, programs = load_problem(write_problem(source)), Programs()

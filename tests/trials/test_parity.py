@@ -35,7 +35,10 @@ def test_curve_and_weights_on_diabetes_equal_those_of_fit(
 
 
 @needs_fashion
-@pytest.mark.parametrize(("optimizer", "arguments"), FIVE)
+@pytest.mark.parametrize(
+    ("optimizer", "arguments"),
+    [pytest.param(*case, marks=() if case[0] == "Adam" else pytest.mark.slow) for case in FIVE],
+)
 def test_curve_and_weights_on_fashion_equal_those_of_fit(
     fashion: Problem, optimizer: str, arguments: dict[str, Any]
 ) -> None:

@@ -1,13 +1,16 @@
-"""Whatever is drawn, optimizer, numbers and small model: the program trains as compile and fit do.
+"""Whatever is drawn, optimizer, numbers, small model and callbacks: the program trains as compile and fit do.
 
 A few examples, always the same ones; `make property` draws many and new ones.
 """
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import keras
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -23,11 +26,12 @@ from optselect.trials.configuration import (
     Rule,
 )
 from optselect.trials.outcome import Outcome
-from optselect.trials.problem import load_problem
+from optselect.trials.problem import Problem, load_problem
 from optselect.trials.programs import Programs
 from optselect.trials.structure import known_in_fit
 from tests.trials.conftest import PREAMBLE
 from tests.trials.fits import (
+    SEED,
     Recorder,
     allowed_ulps,
     compiled,
@@ -40,24 +44,102 @@ from tests.trials.fits import (
 
 Arguments = dict[str, Any]
 
-MODEL = """
+SHORT, LONG = 2, 4
+"""Epochs: what a callback decides at the end of one is felt in those after it."""
+BLOCK = "block.weights.h5"
+
+PROBLEM = """
+from pathlib import Path
+
+loss_weight = keras.Variable(1.0, trainable=False)
+
+def weighted_loss(y, predicted):
+    return loss_weight * keras.losses.get("{loss}")(y, predicted)
+
+class Reweight(keras.callbacks.Callback):
+    def __init__(self, weight, factor):
+        super().__init__()
+        self.weight, self.factor = weight, factor
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.weight.assign(self.weight * self.factor)
+
+class StopByLogs(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.stop_training = logs["val_loss"] > logs["loss"]
+
+def block():
+    return keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "tanh"), keras.layers.BatchNormalization()])
+
+def pretrained(trainable):
+    part = block()
+    part.load_weights(Path(__file__).with_name("block.weights.h5"))
+    part.trainable = trainable
+    return part
+
 def model(optimizer="sgd"):
     net = keras.Sequential([keras.Input((4,)), {layers} keras.layers.Dense(1)])
-    net.compile(optimizer, "{loss}", metrics=["mae"])
+    net.compile(optimizer, {compiled_loss}, metrics=["mae"])
     return net
-fit = {{"batch_size": {batch_size}, "epochs": 2}}
+
+fit = {{"batch_size": {batch_size}, "epochs": {epochs}, "callbacks": [{callbacks}]}}
 """
 LAYERS = st.one_of(
-    st.builds('keras.layers.Dense({}, "{}"),'.format, st.integers(1, 8), st.sampled_from(("relu", "tanh"))),
-    st.just("keras.layers.BatchNormalization(),"),
-    st.builds("keras.layers.Dropout({}, seed=1),".format, st.floats(0.1, 0.6)),
+    st.builds('keras.layers.Dense({}, "{}")'.format, st.integers(1, 8), st.sampled_from(("relu", "tanh"))),
+    st.builds(
+        "keras.layers.BatchNormalization(momentum={}, scale={}, trainable={})".format,
+        st.floats(0.1, 0.99),
+        st.booleans(),
+        st.booleans(),
+    ),
+    st.builds("keras.layers.Dropout({}, seed=1)".format, st.floats(0.1, 0.6)),
 )
-MODELS = st.builds(
-    lambda layers, loss, batch_size: MODEL.format(layers=" ".join(layers), loss=loss, batch_size=batch_size),
-    st.lists(LAYERS, max_size=3),
-    st.sampled_from(("mse", "mae", "huber")),
-    st.integers(3, 40),
+FIRST_LAYERS: tuple[list[str], ...] = ([], ["pretrained(trainable=False)"], ["pretrained(trainable=True)"])
+MONITORED = st.sampled_from(("loss", "val_loss", "val_mae"))
+CALLBACKS = st.one_of(
+    st.builds(
+        'keras.callbacks.EarlyStopping("{}", patience={}, restore_best_weights={})'.format,
+        MONITORED,
+        st.integers(0, 2),
+        st.booleans(),
+    ),
+    st.builds(
+        'keras.callbacks.ReduceLROnPlateau("{}", factor={}, patience=1, min_delta={})'.format,
+        MONITORED,
+        st.floats(0.1, 0.9),
+        st.floats(0, 1),
+    ),
+    st.builds(
+        "keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate * {})".format, st.floats(0.3, 1.5)
+    ),
+    st.just(
+        'keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update(gap=logs["val_loss"] - logs["loss"]))'
+    ),
+    st.just("StopByLogs()"),
 )
+
+
+# It changes a variable of the module by what it holds: each training must begin with it as it was written.
+REWEIGHTING = st.builds("Reweight(loss_weight, {})".format, st.floats(0.5, 1.5))
+
+
+@st.composite
+def problems(draw: Callable[..., Any]) -> str:
+    """The source of a problem: a model, perhaps with a part whose weights come from a file, and callbacks."""
+    changes_loss = draw(st.lists(REWEIGHTING, max_size=1))
+    callbacks = [*draw(st.lists(CALLBACKS, max_size=2)), *changes_loss]
+    loss = draw(st.sampled_from(("mse", "mae", "huber")))
+    layers = [*draw(st.sampled_from(FIRST_LAYERS)), *draw(st.lists(LAYERS, max_size=3))]
+    return PROBLEM.format(
+        loss=loss,
+        compiled_loss="weighted_loss" if changes_loss else f'"{loss}"',
+        layers="".join(f"{layer}, " for layer in layers),
+        batch_size=draw(st.integers(3, 40)),
+        epochs=LONG if callbacks else SHORT,
+        callbacks=", ".join(callbacks),
+    )
+
+
 # By what an argument must be; what is something else stays at Keras's default.
 FLOATS: Mapping[int, st.SearchStrategy[float]] = {
     id(BELOW_ONE): st.floats(0.05, 0.9999),
@@ -103,17 +185,36 @@ def _numbers(draw: Callable[..., Any], rules: Mapping[str, Rule]) -> Arguments:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
-    return lambda: tmp_path_factory.mktemp("drawn")
+def write(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Writes a problem beside the file of weights that its model may load."""
+    weights = tmp_path_factory.mktemp("pretrained") / BLOCK
+    save_block(weights)
+
+    def write_problem(source: str) -> Path:
+        folder = tmp_path_factory.mktemp("drawn")
+        shutil.copy(weights, folder)
+        (folder / "drawn_problem.py").write_text(PREAMBLE + source)
+        return folder / "drawn_problem.py"
+
+    return write_problem
+
+
+def save_block(target: Path) -> None:
+    """Weights that no initializer gives: block()'s, with means and variances of a training elsewhere."""
+    block = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(3, "tanh"), keras.layers.BatchNormalization()]
+    )
+    random = np.random.default_rng(5)
+    block.set_weights([random.uniform(0.5, 1.5, weight.shape) for weight in block.get_weights()])
+    block.save_weights(target)
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
-@given(model=MODELS, pair=pairs())
+@given(source=problems(), pair=pairs())
 def test_program_of_any_optimizer_and_model_trains_as_fit_does(
-    folder: Callable[[], Path], model: str, pair: Pair
+    write: Callable[[str], Path], source: str, pair: Pair
 ) -> None:
-    path = folder() / "drawn_problem.py"
-    path.write_text(PREAMBLE + model)
+    path = write(source)
     problem, programs, recorder = load_problem(path), Programs(), Recorder()
     train(problem, pair.name, arguments=pair.first, programs=programs)
     built = programs.built
@@ -124,10 +225,24 @@ def test_program_of_any_optimizer_and_model_trains_as_fit_does(
     if not in_program:
         assert programs.built == built, "the second trial found the program of the first"
     assume(result.outcome is Outcome.COMPLETE)
-    loss = problem.make_model().loss
-    by_keras = compiled(problem, pair.name, pair.second, loss=loss, metrics=["mae"])
-    curve, state = fit_by_keras(by_keras, problem)
+    curve, state = train_by_keras(load_problem(path), pair)  # loaded anew: its module is as it was written
     # Exact is exact; where a step may round in another way, a drawn model makes more of it than a plain one.
     allowed = 32 * allowed_ulps(pair.name, pair.second)
     assert curve_ulps(curve, result.curve) <= allowed
     assert max(map(ulps, state_in(recorder.last), state)) <= allowed
+
+
+def train_by_keras(problem: Problem, pair: Pair) -> tuple[list[dict[str, float]], list[np.ndarray[Any, Any]]]:
+    """As the user would, with the second numbers, on a problem that nothing has trained on."""
+    model = compiled(problem, pair.name, pair.second, loss=problem.make_model().loss, metrics=["mae"])
+    start = problem.initial_weights.model_of_seed(SEED)
+    assert all(map(np.array_equal, loaded_into(start), loaded_into(model))), (
+        "a seed decides the other layers only"
+    )
+    return fit_by_keras(model, problem)
+
+
+def loaded_into(model: Any) -> list[np.ndarray[Any, Any]]:
+    """The weights of the block that came from a file, if the model has one."""
+    blocks = [layer for layer in model.layers if isinstance(layer, keras.Sequential)]
+    return [weight for block in blocks for weight in block.get_weights()]

@@ -34,7 +34,9 @@ def described(problem: Problem) -> tuple[str, bool]:
 
 
 @pytest.mark.parametrize("precision", MIXED)
-@pytest.mark.parametrize(("name", "arguments"), [("SGD", {"momentum": 0.9}), ("Adam", {})])
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("Adam", {}), pytest.param("SGD", {"momentum": 0.9}, marks=pytest.mark.slow)]
+)
 def test_program_trains_as_fit_does_in_mixed_precision(
     write_problem: WriteProblem, precision: str, name: str, arguments: dict[str, Any]
 ) -> None:

@@ -28,6 +28,16 @@ Arguments = dict[str, Any]
 
 FEATURES: list[tuple[str, Arguments, Arguments]] = [
     ("SGD", {"momentum": 0.9}, {"momentum": 0.3}),
+    (
+        "Adam",
+        {"beta_1": 0.8, "beta_2": 0.9995, "epsilon": 1e-4},
+        {"beta_1": 0.99, "beta_2": 0.9, "epsilon": 1e-9},
+    ),
+    ("Adam", {"clipnorm": 0.1}, {"clipnorm": 1.0}),
+    ("SGD", {"use_ema": True, "ema_momentum": 0.9}, {"use_ema": True, "ema_momentum": 0.5}),
+    ("Adam", {"gradient_accumulation_steps": 2}, {"gradient_accumulation_steps": 2, "learning_rate": 0.1}),
+]
+MORE_FEATURES: list[tuple[str, Arguments, Arguments]] = [
     ("SGD", {"momentum": 0.9, "nesterov": True}, {"momentum": 0.5, "nesterov": True}),
     (
         "RMSprop",
@@ -35,23 +45,15 @@ FEATURES: list[tuple[str, Arguments, Arguments]] = [
         {"rho": 0.99, "momentum": 0.1, "epsilon": 1e-8},
     ),
     ("RMSprop", {"momentum": 0.4, "centered": True}, {"momentum": 0.1, "centered": True}),
-    (
-        "Adam",
-        {"beta_1": 0.8, "beta_2": 0.9995, "epsilon": 1e-4},
-        {"beta_1": 0.99, "beta_2": 0.9, "epsilon": 1e-9},
-    ),
     ("Adam", {"amsgrad": True}, {"amsgrad": True, "learning_rate": 0.1}),
     ("AdamW", {"weight_decay": 0.1}, {"weight_decay": 0.001}),
-    ("Adam", {"clipnorm": 0.1}, {"clipnorm": 1.0}),
     ("Adam", {"clipvalue": 0.01}, {"clipvalue": 0.2}),
     ("SGD", {"global_clipnorm": 0.1}, {"global_clipnorm": 0.7}),
-    ("SGD", {"use_ema": True, "ema_momentum": 0.9}, {"use_ema": True, "ema_momentum": 0.5}),
     (
         "Adam",
         {"use_ema": True, "ema_overwrite_frequency": 2},
         {"use_ema": True, "ema_overwrite_frequency": 2},
     ),
-    ("Adam", {"gradient_accumulation_steps": 2}, {"gradient_accumulation_steps": 2, "learning_rate": 0.1}),
     ("Adagrad", {"initial_accumulator_value": 0.3}, {"initial_accumulator_value": 0.01}),
     ("Ftrl", {"l1_regularization_strength": 0.01}, {"l1_regularization_strength": 0.1}),
     ("Adafactor", {"relative_step": False}, {"relative_step": False, "clip_threshold": 0.5}),
@@ -62,9 +64,11 @@ FEATURES: list[tuple[str, Arguments, Arguments]] = [
         {"beta_1": 0.93, "beta_2": 0.9, "epsilon": 1e-7, "weight_decay": 0.3, "learning_rate": 0.05},
     ),
 ]
-CASES: list[tuple[str, Arguments, Arguments]] = [
-    (name, {}, {"learning_rate": 0.03}) for name in RULES
-] + FEATURES
+CASES = [
+    *((name, {}, {"learning_rate": 0.03}) for name in RULES),
+    *FEATURES,
+    *(pytest.param(*case, marks=pytest.mark.slow) for case in MORE_FEATURES),
+]
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ from tests.trials.conftest import PREAMBLE
 from tests.trials.fits import SEED, Recorder, fit_by_hand, largest_difference, train, weights_in
 
 ROOT = Path(__file__).resolve().parents[2]
+SLOW = pytest.mark.slow
 STEPS_AN_EPOCH = 3  # of the preamble's 37 rows in batches of 16
 SGD = OptimizerConfig("SGD", {"learning_rate": 0.02, "momentum": 0.9})
 ADAM = OptimizerConfig("Adam", {"learning_rate": 0.01, "beta_1": 0.8})
@@ -138,7 +139,7 @@ def undisturbed(problem: Problem, programs: Programs) -> Sequence[Epoch]:
     return train(problem, configuration=HANDED_ON, epochs=4, programs=programs).curve
 
 
-@pytest.mark.parametrize("killed_at", [1, 2, 3])
+@pytest.mark.parametrize("killed_at", [pytest.param(1, marks=SLOW), 2, pytest.param(3, marks=SLOW)])
 def test_training_killed_before_at_and_after_a_switch_goes_on_as_if_never_killed(
     problem: Problem, programs: Programs, undisturbed: Sequence[Epoch], tmp_path: Path, killed_at: int
 ) -> None:
@@ -166,12 +167,12 @@ def die_at(killed_at: int, path: str, kept: str) -> None:
 
 SCHEDULES = [
     Schedule("cosine", 9),
-    Schedule("cosine", 9, warmup_steps=2, end_factor=0.1),
-    Schedule("linear", 9, end_factor=0.01),
     Schedule("linear", 9, warmup_steps=3),
     Schedule("exponential", 9, end_factor=0.01),
-    Schedule("exponential", 9, warmup_steps=2, end_factor=0.1),
-    Schedule("constant", 9, warmup_steps=4),
+    pytest.param(Schedule("cosine", 9, warmup_steps=2, end_factor=0.1), marks=SLOW),
+    pytest.param(Schedule("linear", 9, end_factor=0.01), marks=SLOW),
+    pytest.param(Schedule("exponential", 9, warmup_steps=2, end_factor=0.1), marks=SLOW),
+    pytest.param(Schedule("constant", 9, warmup_steps=4), marks=SLOW),
 ]
 
 
