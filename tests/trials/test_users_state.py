@@ -93,7 +93,7 @@ def seen_in(module: Any) -> list[Any]:
         module.array.tolist(),
         {name: str(item) for name, item in module.table.items()},
         list(module.queue),
-        module.names,
+        sorted(module.names),
         (module.kept.best, module.Kept.seen, module.kept.log),
         module.slotted.best,
         module.keep.__defaults__,
