@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 
 from tests.acceptance.commands import Shell, await_that, holds
@@ -75,6 +76,37 @@ def test_files_of_keras_callbacks_lie_below_a_folder_of_each_trial(at_home: Shel
     (at_home.folder / "out" / "backup").mkdir()
     assert curve == plain_curve(forked, at_home, "shared_paths", seed)
     assert forked.run(at_home, "delete", "shared_paths", "--yes").returncode == 0 and not files.exists()
+
+
+def test_the_best_model_of_a_trial_names_the_optimizer_that_trained_it(at_home: Shell, forked: Forks) -> None:
+    copied_case(at_home.folder, "checkpoint")
+    launch = forked.run(at_home, "launch", "checkpoint.py", *TINY)
+    assert launch.returncode == 0, launch.stderr
+    place = next(
+        line.rpartition(": ")[2] for line in launch.stderr.splitlines() if "ModelCheckpoint write" in line
+    )
+    x = np.random.default_rng(1).normal(size=(120, 4)).astype("float32")[80:]
+    for row in forked.json(at_home, "trials", "checkpoint")["trials"]:
+        saved = keras.saving.load_model(
+            Path(place.replace("NUMBER", str(row["trial"]))) / "out" / "best.keras"
+        )
+        shown = forked.json(at_home, "show", "checkpoint", str(row["trial"]))
+        best = min(shown["curve"], key=lambda epoch: epoch["val_loss"])
+        assert saved.evaluate(x, x.sum(axis=1, keepdims=True), verbose=0) == pytest.approx(
+            best["val_loss"], 1e-5
+        )
+        config = saved.optimizer.get_config()
+        assert config["name"] == {"SGD": "SGD", "Adam": "adam", "baseline": "adam"}[row["optimizer"]]
+        assert config["learning_rate"] == pytest.approx(
+            row["params"].get(f"{row['optimizer']}.learning_rate", 0.001)
+        )
+        assert int(saved.optimizer.iterations) == 5 * best["epoch"] and all(map(is_plain, config.values())), (
+            config
+        )
+
+
+def is_plain(value: object) -> bool:
+    return value is None or type(value) in (bool, int, float, str)
 
 
 def test_a_rate_that_a_callback_sets_for_all_trials_is_refused(at_home: Shell, forked: Forks) -> None:

@@ -13,6 +13,7 @@ from optselect.search.source import read_source
 from optselect.storage.overview import TrialRow
 from tests.acceptance.commands import Shell, shell
 from tests.acceptance.forked import Forks
+from tests.slow import cases
 
 CASES = Path(__file__).resolve().parent / "cases"
 SEED = 200
@@ -48,7 +49,10 @@ WRITTEN = {
     "windows_file.py": b"\xef\xbb\xbf" + WINDOWS.replace("\n", "\r\n").encode(),
     "latin_file.py": LATIN.encode("latin-1"),
 }
-FOUND = (
+NEEDS_MORE = ("pretrained.py", "weights_by_tensorflow.py", "swap_ema.py")
+"""These need a file of weights, or an optimizer that averages."""
+FOUND = tuple(sorted(file.name for file in CASES.glob("*.py") if file.name not in NEEDS_MORE))
+OFTEN = (
     "data_of_the_module.py",
     "kl_anneal.py",
     "no_targets.py",
@@ -79,19 +83,23 @@ def here(acceptance_home: Path, tmp_path_factory: pytest.TempPathFactory) -> She
 
 
 @pytest.fixture(scope="module")
-def trained(here: Shell, forked: Forks) -> Mapping[str, list[float]]:
-    """The curves of one trial of each file."""
-    for name in FOUND:
+def trained(here: Shell, forked: Forks, request: pytest.FixtureRequest) -> Mapping[str, list[float]]:
+    """The curves of one trial of each file that is asked for."""
+    asked = {item.callspec.params.get("name") for item in request.session.items if hasattr(item, "callspec")}
+    found = [name for name in FOUND if name in asked]
+    for name in found:
         copy(CASES / name, here.folder)
     for name, body in WRITTEN.items():
         (here.folder / name).write_bytes(body)
-    (here.folder / "train.py").write_text(TRAIN.format(names=[*FOUND, *WRITTEN], seed=SEED))
+    (here.folder / "train.py").write_text(TRAIN.format(names=[*found, *WRITTEN], seed=SEED))
     done = forked.run_script(here, "train.py")
     assert done.returncode == 0, done.stderr
     return dict(json.loads(line) for line in done.stdout.splitlines() if line.startswith("["))
 
 
-@pytest.mark.parametrize("name", [*FOUND, *WRITTEN])
+@pytest.mark.parametrize(
+    "name", cases([*FOUND, *WRITTEN], slow=[name for name in FOUND if name not in OFTEN])
+)
 def test_a_script_repeats_the_curve(
     here: Shell, forked: Forks, trained: Mapping[str, list[float]], name: str
 ) -> None:
