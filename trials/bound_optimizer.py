@@ -28,6 +28,9 @@ from optselect.trials.structure import (
     values_of,
 )
 
+TRACKING = ("_self_", "_tf_", "_obj_")
+"""How the names of attributes begin that TensorFlow keeps for itself, and makes when it needs them."""
+
 MakeOptimizer = Callable[[], Any]
 Attributes = dict[str, Any]
 
@@ -112,13 +115,14 @@ class BoundOptimizer:
             self._first = [(frozenset(vars(holder)), _plain(vars(holder))) for holder in self._holders]
         for holder, (names, plain) in zip(self._holders, self._first, strict=True):
             for name in vars(holder).keys() - names:
-                object.__delattr__(holder, name)
+                if not name.startswith(TRACKING):
+                    object.__delattr__(holder, name)
             for name, value in plain.items():
                 put(holder, name, value)
         for name, value in self._placed.items():
             holder, attribute = holder_of(self.optimizer, name)
             is_count = isinstance(getattr(holder, attribute), int)  # the steps of a schedule
-            put(holder, attribute, int(value) if is_count else value)
+            put(holder, attribute, int(value) if is_count else float(value))
         self._shown = [_plain(vars(holder)) for holder in self._holders]
 
     def take_up(self) -> None:
@@ -223,7 +227,7 @@ def _plain(attributes: Mapping[str, Any]) -> Attributes:
     return {
         name: value
         for name, value in attributes.items()
-        if is_plain(value) and not name.startswith(("_self_", "_trainable"))
+        if is_plain(value) and not name.startswith((*TRACKING, "_trainable"))
     }
 
 

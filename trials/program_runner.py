@@ -64,6 +64,8 @@ class ProgramRunner:
     def _place(self, config: OptimizerConfig) -> None:
         self._program = self._find(config)
         self._program.bound.put_in_place(config, self._maker(config))
+        self.model.train_function = self._program.train_function
+        self.model.test_function = self._program.test_function
         self._is_untrained = True
 
     def rate_after(self, epoch: int, second: OptimizerConfig) -> float | None:

@@ -36,9 +36,9 @@ class Program:
     """One structure, compiled: an optimizer whose numbers are bound, and what trains the model with it."""
 
     bound: BoundOptimizer
-    graph: EpochGraph | None  # whole epochs, or
-    train_function: Any = None  # Keras's own, of one batch
-    test_function: Any = None
+    graph: EpochGraph | None  # whole epochs; None: fit trains by
+    train_function: Any = None  # Keras's own, of one batch, and
+    test_function: Any = None  # which a callback may call in any case: model.evaluate(), train_on_batch()
     seconds_per_batch: float = 0.0  # measured; 0 before the first epoch
     bytes: int = 0  # by which the process grew when it was made and checked
 
@@ -142,9 +142,7 @@ class Programs:
         bound = BoundOptimizer(make(), bench.model, own, self.structural(config), is_scheduled)
         bench.model.optimizer = bound.optimizer
         self.built += 1
-        if epochs:
-            return Program(bound, bench.graph(bound.reading))
-        return Program(bound, None, *bench.functions(bound.reading))
+        return Program(bound, bench.graph(bound.reading) if epochs else None, *bench.functions(bound.reading))
 
     def _drop_old(self) -> None:
         dropped = False

@@ -163,6 +163,7 @@ class Logs(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         decay = self.model.decay
         SEEN.append((float(decay), f"{decay:.4f}", decay > 0.5, int(decay)))
+        SEEN.append(self.model.evaluate(x[45:], y[45:], verbose=0))
 fit["callbacks"] = [Logs()]
 """
 
