@@ -68,7 +68,7 @@ class BoundOptimizer:
         self._rates = [(one, one._learning_rate) for one in _optimizers_in(optimizer)]
         holders = [*_optimizers_in(optimizer), *(holder_of(optimizer, name)[0] for name in self.defaults)]
         self._holders = list({id(holder): holder for holder in holders}.values())
-        self._placed: Attributes = {}  # by name, what _show() writes
+        self._placed: Attributes = {}  # by name, what show() writes
         self._first: list[tuple[frozenset[str], Attributes]] = []  # of each holder, when it was shown first
         self._shown: list[Attributes] = []
 
@@ -80,8 +80,22 @@ class BoundOptimizer:
             return True
         return self._has_the_signs_of(self._values(values_of(config)))
 
+    def put_in_place(self, config: OptimizerConfig, make: MakeOptimizer) -> None:
+        """Become the model's optimizer for a trial."""
+        self._model.optimizer = self.optimizer
+        note_in_compile_config(self._model, self.optimizer)
+        self.place(config, make)
+
     def place(self, config: OptimizerConfig, make: MakeOptimizer) -> None:
         """Begin anew with the numbers of a configuration, on the weights that the model holds now."""
+        self.begin(config, make)
+        self.show()
+
+    def begin(self, config: OptimizerConfig, make: MakeOptimizer) -> None:
+        """Let the variables begin anew; the optimizer goes on to hold other plain numbers, as a check wants it.
+
+        A program that is traced with the right ones in reach might serve no other trial, and nobody would see it.
+        """
         given = values_of(config)
         built = self._build_arguments(config)
         self._placed = {
@@ -99,18 +113,8 @@ class BoundOptimizer:
             if attribute == "learning_rate":
                 functools.reduce(getattr, path, innermost(self.optimizer)).learning_rate = rate
 
-    def put_in_place(self, config: OptimizerConfig, make: MakeOptimizer) -> None:
-        """Become the optimizer of a trial."""
-        self._model.optimizer = self.optimizer
-        note_in_compile_config(self._model, self.optimizer)
-        self.place(config, make)
-        self._show()
-
-    def _show(self) -> None:
-        """Let the optimizer hold the plain numbers that were placed, and nothing that callbacks left in it.
-
-        Not while a new program is checked: one that is traced with these numbers would serve no other trial.
-        """
+    def show(self) -> None:
+        """Let the optimizer hold the plain numbers that were placed, and nothing that callbacks left in it."""
         if not self._first:
             self._first = [(frozenset(vars(holder)), _plain(vars(holder))) for holder in self._holders]
         for holder, (names, plain) in zip(self._holders, self._first, strict=True):
