@@ -87,7 +87,7 @@ class ProgramRunner:
         for epoch in range(watch.epoch, epochs):
             for callback in callbacks:
                 callback.on_epoch_begin(epoch)
-            if self._is_untrained and watch.users_callbacks:
+            if self._is_untrained and self._bench.problem.callbacks:
                 self.program.bound.take_up()
             self._is_untrained = False
             logs = self._train_epoch(epoch, watch)

@@ -91,9 +91,11 @@ def test_a_callback_sees_the_plain_numbers_of_its_trial(at_home: Shell, forked: 
     trials = trials_of(forked, at_home, "settings")
     assert [trial["optimizer"] for trial in trials] == [BASELINE, "Adam", "Adam"]
     assert_curves_of_fit(at_home, "config_callback.py", trials, "1 of 4: ")
-    numbers = written["numbers.txt"]
+    numbers = written["numbers.txt"][
+        -6:
+    ]  # before them are those of the description, which tries the callbacks
     assert numbers[:2] + numbers[-2:] == lines_in(at_home.folder / "numbers.txt")
-    settings = [json.loads(line) for line in written["settings.txt"]]
+    settings = [json.loads(line) for line in written["settings.txt"][-3:]]
     expected = [json.loads(line) for line in lines_in(at_home.folder / "settings.txt")]
     own, last = settings[0], settings[-1]
     assert [{**one, "name": ""} for one in (own, last)] == [{**one, "name": ""} for one in expected]
