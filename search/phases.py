@@ -297,7 +297,7 @@ def first_finals(spec: StudySpec, progress: Progress) -> Iterator[NewTicket]:
         for trial in best:
             yield evaluation("final", trial.optimizer, seed, "tuned", trial.params)
             if not spec.is_thin(progress.budget) and trial.optimizer in spec.with_defaults:
-                yield evaluation("final", trial.optimizer, seed, DEFAULTS, {})
+                yield evaluation("final", trial.optimizer, seed, DEFAULTS, spec.default_arguments)
 
 
 def by_configuration(runs: Sequence[TrialRow]) -> dict[str, list[TrialRow]]:
@@ -327,7 +327,7 @@ def more_finals(
         for name, count in wanted.items():
             run = examples.get(name)
             if run is not None and place < count and not had(runs, name, seed):
-                arguments = run.params if run.role == "tuned" else {}
+                arguments = {"tuned": run.params, DEFAULTS: spec.default_arguments}.get(run.role, {})
                 yield evaluation("final", run.optimizer, seed, run.role, arguments)
 
 

@@ -38,7 +38,13 @@ def baseline_tickets(spec: StudySpec) -> list[NewTicket]:
     own = NewTicket("baseline", BASELINE, seed, {"optimizer": BASELINE}, role="own", arguments={})
     if spec.goal == "best-config" or spec.seeds == 0:
         return [own]
-    return [own, *(evaluation("baseline", name, seed, "defaults", {}) for name in spec.with_defaults)]
+    return [
+        own,
+        *(
+            evaluation("baseline", name, seed, "defaults", spec.default_arguments)
+            for name in spec.with_defaults
+        ),
+    ]
 
 
 def search_tickets(spec: StudySpec, trials: int) -> list[NewTicket]:

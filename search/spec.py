@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
-from optselect.search.dimension import Dimension, Scale
+from optselect.search.dimension import Choice, Dimension, Scale
 from optselect.search.errors import InvalidInput
 from optselect.search.objective import Direction, as_typed, parse_objective
 from optselect.search.space import Custom, Override, choose_optimizers, find_optimizer, study_space
@@ -135,6 +135,8 @@ class StudySpec(BaseModel):
     precision: Precision | None = None
     """Of all trainings, the baseline's too; None: what the problem file says."""
     system_metrics: bool = False
+    averages: bool = False
+    """A callback of the problem's swaps averaged weights: all optimizers keep them, also at their defaults."""
     switches: tuple[SwitchSpec, ...] = ()
     """Each is a class among the optimizers too, after those it is made of."""
     custom: dict[str, CustomClass] = {}
@@ -160,6 +162,11 @@ class StudySpec(BaseModel):
         return tuple(
             name for name in self.singles if not (name in self.custom and self.custom[name].required)
         )
+
+    @property
+    def default_arguments(self) -> dict[str, Choice]:
+        """What a run at Keras's defaults is given all the same, because a callback needs it."""
+        return {"use_ema": True} if self.averages else {}
 
     def module_of(self, optimizer: str) -> str:
         """Where a class that is not Keras's is imported from; empty for Keras's own."""
@@ -212,6 +219,7 @@ def resolve(
     space = {name: scheduled(name, space[name], request.schedule) for name in singles}
     check_schedules(space, problem.steps_per_epoch)
     check_rate_setters(space, problem.set_the_rate)
+    check_averages(space, problem)
     space |= {
         switch.name: switch_space(switch, space[switch.first], space[switch.second]) for switch in switches
     }
@@ -231,6 +239,7 @@ def resolve(
         jit=request.jit,
         precision=request.precision,
         system_metrics=request.system_metrics,
+        averages=bool(problem.averaging_callback),
         switches=switches,
         custom={
             name: CustomClass(reference=one.reference, required=one.required) for name, one in customs.items()
@@ -335,6 +344,24 @@ def check_warmup(space: Mapping[str, Override], steps_per_epoch: int | None, epo
                     f"{override.place}: warmup_steps must be less than the {total} steps of a training "
                     f"({steps_per_epoch} an epoch, {epochs} epochs). Received: {most}."
                 )
+
+
+def check_averages(space: Mapping[str, Sequence[Dimension]], problem: ProblemDescription) -> None:
+    """Refuse optimizers that keep no averaged weights where a callback swaps them: each of their trials would fail."""
+    if not problem.averaging_callback:
+        return
+    without = [name for name, dimensions in space.items() if not any(map(keeps_averages, dimensions))]
+    if without:
+        mend = ", ".join(f"[space.{name}] use_ema = true" for name in without)
+        raise InvalidInput(
+            f"The callback {problem.averaging_callback} needs use_ema=True in every optimizer of the study. "
+            f"Received: {', '.join(without)} without it. Write {mend} in a spec file (--spec), "
+            "or leave the callback out."
+        )
+
+
+def keeps_averages(dimension: Dimension) -> bool:
+    return dimension.keyword == "use_ema" and all(choice is True for choice in dimension.choices)
 
 
 def differences(stored: Mapping[str, Any], wanted: StudySpec) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """What do all programs of a training process share? One model, and the data as tensors."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -9,13 +10,13 @@ import tensorflow as tf
 
 from optselect.trials.data import Arrays
 from optselect.trials.epoch_graph import NO_BATCHES, EpochGraph, Feeds
-from optselect.trials.hyperparameter import Reading
+from optselect.trials.hyperparameter import Reading, put
 from optselect.trials.initial_weights import build_model
 from optselect.trials.memory import give_back_memory
 from optselect.trials.problem import Problem
 from optselect.trials.row_order import order_of_rows, read_arrays
 from optselect.trials.scoring import Scoring
-from optselect.trials.snapshot import other_optimizers, variables_in
+from optselect.trials.snapshot import other_optimizers, states_kept_between_batches, variables_in
 from optselect.trials.sources import Resident, Source, Streamed, array_source, dataset_source
 from optselect.trials.structure import NoProgram
 
@@ -40,7 +41,7 @@ class Bench:
         self._testing: Scoring | None = None
         self._validation_order: Any = None
         known = {id(variable) for variable in self.model.variables}
-        others = variables_in(other_optimizers(self.model))
+        others = [*variables_in(other_optimizers(self.model)), *states_kept_between_batches(self.model)]
         self._others = [variable for variable in others if id(variable) not in known]
         self._others_first = [tf.identity(variable.value) for variable in self._others]
 
@@ -109,9 +110,21 @@ class Bench:
             self._validating = Scoring(self.model, self.validation, self.problem.jit)
         return EpochGraph(self.model, self.train, self._validating, reading, self.problem.jit)
 
+    def functions(self, reading: Reading) -> tuple[Any, Any]:
+        """Make Keras's own functions that train and score a batch, for the optimizer that the model holds now.
+
+        Scoring too: a test_step of the user's may ask the optimizer.
+        """
+        model = self.model
+        with _replaced(model, "train_step", reading.traced(model.train_step)):
+            model.make_train_function(force=True)
+        with _replaced(model, "test_step", reading.traced(model.test_step)):
+            model.make_test_function(force=True)
+        return model.train_function, model.test_function
+
     def score_test(self) -> Mapping[str, float]:
         """Score the model on the test data, as evaluate would; raises NoProgram where only that can read them."""
-        if self._testing is None:
+        if self._testing is None or self._testing.asks_optimizer:
             self._testing = Scoring(self.model, self._test_source(), self.problem.jit)
         return self._testing.whole()
 
@@ -135,3 +148,17 @@ class Bench:
         if not isinstance(dataset, tf.data.Dataset):
             raise NoProgram("a PyDataset makes its batches anew in each epoch", step=3)
         return dataset_source(dataset, class_weight, steps)
+
+
+@contextmanager
+def _replaced(model: Any, name: str, step: Callable[[Any], Any]) -> Iterator[None]:
+    """Let the model have another step while Keras makes a function of it."""
+    own = vars(model).get(name)
+    put(model, name, step)
+    try:
+        yield
+    finally:
+        if own is None:
+            object.__delattr__(model, name)
+        else:
+            put(model, name, own)

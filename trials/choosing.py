@@ -9,6 +9,7 @@ from optselect.trials import self_check
 from optselect.trials.configuration import Configuration, OptimizerConfig
 from optselect.trials.errors import TrialsError
 from optselect.trials.fit_runner import BoundFitRunner, FitRunner
+from optselect.trials.hyperparameter import StructuralUse
 from optselect.trials.ladder import first_step
 from optselect.trials.problem import Problem
 from optselect.trials.program_runner import ProgramRunner
@@ -35,11 +36,23 @@ class Runner(PlacesOptimizers, Protocol):
 
 
 def choose_runner(
-    problem: Problem, configuration: Configuration, seed: int, programs: Programs
+    problem: Problem,
+    configuration: Configuration,
+    seed: int,
+    programs: Programs,
+    gave_up: NoProgram | StructuralUse | None = None,
 ) -> tuple[Runner, Step]:
-    """Give the fastest runner that serves all optimizers of a configuration, on the seed's weights."""
+    """Give the fastest runner that serves all optimizers of a configuration, on the seed's weights.
+
+    `gave_up` is why one that was given could not go on; it is noted, so that no later trial tries the same.
+    """
     configs = list(configuration.phases)
     step = Step(programs.first_step)
+    if gave_up is not None:
+        reason = NoProgram(str(gave_up))
+        for config in configs:
+            programs.refuse(config, reason)
+        step = Step(reason.step, str(reason))
     while step.number < 4:
         try:
             runner, step = _runner_of_step(step, problem, configs, seed, programs)

@@ -118,6 +118,7 @@ def _check_arrays(arrays: Arrays, name: str) -> None:
     leaves = list(named_leaves(arrays))
     for place, leaf in leaves:
         _check_leaf(leaf, f"{name} {place}")
+        _check_finite(leaf, f"{name} {place}", may_miss=place.startswith("y"))
     sizes = {f"{place} has {leaf.shape[0]}": int(leaf.shape[0]) for place, leaf in leaves}
     if len(set(sizes.values())) > 1:
         raise ProblemError(
@@ -142,23 +143,32 @@ def _check_leaf(leaf: Any, place: str) -> None:
         raise ProblemError(
             f"{place} must hold numbers of one dtype. Received: dtype=object, shape={leaf.shape}"
         )
-    bad = _count_not_finite(leaf)
+
+
+def _check_finite(leaf: Any, place: str, may_miss: bool) -> None:
+    """Refuse NaN and infinities; a target may be NaN where it is missing: the loss may leave it out (missing.py)."""
+    values = float_values(leaf)
+    if values is None:
+        return
+    bad = values.size - np.count_nonzero(np.isfinite(values))
+    if may_miss:
+        bad -= np.count_nonzero(np.isnan(values))
     if bad:
+        way = "" if may_miss else ". Fill what is missing in data(); a tf.data.Dataset may hold it"
         raise ProblemError(
-            f"{place} must hold finite numbers only. Received: {bad} values that are NaN or infinite"
+            f"{place} must hold finite numbers only. Received: {bad} values that are "
+            f"{'infinite' if may_miss else 'NaN or infinite'}{way}"
         )
 
 
-def _count_not_finite(leaf: Any) -> int:
-    """Count NaN and infinities; kinds of array that numpy cannot read in place are taken on trust."""
+def float_values(leaf: Any) -> Any:
+    """Read an array of floats; None for other types and for kinds that numpy cannot read in place."""
     if isinstance(leaf, (tf.SparseTensor, tf.RaggedTensor)) or hasattr(leaf, "tocoo"):
-        return 0
+        return None
     values = np.asarray(leaf)
     if values.dtype == object and hasattr(leaf, "dtypes"):  # a DataFrame of mixed columns: Keras will judge
-        return 0
-    if values.dtype.kind not in "fc":
-        return 0
-    return int(values.size - np.count_nonzero(np.isfinite(values)))
+        return None
+    return values if values.dtype.kind in "fc" else None
 
 
 def named_leaves(arrays: Arrays) -> Iterator[tuple[str, Any]]:

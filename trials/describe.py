@@ -38,6 +38,7 @@ from optselect.trials.first_operation import run_first_operation
 from optselect.trials.first_training import does_not_train, train_shortly
 from optselect.trials.initial_weights import build_model
 from optselect.trials.make_weights import seeds_in
+from optselect.trials.missing import check_missing_targets
 from optselect.trials.opened_files import OpenedFiles
 from optselect.trials.optimizers import innermost, is_scaled, output_layers
 from optselect.trials.outcome import numbers_in
@@ -103,6 +104,11 @@ def describe(
     _build(model, problem)
     precision, scales_loss = model.dtype_policy.name, is_scaled(model.optimizer)
     baseline = describe_baseline(model)  # before training: a callback or schedule may change its rate
+    averaging = _averaging_callback(model, problem)
+    try:
+        unknown = check_missing_targets(problem)
+    except Exception as error:
+        raise does_not_train(problem, error) from error
     first = train_shortly(model, problem)
     metrics = tuple(numbers_in(first.logs))
     optimizers = describe_classes(problem, classes)
@@ -126,7 +132,7 @@ def describe(
         modules={**hash_modules(problem.path), **hash_elsewhere(classes, problem.path)},
         versions=package_versions(),
         outputs=tuple(layer.name for layer in output_layers(model)),
-        warnings=(*_warnings(problem, first.logs, data_hash, beginnings), *first.remarks),
+        warnings=(*_warnings(problem, first.logs, data_hash, beginnings, unknown), *first.remarks),
         set_the_rate=first.set_the_rate,
         moved=first.moved,
         optimizers=optimizers,
@@ -136,6 +142,7 @@ def describe(
         weights=beginnings.weights,
         seeds_differ=seeds_differ,
         known_metrics=describe_metrics(model),
+        averaging_callback=averaging,
     )
 
 
@@ -206,6 +213,21 @@ def _short(value: bool | float | str) -> ArgumentValue:
     return float(f"{value:.7g}") if isinstance(value, float) else value
 
 
+def _averaging_callback(model: Any, problem: Problem) -> str:
+    """Name the callback that swaps averaged weights, if there is one; the user's own optimizer must keep them."""
+    for callback in problem.callbacks:
+        if isinstance(callback, keras.callbacks.SwapEMAWeights):
+            name = type(callback).__name__
+            if not innermost(model.optimizer).use_ema:
+                raise ProblemError(
+                    f"{problem.path.name}: the callback {name} needs an optimizer with use_ema=True. Received: "
+                    f"{type(innermost(model.optimizer)).__name__} without it. Give it in compile(), or leave the "
+                    "callback out"
+                )
+            return name
+    return ""
+
+
 def _build(model: Any, problem: Problem) -> None:
     try:
         build_model(model, problem.one_batch)
@@ -231,9 +253,19 @@ def _dtype(leaf: Any) -> str:
     return "" if dtype is None else str(getattr(dtype, "name", dtype))
 
 
-def _warnings(problem: Problem, logs: Mapping[str, Any], data_hash: str, beginnings: Beginnings) -> list[str]:
+def _warnings(
+    problem: Problem,
+    logs: Mapping[str, Any],
+    data_hash: str,
+    beginnings: Beginnings,
+    unknown: Sequence[str],
+) -> list[str]:
     metrics = numbers_in(logs)
     found = []
+    if unknown:
+        found.append(
+            f"{', '.join(unknown)}: NaN on rows whose targets are missing. Such a metric can be no objective."
+        )
     if several := [name for name in logs if name not in metrics and not name.startswith("val_")]:
         found.append(
             f"No curve of {', '.join(several)}, which is several numbers; averaged to one it has one."

@@ -142,6 +142,7 @@ class ProblemDescription:
     known_metrics: Mapping[str, MetricDescription] = field(
         default_factory=dict
     )  # by what fit reports, without val_; what a callback adds has only its name, and so have all of an old study
+    averaging_callback: str = ""  # the class of a callback that needs use_ema=True, as SwapEMAWeights does
     schema: int = SCHEMA
 
     @property

@@ -88,8 +88,14 @@ class BoundFitRunner(FitRunner):
 
     def _place(self, config: OptimizerConfig) -> None:
         program = self._find(config)
-        self.model.optimizer, self.model.train_function = program.bound.optimizer, program.train_function
-        program.bound.place(config, self._maker(config))
+        program.bound.put_in_place(config, self._maker(config))
+
+        def first_batch(iterator: Any) -> Any:
+            program.bound.take_up()  # here fit would trace its step, and read what callbacks have assigned
+            self.model.train_function = program.train_function
+            return program.train_function(iterator)
+
+        self.model.train_function, self.model.test_function = first_batch, program.test_function
 
 
 def training_arguments(problem: Problem, seed: int, first_epoch: int, last_epoch: int) -> dict[str, Any]:

@@ -4,6 +4,9 @@ Each number becomes a Hyperparameter: it calculates like the Python float it sta
 takes the type of the tensor it meets only there. A float32 variable in its place would turn 1 - 0.9995 into
 something else than Keras computes. Whatever would let Python decide by the value is refused, except the
 comparison with zero: its answer is part of the program's structure.
+
+It stands in the optimizer only while Python builds or traces. At all other times the optimizer holds plain numbers,
+those of the trial: a callback of the user's sees what it would see in fit.
 """
 
 import operator
@@ -29,21 +32,55 @@ class StructuralUse(TypeError):
 
 
 class Reading:
-    """Where the hyperparameters of one optimizer are read, and what Python asked of them."""
+    """When and where the hyperparameters of one optimizer are read, and what Python asked of them."""
 
     def __init__(self) -> None:
         self.asked: set[str] = set()  # names of those that were compared with zero
+        self.is_on = False  # what Python asks outside is no part of a program
+        self._places: list[tuple[Any, str, Hyperparameter]] = []
         self._graph: Any = None
         self._tensors: dict[Any, Any] = {}
+
+    def add(self, holder: Any, attribute: str, hyperparameter: "Hyperparameter") -> None:
+        """Let a hyperparameter stand in this attribute while Python builds or traces."""
+        self._places.append((holder, attribute, hyperparameter))
+
+    @contextmanager
+    def on(self) -> Iterator[None]:
+        """While Python builds or traces, put the hyperparameters in place of the plain numbers."""
+        if self.is_on:
+            yield
+            return
+        plain = [getattr(holder, attribute) for holder, attribute, _ in self._places]
+        for place in self._places:
+            put(*place)
+        self.is_on = True
+        try:
+            yield
+        finally:
+            self.is_on = False
+            for (holder, attribute, own), value in zip(self._places, plain, strict=True):
+                if getattr(holder, attribute) is own:  # else the optimizer's own code has put something there
+                    put(holder, attribute, value)
 
     @contextmanager
     def at_the_start_of(self, graph: Any) -> Iterator[None]:
         """While a graph is traced, read and calculate at its start, once, however deep in its loops one asks."""
         self._graph, self._tensors = graph, {}
         try:
-            yield
+            with self.on():
+                yield
         finally:
             self._graph, self._tensors = None, {}
+
+    def traced(self, step: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """Give a step of a model that has the hyperparameters in place whenever it is traced."""
+
+        def traced_step(data: Any) -> Any:
+            with self.on():
+                return step(data)
+
+        return traced_step
 
     def tensor(self, expression: Expression, read: Callable[[], Any], dtype: Any) -> Any:
         """Give the value of an expression as a tensor."""
@@ -54,6 +91,11 @@ class Reading:
             with self._graph.as_default():
                 self._tensors[key] = _as_divisor(tf.cast(read(), dtype))
         return self._tensors[key]
+
+
+def put(holder: Any, attribute: str, value: Any) -> None:
+    """Set an attribute past the trackers of Keras and TensorFlow: the optimizer's variables stay what they are."""
+    object.__setattr__(holder, attribute, value)
 
 
 class _Divisor(SymbolicTensor):  # type: ignore[misc]  # TensorFlow has no types
@@ -174,19 +216,28 @@ class Hyperparameter:
         return self._compare(0, operator.ne)
 
     def __float__(self) -> float:
-        raise StructuralUse(self.name, "float")
+        return self._number("float")
 
     def __int__(self) -> int:
-        raise StructuralUse(self.name, "int")
+        return int(self._number("int"))
+
+    def __format__(self, form: str) -> str:
+        return format(self._number("format"), form)
 
     def __index__(self) -> int:
         raise StructuralUse(self.name, "index")
 
     def _compare(self, other: object, comparison: Operation) -> bool:
-        if self.sign is not None and isinstance(other, (int, float)) and other == 0:
+        if self.sign is not None and isinstance(other, (int, float)) and other == 0 and self._reading.is_on:
             self._reading.asked.add(self.name)
             return bool(comparison(self.sign, 0))
-        raise StructuralUse(self.name, "comparison")
+        return bool(comparison(self._number("comparison"), other))
+
+    def _number(self, use: str) -> float:
+        """Answer one whom the user's step has handed this on: its value of now, where no program is being made."""
+        if self._reading.is_on:
+            raise StructuralUse(self.name, use)
+        return float(self._read())
 
 
 def sign_of(value: float) -> int:

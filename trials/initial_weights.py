@@ -75,9 +75,15 @@ class InitialWeights:
 
 
 def build_model(model: Any, one_batch: Callable[[], Any]) -> None:
-    """Give the model its variables; a subclassed model has none before its first call."""
+    """Give the model its variables; a subclassed model has none before its first call.
+
+    That call is no part of a training: what a recurrent layer keeps of it is forgotten.
+    """
     if not model.built or not model.variables:
         model(one_batch())
+        for layer in model._flatten_layers():
+            if isinstance(layer, keras.layers.RNN) and layer.stateful:
+                layer.reset_state()
 
 
 def assign_values(variables: Sequence[Any], values: Iterable[Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras.src.utils.naming import to_snake_case
 
 from optselect.trials.configuration import BASELINE, OptimizerConfig, check_arguments
 from optselect.trials.custom_optimizers import make_custom
@@ -31,6 +32,8 @@ def build_optimizer(config: OptimizerConfig, model: Any) -> Any:
         arguments["learning_rate"] = build_schedule(config.schedule, highest)
     if config.optimizer == "Muon":
         arguments["exclude_layers"] = _layers_without_muon(config, model)
+    # As where it is the only one of its process; by itself Keras counts on: adam_7.
+    arguments.setdefault("name", to_snake_case(config.optimizer))
     try:
         return optimizer_class(**arguments)
     except (TypeError, ValueError) as error:
@@ -47,7 +50,7 @@ def install_optimizer(model: Any, optimizer: Any) -> None:
     """
     if optimizer is not model.optimizer:
         model.optimizer = scaled_like(model.optimizer, optimizer)
-        _note_in_compile_config(model, optimizer)
+        note_in_compile_config(model, model.optimizer)
     if not model.optimizer.built:
         # Now and not in the traced step: there ScheduleFreeAdamW would copy the weights anew at every step.
         model.optimizer.build(model.trainable_variables)
@@ -139,8 +142,12 @@ def _default(optimizer_class: Any, name: str) -> Any:
     return inspect.signature(optimizer_class).parameters[name].default
 
 
-def _note_in_compile_config(model: Any, optimizer: Any) -> None:
-    """Let a model that a callback saves name the optimizer that it was trained with."""
+def note_in_compile_config(model: Any, optimizer: Any) -> None:
+    """Let a model that a callback saves name the optimizer that it was trained with.
+
+    Without the wrapper that compile() puts around it for mixed_float16: who loads the model calls compile(), too.
+    """
     config = getattr(model, "_compile_config", None)
     if config is not None:
-        config.config["optimizer"] = optimizer
+        was_wrapped = is_scaled(config.config.get("optimizer"))
+        config.config["optimizer"] = optimizer if was_wrapped else innermost(optimizer)

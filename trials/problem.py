@@ -212,14 +212,18 @@ class ModelMaker:
         self.around: Callable[[], AbstractContextManager[None]] = nullcontext  # each call of model()
         self._model, self._path, self._first_state = model, code.path, code.state()
         self._last: tuple[Callable[[], Any], ...] = ()
-        self._counts = counted_names()
+        self._counts, self._policy = counted_names(), keras.config.dtype_policy()
 
     def __call__(self) -> Any:
         # Keras counts the names it gives: without this the second model's AUC would be auc_1.
         count_names_from(self._counts)
+        # As each process finds it when it has loaded the file: a callback's clear_session() sets it back.
+        keras.config.set_dtype_policy(self._policy)
         self._first_state.restore()
+        session = global_state.GLOBAL_STATE_TRACKER
         with self.around():
             model = call_user(self._model, self._path)
+        is_cleared = global_state.GLOBAL_STATE_TRACKER is not session
         if not isinstance(model, keras.Model):
             raise ProblemError(
                 f"{self._path.name}: model() must return a compiled keras.Model. Received: {type(model).__name__}"
@@ -231,19 +235,23 @@ class ModelMaker:
                 "call model.compile(optimizer=..., loss=...) before returning it"
             )
         self._check_new(model)
-        self._demand_precision(model)
+        self._demand_precision(model, is_cleared)
         if self.jit:
             self._demand_xla(model)
         model.jit_compile = self.jit  # XLA rounds otherwise, and is decided for a whole study
         return model
 
-    def _demand_precision(self, model: Any) -> None:
+    def _demand_precision(self, model: Any, is_cleared: bool) -> None:
         """Refuse a file that chooses for itself: what was asked for would be in the report and not in the training."""
-        if self.precision not in (None, own := model.dtype_policy.name):
-            raise ProblemError(
-                f"{self._path.name}: the model must be made in the precision that was asked for, {self.precision}. "
-                f"Received: {own}, chosen in the file. Leave out --precision, or the file's dtype policy"
-            )
+        if self.precision in (None, own := model.dtype_policy.name):
+            return
+        cause, mend = "chosen in the file", "the file's dtype policy"
+        if is_cleared:
+            cause, mend = "for clear_session() in model() sets Keras's dtype policy back", "that call"
+        raise ProblemError(
+            f"{self._path.name}: the model must be made in the precision that was asked for, {self.precision}. "
+            f"Received: {own}, {cause}. Leave out --precision, or {mend}"
+        )
 
     def _demand_xla(self, model: Any) -> None:
         """Refuse what Keras would train without XLA, whatever was asked."""

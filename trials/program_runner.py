@@ -29,6 +29,7 @@ class ProgramRunner:
         self._bench, self._seed, self._find, self._maker = bench, seed, find, maker
         self._program: Program | None = None
         self._feeds: Feeds | None = None
+        self._is_untrained = True  # the program since it is in place
         bench.place_weights(seed)
 
     @property
@@ -49,7 +50,8 @@ class ProgramRunner:
     def score_test(self) -> Mapping[str, float]:
         """Score the model on the test data."""
         try:
-            return self._bench.score_test()
+            with self.program.bound.reading.on():  # it may be traced only now
+                return self._bench.score_test()
         except NoProgram:
             problem = self._bench.problem
             return evaluate(self.model, problem, problem.data.test)
@@ -61,8 +63,10 @@ class ProgramRunner:
 
     def _place(self, config: OptimizerConfig) -> None:
         self._program = self._find(config)
-        self.model.optimizer = self._program.bound.optimizer
-        self._program.bound.place(config, self._maker(config))
+        self._program.bound.put_in_place(config, self._maker(config))
+        self.model.train_function = self._program.train_function
+        self.model.test_function = self._program.test_function
+        self._is_untrained = True
 
     def rate_after(self, epoch: int, second: OptimizerConfig) -> float | None:
         """Estimate the learning rate at which an SGD goes on."""
@@ -83,6 +87,9 @@ class ProgramRunner:
         for epoch in range(watch.epoch, epochs):
             for callback in callbacks:
                 callback.on_epoch_begin(epoch)
+            if self._is_untrained and self._bench.problem.callbacks:
+                self.program.bound.take_up()
+            self._is_untrained = False
             logs = self._train_epoch(epoch, watch)
             for callback in callbacks:
                 callback.on_epoch_end(epoch, logs)

@@ -36,8 +36,9 @@ class Program:
     """One structure, compiled: an optimizer whose numbers are bound, and what trains the model with it."""
 
     bound: BoundOptimizer
-    graph: EpochGraph | None  # whole epochs, or
-    train_function: Any = None  # Keras's own, of one batch
+    graph: EpochGraph | None  # whole epochs; None: fit trains by
+    train_function: Any = None  # Keras's own, of one batch, and
+    test_function: Any = None  # which a callback may call in any case: model.evaluate(), train_on_batch()
     seconds_per_batch: float = 0.0  # measured; 0 before the first epoch
     bytes: int = 0  # by which the process grew when it was made and checked
 
@@ -93,6 +94,11 @@ class Programs:
             self._refused[key] = refusal
             raise
 
+    def refuse(self, config: OptimizerConfig, refusal: NoProgram) -> None:
+        """Give no program to this structure again: one could not train what it had to."""
+        for epochs in (True, False):
+            self._refused[self._key(config, epochs)] = refusal
+
     def _key(self, config: OptimizerConfig, epochs: bool) -> Key:
         return (epochs, *outline(config, self.structural(config)))
 
@@ -136,10 +142,7 @@ class Programs:
         bound = BoundOptimizer(make(), bench.model, own, self.structural(config), is_scheduled)
         bench.model.optimizer = bound.optimizer
         self.built += 1
-        if epochs:
-            return Program(bound, bench.graph(bound.reading))
-        bench.model.make_train_function(force=True)
-        return Program(bound, None, bench.model.train_function)
+        return Program(bound, bench.graph(bound.reading) if epochs else None, *bench.functions(bound.reading))
 
     def _drop_old(self) -> None:
         dropped = False

@@ -21,11 +21,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import keras
 import psutil
 import tensorflow as tf
 
 from optselect.trials.bundled import resolve_problem
-from optselect.trials.configuration import Configuration, OptimizerConfig
+from optselect.trials.configuration import BASELINE, ArgumentValue, Configuration, OptimizerConfig
 from optselect.trials.data import Arrays, Data, Split
 from optselect.trials.description import error_json
 from optselect.trials.errors import ConfigurationError, ProblemError
@@ -96,7 +97,9 @@ def share_of(problem: Problem, short: Problem) -> float:
 
 def rehearse_one(problem: Problem, name: str, share: float, programs: Programs) -> Rehearsed:
     """Train for a moment, as a trial does, and the second epoch once more from a checkpoint of the first."""
-    configuration = Configuration(OptimizerConfig(name, {}))
+    configuration = Configuration(
+        OptimizerConfig(name, {} if name == BASELINE else needed_arguments(problem))
+    )
     seen = _Seen()
     train = partial(
         run_trial, problem, configuration, SEED, programs=programs, batch_ends=range(1, EPOCHS + 1)
@@ -117,6 +120,12 @@ def rehearse_one(problem: Problem, name: str, share: float, programs: Programs) 
         seconds_begin=(seen.ended[0] if seen.ended else time.perf_counter()) - began,
         seconds_per_epoch=share * statistics.median(times) if times else 0.0,
     )
+
+
+def needed_arguments(problem: Problem) -> dict[str, ArgumentValue]:
+    """What a callback asks of every optimizer: the averaged weights that SwapEMAWeights swaps."""
+    swaps = any(isinstance(callback, keras.callbacks.SwapEMAWeights) for callback in problem.callbacks)
+    return {"use_ema": True} if swaps else {}
 
 
 class _Seen:

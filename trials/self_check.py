@@ -77,7 +77,7 @@ def _by_program(
     model = bench.model
     model.optimizer = program.bound.optimizer
     bench.place_weights(seed)
-    program.bound.place(config, make)
+    program.bound.begin(config, make)
     logs = _by_epochs(program, bench, data) if program.graph else _by_batches(program, bench, data)
     state = logs, [variable.numpy() for variable in state_variables(model)]
     _validate(program, data)
@@ -121,6 +121,7 @@ class _FewBatches:
 def _by_epochs(program: Program, bench: Bench, data: _FewBatches) -> Mapping[str, float]:
     assert program.graph is not None, "asked before"
     part = program.graph.run(data.feeds(), range(data.count), NO_BATCHES, float("inf"))
+    program.bound.show()  # what follows is no part of the program
     program.bound.optimizer.finalize_variable_values(bench.model.trainable_variables)
     return part.training
 

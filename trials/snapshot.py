@@ -58,6 +58,8 @@ def restore_snapshot(model: Any, snapshot: bytes) -> None:
     variables = list(state_variables(model))
     with _open(snapshot) as stored:
         count = sum(name.startswith("variable_") for name in stored.files)
+        if count == len(variables) - len(states_kept_between_batches(model)):
+            variables = variables[:count]  # of a release that did not know of them
         if count != len(variables):
             raise SnapshotError(f"The snapshot must hold {len(variables)} variables. Received: {count}")
         for index, variable in enumerate(variables):
@@ -65,10 +67,10 @@ def restore_snapshot(model: Any, snapshot: bytes) -> None:
 
 
 def state_variables(model: Any) -> Iterator[Any]:
-    """Yield every variable that training reads: the model's, then those of its optimizers, each once."""
+    """Yield every variable that training reads, each once: the model's, those of its optimizers, kept states."""
     seen: set[int] = set()  # by identity: `in` would compare Keras's variables element by element
     optimizers = [model.optimizer, *other_optimizers(model)]
-    for variable in [*model.variables, *variables_in(optimizers)]:
+    for variable in [*model.variables, *variables_in(optimizers), *states_kept_between_batches(model)]:
         if id(variable) not in seen:
             seen.add(id(variable))
             yield variable
@@ -78,6 +80,12 @@ def other_optimizers(model: Any) -> list[Any]:
     """Find the optimizers that a model with a train_step of its own holds beside the one it was compiled with."""
     held = vars(model).values()
     return [one for one in held if isinstance(one, keras.optimizers.Optimizer) and one is not model.optimizer]
+
+
+def states_kept_between_batches(model: Any) -> list[Any]:
+    """Find the states of recurrent layers with stateful=True, which Keras does not list among a model's variables."""
+    layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.RNN)]
+    return [state for layer in layers if layer.stateful for state in keras.tree.flatten(layer.states or [])]
 
 
 def variables_in(value: Any) -> Iterator[Any]:

@@ -166,7 +166,12 @@ def _repeats(dataset: Any, batches: Sequence[Any]) -> bool:
 
 def _equal(one: Any, other: Any) -> bool:
     pairs = zip(_leaves(one), _leaves(other), strict=True)
-    return all(np.array_equal(first.numpy(), second.numpy()) for first, second in pairs)
+    return all(_same(first.numpy(), second.numpy()) for first, second in pairs)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Two NaNs are the same: a target that is missing."""
+    return np.array_equal(one, other, equal_nan=one.dtype.kind == "f" and other.dtype.kind == "f")
 
 
 def _joined(batches: Sequence[Any]) -> Resident | None:

@@ -120,19 +120,22 @@ def is_plain(value: object) -> bool:
 
 
 def bind(optimizer: Any, values: Values, reading: Reading) -> dict[str, Any]:
-    """Put a Hyperparameter in the place of each value; returns the float64 variables behind them by name."""
+    """Let a Hyperparameter stand for each value while it is read; returns the float64 variables behind them by name."""
     variables = {}
     for name, value in values.items():
-        *path, attribute = name.split(".")
-        holder = optimizer
-        for step in path:
-            holder = getattr(holder, step)
+        holder, attribute = holder_of(optimizer, name)
         variable = tf.Variable(value, dtype=tf.float64, trainable=False)
-        bound = Hyperparameter(attribute, variable.read_value, sign_of(value), reading)
-        # Past the trackers of Keras and TensorFlow: the optimizer's variables stay what they are.
-        object.__setattr__(holder, attribute, bound)
+        reading.add(
+            holder, attribute, Hyperparameter(attribute, variable.read_value, sign_of(value), reading)
+        )
         variables[name] = variable
     return variables
+
+
+def holder_of(optimizer: Any, name: str) -> tuple[Any, str]:
+    """Give the object that a value's name leads to, the optimizer or one that it holds, and its attribute."""
+    *path, attribute = name.split(".")
+    return functools.reduce(getattr, path, optimizer), attribute
 
 
 def outline(config: OptimizerConfig, structural: frozenset[str] = frozenset()) -> tuple[Any, ...]:

@@ -15,12 +15,14 @@ from optselect.trials.choosing import Runner, choose_runner
 from optselect.trials.configuration import BASELINE, Configuration, check_arguments
 from optselect.trials.device import is_device_lost
 from optselect.trials.errors import ConfigurationError, DeviceLost, SnapshotError, WeightsChanged
+from optselect.trials.hyperparameter import StructuralUse
 from optselect.trials.outcome import OUT_OF_MEMORY, RATE_SET_TWICE, Epoch, Outcome, TrialResult
 from optselect.trials.problem import Problem
 from optselect.trials.programs import Programs
 from optselect.trials.saved_model import save_model
 from optselect.trials.snapshot import Position, read_position, restore_snapshot
 from optselect.trials.step import Step
+from optselect.trials.structure import NoProgram
 from optselect.trials.user_code import explain, raised_below
 from optselect.trials.watch import OnEpochs, Watch
 
@@ -59,7 +61,14 @@ def run_trial(
     trained = _Training()
     try:
         runner, trained.step = choose_runner(problem, configuration, seed, programs)
-        _train(runner, watch, problem, configuration, epochs, start)
+        try:
+            _train(runner, watch, problem, configuration, epochs, start)
+        except (NoProgram, StructuralUse) as refusal:
+            if watch.curve:  # what was reported cannot be trained once more
+                raise
+            runner, trained.step = choose_runner(problem, configuration, seed, programs, refusal)
+            watch = Watch(configuration, epochs, batch_ends, on_epochs, folder)
+            _train(runner, watch, problem, configuration, epochs, start)
         trained.model = runner.model
         if test and watch.outcome is Outcome.COMPLETE and problem.data.test is not None:
             trained.test = runner.score_test()

@@ -213,7 +213,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
         if not math.isfinite(loss) or loss > loss_limit(self.first_loss):
             return self._why_unhealthy(loss, epoch.number)
         for variable in () if self.weights_are_finite else self.model.trainable_variables:
-            if variable.dtype.startswith(("float", "bfloat")) and not _is_finite(variable):
+            if not is_finite(variable):
                 return f"{variable.path} is not finite at epoch {epoch.number}"
         return ""
 
@@ -268,7 +268,10 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
         return replace(switch.optimizer, arguments={**switch.optimizer.arguments, "learning_rate": rate})
 
 
-def _is_finite(variable: Any) -> bool:
+def is_finite(variable: Any) -> bool:
+    """Tell whether all values of a variable are finite; whole numbers are."""
+    if not variable.dtype.startswith(("float", "bfloat")):
+        return True
     return bool(tf.reduce_all(tf.math.is_finite(variable.value)))
 
 

@@ -1,12 +1,16 @@
 """A request resolves to one spec, and launching again can tell the same study from another one."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from optselect.search.dimension import Dimension, Scale
 from optselect.search.errors import InvalidInput
 from optselect.search.objective import parse_objective
+from optselect.search.planning import baseline_tickets
+from optselect.search.space import Override
 from optselect.search.spec import Request, StudySpec, differences, resolve, study_name
 from tests.search.problems import description
 
@@ -108,3 +112,28 @@ def test_an_objective_has_a_direction(text: str, expected: tuple[str, str]) -> N
 def test_an_objective_that_cannot_be_judged_is_refused(text: str, words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
         parse_objective(text, METRICS)
+
+
+def with_averages(choices: tuple[bool, ...]) -> Override:
+    scale: Scale = "fixed" if len(choices) == 1 else "choice"
+    return Override((Dimension(keyword="use_ema", scale=scale, choices=choices),), "study.toml")
+
+
+def test_a_callback_that_swaps_averages_wants_them_in_every_optimizer() -> None:
+    problem = replace(description(), averaging_callback="SwapEMAWeights")
+
+    def spec_of(space: dict[str, Override]) -> StudySpec:
+        request = Request("net.py", optimizers="sgd,adam", space=space)
+        return resolve(request, problem, bundled=False, folder=Path("/here"))
+
+    whole = spec_of({"SGD": with_averages((True,)), "Adam": with_averages((True,))})
+    defaults = {ticket.optimizer: ticket.arguments for ticket in baseline_tickets(whole)}
+    assert defaults == {"baseline": {}, "SGD": {"use_ema": True}, "Adam": {"use_ema": True}}
+    with pytest.raises(
+        InvalidInput, match=r"SwapEMAWeights needs use_ema=True .* Received: Adam without it\. "
+    ):
+        spec_of({"SGD": with_averages((True,)), "Adam": with_averages((True, False))})
+    with pytest.raises(
+        InvalidInput, match=r"Write \[space.SGD\] use_ema = true, \[space.Adam\] use_ema = true"
+    ):
+        spec_of({})

@@ -88,10 +88,12 @@ def compiled(problem: Problem, optimizer: str, arguments: Mapping[str, Any], **g
     return model
 
 
-def fit_by_keras(model: Any, problem: Problem) -> tuple[list[dict[str, float]], list[np.ndarray[Any, Any]]]:
+def fit_by_keras(
+    model: Any, problem: Problem, seed: int = SEED
+) -> tuple[list[dict[str, float]], list[np.ndarray[Any, Any]]]:
     """One fit of a compiled model on the seed's batches; gives the curve and the state after the last epoch."""
     build_model(model, problem.one_batch)
-    assign_values(model.variables, problem.initial_weights.of_seed(SEED))
+    assign_values(model.variables, problem.initial_weights.of_seed(seed))
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)  # or Keras 3.15 trains ScheduleFreeAdamW wrongly
     state: list[np.ndarray[Any, Any]] = []
@@ -101,7 +103,7 @@ def fit_by_keras(model: Any, problem: Problem) -> tuple[list[dict[str, float]], 
     validation = problem.data.validation
     given = {name: problem.fit[name] for name in ("validation_steps",) if name in problem.fit}
     history = model.fit(
-        **training_arguments(problem, SEED, 1, problem.epochs),
+        **training_arguments(problem, seed, 1, problem.epochs),
         **given,
         epochs=problem.epochs,
         validation_data=validation.packed() if isinstance(validation, Arrays) else validation,

@@ -112,6 +112,33 @@ def data():
     words = np.random.default_rng(1).integers(0, 20, (50, 5)).astype("int32")
     return (words[:37], y[:37]), (words[37:], y[37:])
 """
+STATEFUL = """
+def model():
+    kept = keras.layers.Bidirectional(keras.layers.LSTM(2, stateful=True, return_sequences=True)), keras.layers.SimpleRNN(3, stateful=True)
+    net = keras.Sequential([keras.Input(batch_shape=(8, 5, 2)), *kept, keras.layers.Dense(1)])
+    net.compile("sgd", "mse", metrics=["mae"])
+    return net
+def data():
+    steps = random.normal(size=(40, 5, 2)).astype("float32")
+    return (steps[:24], y[:24]), (steps[24:], y[24:40])
+fit["batch_size"] = 8
+"""
+MISSING_TARGETS = """
+def of_known(y, predicted):
+    error = tf.square(tf.where(tf.math.is_nan(y), 0.0, y) - predicted)
+    return tf.where(tf.math.is_nan(y), 0.0, error)
+def model():
+    net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(6, "relu"), keras.layers.Dense(1)])
+    net.compile("sgd", of_known)
+    return net
+def data():
+    known = np.where(np.arange(50) % 3 == 0, np.nan, y).astype("float32")[:, None]
+    return (x[:37], known[:37]), (x[37:], known[37:])
+"""
+SWAPPED_AVERAGES = """
+RUN_EAGERLY = False
+fit["callbacks"] = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)]
+"""
 STATEFUL_METRICS = """
 def model():
     net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, "sigmoid")])

@@ -158,3 +158,93 @@ def test_description_forgets_the_file_that_was_there(write_problem: WriteProblem
     shutil.move(path, path.with_name("gone.txt"))
     code, answer = described(path)
     assert code == 2 and "There is no problem file" in answer["error"]
+
+
+# Missing targets: of two in a row one is NaN in some rows of each split.
+
+MISSING = """
+from keras import ops
+def known(y):
+    return ops.cast(ops.logical_not(ops.isnan(y)), y.dtype)
+def filled(y):
+    return ops.where(ops.isnan(y), ops.zeros_like(y), y)
+def of_known(y, p):
+    return ops.sum(known(y) * ops.square(filled(y) - p), -1) / ops.maximum(ops.sum(known(y), -1), 1.0)
+def of_known_by_rows(y, p):
+    return ops.sum(known(y) * ops.square(filled(y) - p), -1) / ops.sum(known(y), -1)
+def where_known(y, p):
+    return ops.sum(ops.where(ops.isnan(y), ops.zeros_like(y), ops.square(y - p)), -1)
+def model():
+    net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    net.compile("sgd", LOSS, metrics=METRICS, run_eagerly=True)
+    return net
+def data():
+    both = np.stack([y, y], axis=1)
+    both[SPLIT, SIDES] = np.nan
+    return (x[:37], both[:37]), (x[37:45], both[37:45]), (x[45:], both[45:])
+"""
+TRAIN, VALIDATION, TEST = "slice(20, 22)", "slice(40, 41)", "slice(46, 47)"
+
+
+def with_missing(loss: str, split: str, sides: str = "0", metrics: str = "[]") -> str:
+    named = {"LOSS": loss, "SPLIT": split, "SIDES": sides, "METRICS": metrics}
+    source = MISSING
+    for name, text in named.items():
+        source = source.replace(name, text)
+    return source
+
+
+@pytest.mark.parametrize("split", [TRAIN, VALIDATION, TEST])
+def test_targets_may_be_missing_where_the_loss_leaves_them_out(make_problem: MakeProblem, split: str) -> None:
+    description = describe(make_problem(with_missing("of_known", split, metrics='["mae"]')))
+    unknown = "mae" if split == TRAIN else "val_mae"
+    noted = f"{unknown}: NaN on rows whose targets are missing. Such a metric can be no objective."
+    assert noted in description.warnings
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (
+            with_missing('"mse"', TRAIN),
+            r"train y holds 2 .* must train the model\. Received: a loss of nan\. ",
+        ),
+        (
+            with_missing('"mse"', VALIDATION),
+            r"validation y holds 1 .* must be scored\. Received: a loss of nan",
+        ),
+        (with_missing('"mse"', TEST), "test y holds 1 values that are NaN"),
+        (
+            with_missing("where_known", TRAIN),
+            r"Received: a finite loss, and weights that are not finite after",
+        ),
+        (with_missing("of_known_by_rows", TRAIN, sides="slice(None)"), "train y holds 4 .* a loss of nan"),
+    ],
+)
+def test_targets_may_not_be_missing_where_the_loss_counts_them(
+    make_problem: MakeProblem, source: str, words: str
+) -> None:
+    with pytest.raises(ProblemError, match=words):
+        describe(make_problem(source))
+
+
+SWAPS = """
+class Swaps(keras.callbacks.SwapEMAWeights):
+    pass
+fit["callbacks"] = [keras.callbacks.TerminateOnNaN(), Swaps()]
+"""
+
+
+def test_a_callback_that_swaps_averaged_weights_is_described(make_problem: MakeProblem) -> None:
+    averages = """
+def model():
+    net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    net.compile(keras.optimizers.Adam(use_ema=True), "mse", run_eagerly=True)
+    return net
+"""
+    assert describe(make_problem(averages + SWAPS)).averaging_callback == "Swaps"
+    assert describe(make_problem(averages)).averaging_callback == ""
+    with pytest.raises(
+        ProblemError, match=r"callback Swaps needs .* use_ema=True\. Received: SGD without it"
+    ):
+        describe(make_problem(SWAPS))

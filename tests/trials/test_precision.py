@@ -83,3 +83,26 @@ def test_a_file_that_chooses_another_precision_is_refused(write_problem: WritePr
     problem = load_problem(write_problem(preamble=own), precision="mixed_bfloat16")
     with pytest.raises(ProblemError, match=r"asked for, mixed_bfloat16\. Received: mixed_float16, chosen in"):
         problem.make_model()
+
+
+def test_clear_session_in_the_model_is_named_where_a_precision_is_asked_for(
+    write_problem: WriteProblem,
+) -> None:
+    own = PREAMBLE.replace("def model():\n", "def model():\n    keras.utils.clear_session()\n")
+    problem = load_problem(write_problem(preamble=own), precision="mixed_bfloat16")
+    words = r"Received: float32, for clear_session\(\) in model\(\) sets .* back\. Leave out --precision, or that call"
+    with pytest.raises(ProblemError, match=words):
+        problem.make_model()
+
+
+@pytest.mark.parametrize("asked", [None, "mixed_bfloat16"])
+def test_clear_session_elsewhere_changes_no_later_model(
+    write_problem: WriteProblem, asked: str | None
+) -> None:
+    own = PREAMBLE.replace("RUN_EAGERLY", 'keras.config.set_dtype_policy("mixed_bfloat16")\nRUN_EAGERLY', 1)
+    problem = load_problem(write_problem(preamble=PREAMBLE if asked else own), precision=asked)
+    first = problem.make_model()
+    keras.utils.clear_session()  # as a callback of a trial may do
+    second = problem.make_model()
+    assert first.dtype_policy.name == second.dtype_policy.name == "mixed_bfloat16"
+    assert first.layers[0].name == second.layers[0].name

@@ -153,6 +153,15 @@ def test_virtual_environment_beside_the_problem_is_not_the_users_code(write_prob
             "validation x must hold finite numbers only. ",
         ),
         (
+            "def data(): return (np.where(x > 1, np.nan, x), y), (x, y)",
+            "values that are NaN or infinite. Fill what is missing in data(); a tf.data.Dataset may hold it",
+        ),
+        (
+            "def data(): return (x, {'a': y, 'b': np.where(y > 1, np.inf, np.nan)}), (x, y)",
+            "train y['b'] must hold finite numbers only. ",
+        ),
+        ("def data(): return (x, y, np.where(y > 1, np.nan, 1)), (x, y)", "train sample_weight must hold"),
+        (
             "def data(): return (x, y), (x, y / 0)",
             "validation y must hold finite numbers only. Received: 50 values",
         ),

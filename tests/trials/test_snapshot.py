@@ -144,3 +144,48 @@ def test_snapshot_keeps_bfloat16_and_loss_scale() -> None:
     first, second = position.memory["LOG"]["list"]
     assert (position.epoch, position.phase, first) == (5, 1, {"value": float("inf")})
     np.testing.assert_array_equal(second["array"], np.ones(2))
+
+
+STATEFUL = """
+class Net(keras.Model):  # built by its first call, which is no part of a training
+    def __init__(self):
+        super().__init__()
+        self.kept, self.out = keras.layers.SimpleRNN(3, stateful=True), keras.layers.Dense(1)
+    def call(self, x):
+        return self.out(self.kept(x))
+def model():
+    net = Net()
+    net.compile(optimizer="sgd", loss="mse", run_eagerly=RUN_EAGERLY)
+    return net
+def data():
+    steps = random.normal(size=(32, 3, 2)).astype("float32")
+    return (steps[:16], y[:16]), (steps[16:], y[16:32])
+fit["batch_size"] = 8
+"""
+
+
+def test_what_a_recurrent_layer_keeps_is_resumed(make_problem: MakeProblem) -> None:
+    problem, whole, rest = make_problem(STATEFUL), Recorder(), Recorder()
+    model = problem.initial_weights.model_of_seed(0)
+    assert not np.any(model.kept.states[0].numpy())
+
+    full = train(problem, recorder=whole, epochs=3, batch_ends=(1,))
+    resumed = train(problem, recorder=rest, epochs=3, start=whole.snapshots[1])
+    assert [epoch.metrics for epoch in resumed.curve] == [epoch.metrics for epoch in full.curve[1:]]
+    assert rest.last == whole.last
+
+    model.optimizer.build(model.trainable_variables)
+    restore_snapshot(model, whole.last)
+    assert np.any(model.kept.states[0].numpy())
+    restore_snapshot(
+        model, without_last_variable(whole.last)
+    )  # as a release wrote it that did not know of states
+
+
+def without_last_variable(snapshot: bytes) -> bytes:
+    with np.load(io.BytesIO(snapshot)) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    del arrays[f"variable_{sum(name.startswith('variable_') for name in arrays) - 1}"]
+    stream = io.BytesIO()
+    np.savez(stream, **arrays)
+    return stream.getvalue()
