@@ -61,8 +61,9 @@ MODELS: dict[str, tuple[str, str, int, str]] = {
     "a schedule of Adam's": (models.ADAM_SCHEDULE, "baseline", 1, ""),
     "a schedule by pieces": (models.PIECES, "baseline", 1, ""),
     "a function as learning rate": (models.RATE_FUNCTION, "baseline", 4, "a function"),
-    "state that Keras does not know": (
-        models.OWN_STATE,
+    "state that Keras does not know": (models.OWN_STATE, "Adam(learning_rate=0.02)", 1, ""),
+    "state that nobody can put back": (
+        models.TABLE_STATE,
         "Adam(learning_rate=0.02)",
         4,
         "when it is used again",
