@@ -239,7 +239,10 @@ def train_by_keras(problem: Problem, pair: Pair) -> tuple[list[dict[str, float]]
     assert all(map(np.array_equal, loaded_into(start), loaded_into(model))), (
         "a seed decides the other layers only"
     )
-    return fit_by_keras(model, problem)
+    curve, state = fit_by_keras(model, problem)
+    # A callback logs the rate that it finds, which one before it may have changed; ours is what the epoch had. What
+    # the next epoch has is in the state.
+    return [{name: logs[name] for name in logs if name != "learning_rate"} for logs in curve], state
 
 
 def loaded_into(model: Any) -> list[np.ndarray[Any, Any]]:
