@@ -33,8 +33,10 @@ STRUCTURAL = frozenset(
         "learning_rate_power",  # a constant -0.5 becomes a square root when TensorFlow optimizes fit's graph
     }
 )
-REORDERED = frozenset({"ScheduleFreeAdamW"})
+REORDERED = frozenset({"ScheduleFreeAdamW", "Muon"})
 """Classes with which TensorFlow calculates in another order where it knows their numbers, as it does in fit's graph."""
+REORDERED_AT_DEFAULTS = frozenset({"Muon"})
+"""Those of them with which it does so also where all numbers but the learning rate are the defaults."""
 BUILD_ONLY = frozenset({"initial_accumulator_value"})
 """Numbers that only build() reads, for the slots' first values."""
 VALUE = "a value"
@@ -191,7 +193,8 @@ def known_in_fit(config: OptimizerConfig) -> frozenset[str]:
     >>> known_in_fit(OptimizerConfig("ScheduleFreeAdamW", {"learning_rate": 0.1}))
     frozenset()
     """
-    if config.optimizer not in REORDERED or not config.arguments.keys() - {"learning_rate"}:
+    has_own_numbers = bool(config.arguments.keys() - {"learning_rate"})
+    if config.optimizer not in (REORDERED if has_own_numbers else REORDERED_AT_DEFAULTS):
         return frozenset()
     return frozenset(values_of(config)) - {"learning_rate"}
 

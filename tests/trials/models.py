@@ -211,6 +211,14 @@ fit["epochs"] = 6
 fit["callbacks"] = [keras.callbacks.ReduceLROnPlateau(patience=0, min_delta=10.0), keras.callbacks.EarlyStopping("loss", patience=4),
                     keras.callbacks.TerminateOnNaN()]
 """
+MUON = """
+RUN_EAGERLY = False
+def model():
+    hidden = [keras.layers.Dense(3, "tanh"), keras.layers.BatchNormalization(), keras.layers.Dense(5, "relu")]
+    net = keras.Sequential([keras.Input((4,)), *hidden, keras.layers.Dense(1)])
+    net.compile(keras.optimizers.Muon(0.09, exclude_layers=[f"(^|/){net.layers[-1].name}/"]), "mse", metrics=["mae"])
+    return net
+"""
 PYTHON_LOOP = """
 class Halving(keras.optimizers.SGD):
     def update_step(self, gradient, variable, learning_rate):
@@ -254,6 +262,8 @@ class Counting(keras.layers.Layer):
         count = self.calls.lookup(tf.zeros([1], tf.int64)) + 0.1
         self.calls.insert(tf.zeros([1], tf.int64), count)
         return inputs * (1.0 + count)
+    def compute_output_shape(self, shape):
+        return shape
 def model():
     net = keras.Sequential([keras.Input((4,)), Counting(), keras.layers.Dense(1)])
     net.compile("sgd", "mse", metrics=["mae"])
