@@ -13,9 +13,9 @@ from optselect.trials.configuration import BASELINE, OptimizerConfig
 from optselect.trials.epoch_graph import EpochGraph
 from optselect.trials.hyperparameter import StructuralUse, teach_tensorflow
 from optselect.trials.memory import collected_at_the_end, give_back_memory, memory_of_process
-from optselect.trials.optimizers import build_optimizer, scaled_like
+from optselect.trials.optimizers import build_optimizer, innermost, scaled_like
 from optselect.trials.problem import Problem
-from optselect.trials.structure import NoProgram, known_in_fit, outline, with_other_numbers
+from optselect.trials.structure import NoProgram, known_in_fit, known_in_fit_of, outline, with_other_numbers
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +70,8 @@ class Programs:
 
     def structural(self, config: OptimizerConfig) -> frozenset[str]:
         """The attributes of this optimizer whose values are part of its programs."""
+        if config.optimizer == BASELINE and self._bench is not None:
+            return self.decided_by(config) | known_in_fit_of(innermost(self._bench.baseline))
         return self.decided_by(config) | known_in_fit(config)
 
     def decided_by(self, config: OptimizerConfig) -> frozenset[str]:

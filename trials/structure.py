@@ -199,6 +199,13 @@ def known_in_fit(config: OptimizerConfig) -> frozenset[str]:
     return frozenset(values_of(config)) - {"learning_rate"}
 
 
+def known_in_fit_of(optimizer: Any) -> frozenset[str]:
+    """Name the same of an optimizer that the user has compiled with."""
+    if is_custom(optimizer) or type(optimizer).__name__ not in REORDERED:
+        return frozenset()
+    return frozenset(name for name, value in vars(optimizer).items() if is_value(name, value))
+
+
 @functools.cache
 def _float_defaults(optimizer: str) -> dict[str, float]:
     if optimizer == BASELINE:

@@ -57,6 +57,7 @@ MODELS: dict[str, tuple[str, str, int, str]] = {
     "a callback for batches": (models.BATCH_CALLBACK, "Adam(learning_rate=0.02)", 3, "on_train_batch_end"),
     "callbacks for epochs": (models.EPOCH_CALLBACKS, "Adam(learning_rate=0.02)", 1, ""),
     "an optimizer with a Python loop": (models.PYTHON_LOOP, "baseline", 2, "decides by momentum"),
+    "Muon beside moving averages": (models.MUON, "baseline", 2, "where it knows"),
     "a schedule": (models.SCHEDULE, "baseline", 1, ""),
     "a schedule of Adam's": (models.ADAM_SCHEDULE, "baseline", 1, ""),
     "a schedule by pieces": (models.PIECES, "baseline", 1, ""),
