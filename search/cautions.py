@@ -67,8 +67,8 @@ def better_defaults(found: Findings) -> Iterator[str]:
         yield f"{defaults_of(sure, spec.custom)} did better than what was tuned, on the same fresh seeds: {why}"
     if close:
         yield (
-            f"{defaults_of(close, spec.custom)} did no worse than what was tuned, on the same fresh seeds: tuning has "
-            "gained nothing that shows."
+            f"{defaults_of(close, spec.custom)} did a little better than what was tuned, which may be chance, on the "
+            "same fresh seeds: tuning has gained nothing that shows."
         )
     if once:
         yield (
@@ -124,14 +124,16 @@ def unstable(found: Findings) -> Iterator[str]:
 
 def alike_rates(found: Findings) -> Iterator[str]:
     """Optimizers whose trials all ended at one learning rate, wherever they began: a callback has set it."""
-    for name in found.record.spec.singles:
-        ended = [trial for trial in found.record.searched(name) if LAST_RATE in trial.notes]
+    spec = found.record.spec
+    for name in (name for name in spec.singles if not spec.is_scheduled(name)):
+        whole = [trial for trial in found.record.searched(name) if trial.state == "complete"]
+        ended = [trial for trial in whole if LAST_RATE in trial.notes]
         begun = {trial.params.get("learning_rate") for trial in ended}
         rates = {trial.notes[LAST_RATE] for trial in ended}
         if len(begun) > 1 and len(rates) == 1:
             yield (
                 f"All {len(ended)} trials of {name} ended at the learning rate {rates.pop():g}, wherever they began: a "
-                "callback sets it, and the search of the learning rate says little."
+                "callback sets it, and the search of the learning rate may say little."
             )
 
 

@@ -384,10 +384,9 @@ if isinstance(_train, (tuple, list)):
     _fit = {{"validation_batch_size": _batch_size, **_fit, "steps_per_epoch": _steps, "shuffle": False}}
     _rows = _tf.data.Dataset.from_generator(_batches_of_rows, output_signature=_tf.TensorSpec([None], _tf.int64))
     _train = _rows.map(_rows_of)
-elif isinstance(_train, _keras.utils.PyDataset):
-    _fit["callbacks"] = [_SeededPython(), *filter(None, _keras.tree.flatten(_fit.get("callbacks")))]
-else:
+elif not isinstance(_train, _keras.utils.PyDataset):
     _fit["shuffle"] = False  # a Dataset brings its own order
+_fit["callbacks"] = [_SeededPython(), *filter(None, _keras.tree.flatten(_fit.get("callbacks")))]
 
 _begun, _last = 0, _EPOCHS
 _keras.utils.set_random_seed(_SEED)

@@ -245,25 +245,11 @@ def find_or_create(
     """The study of that name where it is the same one, else a new one; raises InvalidInput where it is another."""
     bundled = is_bundled(request.problem)
     stored = studies.find_study(engine, name)
-    typed = request.objective
     if stored is not None:
-        request = replace(request, objective=settled(typed, stored.objective, stored.direction))
-        if is_described(stored, request, problem) and tells_direction(stored, typed):
-            description = stored_description(stored)  # the same source: no need to build the model
-            attach(stored, resolved(request, description, bundled), stored.bundle_sha256, typed, description)
-            demand_same_files(stored, problem)
-            if has_pretrained(stored):
-                demand_same_weights(stored, describer.result())
-            describer.close()
-            return stored
+        return attached(stored, request, problem, describer, bundled)
     description = describer.result()
     spec = resolved(request, description, bundled)
     bundle = read_bundle(problem, description.modules, spec.custom)
-    if stored is not None:
-        attach(stored, spec, bundle_hash(bundle), typed, description)
-        demand_same_files(stored, problem)
-        demand_same_weights(stored, description)
-        return stored
     warnings = (
         *description.warnings,
         description.seeds_note,
@@ -301,13 +287,38 @@ def tells_direction(stored: StoredStudy, typed: str) -> bool:
     return is_said or bool(stored_description(stored).known_metrics)
 
 
-def attach(
-    stored: StoredStudy, spec: StudySpec, bundle: str, typed: str, description: ProblemDescription
-) -> None:
-    """Refuse another study; of the same one say where its direction is not that of a launch of today."""
-    refuse_another(stored, spec, bundle)
-    if typed.strip() != stored.objective:  # the direction was said
-        return
+def attached(
+    stored: StoredStudy,
+    request: Request,
+    problem: Path,
+    describer: Describer | InProcessDescriber,
+    bundled: bool,
+) -> StoredStudy:
+    """Refuse another study and other files; of the same one say where a launch of today would do otherwise."""
+    typed = request.objective
+    request = replace(request, objective=settled(typed, stored.objective, stored.direction))
+    is_same = is_described(stored, request, problem)  # then there is no need to build the model
+    is_described_anew = not is_same or not tells_direction(stored, typed) or has_pretrained(stored)
+    description = describer.result() if is_described_anew else stored_description(stored)
+    # A stored study keeps its description: what is looked at since then is no difference of the spec.
+    spec = resolved(request, stored_description(stored) if is_same else description, bundled)
+    own = (
+        stored.bundle_sha256
+        if is_same
+        else bundle_hash(read_bundle(problem, description.modules, spec.custom))
+    )
+    refuse_another(stored, spec, own)
+    if typed.strip() == stored.objective:  # else the direction was said
+        note_direction(stored, description)
+    demand_same_files(stored, problem)
+    if is_described_anew:
+        demand_same_weights(stored, description)
+    describer.close()
+    return stored
+
+
+def note_direction(stored: StoredStudy, description: ProblemDescription) -> None:
+    """Say where today's direction is not that of the stored study."""
     if today := difference_today(stored.objective, stored.direction, description.known_metrics):
         print(f"note: study {stored.name} keeps {today}.", file=sys.stderr)
 
@@ -455,7 +466,7 @@ def conclude(
             print_verdict(engine, study, out)
     if ending.curves_behind:
         err.print(
-            f"MLflow lacks some curves: {ending.curves_behind}. They are safe in Postgres; to send them: "
+            f"MLflow lacks some curves: {ending.curves_behind}. They are safe in Postgres; to send what it takes: "
             f"optselect sync {study.name}",
             style="yellow",
             soft_wrap=True,
@@ -482,12 +493,13 @@ def conclude(
 
 def why_no_trial_can_go_on(study: StoredStudy, trials: Sequence[overview.TrialRow]) -> str | None:
     """Why a study stopped itself; None where it did not."""
-    told = [trial for trial in trials if trial.notes.get("cause") == RATE_SET_TWICE]
-    if study.state != "stopped" or not told:
+    ended = [trial for trial in trials if trial.finished is not None]
+    last = max(ended, key=lambda trial: trial.finished or 0.0, default=None)
+    if study.state != "stopped" or last is None or last.notes.get("cause") != RATE_SET_TWICE:
         return None
     return (
-        f"The study is stopped: a learning rate must have one schedule. Received, in trial {told[0].trial}: "
-        f"{told[0].message}. Leave out the callback or the schedule, and launch under another --name."
+        f"The study is stopped: a learning rate must have one schedule. Received, in trial {last.trial}: "
+        f"{last.message}. Leave out the callback or the schedule, and launch under another --name."
     )
 
 

@@ -35,7 +35,7 @@ MORE = """
     f2, f0 5, f 05, f beta, fbeta, f score, f 1 score, f 2 score, fscore, f measure, fmeasure, dice, dsc
     iou, io u, miou, giou, jaccard, tversky, kappa, qwk, mcc, matthews, gini, youden, informedness
     g mean, gmean, r2, r 2 score, r squared, rsquared, rsq, coefficient of determination
-    explained variance, explained variance ratio, variance explained, nse, kge, correlation, corr
+    hamming score, deviance explained, explained deviance, explained variance, explained variance ratio, variance explained, nse, kge, correlation, corr
     pearson, pearsonr, spearman, spearmanr, kendall, kendalltau, concordance, ccc, c index, cindex, pcc
     plcc, srcc, similarity, cosine sim, ndcg, dcg, cumulative gain, mrr, reciprocal rank, hit, hit rate
     hitrate, top k, top \\d+, bleu, sacrebleu, rouge, rougel, meteor, chrf, cider, bertscore, psnr, ssim
@@ -45,6 +45,8 @@ MORE = """
     pass \\d+, pass rate, utility, profit, sharpe
 """
 UNCLEAR = """
+    not, non, no, un, without, free, above, below, over, under, within, saved, saving, explained, d2
+    distance, dist, dissimilarity, oneminus, one minus, 1 accuracy, 1 acc, 1 auc, 1 iou, 1 dice, 1 f1
     neg, negative, minus, inverse, inverted, inv, complement, gap, drop, decrease, decline, degradation
     reduction, improvement, gain, difference, diff, delta, change, std, stddev, stdev
     standard deviation, variance, var, ratio, weight, threshold
@@ -58,6 +60,8 @@ def said_by(name: str) -> set[Said]:
     (['more'], ['less'], ['more'])
     >>> sorted(said_by("error_accuracy")), sorted(said_by("accuracy_gap")), said_by("true_mean")
     (['less', 'more'], ['more', 'unclear'], set())
+    >>> [sorted(said_by(name)) for name in ("jaccard_distance", "1_accuracy", "mse_1", "d2_absolute_error_score")]
+    [['more', 'unclear'], ['unclear'], ['less'], ['less', 'unclear']]
     """
     return set(_kinds(" ".join(words_in(name))))
 

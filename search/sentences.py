@@ -88,9 +88,11 @@ def undecided(found: Findings) -> tuple[str, str]:
     """What to do until more is known, then who leads, and what may hide in that."""
     leader = called(found, found.judgement.leader)
     leads = f"leads{where_leading(found)}"
-    why = f"{leads}, but {why_undecided(found)}. {bound(found)}So far {gain(found)}"
+    why = f"{leads}, but {why_undecided(found)}. {bound(found)}"
     if found.gain is None:
+        why += capitalised(gain(found))
         return f"Not enough evidence for a winner: {leader} {leads}.", f"It {why}"
+    why += f"So far {gain(found)}"
     use = "keep" if found.keep == BASELINE else "use"
     who = "It" if found.keep == found.judgement.leader else capitalised(leader)
     return f"Not enough evidence for a winner: {use} {called(found, found.keep)} for now.", f"{who} {why}"

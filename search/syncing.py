@@ -37,17 +37,14 @@ def sync(name: str, check: bool, again: bool, place: Surroundings) -> int:
         }
         words = sync_line(name, connected.runs, connected.points, left) + refusal_words(name, refusals)
         print_answer(place, answer, words)
-        return UserExit.UNREACHABLE if refusals else UserExit.DONE
-
-
-MOST_IN_VAIN = 20
-"""After so many refusals with nothing sent between them, all that waits has been tried, or nothing will be taken."""
+        return UserExit.UNREACHABLE if waiting else UserExit.DONE
 
 
 def send_all(connected: tracking.Connected) -> None:
-    """Send what MLflow lacks and takes."""
+    """Send what MLflow lacks and takes; once all that waits was refused in a row, each has been tried."""
+    most_in_vain = tracking.count_unsent(connected.engine, connected.study.id)
     while connected.flush():
-        if connected.in_vain >= MOST_IN_VAIN:
+        if connected.in_vain > most_in_vain:
             return
 
 

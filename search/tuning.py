@@ -48,7 +48,7 @@ class Tuning:
     @property
     def surely_lost(self) -> bool:
         """Whether they are better beyond the luck of these seeds."""
-        return self.lost and self.share.half > 0 and self.share.high < 0
+        return self.lost and self.share.high < 0
 
 
 @dataclass(frozen=True)

@@ -449,8 +449,8 @@ class Trainer:
         whole = dataclasses.replace(result, curve=(*earlier, *result.curve))
         # A training that exploded at its rung is no cut one: that is the better answer.
         notes = notes_of(result.step, self.programs.built - built, result.is_out_of_memory)
-        if whole.curve:
-            notes[LAST_RATE] = whole.curve[-1].metrics["learning_rate"]
+        if whole.curve and math.isfinite(rate := whole.curve[-1].metrics["learning_rate"]):
+            notes[LAST_RATE] = rate
         if whole.ends_study:
             notes["cause"] = RATE_SET_TWICE
         return Trained(whole, seconds, halving.because if result.outcome is Outcome.STOPPED else "", notes)

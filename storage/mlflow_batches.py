@@ -1,4 +1,4 @@
-"""How does all get into MLflow of which it refuses a part? In halves, until what is refused stands alone.
+"""How does MLflow get everything but what it refuses? A refused batch is halved until what is refused stands alone.
 
 An error of MLflow's is one of three things: it is away and takes nothing now; it refuses all of one run; it refuses some
 numbers, parameters or tags of one. Only the first may stop other runs.

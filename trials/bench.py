@@ -104,6 +104,11 @@ class Bench:
             variable.value.assign(value, read_value=False)
         self.users_state.restore()
 
+    def demand_unchanged(self) -> None:
+        """Refuse what callbacks have set before the first batch: fit traces there, and programs are traced already."""
+        if name := self.users_state.changed(self.problem.make_model.code.names_read):
+            raise NoProgram(f"a callback sets {name} before the first batch, where fit reads it once for all")
+
     def graph(self, reading: Reading) -> EpochGraph:
         """Make an epoch around the model and the optimizer that it holds now; traced at its first run."""
         if self._validating is None or self._validating.asks_optimizer:

@@ -14,9 +14,8 @@ PATHS: Mapping[type, str] = {
     keras.callbacks.ModelCheckpoint: "filepath",
     keras.callbacks.CSVLogger: "filename",
     keras.callbacks.TensorBoard: "log_dir",
-    keras.callbacks.OrbaxCheckpoint: "directory",
 }
-"""The attribute of each class of Keras's that says where it writes."""
+"""The attribute that says where a class of Keras's writes; OrbaxCheckpoint has opened its folder when it was made."""
 LEFT_OUT = (keras.callbacks.BackupAndRestore,)
 """A trial goes on from a checkpoint of its own, and would go on from another trial's with these."""
 
@@ -58,7 +57,7 @@ def go_on_after(callbacks: Iterable[Any], epoch: int) -> None:
 
 def not_remembered(callback: Any) -> Sequence[str]:
     """Name the attributes of a callback that a snapshot leaves out."""
-    names = [attribute for kind, attribute in PATHS.items() if isinstance(callback, kind)]
+    names = ["_model", "params", *(path for kind, path in PATHS.items() if isinstance(callback, kind))]
     # Keras turns the sign of this one when it is first used.
     return [*names, "min_delta"] if hasattr(callback, "monitor_op") else names
 

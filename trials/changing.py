@@ -11,6 +11,7 @@ import functools
 import itertools
 import pickle
 import random
+import sys
 import types
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ import tensorflow as tf
 from optselect.trials.snapshot import variables_in
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None))
-MOST_ITEMS = 100_000
+CONTAINERS = (dict, list, set, collections.deque, bytearray)
+MOST_ITEMS = 10_000
 """A list or dictionary with more of them is data, and is left alone."""
 ITERATORS = tuple(type(one) for one in (iter(()), iter([]), iter({}), iter(range(0)), itertools.count()))
 """Of Python's own iterators those that people keep; a copy goes on from the same place."""
@@ -68,11 +70,11 @@ def holder_of(value: Any, users: Collection[str]) -> Holder | None:
     if isinstance(value, (keras.Variable, tf.Variable)):
         return Value(value)
     if isinstance(value, np.ndarray):
-        return Content(value) if value.flags.writeable else None
-    if isinstance(value, (dict, list, set, collections.deque, bytearray)):
-        return Elements(value) if len(value) <= MOST_ITEMS else None
+        return Content(value) if value.flags.writeable and not isinstance(value, np.memmap) else None
+    if isinstance(value, CONTAINERS):
+        return Elements(value) if len(value) <= MOST_ITEMS and not _is_of_python(value) else None
     if isinstance(value, (random.Random, np.random.Generator, np.random.RandomState)):
-        return Numbers(value)
+        return None if _is_unseeded(value) else Numbers(value)
     if isinstance(value, types.CellType):
         return Cell(value)
     if isinstance(value, keras.Layer):
@@ -83,13 +85,13 @@ def holder_of(value: Any, users: Collection[str]) -> Holder | None:
 
 
 def parts_of(value: Any, users: Collection[str]) -> Iterator[tuple[str, Any]]:
-    """Yield what a value refers to, each with the way that leads there from the value."""
+    """Yield what a value refers to, each with the way that leads there; not what lies in sets or in others' objects."""
     if isinstance(value, (list, tuple, collections.deque)):
         if len(value) <= MOST_ITEMS:
             yield from ((f"[{place}]", item) for place, item in enumerate(value))
     elif isinstance(value, dict):
-        if len(value) <= MOST_ITEMS:
-            yield from ((f"[{key!r}]", item) for key, item in value.items() if isinstance(key, PLAIN))
+        if len(value) <= MOST_ITEMS and not _is_of_python(value):
+            yield from ((f"[{key!r}]", item) for key, item in value.items() if _is_plain_key(key))
     elif isinstance(value, types.FunctionType):
         if value.__module__ in users:
             yield from _parts_of_function(value)
@@ -105,6 +107,8 @@ def parts_of(value: Any, users: Collection[str]) -> Iterator[tuple[str, Any]]:
         value, (keras.Layer, keras.Metric, keras.Optimizer, tf.Module, keras.random.SeedGenerator)
     ):
         yield from _parts_of_keras(value)
+        if has_open_attributes(value, users) and not isinstance(value, keras.Layer):
+            yield from ((f".{name}", item) for name, item in attributes_of(value).items())
     elif isinstance(value, (types.ModuleType, type)):
         if _is_of(value, users):
             yield from ((f".{name}", item) for name, item in _names_of(value).items())
@@ -117,13 +121,31 @@ def has_open_attributes(value: Any, users: Collection[str]) -> bool:
     """Tell whether an instance's attributes are the user's affair: of a class of theirs, or a bag of plain values."""
     if isinstance(value, (keras.callbacks.Callback, keras.losses.Loss, keras.utils.PyDataset)):
         return True
-    if isinstance(value, (type, types.ModuleType, types.FunctionType, tf.Module, tf.Tensor)):
+    if isinstance(value, (type, types.ModuleType, types.FunctionType, keras.Layer, tf.Tensor)):
         return False
     if type(value).__module__ in users or isinstance(value, (types.SimpleNamespace, argparse.Namespace)):
         return True
+    if isinstance(value, tf.Module):
+        return False
     held = getattr(value, "__dict__", None)
-    simple = (*PLAIN, list, tuple, dict, set, np.ndarray, np.generic)
-    return isinstance(held, dict) and bool(held) and all(isinstance(item, simple) for item in held.values())
+    return isinstance(held, dict) and bool(held) and all(isinstance(item, ADDED) for item in held.values())
+
+
+def _is_of_python(value: Any) -> bool:
+    """Tell the dictionaries in which Python itself keeps modules and their names."""
+    return value is sys.modules or (isinstance(value, dict) and "__builtins__" in value)
+
+
+def _is_plain_key(key: Any) -> bool:
+    return isinstance(key, PLAIN) or (isinstance(key, tuple) and all(map(_is_plain_key, key)))
+
+
+def _is_unseeded(generator: Any) -> bool:
+    """Tell a generator that is another one after each import: numpy then draws 128 bits for it."""
+    if not isinstance(generator, np.random.Generator):
+        return False
+    entropy = getattr(generator.bit_generator.seed_seq, "entropy", 0)
+    return isinstance(entropy, int) and entropy >= 2**96
 
 
 def _is_of(value: Any, users: Collection[str]) -> bool:
@@ -132,8 +154,13 @@ def _is_of(value: Any, users: Collection[str]) -> bool:
 
 def attributes_of(value: Any) -> dict[str, Any]:
     """Give an instance's attributes, those in slots too."""
-    slots = [name for one in type(value).__mro__ for name in _slots(one) if hasattr(value, name)]
+    slots = [name for name in slots_of(type(value)) if hasattr(value, name)]
     return {**{name: getattr(value, name) for name in slots}, **getattr(value, "__dict__", {})}
+
+
+def slots_of(owner: type) -> list[str]:
+    """Give the names that a class and its bases keep in slots."""
+    return [name for one in owner.__mro__ for name in _slots(one)]
 
 
 # --- the kinds -----------------------------------------------------------------------------------------
@@ -182,10 +209,7 @@ class Elements:
     def read(self) -> Any:
         if isinstance(self.container, dict):
             return {key: kept(item) for key, item in self.container.items()}
-        plain = next(
-            kind for kind in (list, set, collections.deque, bytearray) if isinstance(self.container, kind)
-        )
-        return plain(self.container)
+        return self._kind(self.container)
 
     def is_at(self, reading: Any) -> bool:
         return _are_same(self.read(), reading)
@@ -193,13 +217,19 @@ class Elements:
     def write(self, reading: Any) -> None:
         if self.is_at(reading):
             return
-        self.container.clear()
-        if isinstance(self.container, dict):
-            self.container.update({key: kept(item) for key, item in reading.items()})
-        elif isinstance(self.container, set):
-            self.container.update(reading)
+        # By Python's own methods: a class may follow what is put in, as Keras's containers of layers do.
+        self._kind.clear(self.container)
+        if isinstance(self.container, (dict, set)):
+            self._kind.update(
+                self.container,
+                {key: kept(item) for key, item in reading.items()} if isinstance(reading, dict) else reading,
+            )
         else:
-            self.container.extend(reading)
+            self._kind.extend(self.container, reading)
+
+    @property
+    def _kind(self) -> Any:
+        return next(kind for kind in CONTAINERS if isinstance(self.container, kind))
 
 
 @dataclass(frozen=True)
@@ -240,7 +270,7 @@ class Cell:
         return _are_same(self.read(), reading)
 
     def write(self, reading: Any) -> None:
-        if reading["content"] is not _content_of(self.cell):
+        if "content" in reading and reading["content"] is not _content_of(self.cell):
             self.cell.cell_contents = reading["content"]
 
 
@@ -261,10 +291,16 @@ class Attributes:
         _put_back(attributes_of(self.instance), reading, self._set, self._delete)
 
     def _set(self, name: str, item: Any) -> None:
-        object.__setattr__(self.instance, name, item)
+        if hasattr(self.instance, "__dict__") and name not in slots_of(type(self.instance)):
+            vars(self.instance)[name] = item
+        else:
+            object.__setattr__(self.instance, name, item)
 
     def _delete(self, name: str) -> None:
-        object.__delattr__(self.instance, name)
+        if name in getattr(self.instance, "__dict__", {}):
+            del vars(self.instance)[name]
+        else:
+            object.__delattr__(self.instance, name)
 
 
 @dataclass(frozen=True)
@@ -290,35 +326,58 @@ class Names:
 
 @dataclass(frozen=True)
 class LayerAttributes:
-    """The plain attributes of a layer or model, as far as they were there: a rate of dropout, `trainable`."""
+    """What a layer or model holds under public names, a rate of dropout, a best loss, and what of it is trained."""
 
     layer: Any
 
     def read(self) -> Any:
-        plain = {name: item for name, item in vars(self.layer).items() if self._is_users(name, item)}
-        return {"trainable": self.layer.trainable, **plain}
+        public = {name: item for name, item in vars(self.layer).items() if self._is_users(name)}
+        return {**public, TRAINED: (self.layer._trainable, *self._flags())}
 
     def is_at(self, reading: Any) -> bool:
-        return _are_same(self.read(), reading)
+        return _are_same({**self.read(), TRAINED: None}, {**reading, TRAINED: None}) and (
+            self.read()[TRAINED] == reading[TRAINED]
+        )
 
     def write(self, reading: Any) -> None:
         now = self.read()
+        for name in [name for name in now if name not in reading and isinstance(now[name], ADDED)]:
+            delattr(self.layer, name)
         for name, item in reading.items():
-            if name in now and not _is_same(now[name], item):
+            if name != TRAINED and not (name in now and _is_same(now[name], item)):
                 setattr(self.layer, name, item)
+        if (trained := reading.get(TRAINED, now[TRAINED])) != now[TRAINED]:
+            self._set_trained(*trained)
 
-    def _is_users(self, name: str, item: Any) -> bool:
-        return isinstance(item, PLAIN) and not name.startswith("_") and name not in KERAS_KEEPS
+    def _is_users(self, name: str) -> bool:
+        return not name.startswith("_") and name not in KERAS_KEEPS
+
+    def _flags(self) -> list[bool]:
+        return [variable.trainable for variable in self.layer._trainable_variables]
+
+    def _set_trained(self, is_trainable: bool, *flags: bool) -> None:
+        # Not by `trainable`, which sets that of all layers within, too: each of them has a holder of its own.
+        object.__setattr__(self.layer, "_trainable", is_trainable)
+        for variable, flag in zip(self.layer._trainable_variables, flags, strict=False):
+            variable.trainable = flag
+
+
+TRAINED = "what is trained"
+"""The key of a layer's own flag and of those of its variables."""
+ADDED = (*PLAIN, list, tuple, dict, set, np.ndarray, np.generic)
+"""What a callback adds to a model, and a new trial takes away again; all else under a new name is Keras's."""
 
 
 def kept(item: Any) -> Any:
     """Give what a reading keeps of an item: an iterator as a copy, for going on with it would use it up."""
+    if isinstance(item, itertools.cycle):
+        return copy.deepcopy(item)
     return copy.copy(item) if isinstance(item, ITERATORS) else item
 
 
 def _are_same(one: Any, other: Any) -> bool:
     if isinstance(one, Mapping):
-        return one.keys() == other.keys() and all(_is_same(item, other[key]) for key, item in one.items())
+        return list(one) == list(other) and all(_is_same(item, other[key]) for key, item in one.items())
     if isinstance(one, (list, tuple, collections.deque)):
         return len(one) == len(other) and all(map(_is_same, one, other))
     return bool(one == other)
@@ -362,18 +421,25 @@ def _parts_of_keras(value: Any) -> Iterator[tuple[str, Any]]:
         variables = variables_in(value)
     yield from ((f"<variable {place}>", variable) for place, variable in enumerate(variables))
     if isinstance(value, keras.Layer):
-        shown = {name: item for name, item in vars(value).items() if not name.startswith("_")}
-        yield from ((f".{name}", item) for name, item in shown.items() if name not in OF_KERAS_TRAINING)
+        # Names with an underscore are Keras's, but for variables, of which Keras keeps none under a name of its own.
+        users = {
+            name: item
+            for name, item in vars(value).items()
+            if not name.startswith("_") or isinstance(item, (keras.Variable, tf.Variable))
+        }
+        yield from ((f".{name}", item) for name, item in users.items() if name not in OF_KERAS_TRAINING)
         inner = value._flatten_layers(include_self=False, recursive=False)
         yield from ((f"<layer {place}>", layer) for place, layer in enumerate(inner))
 
 
 def _names_of(owner: Any) -> dict[str, Any]:
-    """What a module or class holds under names of its own, apart from Python's."""
+    """What a module or class holds under names of its own, apart from Python's and from the modules within."""
+    within = getattr(owner, "__name__", "")
     return {
         name: item
         for name, item in vars(owner).items()
         if not (name.startswith("__") and name.endswith("__"))
+        if not (isinstance(item, types.ModuleType) and sys.modules.get(f"{within}.{name}") is item)
     }
 
 
@@ -384,6 +450,11 @@ def _content_of(cell: Any) -> Any:
         return None
 
 
-def _slots(one: type) -> tuple[str, ...]:
+def _slots(one: type) -> Iterator[str]:
+    """Yield the slots of a class alone, private ones under the names that Python gives them."""
     slots = vars(one).get("__slots__", ())
-    return (slots,) if isinstance(slots, str) else tuple(name for name in slots if not name.startswith("__"))
+    for name in (slots,) if isinstance(slots, str) else slots:
+        if name.startswith("__") and not name.endswith("__"):
+            yield f"_{one.__name__.lstrip('_')}{name}"
+        elif name not in ("__dict__", "__weakref__"):
+            yield name

@@ -47,11 +47,11 @@ class FileWatch:
             else flags & (os.O_WRONLY | os.O_RDWR)
         )
         if writes and isinstance(path, (str, bytes, os.PathLike)):
-            self._note(Path(os.fsdecode(path)).absolute())
+            self._note(self.current, Path(os.fsdecode(path)).absolute())
 
-    def _note(self, path: Path) -> None:
-        if _counts(path) and (shown := str(path)) not in self.written.setdefault(self.current or 0, []):
-            self.written[self.current or 0].append(shown)
+    def _note(self, place: int, path: Path) -> None:
+        if _counts(path) and str(path) not in (known := self.written.get(place, [])):
+            self.written[place] = [*known, str(path)]
 
 
 def _files_in(folder: Path) -> Iterator[tuple[str, tuple[int, int]]]:

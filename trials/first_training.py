@@ -92,7 +92,7 @@ class Diary:
     def note(self, model: Any, place: int) -> None:
         """Note what the callback before this place has done; the one at it runs next."""
         rate = learning_rate_of(model)
-        if place and rate != self._rate:
+        if place and repr(rate) != repr(self._rate):  # NaN is NaN
             self.setters.add(place - 1)
         is_moved = place < len(self._callbacks) and that_are_moved(self._callbacks[place : place + 1])
         self._files.current = None if place == len(self._callbacks) or is_moved else place
@@ -155,6 +155,8 @@ def _demand_own_rates(problem: Problem, first: Diary, second: Diary, changed: It
     """Refuse callbacks that leave no trial its own learning rate."""
     epochs = min(len(first.rates), len(second.rates))
     if not epochs or first.rates[epochs - 1] != second.rates[epochs - 1]:
+        return
+    if not first.rates[epochs - 1][-1] > 0:  # a warm-up from zero, or an optimizer without a rate
         return
     who = " and ".join(_classes(problem, changed)) or "a callback"
     raise ProblemError(

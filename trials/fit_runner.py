@@ -62,8 +62,9 @@ class FitRunner:
         """Train the epochs that are left, in one call of fit."""
         problem = self.problem
         callbacks = watch.among(problem.callbacks, self._users_state)
-        if isinstance(problem.data.train, keras.utils.PyDataset):
+        if problem.callbacks or isinstance(problem.data.train, keras.utils.PyDataset):
             callbacks.insert(0, SeededPython(self._seed))
+        self._begins = watch.epoch == 0
         validation = problem.data.validation
         self.model.fit(
             validation_data=validation.packed() if isinstance(validation, Arrays) else validation,
@@ -81,7 +82,7 @@ class BoundFitRunner(FitRunner):
     """Trains the one model of a bench by fit, with the compiled step of each configuration."""
 
     def __init__(self, bench: Bench, seed: int, find: FindProgram, maker: MakerOf) -> None:
-        self.problem, self._seed = bench.problem, seed
+        self.problem, self._seed, self._bench = bench.problem, seed, bench
         self.model, self._find, self._maker = bench.model, find, maker
         self._users_state = bench.users_state
         bench.place_weights(seed)
@@ -91,7 +92,10 @@ class BoundFitRunner(FitRunner):
         program.bound.put_in_place(config, self._maker(config))
 
         def first_batch(iterator: Any) -> Any:
-            program.bound.take_up()  # here fit would trace its step, and read what callbacks have assigned
+            if self._begins:  # here fit would trace its step, and read what callbacks have assigned
+                self._bench.demand_unchanged()
+            self._begins = False
+            program.bound.take_up()
             self.model.train_function = program.train_function
             return program.train_function(iterator)
 

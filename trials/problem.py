@@ -223,6 +223,7 @@ class ModelMaker:
         session = global_state.GLOBAL_STATE_TRACKER
         with self.around():
             model = call_user(self._model, self._path)
+        self._first_state = self._first_state.with_new_modules(self.code)
         is_cleared = global_state.GLOBAL_STATE_TRACKER is not session
         if not isinstance(model, keras.Model):
             raise ProblemError(
@@ -240,6 +241,14 @@ class ModelMaker:
             self._demand_xla(model)
         model.jit_compile = self.jit  # XLA rounds otherwise, and is decided for a whole study
         return model
+
+    def aside(self) -> Any:
+        """Make a model in the middle of a training: what the user's code holds stays as it is."""
+        now = self.code.state()
+        try:
+            return self()
+        finally:
+            now.restore()
 
     def _demand_precision(self, model: Any, is_cleared: bool) -> None:
         """Refuse a file that chooses for itself: what was asked for would be in the report and not in the training."""

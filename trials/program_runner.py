@@ -14,7 +14,7 @@ from optselect.trials.fit_runner import evaluate
 from optselect.trials.programs import FindProgram, MakerOf, Program
 from optselect.trials.slots import handing_on
 from optselect.trials.structure import NoProgram
-from optselect.trials.watch import Watch
+from optselect.trials.watch import SeededPython, Watch
 
 LONGEST_CALL_SECONDS = 5.0
 """A longer epoch runs in several calls, so that an order to stop is seen in between."""
@@ -78,7 +78,9 @@ class ProgramRunner:
 
     def train(self, watch: Watch, epochs: int) -> None:
         """Train the epochs that are left."""
-        callbacks = watch.among(self._bench.problem.callbacks, self._bench.users_state)
+        users = self._bench.problem.callbacks
+        callbacks = watch.among(users, self._bench.users_state)
+        callbacks[:0] = [SeededPython(self._seed)] if users else []
         self._introduce(callbacks, epochs)
         self.model.stop_training = False
         for callback in callbacks:
@@ -87,7 +89,9 @@ class ProgramRunner:
         for epoch in range(watch.epoch, epochs):
             for callback in callbacks:
                 callback.on_epoch_begin(epoch)
-            if self._is_untrained and self._bench.problem.callbacks:
+            if self._is_untrained and users:
+                if epoch == 0:
+                    self._bench.demand_unchanged()
                 self.program.bound.take_up()
             self._is_untrained = False
             logs = self._train_epoch(epoch, watch)

@@ -131,7 +131,7 @@ class Programs:
         """Give a function that makes fresh optimizers of a configuration, as a compiled model would hold them."""
         bench = self.bench(problem)
         if config.optimizer == BASELINE:
-            return lambda: problem.make_model().optimizer
+            return lambda: problem.make_model.aside().optimizer
         return lambda: scaled_like(bench.baseline, build_optimizer(config, bench.model))
 
     def _build(self, problem: Problem, config: OptimizerConfig, epochs: bool) -> Program:

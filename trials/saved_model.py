@@ -20,9 +20,10 @@ def save_model(trained: Any, problem: Problem, configuration: Configuration) -> 
     program, which plain Keras does not know. Slots are not kept.
     """
     with collected_at_the_end(), tempfile.TemporaryDirectory(prefix="optselect-") as folder:
+        weights = trained.get_weights()  # first: layers that the module holds begin anew with each model
         model = problem.make_model()
         build_model(model, problem.one_batch)
-        model.set_weights(trained.get_weights())
+        model.set_weights(weights)
         install_optimizer(model, build_optimizer(configuration.phases[-1], model))
         file = Path(folder) / "model.keras"
         model.save(file)

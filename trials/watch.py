@@ -59,7 +59,7 @@ class RateBeforeCallbacks(keras.callbacks.Callback):  # type: ignore[misc]  # Ke
 
 
 class SeededPython(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
-    """Seeds Python's and numpy's generators for each epoch, which a PyDataset shuffles by.
+    """Seeds Python's and numpy's generators for each epoch, by which a PyDataset shuffles and callbacks may draw.
 
     Never TensorFlow's: that would make every compiled function be prepared anew.
     """

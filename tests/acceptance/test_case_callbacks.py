@@ -96,7 +96,7 @@ def test_the_best_model_of_a_trial_names_the_optimizer_that_trained_it(at_home: 
             best["val_loss"], 1e-5
         )
         config = saved.optimizer.get_config()
-        assert config["name"] == {"SGD": "SGD", "Adam": "adam", "baseline": "adam"}[row["optimizer"]]
+        assert config["name"] == {"SGD": "sgd", "Adam": "adam", "baseline": "adam"}[row["optimizer"]]
         assert config["learning_rate"] == pytest.approx(
             row["params"].get(f"{row['optimizer']}.learning_rate", 0.001)
         )

@@ -88,7 +88,10 @@ def test_the_users_own_optimizer_can_win() -> None:
     )
     assert "worse than your present SGD(0.01)" in answer
     assert verdict_json(findings)["winner"] == "baseline"
-    assert verdict_json(findings)["code"] == "# keep yours\nkeras.optimizers.SGD(learning_rate=0.01)"
+    assert (
+        verdict_json(findings)["code"]
+        == "import keras\n# keep yours\nkeras.optimizers.SGD(learning_rate=0.01)"
+    )
 
 
 def test_of_a_tie_that_holds_the_users_own_it_is_kept() -> None:
@@ -108,7 +111,7 @@ def test_of_a_tie_without_the_users_own_the_one_with_the_fewest_settings_is_take
         "A tie: take tuned Adagrad, for none of them has fewer settings. Tuned "
     )
     assert verdict_json(findings)["code"].startswith(
-        "# a tie: none of them has fewer settings\nkeras.optimizers.Adag"
+        "import keras\n# a tie: none of them has fewer settings\nkeras.optimizers.Adag"
     )
 
 
@@ -143,7 +146,7 @@ def test_the_users_own_is_kept_until_another_one_beats_it() -> None:
     )
     shown = verdict_json(findings)
     assert shown["keep"] == "baseline"
-    comment, code = shown["code"].splitlines()
+    _, comment, code = shown["code"].splitlines()
     assert comment == "# not enough evidence for a winner: this one leads, but keep yours until more is known"
     assert code.startswith("keras.optimizers.Adam(")
 
@@ -171,7 +174,9 @@ def test_the_users_own_that_leads_without_enough_evidence_is_kept() -> None:
     assert words_of(findings).answer.startswith(
         "Not enough evidence for a winner: keep your present SGD(0.01) for now. It leads, but tuned Adam is not "
     )
-    assert verdict_json(findings)["code"].startswith("# not enough evidence for a winner: this one leads\n")
+    assert verdict_json(findings)["code"].startswith(
+        "import keras\n# not enough evidence for a winner: this one leads\n"
+    )
 
 
 def test_one_optimizer_beside_the_users_own_is_bounded_by_name() -> None:
@@ -244,7 +249,9 @@ def test_too_few_trials_are_no_evidence_and_the_command_that_helps_is_named() ->
     assert "your present SGD(0.01)" in answer
     assert "at least 6 more trials" in settle[0]
     assert "optselect resume net --trials +42" in settle[0]
-    assert verdict_json(findings)["code"].startswith("# not enough evidence for a winner: this one leads\n")
+    assert verdict_json(findings)["code"].startswith(
+        "import keras\n# not enough evidence for a winner: this one leads\n"
+    )
 
 
 def test_an_open_question_says_how_many_seeds_would_decide_it() -> None:
@@ -423,4 +430,4 @@ def test_json_holds_what_the_words_say() -> None:
     assert first["ci"][0] < first["mean"] < first["ci"][1]
     assert second["vs_leader"]["ci"][0] > 0 and second["vs_leader"]["p"] < 0.01
     assert answer["baseline"]["gain"]["share"] == pytest.approx(0.48, abs=0.02)
-    assert answer["code"].startswith("keras.optimizers.Adam(learning_rate=")
+    assert answer["code"].startswith("import keras\nkeras.optimizers.Adam(learning_rate=")

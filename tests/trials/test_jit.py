@@ -97,7 +97,9 @@ def test_dropout_draws_what_keras_draws_under_xla(make_xla: MakeProblem) -> None
 def test_the_check_sees_a_number_that_is_not_bound(
     make_xla: MakeProblem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("optselect.trials.bound_optimizer.BoundOptimizer._values", lambda self, config: {})
+    monkeypatch.setattr(
+        "optselect.trials.bound_optimizer.BoundOptimizer._values", lambda self, given: dict(self.defaults)
+    )
     arguments = {"learning_rate": 0.01, "beta_1": 0.8}
     result = train(make_xla(COMPILED), "Adam", arguments=arguments)
     assert result.step is not None and result.step.number == 4

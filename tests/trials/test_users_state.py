@@ -1,10 +1,13 @@
 """What the user's code holds is shared as in fit, begins anew with each training, and goes on with a resumed one."""
 
+import collections
+import importlib
 import types
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 
 from optselect.trials.snapshot import Position, read_position, write_snapshot
@@ -44,6 +47,21 @@ array, big = np.ones(3), np.ones(3_000_000)
 table, queue, names = {"a": [1, 2]}, collections.deque([1], maxlen=9), {"a"}
 kept, slotted, more = Kept(), Slotted(), counter()
 alike, place = table["a"], types.SimpleNamespace(at=1)
+turns, keyed = itertools.cycle([1, 2]), {("a", 1): [0]}
+class Checked:
+    @property
+    def level(self):
+        return self.__dict__["level"]
+class Hidden:
+    __slots__ = ("__depth",)
+    def __init__(self):
+        self.__depth = 1
+    def deepen(self):
+        self.__depth += 1
+        return self.__depth
+checked, hidden = Checked(), Hidden()
+checked.__dict__["level"] = 1
+loose, modules = np.random.default_rng(), __import__("sys").modules
 numbers, draws = np.random.default_rng(0), random.Random(0)
 teacher = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False), keras.layers.Dropout(0.5)])
 """
@@ -78,6 +96,11 @@ def change(module: Any) -> None:
     module.more()
     module.keep("x")
     module.place.at = 2
+    next(module.turns)
+    module.keyed["a", 1].append(1)
+    module.checked.__dict__["level"] = 2
+    module.hidden.deepen()
+    module.teacher.best, module.teacher.layers[0].trainable = 0.5, False
     module.numbers.random()
     module.draws.random()
     module.teacher.layers[0].kernel.assign([[9.0]])
@@ -98,6 +121,14 @@ def seen_in(module: Any) -> list[Any]:
         module.slotted.best,
         module.keep.__defaults__,
         module.place.at,
+        module.keyed["a", 1],
+        module.checked.level,
+        hasattr(module.teacher, "best"),
+        (
+            module.teacher.trainable,
+            module.teacher.layers[0].trainable,
+            module.teacher.layers[0].kernel.trainable,
+        ),
         module.numbers.bit_generator.state["state"],
         module.draws.getstate()[1],
         module.teacher.layers[1].rate,
@@ -118,6 +149,7 @@ def test_whatever_a_training_changes_begins_anew_in_place(tmp_path: Path) -> Non
         state.restore()
         assert str(seen_in(module)) == str(before)
         assert module.more() == 1 and next(module.kept.steps) == 0 and module.keep("y") == 1
+        assert next(module.turns) == 1 and module.hidden.deepen() == 2
         assert float(module.teacher.layers[0].kernel[0, 0]) == kernel
         state.restore()
     assert {name: id(module.__dict__[name]) for name in held} == held and module.alike is module.table["a"]
@@ -128,7 +160,8 @@ def test_what_changed_goes_on_in_another_process(tmp_path: Path) -> None:
     state, beyond = one.state(), other.state()
     change(one.module)
     beyond.apply(stored(state))
-    assert str(seen_in(other.module)) == str(seen_in(one.module))
+    for seen, expected in zip(seen_in(other.module), seen_in(one.module), strict=True):
+        assert str(seen) == str(expected)
     other_module: Any = other.module
     assert other_module.more() == 2 and other_module.keep("y") == 2, "a nonlocal and a default went on, too"
     assert other_module.alike is other_module.table["a"] == [1, 2, 3]
@@ -138,6 +171,67 @@ def test_a_large_array_is_data_and_stays_as_it_is(tmp_path: Path) -> None:
     code = users_code(MODULE, tmp_path)
     names = [held.name.rpartition(".")[2] for held in code.state().held]
     assert "array" in names and "big" not in names
+    assert "loose" not in names, "a generator without a seed is another one after each import"
+    assert "modules" not in names, "and Python's own dictionaries are not the user's"
+
+
+class Averages(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+    """Makes what it remembers with when a training begins."""
+
+    def __init__(self, data: Any) -> None:
+        super().__init__()
+        self.data = data
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.last: collections.deque[int]
+        self.by_name: collections.defaultdict[str, list[int]]
+        self.last, self.by_name, self.rate = (
+            collections.deque(maxlen=2),
+            collections.defaultdict(list),
+            np.float32(0.5),
+        )
+        self.alike = self.last
+        self.circle: list[Any] = []
+        self.circle.append(self.circle)
+
+
+def test_what_a_callback_remembers_with_keeps_its_bounds_and_its_data_stays_out(tmp_path: Path) -> None:
+    code = users_code("", tmp_path, averages := Averages(np.ones(2_000_000)))
+    state = code.state()
+    averages.on_train_begin()
+    averages.last.extend([1, 2])
+    averages.by_name["a"].append(3)
+    memory = stored(state)
+    assert not [name for name, tree in memory.items() if len(repr(tree)) > 2000]
+    averages.on_train_begin()
+    state.apply(memory)
+    averages.last.append(4)
+    averages.by_name["b"].append(5)
+    assert list(averages.last) == [2, 4] and averages.by_name == {"a": [3], "b": [5]}
+    assert isinstance(averages.rate, np.float32) and averages.alike is averages.last
+
+
+def test_a_module_that_is_opened_lazily_stays_open_and_one_within_a_package_stays_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nets_of_a_test").mkdir()
+    (tmp_path / "nets_of_a_test" / "__init__.py").write_text("")
+    (tmp_path / "nets_of_a_test" / "inner.py").write_text("SIZE = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    code = users_code("import nets_of_a_test\nopened, done = None, None\n", tmp_path)
+    module: Any = code.module
+    state = code.state()
+    vars(importlib.import_module("nets_of_a_test.inner"))["SIZE"] = 2
+    state = state.with_new_modules(code)
+    module.nets_of_a_test.inner.SIZE = 3
+    state.restore()
+    assert module.nets_of_a_test.inner.SIZE == 2
+    module.opened, module.done = object(), 1
+    memory = stored(state)
+    state.restore()
+    module.opened = still_open = object()
+    state.apply(memory)
+    assert module.opened is still_open and module.done == 1
 
 
 class Writer(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
@@ -225,6 +319,45 @@ def test_a_loss_sees_what_callbacks_change_as_in_fit_in_every_trial(
     resumed = train(problem, "baseline", rest, arguments={}, start=whole.snapshots[2])
     assert [epoch.metrics for epoch in resumed.curve] == [epoch.metrics for epoch in result.curve[2:]]
     assert rest.last == whole.last
+
+
+EARLY = """
+RUN_EAGERLY = False
+SCALE = {"of": 1.0}
+class Net(keras.Sequential):
+    beta = 0.0
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        return super().compute_loss(x, y, y_pred, sample_weight) * SCALE["of"] + self.beta
+def model():
+    net = Net([keras.Input((4,)), keras.layers.Dense(3, "tanh"), keras.layers.Dropout(0.25, seed=1), keras.layers.Dense(1)])
+    net.compile(keras.optimizers.SGD(0.02), loss="mse", metrics=["mae"])
+    return net
+class Early(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        {what}
+fit["callbacks"] = [Early()]
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "name"),
+    [
+        ("self.model.beta = 1.0 / (epoch + 1)", "beta"),
+        ("SCALE['of'] = 0.5", "SCALE"),
+        ("self.model.layers[1].rate = 0.5", "rate"),
+        ("self.seen = epoch", ""),
+    ],
+)
+def test_what_a_callback_sets_before_the_first_batch_is_read_there_as_in_fit(
+    make_problem: MakeProblem, what: str, name: str
+) -> None:
+    problem = make_problem(EARLY.replace("{what}", what))
+    problem.initial_weights.of_seed(SEED)
+    curve, _ = fit_by_keras(problem.make_model(), problem)
+    result = train(problem, "baseline", arguments={})
+    assert result.step is not None and result.step.number == (4 if name else 1)
+    assert not name or f"a callback sets {name} before the first batch" in result.step.reason
+    assert curve_ulps(curve, result.curve) == 0
 
 
 ORDERED = """
