@@ -5,7 +5,7 @@ or words of both kinds (`error_accuracy`) leave it open: then a person must say 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 Said = Literal["less", "more", "unclear"]
@@ -45,7 +45,7 @@ MORE = """
     pass \\d+, pass rate, utility, profit, sharpe
 """
 UNCLEAR = """
-    not, non, no, un, without, free, above, below, over, under, within, saved, saving, explained, d2
+    not, non, no, un, without, free, above, below, over, under, within, saved, saving, explained, d 2
     distance, dist, dissimilarity, oneminus, one minus, 1 accuracy, 1 acc, 1 auc, 1 iou, 1 dice, 1 f1
     neg, negative, minus, inverse, inverted, inv, complement, gap, drop, decrease, decline, degradation
     reduction, improvement, gain, difference, diff, delta, change, std, stddev, stdev
@@ -78,13 +78,17 @@ def words_in(name: str) -> list[str]:
 
 def _kinds(words: str) -> Iterator[Said]:
     """Of each word that is known; of two that begin alike the longer one counts, so its parts do not."""
+    listed: Mapping[Said, str] = {"less": LESS, "more": MORE, "unclear": UNCLEAR}
+    phrases = [(phrase, kind) for kind, text in listed.items() for phrase in _phrases(text)]
     for found in re.finditer(
-        rf"\b(?:(?P<less>{_phrases(LESS)})|(?P<more>{_phrases(MORE)})|{_phrases(UNCLEAR)})s?\b", words
+        rf"\b(?:{'|'.join(f'({phrase})' for phrase, _ in _longest_first(phrases))})s?\b", words
     ):
-        yield "less" if found["less"] else "more" if found["more"] else "unclear"
+        yield _longest_first(phrases)[(found.lastindex or 1) - 1][1]
 
 
-def _phrases(listed: str) -> str:
-    """As alternatives of a regular expression, the longest first."""
-    phrases = [phrase.strip() for phrase in re.split(r"[,\n]", listed)]
-    return "|".join(sorted(filter(None, phrases), key=len, reverse=True))
+def _longest_first(phrases: list[tuple[str, Said]]) -> list[tuple[str, Said]]:
+    return sorted(phrases, key=lambda one: len(one[0]), reverse=True)
+
+
+def _phrases(listed: str) -> list[str]:
+    return [phrase for part in re.split(r"[,\n]", listed) if (phrase := part.strip())]

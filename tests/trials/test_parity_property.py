@@ -221,8 +221,11 @@ def test_program_of_any_optimizer_and_model_trains_as_fit_does(
     result = train(problem, pair.name, recorder, arguments=pair.second, programs=programs)
 
     in_program = known_in_fit(OptimizerConfig(pair.name, pair.second))
-    assert result.step is not None and result.step.number == (2 if in_program else 1), result.step
-    if not in_program:
+    assert result.step is not None
+    # Where a step may round in another way, the check may find that a drawn model makes too much of it.
+    is_refused = bool(allowed_ulps(pair.name, pair.second)) and "differs from fit" in result.step.reason
+    assert is_refused or result.step.number == (2 if in_program else 1), result.step
+    if not in_program and not is_refused:
         assert programs.built == built, "the second trial found the program of the first"
     assume(result.outcome is Outcome.COMPLETE)
     curve, state = train_by_keras(load_problem(path), pair)  # loaded anew: its module is as it was written
