@@ -97,6 +97,7 @@ class BoundOptimizer:
         A program that is traced with the right ones in reach might serve no other trial, and nobody would see it.
         """
         given = values_of(config)
+        self.taken: dict[str, float] = {}
         built = self._build_arguments(config)
         self._placed = {
             **self._values(given),
@@ -145,8 +146,13 @@ class BoundOptimizer:
         if others or not self._has_the_signs_of(numbers):
             names = ", ".join(sorted(others or changed))
             raise NoProgram(f"a callback sets {names} of the optimizer when a training begins")
-        for name, value in numbers.items():
+        self.take({name: numbers[name] for name in changed})
+
+    def take(self, values: Values) -> None:
+        """Let these numbers count in place of those that were placed."""
+        for name, value in values.items():
             self._numbers[name].assign(value)
+        self.taken = dict(values)
 
     def _changed(self) -> Iterator[tuple[str, Any]]:
         """Yield what is not as it was shown, by the names of values where it is one."""

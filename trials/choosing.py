@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 class Runner(PlacesOptimizers, Protocol):
     """One way to train a model."""
 
+    def take(self, values: Mapping[str, float]) -> None:
+        """Go on with numbers of the optimizer that callbacks had set before the first batch."""
+
     def initial(self) -> Mapping[str, float]:
         """Score the untrained model; an optimizer is in place."""
 

@@ -50,6 +50,14 @@ class FitRunner:
     def _place(self, config: OptimizerConfig) -> None:
         install_optimizer(self.model, build_optimizer(config, self.model))
 
+    @property
+    def taken(self) -> Mapping[str, float]:
+        """The optimizer's numbers that callbacks had set before the first batch; here fit reads them itself."""
+        return {}
+
+    def take(self, values: Mapping[str, float]) -> None:
+        """Go on with such numbers."""
+
     def rate_after(self, epoch: int, second: OptimizerConfig) -> float | None:
         """Estimate the learning rate at which an SGD goes on."""
         return swats.rate_after(self.model, self.problem, self._seed, epoch + 1, second)
@@ -100,6 +108,17 @@ class BoundFitRunner(FitRunner):
             return program.train_function(iterator)
 
         self.model.train_function, self.model.test_function = first_batch, program.test_function
+        self._program = program
+
+    @property
+    def taken(self) -> Mapping[str, float]:
+        """The optimizer's numbers that callbacks had set before the first batch."""
+        return self._program.bound.taken
+
+    def take(self, values: Mapping[str, float]) -> None:
+        """Go on with such numbers: what callbacks set now comes too late, as it does in fit."""
+        self._program.bound.take(values)
+        self.model.train_function = self._program.train_function
 
 
 def training_arguments(problem: Problem, seed: int, first_epoch: int, last_epoch: int) -> dict[str, Any]:

@@ -68,6 +68,16 @@ class ProgramRunner:
         self.model.test_function = self._program.test_function
         self._is_untrained = True
 
+    @property
+    def taken(self) -> Mapping[str, float]:
+        """The optimizer's numbers that callbacks had set before the first batch."""
+        return self.program.bound.taken
+
+    def take(self, values: Mapping[str, float]) -> None:
+        """Go on with such numbers: what callbacks set now comes too late, as it does in fit."""
+        self.program.bound.take(values)
+        self._is_untrained = False
+
     def rate_after(self, epoch: int, second: OptimizerConfig) -> float | None:
         """Estimate the learning rate at which an SGD goes on."""
         return swats.rate_after(self.model, self._bench.problem, self._seed, epoch + 1, second)

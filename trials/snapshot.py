@@ -28,6 +28,9 @@ class Position:
     phase: int  # of the configuration: 2 once its first switch has happened
     memory: Mapping[str, Any] = field(default_factory=dict)  # of the user's code, as users_state.py gives it
     first_loss: float = math.nan  # the mean training loss of the first epoch; NaN where nobody knows it
+    taken: Mapping[str, float] | None = (
+        None  # the optimizer's numbers that callbacks had set before the first batch
+    )
 
 
 def write_snapshot(model: Any, position: Position) -> bytes:
@@ -36,7 +39,7 @@ def write_snapshot(model: Any, position: Position) -> bytes:
     kept: dict[str, Any] = {}
     memory = {name: _without_arrays(tree, kept) for name, tree in position.memory.items()}
     header = {"format": FORMAT, "epoch": position.epoch, "phase": position.phase, "memory": memory}
-    header["first_loss"] = position.first_loss
+    header["first_loss"], header["taken"] = position.first_loss, position.taken
     stream = io.BytesIO()
     np.savez(stream, header=np.array(json.dumps(header)), allow_pickle=False, **arrays, **kept)
     return stream.getvalue()
@@ -50,7 +53,8 @@ def read_position(snapshot: bytes) -> Position:
             raise SnapshotError(f"A snapshot must have format {FORMAT}. Received: format {header['format']}")
         memory = header.get("memory") or _of_callbacks(header.get("callbacks", ()))
         whole = {name: _with_arrays(tree, stored) for name, tree in memory.items()}
-        return Position(header["epoch"], header["phase"], whole, header.get("first_loss", math.nan))
+        first_loss, taken = header.get("first_loss", math.nan), header.get("taken")
+        return Position(header["epoch"], header["phase"], whole, first_loss, taken)
 
 
 def restore_snapshot(model: Any, snapshot: bytes) -> None:

@@ -135,6 +135,8 @@ def _train(
     initial = runner.initial()
     if start is not None:
         restore_snapshot(runner.model, start)
+    if position.taken is not None:  # older snapshots do not tell them
+        runner.take(position.taken)
     watch.begin(position, initial)
     if watch.epoch < epochs:
         runner.train(watch, epochs)

@@ -35,6 +35,10 @@ class PlacesOptimizers(Protocol):
 
     model: Any
 
+    @property
+    def taken(self) -> Mapping[str, float]:
+        """The optimizer's numbers that callbacks had set before the first batch."""
+
     def place(self, config: OptimizerConfig, keeps_slots: bool = False) -> None:
         """Put an optimizer in place, with fresh slots or what the one before leaves it; the weights stay."""
 
@@ -243,7 +247,8 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
 
     def _snapshot(self) -> bytes:
         memory = self._users_state.changes()
-        position = Position(self._position.epoch, self._position.phase, memory, self.first_loss)
+        taken = {} if self.runner is None else dict(self.runner.taken)
+        position = Position(self._position.epoch, self._position.phase, memory, self.first_loss, taken)
         return write_snapshot(self.model, position)
 
     def _switch_if_due(self) -> None:

@@ -62,6 +62,30 @@ fit["callbacks"] = [keras.callbacks.ReduceLROnPlateau(patience=2, min_delta=100.
     assert rest.last == whole.last
 
 
+@pytest.mark.parametrize("hook", ["on_epoch_begin", "on_train_batch_begin"])
+def test_numbers_that_callbacks_set_before_the_first_batch_hold_in_a_resumed_trial(
+    make_problem: MakeProblem, hook: str
+) -> None:
+    problem = make_problem(f"""
+RUN_EAGERLY = False
+class Sets(keras.callbacks.Callback):
+    at = 0
+    def on_epoch_end(self, epoch, logs=None):
+        self.at += 1
+    def {hook}(self, place, logs=None):
+        self.model.optimizer.momentum = 0.5 if self.at < 2 else 0.9  # the second comes too late, as in fit
+fit["callbacks"] = [Sets()]
+""")
+    whole, rest = Recorder(), Recorder()
+    arguments = {"learning_rate": 0.01, "momentum": 0.3}
+    full = train(problem, recorder=whole, arguments=arguments, epochs=4, batch_ends=(2,))
+    assert full.step is not None and full.step.number == (1 if hook == "on_epoch_begin" else 3)
+    resumed = train(problem, recorder=rest, arguments=arguments, epochs=4, start=whole.snapshots[2])
+    assert [epoch.metrics for epoch in resumed.curve] == [epoch.metrics for epoch in full.curve[2:]]
+    other = train(problem, arguments={**arguments, "momentum": 0.5}, epochs=4)
+    assert [epoch.metrics for epoch in other.curve] == [epoch.metrics for epoch in full.curve]
+
+
 def test_trial_with_a_switch_resumes_in_either_phase(make_problem: MakeProblem) -> None:
     problem = make_problem()
     first, second = (
