@@ -79,7 +79,7 @@ def place_in_bundle(reference: Reference, file: Path) -> str:
 
 def loaded_files(folder: Path) -> set[Path]:
     """Find the user's modules below a folder that are loaded now."""
-    loaded = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
+    loaded = {name: getattr(module, "__file__", None) for name, module in sys.modules.copy().items()}
     others = ("optselect.", PROBLEM_MODULE)  # ours, and whatever other problem this process has loaded
     users = [file for name, file in loaded.items() if file is not None and not f"{name}.".startswith(others)]
     files = {Path(file).resolve() for file in users}

@@ -380,7 +380,9 @@ def _prefer_users_modules(folder: Path) -> None:
     for name in _top_level_names(folder):
         loaded = sys.modules.get(name)
         if loaded is not None and name not in KEPT_MODULES and not _comes_from(loaded, folder):
-            for known in [known for known in sys.modules if known == name or known.startswith(f"{name}.")]:
+            for known in [
+                known for known in sys.modules.copy() if known == name or known.startswith(f"{name}.")
+            ]:
                 del sys.modules[known]
     if sys.path[:1] != [str(folder)]:
         sys.path.insert(0, str(folder))

@@ -83,9 +83,10 @@ class UsersCode:
     def modules(self) -> list[ModuleType]:
         """The problem file and the modules of its folder that are loaded now."""
         folder = self.path.parent
+        # A copy is made at once, while another thread may import: the one that carries curves to MLflow.
         beside = {
             name: module
-            for name, module in list(sys.modules.items())
+            for name, module in sys.modules.copy().items()
             # Not by getattr, which would make a lazy module load.
             if isinstance(file := getattr(module, "__dict__", {}).get("__file__"), str)
             if file.startswith(str(folder)) and is_users(Path(file).resolve(), folder)
