@@ -24,6 +24,8 @@ import tensorflow as tf
 from optselect.trials.snapshot import variables_in
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None))
+OF_KERAS = (keras.Layer, keras.Metric, keras.Optimizer, tf.Module, keras.random.SeedGenerator)
+"""Of these the variables count, whoever wrote the class."""
 CONTAINERS = (dict, list, set, collections.deque, bytearray)
 MOST_ITEMS = 10_000
 """A list or dictionary with more of them is data, and is left alone."""
@@ -103,11 +105,9 @@ def parts_of(value: Any, users: Collection[str]) -> Iterator[tuple[str, Any]]:
         yield ".__func__", value.__func__
     elif isinstance(value, types.CellType):
         yield ".content", _content_of(value)
-    elif isinstance(
-        value, (keras.Layer, keras.Metric, keras.Optimizer, tf.Module, keras.random.SeedGenerator)
-    ):
+    elif isinstance(value, OF_KERAS):
         yield from _parts_of_keras(value)
-        if has_open_attributes(value, users) and not isinstance(value, keras.Layer):
+        if has_open_attributes(value, users):
             yield from ((f".{name}", item) for name, item in attributes_of(value).items())
     elif isinstance(value, (types.ModuleType, type)):
         if _is_of(value, users):
@@ -121,7 +121,9 @@ def has_open_attributes(value: Any, users: Collection[str]) -> bool:
     """Tell whether an instance's attributes are the user's affair: of a class of theirs, or a bag of plain values."""
     if isinstance(value, (keras.callbacks.Callback, keras.losses.Loss, keras.utils.PyDataset)):
         return True
-    if isinstance(value, (type, types.ModuleType, types.FunctionType, keras.Layer, tf.Tensor)):
+    if isinstance(
+        value, (type, types.ModuleType, types.FunctionType, keras.Layer, keras.Optimizer, tf.Tensor)
+    ):
         return False
     if type(value).__module__ in users or isinstance(value, (types.SimpleNamespace, argparse.Namespace)):
         return True
