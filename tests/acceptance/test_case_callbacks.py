@@ -172,6 +172,7 @@ def test_a_scheduled_rate_that_is_set_late_ends_the_study_and_not_trial_after_tr
     assert counts["failed"] == 1 and counts["complete"] == 0 and counts["waiting"] > 4
 
 
+@pytest.mark.slow
 def test_rates_that_a_callback_makes_alike_late_are_a_warning(at_home: Shell, forked: Forks) -> None:
     (at_home.folder / "alike.py").write_text(LATE)
     assert (

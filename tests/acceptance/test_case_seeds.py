@@ -67,6 +67,7 @@ def test_a_changed_file_is_refused_by_name_on_launch_resume_and_worker(at_home: 
     assert forked.json(at_home, "status", "pretrained")["state"] == "finished"
 
 
+@pytest.mark.slow
 def test_other_weights_are_noticed_where_no_file_was_seen(at_home: Shell, forked: Forks) -> None:
     file, kernel = bring(at_home, "weights_by_tensorflow"), at_home.folder / "kernel.bin"
     kernel.write_bytes(np.array([0.5, -1.0, 2.0], "float32").tobytes())
