@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.acceptance.commands import Shell
 from tests.acceptance.forked import Ended, Forks
