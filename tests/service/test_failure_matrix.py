@@ -129,6 +129,7 @@ def test_kill_9_between_tell_and_ticket_done_trains_nothing_again(
     assert here.ask("SELECT trial_value FROM ticket WHERE id = :id", id=lost.id) == [(1.0 / EPOCHS,)]
 
 
+@pytest.mark.slow
 def test_worker_suspended_and_back_tells_nothing_and_takes_the_next_ticket(here: Workplace) -> None:
     with here.worker() as worker:
         worker.signal(signal.SIGSTOP)
