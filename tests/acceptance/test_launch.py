@@ -178,7 +178,6 @@ def link(here: Shell, launched: CompletedProcess[str]) -> Iterator[str]:
     assert not list(here.home.glob("mlflow-server.json"))
 
 
-@pytest.mark.slow
 @needs_chromium
 def test_the_printed_link_shows_every_curve_on_the_chart_of_val_loss(
     here: Shell, forked: Forks, link: str, trials: Sequence[dict[str, Any]]
