@@ -72,12 +72,16 @@ def standing(study: StoredStudy, trials: Sequence[TrialRow]) -> Standing:
     baseline = next(
         (t for t in trials if t.phase == "baseline" and t.role == "own" and t.state in ENDED), None
     )
-    defaults = {
+    return Standing(search, by_optimizer, by_phase, baseline, runs_at_defaults(trials))
+
+
+def runs_at_defaults(trials: Sequence[TrialRow]) -> dict[str, TrialRow]:
+    """By optimizer, the run at its defaults where that came to a value."""
+    return {
         t.optimizer: t
         for t in trials
         if t.phase == "baseline" and t.role == "defaults" and t.state == "complete" and t.value is not None
     }
-    return Standing(search, by_optimizer, by_phase, baseline, defaults)
 
 
 def better_defaults(now: Standing, direction: str) -> dict[str, TrialRow]:

@@ -16,6 +16,7 @@ from optselect.search.evidence import (
     current_finals,
 )
 from optselect.search.findings import Findings, Record
+from optselect.search.standing import runs_at_defaults
 from optselect.search.verdict import Contender
 from optselect.storage.overview import TrialRow
 
@@ -93,11 +94,7 @@ def mean(costs: Sequence[float]) -> float:
 
 def single_runs(record: Record) -> dict[str, SingleRuns]:
     """By optimizer, those whose run at the defaults came to a value."""
-    first = {
-        t.optimizer: t
-        for t in record.trials
-        if is_complete(t) and t.phase == "baseline" and t.role == DEFAULTS
-    }
+    first = runs_at_defaults(record.trials)
     return {name: single_run(record, first[name]) for name in record.spec.optimizers if name in first}
 
 
@@ -105,7 +102,3 @@ def single_run(record: Record, run: TrialRow) -> SingleRuns:
     tried = best_configurations(record.trials, run.optimizer, record.scale)
     default, tuned = run.value or 0.0, tried[0].value if tried else None
     return SingleRuns(default, tuned, tuned is None or record.scale.cost(default) < record.scale.cost(tuned))
-
-
-def is_complete(trial: TrialRow) -> bool:
-    return trial.state == "complete" and trial.value is not None

@@ -202,8 +202,18 @@ class Content:
         self.array[...] = reading
 
 
+class ReadWhole:
+    """What is compared by its readings."""
+
+    def read(self) -> Any:
+        raise NotImplementedError
+
+    def is_at(self, reading: Any) -> bool:
+        return _are_same(self.read(), reading)
+
+
 @dataclass(frozen=True)
-class Elements:
+class Elements(ReadWhole):
     """A list, a dictionary, a set or another of Python's containers."""
 
     container: Any
@@ -212,9 +222,6 @@ class Elements:
         if isinstance(self.container, dict):
             return {key: kept(item) for key, item in self.container.items()}
         return self._kind(self.container)
-
-    def is_at(self, reading: Any) -> bool:
-        return _are_same(self.read(), reading)
 
     def write(self, reading: Any) -> None:
         if self.is_at(reading):
@@ -260,7 +267,7 @@ class Numbers:
 
 
 @dataclass(frozen=True)
-class Cell:
+class Cell(ReadWhole):
     """What a function and the one around it share: `nonlocal`."""
 
     cell: Any
@@ -268,25 +275,19 @@ class Cell:
     def read(self) -> Any:
         return {"content": _content_of(self.cell)}
 
-    def is_at(self, reading: Any) -> bool:
-        return _are_same(self.read(), reading)
-
     def write(self, reading: Any) -> None:
         if "content" in reading and reading["content"] is not _content_of(self.cell):
             self.cell.cell_contents = reading["content"]
 
 
 @dataclass(frozen=True)
-class Attributes:
+class Attributes(ReadWhole):
     """The attributes of an instance."""
 
     instance: Any
 
     def read(self) -> Any:
         return {name: kept(item) for name, item in attributes_of(self.instance).items()}
-
-    def is_at(self, reading: Any) -> bool:
-        return _are_same(self.read(), reading)
 
     def write(self, reading: Any) -> None:
         # Past what a class of the user's does when an attribute is set: it was set in this way once already.
@@ -306,16 +307,13 @@ class Attributes:
 
 
 @dataclass(frozen=True)
-class Names:
+class Names(ReadWhole):
     """The names of a module, or what a class holds for all its instances."""
 
     owner: Any
 
     def read(self) -> Any:
         return {name: kept(item) for name, item in _names_of(self.owner).items()}
-
-    def is_at(self, reading: Any) -> bool:
-        return _are_same(self.read(), reading)
 
     def write(self, reading: Any) -> None:
         _put_back(

@@ -25,9 +25,7 @@ class FileWatch:
     def __enter__(self) -> Self:
         self._before = dict(_files_in(self._folder))
         self._is_on = True
-        sys.addaudithook(
-            self._hear
-        )  # it stays for the life of the process, and hears nothing once this is left
+        sys.addaudithook(self._hear)  # for the life of the process; it hears nothing once this is left
         return self
 
     def __exit__(self, *failure: object) -> None:

@@ -41,16 +41,12 @@ log = logging.getLogger(__name__)
 MOST_BYTES = 8 * 2**20
 """Of the arrays that are noted, the smaller ones first: larger ones are the data."""
 MOST_OBJECTS = 20_000
+"""So many are noted; a warning says where there are more."""
 
 Tree = dict[str, Any]
 """A value as a snapshot holds it: {"value": 1.5}, {"array": ...}, {"list": [...]}, {"dict": [[key, value], ...]}."""
 Memory = Mapping[str, Tree]
 """By the way that leads to an object: what it holds."""
-
-
-def callback_name(place: int) -> str:
-    """Give the name of a callback by its place in fit."""
-    return f"callbacks[{place}]"
 
 
 @dataclass(frozen=True)
@@ -66,7 +62,7 @@ class UsersCode:
         """Note what all of it holds now; with a model also what its layers do."""
         modules = self.modules()
         roots: list[tuple[str, Any]] = [
-            (callback_name(place), one) for place, one in enumerate(self.callbacks)
+            (f"callbacks[{place}]", one) for place, one in enumerate(self.callbacks)
         ]
         roots += [(f"data[{place}]", one) for place, one in enumerate(self.splits)]
         roots += [(f"module {module.__name__}", module) for module in modules]
