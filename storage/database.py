@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import psycopg2
 import psycopg2.errorcodes
 import sqlalchemy
+from psycopg2.sql import SQL, Identifier
 from sqlalchemy import NullPool, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -187,10 +188,16 @@ def create_database(server: URL, name: str) -> None:
     """Create a database unless it exists; psycopg2's InsufficientPrivilege passes through."""
     with closing(connect(server)) as connection, connection.cursor() as cursor:
         connection.autocommit = True
-        quoted = '"' + name.replace('"', '""') + '"'
         # Another process may be faster; the unique violation is the same race, seen a moment earlier.
         with suppress(psycopg2.errors.DuplicateDatabase, psycopg2.errors.UniqueViolation):
-            cursor.execute(f"CREATE DATABASE {quoted}")
+            cursor.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+
+
+def drop_database(server: URL, name: str) -> None:
+    """Drop a database that this process has created."""
+    with closing(connect(server)) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        cursor.execute(SQL("DROP DATABASE IF EXISTS {}").format(Identifier(name)))
 
 
 def connect(url: URL) -> psycopg2.extensions.connection:
