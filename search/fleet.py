@@ -11,14 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from optselect.search.errors import InvalidInput
 from optselect.search.executors.devices import Seat
 from optselect.search.executors.forking import Zygote, closing
 from optselect.search.executors.local import Slot, Verdict, after_exit, slot_on, zygote_of
 from optselect.search.exit_codes import WorkerExit
 from optselect.search.sharing import next_study
 from optselect.search.supervising import PATIENCE_SECONDS, Outage, Service, log_folder, run_folder, watch
+from optselect.search.trust import ALL_TRUSTED, Trust
 from optselect.storage import studies
 from optselect.storage.database import Database, Engine
+from optselect.storage.errors import InvalidRow, NotFound
 from optselect.storage.studies import Share
 
 GIVING_WAY = ("--gives-way",)
@@ -33,6 +36,7 @@ class Terms:
     tracking: str | None = None
     extra: tuple[str, ...] = ()
     seats: Sequence[Seat] = ()
+    trust: Trust = ALL_TRUSTED
 
 
 def serve_all(database: Database, engine: Engine, terms: Terms) -> int:
@@ -114,7 +118,12 @@ class Fleet:
 
     def _serve(self, name: str, place: int) -> None:
         if name not in self.services:
-            study = studies.load_study(self.engine, name)
+            try:
+                study = studies.load_study(self.engine, name)
+                self.terms.trust.demand(study)
+            except (InvalidInput, InvalidRow, NotFound) as error:
+                self._refuse(name, str(error))
+                return
             self.services[name] = Service.start(
                 self.database,
                 self.engine,
@@ -146,9 +155,12 @@ class Fleet:
     def _take_back(self, name: str, service: Service, slot: Slot) -> None:
         assert slot.last_code is not None
         if after_exit(slot.last_code, 0.0, sys.maxsize).verdict is Verdict.FAIL:
-            self._refused.add(name)
-            say(f"{name} is left to other machines. The end of its log here:\n{service.team.last_words()}")
+            self._refuse(name, f"The end of its log here:\n{service.team.last_words()}")
         service.team.slots.remove(slot)
+
+    def _refuse(self, name: str, why: str) -> None:
+        self._refused.add(name)
+        say(f"{name if name.isprintable() else repr(name)} is left to other machines. {why}")
 
     # --- idleness ---
 

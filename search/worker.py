@@ -68,10 +68,11 @@ from optselect.trials.fingerprint import hash_data
 from optselect.trials.first_operation import run_first_operation
 from optselect.trials.initial_weights import Values
 from optselect.trials.jit import choose_jit
+from optselect.trials.listed_code import ListedCode
 from optselect.trials.outcome import Epoch, Outcome, TrialResult
 from optselect.trials.problem import Problem, load_problem
 from optselect.trials.programs import Programs
-from optselect.trials.shared_rows import share_rows
+from optselect.trials.shared_rows import rows_folder, share_rows
 from optselect.trials.trainer import OnModel, run_trial
 from optselect.trials.user_files import hash_named
 from optselect.trials.weight_files import Origin, WeightFiles, made_by_children
@@ -98,6 +99,7 @@ class Assignment:
     gives_way: bool = False  # to studies that are worse off
     weights: Path | None = None  # where initial weights are kept; None: made in this very process
     stuck_seconds: float = math.inf  # for ever: under a debugger a training may stand still
+    listed: ListedCode | None = None  # the only code that may run besides what is installed; None: any
 
 
 def work(assignment: Assignment, departure: Departure) -> int:
@@ -139,9 +141,9 @@ def kept_weights(
     assignment: Assignment, problem: Problem, data_hash: str, folder: Path
 ) -> Callable[[int], Values]:
     """Find initial weights in files, for seeding TensorFlow would spoil this process."""
-    modules = stored_description(assignment.study).modules
+    modules = assignment.study.bundle
     files = WeightFiles.of(folder, problem.path, modules, data_hash, origin_of(assignment, problem))
-    find = made_by_children(files, problem.path, seeds_beside, problem.precision)
+    find = made_by_children(files, problem.path, seeds_beside, problem.precision, assignment.listed)
     if not files.is_begun:  # on another machine: it must begin as the study does, before a trial is claimed
         find(search_seed(assignment.study.spec["seed"], 0))
     return find
@@ -210,7 +212,14 @@ class Trainer:
         spec = StudySpec.model_validate(assignment.study.spec)
         classes = find_classes(assignment.study, assignment.source, assignment.database.home)
         jit, precision = spec.jit == "on", spec.precision
-        problem = load_problem(assignment.source, spec.epochs, classes, jit=jit, precision=precision)
+        problem = load_problem(
+            assignment.source,
+            spec.epochs,
+            classes,
+            jit=jit,
+            precision=precision,
+            listed=assignment.listed,
+        )
         run_first_operation()
         if not assignment.use_local:
             demand_same_data(problem, assignment.study)
@@ -218,7 +227,7 @@ class Trainer:
             data_hash = hash_of_data(assignment, problem)
             find = kept_weights(assignment, problem, data_hash, assignment.weights)
             problem.initial_weights = problem.initial_weights.found_by(find)
-            rows = assignment.weights / f"rows-{data_hash[-32:]}"
+            rows = rows_folder(assignment.weights, data_hash)
             problem.data = share_rows(problem.data, rows, problem.validation_batch_size)
         if spec.jit == "auto":
             problem.decide_jit(jit_of(assignment, spec, problem))
@@ -404,7 +413,7 @@ class Trainer:
             self.send(ticket, kept.rows, kept.checkpoint)
             patiently(lambda: tickets.forgive_attempt(self.engine, ticket.lease))
             unsent.forget(self.unsent_folder, ticket.id)
-        yield from checkpoints.whole_checkpoints(self.engine, ticket.id)
+        yield from checkpoints.whole_checkpoints(self.engine, ticket.id, self.checkpoint_folder)
 
     def train_from(
         self, start: Checkpoint | None, settings: Settings, ticket: Ticket, holding: Holding
@@ -473,7 +482,7 @@ class Trainer:
         return keep
 
     def send(self, ticket: Ticket, rows: Sequence[EpochRow], checkpoint: Checkpoint | None) -> Orders:
-        folder = checkpoints.folder_for(self.study, self.assignment.database.home)
+        folder = self.checkpoint_folder
         placed = None if checkpoint is None else checkpoints.place(checkpoint, ticket.lease, folder)
         lease_seconds = self.assignment.lease_seconds
         return patiently(lambda: curves.write_epochs(self.engine, ticket.lease, rows, lease_seconds, placed))
@@ -481,6 +490,10 @@ class Trainer:
     def keep(self, ticket: Ticket, state: Unsent) -> None:
         file = unsent.keep(self.unsent_folder, ticket.id, state)
         log.warning("kept on this machine, to go on from: %s", file)
+
+    @property
+    def checkpoint_folder(self) -> str:
+        return checkpoints.folder_for(self.study, self.assignment.database.home)
 
     @property
     def unsent_folder(self) -> Path:
@@ -565,7 +578,9 @@ class Trainer:
     def finish(self, ticket: Ticket, ending: Ending, tell: Callable[[], None]) -> None:
         def whole() -> None:
             with (
-                tickets.finishing(self.engine, ticket.lease, ending, self.plan) as connection,
+                tickets.finishing(
+                    self.engine, ticket.lease, ending, self.plan, self.checkpoint_folder
+                ) as connection,
                 told_within(self.optuna_study, connection),
             ):
                 tell()

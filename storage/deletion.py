@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine, text
 
-from optselect.storage.checkpoint_files import remove_quietly
+from optselect.storage.checkpoint_files import remove_ours
 from optselect.storage.checkpoints import folder_for
 from optselect.storage.database import Database
 from optselect.storage.errors import InUse
@@ -77,8 +77,8 @@ def delete_experiment(study: StoredStudy, tracking: Tracking) -> None:
 
 def delete_files(study: StoredStudy, database: Database) -> None:
     """Remove checkpoints and models, on this machine or in a place that all share, and what callbacks wrote here."""
-    remove_quietly(folder_for(study, database.home), whole_folder=True)
-    shutil.rmtree(files_folder(study, database.home), ignore_errors=True)
+    remove_ours(folder_for(study, database.home))
+    shutil.rmtree(files_folder(study, database.home), ignore_errors=True)  # of a link it follows none
 
 
 def delete_rows(engine: Engine, database: Database, study: StoredStudy) -> None:

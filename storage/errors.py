@@ -5,6 +5,7 @@
     ├── Unreachable      the address is fine, the database does not serve us: make it serve
     ├── SchemaMismatch   the tables belong to another version: `optselect db upgrade`
     ├── NotFound         there is no such study or trial
+    ├── InvalidRow       a row holds what no launch writes: look who may write the database
     ├── InUse            workers train what was to be deleted: stop them first
     └── LeaseLost        the ticket belongs to another worker by now: leave it alone
 
@@ -30,6 +31,10 @@ class SchemaMismatch(StorageError):
 
 class NotFound(StorageError):
     """No study or no trial of this name or number is stored."""
+
+
+class InvalidRow(StorageError):
+    """A row of the database holds what no launch writes."""
 
 
 class InUse(StorageError):

@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,7 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
-from optselect.storage.errors import NotFound
+from optselect.storage.checkpoint_files import demand_root
+from optselect.storage.errors import InvalidRow, NotFound
 from optselect.storage.tickets import SEARCH_PHASES, NewTicket, insert_tickets, plan_nothing
 
 
@@ -55,6 +57,20 @@ class StoredStudy:
     mlflow_experiment_id: str | None
     created_at: datetime
     finished_at: datetime | None
+
+    def __post_init__(self) -> None:
+        """Paths are made of the name, and commands: it must be one word, as every launch writes it."""
+        if not NAME.fullmatch(self.name):
+            raise InvalidRow(
+                "The name of a stored study must begin with a letter or digit and hold letters, digits, dots, hyphens "
+                f"and underscores only, for folders are named so. Received: {self.name!r}. No launch wrote that row; "
+                "look who may write the database."
+            )
+        if self.checkpoints is not None:
+            demand_root(self.checkpoints)
+
+
+NAME = re.compile(r"\w[\w.-]*")
 
 
 CREATION_LOCK = text("SELECT pg_advisory_xact_lock(hashtext('optselect-create-study'))")

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
-from optselect.storage.checkpoint_files import remove_folders
+from optselect.storage.checkpoint_files import remove_ours, ticket_folder
 from optselect.storage.errors import LeaseLost
 from optselect.storage.jsonb import storable
 
@@ -349,12 +349,14 @@ def finishing(
     lease: Lease,
     ending: Ending,
     plan: Callable[[Connection, int], None] = plan_nothing,
+    folder: str | None = None,
 ) -> Iterator[Connection]:
     """Hold the ticket's row while the block tells Optuna, then mark the ticket done; raises LeaseLost.
 
     Args:
         plan: makes the tickets of the next phase where this was the last one of a phase; it runs under the
             study's lock, before the study counts as finished.
+        folder: the study's, where large checkpoints lie; None: they stay there.
 
     What the block writes with the connection it is given is kept or lost with the mark. It must take no other one: a
     beat of the lease may hold it and wait for this row. It must be safe to run again.
@@ -367,9 +369,10 @@ def finishing(
         connection.execute(LOCK_STUDY, {"study": study_id})
         connection.execute(MARK_DONE, fence_values(lease) | ending_values(ending))
         plan(connection, study_id)
-        dropped = connection.execute(DROP_CHECKPOINTS, {"ticket": lease.ticket_id}).scalars()
-        # Before the commit: after a crash in between the rows are there again and name what is to be removed.
-        remove_folders(uri for uri in dropped if uri is not None)
+        dropped = connection.execute(DROP_CHECKPOINTS, {"ticket": lease.ticket_id}).scalars().all()
+        # Before the commit: after a crash in between the rows are there again and tell that files are to be removed.
+        if folder is not None and any(uri is not None for uri in dropped):
+            remove_ours(folder, ticket_folder(lease.ticket_id))
         connection.execute(FINISH_STUDY, {"study": study_id})
 
 

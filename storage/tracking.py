@@ -90,6 +90,7 @@ def find_tracking(database: Database, study: StoredStudy, own: str | None) -> Tr
     """Where this process sends a study's curves: its own setting, else the study's, else MLflow's tables beside ours."""
     address = own or study.tracking_uri
     if address:
+        check_tracking(address)  # a row may hold what no launch writes, such as a folder of this machine
         return Tracking(address)
     url = ensure_mlflow(database)
     return Tracking(url.render_as_string(hide_password=False), artifact_root(database))

@@ -33,8 +33,9 @@ from optselect.trials.callbacks import callbacks_in
 from optselect.trials.configuration import Configuration, OptimizerConfig
 from optselect.trials.custom_optimizers import load_class
 from optselect.trials.data import Arrays, Data, batch_count, read_data
-from optselect.trials.errors import ProblemError
+from optselect.trials.errors import ProblemError, SourceNotListed
 from optselect.trials.initial_weights import InitialWeights
+from optselect.trials.listed_code import ListedCode
 from optselect.trials.reference import Reference
 from optselect.trials.row_order import TrainingRows
 from optselect.trials.user_code import PROBLEM_MODULE, explain, is_users, raised_below
@@ -170,11 +171,13 @@ def load_problem(
     optimizers: Iterable[Reference] = (),
     jit: bool = False,
     precision: str | None = None,
+    listed: ListedCode | None = None,
 ) -> Problem:
     """Load and check a problem file; `epochs` replaces those of its fit, `optimizers` are classes of the user's own.
 
     `jit` lets XLA compile its models. `precision` becomes Keras's dtype policy of this process, as a line at the top
-    of the file would make it; None leaves it to the file.
+    of the file would make it; None leaves it to the file. `listed` is the only code that may run besides what is
+    installed; None: whatever is here.
 
     The file's folder becomes the first entry of sys.path and the user's own modules there win over everything
     that this process imported before. Raises ProblemError.
@@ -187,11 +190,11 @@ def load_problem(
     np.random.seed(0)
     if precision is not None:
         keras.config.set_dtype_policy(precision)
-    module = import_problem(path)
+    module = import_problem(path, listed)
     model, data = _function(module, path, "model"), _function(module, path, "data")
     fit = _read_fit(getattr(module, "fit", {}), path, epochs)
     files = _read_files(getattr(module, "files", ()), path)
-    classes = {reference.class_name: load_class(reference, path) for reference in optimizers}
+    classes = {reference.class_name: load_class(reference, path, listed) for reference in optimizers}
     try:
         checked = read_data(call_user(data, path))
         _check_infinite(checked, fit)
@@ -325,11 +328,14 @@ def count_names_from(counts: Mapping[str, int]) -> None:
     global_state.set_global_attribute("object_name_uids", collections.defaultdict(int, counts))
 
 
-def import_problem(path: Path) -> ModuleType:
+def import_problem(path: Path, listed: ListedCode | None = None) -> ModuleType:
     """Import a problem file under a private name, so that one called like a library hides nothing."""
+    if listed is not None:
+        listed.enter()
     _prefer_users_modules(path.parent)
     name = f"{PROBLEM_MODULE}{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    own = None if listed is None else listed.loader(name, str(path))
+    spec = importlib.util.spec_from_file_location(name, path, loader=own)
     if spec is None or spec.loader is None:
         raise ProblemError(f"The problem file must be a Python file (name.py). Received: {path.name!r}")
     module = importlib.util.module_from_spec(spec)
@@ -342,6 +348,8 @@ def import_problem(path: Path) -> ModuleType:
     try:
         with program_of(path):
             load()
+    except SourceNotListed:
+        raise
     except SyntaxError as error:
         raise ProblemError(
             f"{path.name} must be valid Python. Received: {explain(error, path.parent)}"

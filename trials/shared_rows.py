@@ -5,12 +5,14 @@ and to validate on are mapped: the system keeps one copy of pages that are only 
 batch, whenever a model is scored on them, and stay in no process.
 """
 
+import hashlib
 import logging
 import math
 import os
 from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
+from string import hexdigits
 from typing import Any
 
 import filelock
@@ -31,6 +33,13 @@ MOST_SHARED_BYTES = 2**30
 """More would soon push the weights, which lie beside it, off the disk."""
 COMPARED_AT_ONCE = 2**24
 """Bytes; comparing takes memory of its own."""
+
+
+def rows_folder(root: Path, data_hash: str) -> Path:
+    """Where rows of that hash lie; the hash may have been written by another hand, and names no folder elsewhere."""
+    end = data_hash[-32:]
+    is_hash = len(end) == 32 and set(end) <= set(hexdigits)
+    return root / f"rows-{end if is_hash else hashlib.sha256(data_hash.encode()).hexdigest()[:32]}"
 
 
 def share_rows(data: Data, folder: Path, test_batch_size: int) -> Data:

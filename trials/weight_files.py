@@ -27,6 +27,7 @@ from optselect.trials.description import WeightsDescription
 from optselect.trials.errors import ProblemError, WeightsChanged
 from optselect.trials.fingerprint import hash_files, package_versions
 from optselect.trials.initial_weights import Values
+from optselect.trials.listed_code import ListedCode
 from optselect.trials.problem import Problem
 from optselect.trials.reference import BUNDLE_FOLDER
 from optselect.trials.seed_effects import listed
@@ -187,14 +188,21 @@ def made_by_children(
     problem: Path,
     seeds_beside: Callable[[int], Sequence[int]],
     precision: str | None = None,
+    listed: ListedCode | None = None,
 ) -> Callable[[int], Values]:
     """Give a function that finds a seed's weights, and has them made where they are missing."""
     return lambda seed: files.find(
-        seed, lambda: have_made(problem, files.folder, seeds_beside(seed), precision)
+        seed, lambda: have_made(problem, files.folder, seeds_beside(seed), precision, listed)
     )
 
 
-def have_made(problem: Path, folder: Path, seeds: Sequence[int], precision: str | None = None) -> None:
+def have_made(
+    problem: Path,
+    folder: Path,
+    seeds: Sequence[int],
+    precision: str | None = None,
+    listed: ListedCode | None = None,
+) -> None:
     """Start the short process and wait for it.
 
     Raises:
@@ -204,13 +212,14 @@ def have_made(problem: Path, folder: Path, seeds: Sequence[int], precision: str 
     module = "optselect.trials.make_weights"
     command = [sys.executable, "-m", module, str(problem), "--folder", str(folder)]
     command += [] if precision is None else ["--precision", precision]
+    command += [] if listed is None else ["--listed"]
     for _ in range(CHILDREN):
         ended = subprocess.run(
             [*command, "--seeds", ",".join(map(str, seeds))],
             check=False,
             # The same weights on machines with and without a GPU, which stays the trainings' own.
             env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
-            stdin=subprocess.DEVNULL,
+            input="" if listed is None else listed.to_json(),
             capture_output=True,
             text=True,
             start_new_session=True,  # a signal for the group of this process would end it half-way

@@ -26,8 +26,8 @@ def claim(engine: Engine, study: StoredStudy, lease_seconds: float = 60.0) -> Ti
     return ticket
 
 
-def finish(engine: Engine, ticket: Ticket, ending: Ending | None = None) -> None:
-    with tickets.finishing(engine, ticket.lease, ending or Ending("complete", 3, 0.5)):
+def finish(engine: Engine, ticket: Ticket, ending: Ending | None = None, folder: str | None = None) -> None:
+    with tickets.finishing(engine, ticket.lease, ending or Ending("complete", 3, 0.5), folder=folder):
         pass
 
 

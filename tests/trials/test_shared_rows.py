@@ -68,3 +68,11 @@ def test_a_training_on_shared_rows_is_the_same(
     )
     assert came.step == expected.step and came.test == expected.test
     assert keras.tree.map_structure(float, came.test) and came.curve[0].metrics == expected.curve[0].metrics
+
+
+@pytest.mark.parametrize(
+    "written", ["first-batch:" + "/../../../victim".rjust(40, "."), "", "/etc", "a" * 31 + "/"]
+)
+def test_a_hash_that_another_hand_has_written_names_no_folder_elsewhere(tmp_path: Path, written: str) -> None:
+    assert shared_rows.rows_folder(tmp_path, written).resolve().parent == tmp_path.resolve()
+    assert shared_rows.rows_folder(tmp_path, "first-batch:" + "0f" * 32) == tmp_path / ("rows-" + "0f" * 16)
