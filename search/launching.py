@@ -253,6 +253,7 @@ def find_or_create(
     warnings = (
         *description.warnings,
         description.seeds_note,
+        description.modules_note,
         *notes(spec, description.optimizers),
         spec.few_trials,
     )

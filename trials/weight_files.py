@@ -12,7 +12,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -27,6 +26,7 @@ from optselect.trials.description import WeightsDescription
 from optselect.trials.errors import ProblemError, WeightsChanged
 from optselect.trials.fingerprint import hash_files, package_versions
 from optselect.trials.initial_weights import Values
+from optselect.trials.interpreter import own_python
 from optselect.trials.problem import Problem
 from optselect.trials.reference import BUNDLE_FOLDER
 from optselect.trials.seed_effects import listed
@@ -201,8 +201,7 @@ def have_made(problem: Path, folder: Path, seeds: Sequence[int], precision: str 
         WeightsChanged: the model begins otherwise than that of the folder.
         ProblemError: the first of the seeds cannot be made.
     """
-    module = "optselect.trials.make_weights"
-    command = [sys.executable, "-m", module, str(problem), "--folder", str(folder)]
+    command = own_python("optselect.trials.make_weights", str(problem), "--folder", str(folder))
     command += [] if precision is None else ["--precision", precision]
     for _ in range(CHILDREN):
         ended = subprocess.run(

@@ -18,6 +18,7 @@ from pathlib import Path
 from optselect.search.executors.devices import Seat, is_there
 from optselect.search.executors.forking import Child, Zygote, can_fork
 from optselect.search.exit_codes import WorkerExit
+from optselect.storage.interpreter import own_python
 
 FAST_SECONDS = 10.0
 """A child that lived shorter than this crashed fast."""
@@ -256,7 +257,7 @@ def slot_flag(slot: Slot) -> list[str]:
 
 def worker_command(study: str, extra: Sequence[str] = ()) -> list[str]:
     """The command of one training process, run by this very interpreter."""
-    return [sys.executable, "-m", "optselect", *worker_arguments(study, extra)]
+    return own_python("optselect", *worker_arguments(study, extra))
 
 
 def worker_arguments(study: str, extra: Sequence[str] = ()) -> list[str]:
