@@ -42,6 +42,7 @@ def log_in_a_process(order: Order, model: bytes, environment: dict[str, str]) ->
         env={**environment, **training_environment(Seat(), os.getpid())},
         capture_output=True,
         check=False,
+        umask=0o077 if os.name != "nt" else -1,  # where MLflow writes into the home, its files are ours alone
     )
     lines = (done.stderr if done.returncode else done.stdout).decode(errors="replace").strip().splitlines()
     if done.returncode or not lines:
