@@ -1,6 +1,17 @@
-"""python -m optselect, the same as the command optselect."""
+"""python -m optselect, and the command optselect: the same."""
 
-from optselect.search.cli import main
+from typing import NoReturn
+
+from optselect.search.working_folder import leave_out_working_folder
+
+
+def main() -> NoReturn:
+    """Run a command, with imports that the folder where it was typed has no part in."""
+    leave_out_working_folder()
+    from optselect.search.cli import main as run
+
+    run()
+
 
 if __name__ == "__main__":
     main()

@@ -166,6 +166,8 @@ def notes_on(problem: ProblemDescription) -> Iterator[Checked]:
     """What a user must know although a launch would work."""
     if problem.seeds_note:
         yield Checked("seeds", True, problem.seeds_note, is_note=True)
+    if problem.modules_note:
+        yield Checked("module names", True, problem.modules_note, is_note=True)
 
 
 def optimizers_found(request: Request, outlook: Outlook, zygote: Zygote | None) -> Iterator[Checked]:
@@ -213,7 +215,7 @@ def plan(request: Request, typed: str, name: str | None, workers: int | None, pl
         began = time.monotonic()
         outlook = look_ahead(request, zygote)
         start = time.monotonic() - began  # a launch does the same first
-        if note := outlook.problem.seeds_note:
+        for note in filter(None, (outlook.problem.seeds_note, outlook.problem.modules_note)):
             print(f"note: {note}", file=sys.stderr)
         found = rehearse(request, outlook, zygote)
     study = study_name(name, resolve_problem(request.problem))

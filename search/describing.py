@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from optselect.search.executors.devices import Seat
 from optselect.search.executors.forking import ForkedChild, Zygote
 from optselect.search.executors.local import training_environment
 from optselect.search.spec import Request
+from optselect.storage.interpreter import own_python
 from optselect.storage.studies import StoredStudy
 from optselect.trials.description import CustomDescription, ProblemDescription, read_optimizers
 from optselect.trials.errors import ProblemError
@@ -125,7 +125,7 @@ def spawned(arguments: Sequence[str], folder: Path, call: str) -> subprocess.Pop
     """A child on its own feet."""
     with (folder / "log").open("wb") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", f"optselect.trials.{call}", *arguments],
+            own_python(f"optselect.trials.{call}", *arguments),
             env={**os.environ, **training_environment(Seat(), os.getpid())},
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -52,6 +52,7 @@ from optselect.storage.database import (
 )
 from optselect.storage.initialise import initialise
 from optselect.storage.launches import Launch, live_launches
+from optselect.storage.own_files import closed, make_folder
 from optselect.storage.phases import Progress, Step, plan_next
 from optselect.storage.studies import NewStudy, StoredStudy
 from optselect.storage.tracking import check_tracking, experiment_link
@@ -253,6 +254,7 @@ def find_or_create(
     warnings = (
         *description.warnings,
         description.seeds_note,
+        description.modules_note,
         *notes(spec, description.optimizers),
         spec.few_trials,
     )
@@ -608,7 +610,7 @@ def detach(
 ) -> None:
     """Start the supervisor as a process of its own that outlives this command."""
     logs = log_folder(database, study)
-    logs.mkdir(parents=True, exist_ok=True)
+    make_folder(logs)
     handed_over = (
         database.home / "run" / f"detached-{uuid.uuid4().hex}"
     )  # the password file's, removed at its end
@@ -616,7 +618,7 @@ def detach(
     environment["OPTSELECT_HANDED_OVER"] = str(handed_over)
     if place.tracking:
         environment["MLFLOW_TRACKING_URI"] = place.tracking
-    with (logs / "supervisor.log").open("ab") as log:
+    with open(logs / "supervisor.log", "ab", opener=closed) as log:
         subprocess.Popen(
             worker_command(study.name, ("--slots", str(count), *extra)),
             env=environment,

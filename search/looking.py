@@ -241,7 +241,7 @@ def print_entry(entry: Entry, as_json: bool) -> None:
 # --- MLflow -------------------------------------------------------------------------------------------
 
 
-def serve_ui(name: str | None, port: int, place: Surroundings) -> None:
+def serve_ui(name: str | None, port: int, token: bool | None, place: Surroundings) -> None:
     """Start MLflow over the study's curves and wait for Ctrl-C; a server elsewhere only needs its link."""
     from optselect.search.supervising import run_folder
     from optselect.storage.tracking_server import serving
@@ -250,17 +250,21 @@ def serve_ui(name: str | None, port: int, place: Surroundings) -> None:
     study = None if name is None else load_study(here.engine, name)
     elsewhere = place.tracking or (study.tracking_uri if study else None)
     if elsewhere:
-        say_links(study, elsewhere)
+        say_links(study, ServerNote(elsewhere, ""))
         return
     with (
         stopped_by_signal() as ended,
         run_folder(here.database.home) as folder,
-        serving(here.database, port, folder, ended) as server,
+        serving(here.database, port, folder, ended, token) as server,
     ):
-        say_links(study, server.address)
+        say_links(study, server.note)
         if server.process is None:
             say("(a server that runs already)")
             return
+        if server.note.token is not None:
+            say(
+                "These links hold its token, which lets nobody else in: this machine has, or may have, other accounts."
+            )
         say("Ctrl-C stops the server; the curves stay.")
         while not ended.wait(1.0) and server.process.poll() is None:
             pass
@@ -270,19 +274,20 @@ def say(line: str) -> None:
     print(line, flush=True)  # whoever reads a pipe wants the link while the server runs
 
 
-def say_links(study: StoredStudy | None, address: str) -> None:
+def say_links(study: StoredStudy | None, server: "ServerNote") -> None:
     """Where to look: all curves first, then what was compared on fresh seeds, then every run as a row."""
     if study is None:
-        say(address)
+        say(server.link(server.address))
         return
     if study.mlflow_experiment_id is None:
         raise NotFound(
             f'Study "{study.name}" has no curves yet: its first worker has not started. See: optselect status {study.name}'
         )
-    say(experiment_link(address, study.mlflow_experiment_id))
+    experiment, address = study.mlflow_experiment_id, server.address
+    say(server.link(experiment_link(address, experiment)))
     if study.spec.get("seeds"):
-        say(f"Finals, a mean curve for each: {experiment_link(address, study.mlflow_experiment_id, FINALS)}")
-    say(f"Runs as a table, best first: {experiment_link(address, study.mlflow_experiment_id, BEST)}")
+        say(f"Finals, a mean curve for each: {server.link(experiment_link(address, experiment, FINALS))}")
+    say(f"Runs as a table, best first: {server.link(experiment_link(address, experiment, BEST))}")
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 from optselect.search.executors.devices import Seat
 from optselect.search.executors.local import training_environment
 from optselect.storage.errors import Unreachable
+from optselect.storage.interpreter import own_python
 from optselect.storage.model_logging import Entry, log_model
 
 
@@ -36,11 +37,12 @@ class Order:
 def log_in_a_process(order: Order, model: bytes, environment: dict[str, str]) -> str:
     """Start the process and wait for it; returns MLflow's address of the model. Raises Unreachable."""
     done = subprocess.run(
-        [sys.executable, "-m", "optselect.search.model_logging"],
+        own_python("optselect.search.model_logging"),
         input=order.line() + model,
         env={**environment, **training_environment(Seat(), os.getpid())},
         capture_output=True,
         check=False,
+        umask=0o077 if os.name != "nt" else -1,  # where MLflow writes into the home, its files are ours alone
     )
     lines = (done.stderr if done.returncode else done.stdout).decode(errors="replace").strip().splitlines()
     if done.returncode or not lines:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from optselect.search.describing import stored_description
 from optselect.search.errors import InvalidInput
 from optselect.search.spec import CustomClass, StudySpec
+from optselect.storage.own_files import make_folder, write_closed
 from optselect.storage.studies import StoredStudy
 from optselect.trials.bundled import bundled_problems, resolve_problem
 from optselect.trials.errors import ProblemError
@@ -130,9 +131,9 @@ def unpacked(study: StoredStudy, home: Path) -> Path:
             )
         # Whoever has this home may have changed it.
         if not file.exists() or file.read_bytes() != body:
-            file.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(file.parent)
             aside = file.with_name(f"{file.name}.{study.id}.part")
-            aside.write_bytes(body)
+            write_closed(aside, body)
             aside.replace(file)
     return folder / problem
 

@@ -42,6 +42,7 @@ from optselect.storage.database import (
     transient,
 )
 from optselect.storage.errors import Unreachable
+from optselect.storage.own_files import make_folder
 from optselect.storage.studies import StoredStudy
 from optselect.storage.tracking import Flusher, count_unsent, find_tracking
 
@@ -338,7 +339,7 @@ def run_folder(home: Path) -> Iterator[Path]:
         if pid.isdigit() and not psutil.pid_exists(int(pid)):
             shutil.rmtree(folder, ignore_errors=True)
     own = runs / f"{host}-{os.getpid()}"
-    own.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(own)
     try:
         yield own
     finally:

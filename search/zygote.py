@@ -118,7 +118,7 @@ def become(request: Mapping[str, Any], parent: int) -> None:
 
     os.setsid()  # Ctrl-C is the supervisor's to answer
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for stream in (1, 2):
         os.dup2(log, stream)
     # It follows its parent: a number asked for here might be that of whoever adopts an orphan.

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from optselect.storage.errors import InvalidAddress, InvalidRow
+from optselect.storage.own_files import closed, make_folder
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +56,10 @@ def write_file(folder: str, name: str, body: bytes) -> str:
             system.pipe_file(path, body)  # object stores show an object whole or not at all
         return address
     file = demand_below(local, name)
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(file.parent)
     aside = file.with_name(f"{file.name}.{uuid.uuid4().hex}.part")
     try:
-        with aside.open("wb") as stream:
+        with open(aside, "wb", opener=closed) as stream:
             stream.write(body)
             stream.flush()
             os.fsync(stream.fileno())  # or a power cut after the rename leaves an empty file

@@ -25,6 +25,8 @@ from sqlalchemy.exc import TimeoutError as PoolBusy
 
 from optselect.storage import embedded
 from optselect.storage.errors import InvalidAddress, StorageError, Unreachable
+from optselect.storage.home import open_home
+from optselect.storage.own_files import make_folder
 
 EMBEDDED_DATABASE = "optselect"
 OLDEST_POSTGRES = 13  # gen_random_uuid() without an extension
@@ -69,6 +71,8 @@ def open_database(storage: str | None, home: Path, environment: Mapping[str, str
     database = named_database(storage, home, environment)
     if database is None:
         return open_embedded(home.absolute(), environment)
+    with suppress(OSError):  # who only reads needs none
+        open_home(database.home)
     check_connection(database.url)
     return database
 
@@ -421,7 +425,7 @@ def write_pgpass(url: URL, path: Path) -> None:
     port = str(url.port) if url.port else "*"
     fields = [url.host or "*", port, "*", url.username or "*", url.password or ""]
     line = ":".join(field if field == "*" else escaped(field) for field in fields) + "\n"
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(path.parent)
     aside = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
     try:
         with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:

@@ -31,7 +31,15 @@ import psycopg2
 from sqlalchemy.engine import URL
 
 from optselect.storage.errors import StorageError, Unreachable
-from optselect.storage.home import MACHINE_FOLDER, fallback_base, port_and_password, usual_base
+from optselect.storage.home import (
+    MACHINE_FOLDER,
+    fallback_base,
+    is_root,
+    open_home,
+    port_and_password,
+    usual_base,
+)
+from optselect.storage.own_files import make_folder, write_closed
 
 START_SECONDS = 120  # crash recovery on a slow disk took 36 s in the field
 LOG_BYTES = 10_000_000  # a longer log is put aside at the next start
@@ -89,6 +97,8 @@ def ensure_running(home: Path, environment: Mapping[str, str]) -> URL:
     Password and database `postgres` are inside. Raises Unreachable.
     """
     home = home.absolute()
+    with one_line_errors(home):
+        open_home(home)
     if url := attach(home):  # the fast path takes no lock
         return url
     with one_line_errors(home):
@@ -97,7 +107,7 @@ def ensure_running(home: Path, environment: Mapping[str, str]) -> URL:
         base = base_folder(home, account)
         binaries = readable_binaries(find_binaries(environment), account)
         make_private_folder(base, account)
-        with filelock.FileLock(base / "lock", timeout=START_SECONDS):
+        with filelock.FileLock(base / "lock", timeout=START_SECONDS, mode=0o600):
             if url := attach(home):  # somebody else was faster
                 return url
             if not (base / "data" / "PG_VERSION").exists():
@@ -125,7 +135,7 @@ def stop(home: Path, environment: Mapping[str, str] | None = None) -> bool:
         with one_line_errors(home):
             account = account_for(environment)
             binaries = readable_binaries(find_binaries(environment), account)
-            with filelock.FileLock(base / "lock", timeout=START_SECONDS):
+            with filelock.FileLock(base / "lock", timeout=START_SECONDS, mode=0o600):
                 done = run([binaries / "pg_ctl", "-D", "data", "-m", "fast", "-w", "stop"], base, account)
             if done.returncode != 0 and attach_base(base):
                 raise Unreachable(f"The embedded server in {base} does not stop: {last_line(done.stdout)}.")
@@ -201,10 +211,6 @@ def has_cluster(base: Path) -> bool:
 # --- the account ---------------------------------------------------------------------------------------------------
 
 
-def is_root() -> bool:
-    return hasattr(os, "geteuid") and os.geteuid() == 0
-
-
 def account_for(environment: Mapping[str, str]) -> Account | None:
     """Return the account that must run the server, None where it is our own."""
     if not is_root():
@@ -233,7 +239,6 @@ def base_folder(home: Path, account: Account | None) -> Path:
             return base
     if account is None:
         return usual_base(home)
-    home.mkdir(parents=True, exist_ok=True)
     return usual_base(home) if can_enter(home, account) else fallback_base(home)
 
 
@@ -251,7 +256,7 @@ def permitted(path: Path, account: Account, bit: int) -> bool:
 
 
 def make_private_folder(base: Path, account: Account | None) -> None:
-    base.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(base.parent)
     if account is not None and MACHINE_FOLDER in base.parents:
         for folder in (
             MACHINE_FOLDER,
@@ -423,7 +428,9 @@ def start(base: Path, binaries: Path, account: Account | None) -> URL:
         command: list[str | Path] = [binaries / "pg_ctl", "-D", "data", "-l", "log", "-w"]
         done = run([*command, "-t", str(START_SECONDS), "-o", f"-p {port}", "start"], base, account)
         if url := attach_base(base):
-            (base / "port").write_text(str(port))  # kept for the next start, so that an address stays valid
+            write_closed(
+                base / "port", str(port).encode()
+            )  # kept for the next start, so that an address stays valid
             return url
         said = f"{log_since(base, logged)}\n{done.stdout}"
         if time.monotonic() - begun > seconds_to_wait(said):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from optselect.storage.tracking import ENVIRONMENT
+from optselect.storage.tracking_token import offer_token
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Entry:
 def log_model(model: Any, tracking_uri: str, run_id: str, entry: Entry | None = None) -> str:
     """Log a model under a run that exists; returns MLflow's address of it, with an entry that of its new version."""
     os.environ.update(ENVIRONMENT)
+    offer_token(tracking_uri)
     import mlflow
     import mlflow.keras
 

@@ -38,6 +38,7 @@ from optselect.storage.jsonb import numbers
 from optselect.storage.mlflow_batches import refuses_a_run, send, words_of
 from optselect.storage.shown_names import ShownNames
 from optselect.storage.studies import StoredStudy
+from optselect.storage.tracking_token import offer_token
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -301,6 +302,7 @@ def connect(engine: Engine, study: StoredStudy, tracking: Tracking) -> Connected
 def open_client(uri: str) -> "MlflowClient":
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)  # before the import, which reads them
+    offer_token(uri)
     from mlflow import MlflowClient
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)

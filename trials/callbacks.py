@@ -10,6 +10,8 @@ from typing import Any
 
 import keras
 
+from optselect.trials.own_files import make_folder
+
 PATHS: Mapping[type, str] = {
     keras.callbacks.ModelCheckpoint: "filepath",
     keras.callbacks.CSVLogger: "filename",
@@ -37,7 +39,7 @@ def write_below(callbacks: Iterable[Any], folder: Path) -> None:
     for callback, attribute in _with_paths(callbacks):
         inner = _inner(getattr(callback, attribute))
         if "{" not in inner:  # else Keras makes the folders once the fields are filled in
-            (folder / inner).parent.mkdir(parents=True, exist_ok=True)
+            make_folder((folder / inner).parent)
         setattr(callback, attribute, f"{_escaped(folder) if _is_format(callback) else folder}/{inner}")
 
 

@@ -37,6 +37,7 @@ from optselect.trials.fingerprint import (
 from optselect.trials.first_operation import run_first_operation
 from optselect.trials.first_training import does_not_train, train_shortly
 from optselect.trials.initial_weights import build_model
+from optselect.trials.installed_first import InstalledFirst, lost_names
 from optselect.trials.make_weights import seeds_in
 from optselect.trials.missing import check_missing_targets
 from optselect.trials.opened_files import OpenedFiles
@@ -135,6 +136,7 @@ def describe(
         warnings=(*_warnings(problem, first.logs, data_hash, beginnings, unknown), *first.remarks),
         set_the_rate=first.set_the_rate,
         moved=first.moved,
+        lost_modules=tuple(lost_of(problem)),
         optimizers=optimizers,
         precision=precision,
         scales_loss=scales_loss,
@@ -233,6 +235,12 @@ def _build(model: Any, problem: Problem) -> None:
         build_model(model, problem.one_batch)
     except Exception as error:
         raise does_not_train(problem, error) from error
+
+
+def lost_of(problem: Problem) -> list[str]:
+    """Name the modules of the user's in whose place an installed one is imported."""
+    folder = problem.path.parent
+    return lost_names(InstalledFirst(folder), [folder / name for name in hash_modules(problem.path)])
 
 
 def describe_inputs(data: Data) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from optselect.trials.configuration import ArgumentValue
 from optselect.trials.errors import ProblemError
+from optselect.trials.installed_first import lost_note
 
 SCHEMA = 1
 SEEDS_CHANGE_NOTHING = (
@@ -142,6 +143,9 @@ class ProblemDescription:
     known_metrics: Mapping[str, MetricDescription] = field(
         default_factory=dict
     )  # by what fit reports, without val_; what a callback adds has only its name, and so have all of an old study
+    lost_modules: tuple[
+        str, ...
+    ] = ()  # of the user's, in whose place an installed one of that name is imported
     averaging_callback: str = ""  # the class of a callback that needs use_ema=True, as SwapEMAWeights does
     schema: int = SCHEMA
 
@@ -149,6 +153,11 @@ class ProblemDescription:
     def seeds_note(self) -> str:
         """What the user must know where seeds change nothing; else empty."""
         return "" if self.seeds_differ else SEEDS_CHANGE_NOTHING
+
+    @property
+    def modules_note(self) -> str:
+        """What the user must know where modules of theirs are not imported; else empty."""
+        return lost_note(self.lost_modules)
 
     def to_json(self) -> dict[str, Any]:
         """Give the object that json.dumps writes."""
@@ -160,7 +169,7 @@ class ProblemDescription:
         values = dict(given)
         if "error" in values:
             raise ProblemError(values["error"])
-        lists = ("metrics", "outputs", "warnings", "set_the_rate", "moved")
+        lists = ("metrics", "outputs", "warnings", "set_the_rate", "moved", "lost_modules")
         values |= {name: tuple(values[name]) for name in lists if name in values}
         values["baseline"] = BaselineDescription(**values["baseline"])
         values["optimizers"] = read_optimizers(values.get("optimizers", {}))

@@ -35,6 +35,14 @@ from optselect.trials.custom_optimizers import load_class
 from optselect.trials.data import Arrays, Data, batch_count, read_data
 from optselect.trials.errors import ProblemError, SourceNotListed
 from optselect.trials.initial_weights import InitialWeights
+from optselect.trials.installed_first import (
+    InstalledFirst,
+    left_out_note,
+    lost_names,
+    lost_note,
+    named_by_pythonpath,
+    put_first,
+)
 from optselect.trials.listed_code import ListedCode
 from optselect.trials.reference import Reference
 from optselect.trials.row_order import TrainingRows
@@ -179,8 +187,8 @@ def load_problem(
     of the file would make it; None leaves it to the file. `listed` is the only code that may run besides what is
     installed; None: whatever is here.
 
-    The file's folder becomes the first entry of sys.path and the user's own modules there win over everything
-    that this process imported before. Raises ProblemError.
+    The file's folder becomes the first entry of sys.path, and the user's own modules there win over all that this
+    process imported before, but for what it needs itself (installed_first.py). Raises ProblemError.
     """
     path = path.resolve()
     if not path.is_file():
@@ -332,7 +340,7 @@ def import_problem(path: Path, listed: ListedCode | None = None) -> ModuleType:
     """Import a problem file under a private name, so that one called like a library hides nothing."""
     if listed is not None:
         listed.enter()
-    _prefer_users_modules(path.parent)
+    finder = _prefer_users_modules(path.parent, () if listed is not None else named_by_pythonpath())
     name = f"{PROBLEM_MODULE}{path.stem}"
     own = None if listed is None else listed.loader(name, str(path))
     spec = importlib.util.spec_from_file_location(name, path, loader=own)
@@ -356,9 +364,9 @@ def import_problem(path: Path, listed: ListedCode | None = None) -> ModuleType:
         ) from error
     except Exception as error:
         log.debug("%s raised", path, exc_info=True)
-        raise ProblemError(
-            f"{path.name} must be importable. Received: {explain(error, path.parent)}"
-        ) from error
+        notes = (lost_note(lost_names(finder, [path])), left_out_note(error))
+        received = ". ".join([explain(error, path.parent), *filter(None, notes)])
+        raise ProblemError(f"{path.name} must be importable. Received: {received}") from error
     except SystemExit as error:
         if not raised_below(error, path.parent):
             raise
@@ -379,25 +387,24 @@ def program_of(path: Path) -> Iterator[None]:
         sys.argv = ours
 
 
-def _prefer_users_modules(folder: Path) -> None:
+def _prefer_users_modules(folder: Path, behind: Sequence[str]) -> InstalledFirst:
     """Put the folder first on sys.path and forget loaded modules that one of the user's hides.
 
     Without the second half a storage.py of the user's would never be found once another `storage` was imported.
-    The standard library and what we stand on ourselves stay: a keras.py beside the problem would break it anyway.
+    What Python and our packages need stays, and is found there later too.
     """
+    finder = put_first(folder, behind)
     for name in _top_level_names(folder):
         loaded = sys.modules.get(name)
-        if loaded is not None and name not in KEPT_MODULES and not _comes_from(loaded, folder):
+        if loaded is None or name == "__main__" or _comes_from(loaded, folder):
+            continue
+        if not finder.is_needed(name):
             for known in [
                 known for known in sys.modules.copy() if known == name or known.startswith(f"{name}.")
             ]:
                 del sys.modules[known]
-    if sys.path[:1] != [str(folder)]:
-        sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
-
-
-KEPT_MODULES = sys.stdlib_module_names | {"__main__", "optselect", "keras", "tensorflow", "numpy"}
+    return finder
 
 
 def _top_level_names(folder: Path) -> set[str]:

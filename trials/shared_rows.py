@@ -21,6 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from optselect.trials.data import Arrays, Data, Split, tensor_over
+from optselect.trials.own_files import closed, make_folder
 from optselect.trials.row_order import read_arrays
 from optselect.trials.sources import Streamed
 from optselect.trials.weight_files import MOST_BYTES, forget_unused
@@ -48,9 +49,9 @@ def share_rows(data: Data, folder: Path, test_batch_size: int) -> Data:
     if not LEAST_SHARED_BYTES <= size <= MOST_SHARED_BYTES:
         return data
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         os.utime(folder)  # in use
-        with filelock.FileLock(folder / "lock"):
+        with filelock.FileLock(folder / "lock", mode=0o600):
             train, validation = (
                 _shared(data.train, folder / "train"),
                 _shared(data.validation, folder / "validation"),
@@ -147,7 +148,7 @@ def _write(file: Path, own: np.ndarray[Any, Any]) -> None:
     """In place at once, but without write_whole's bytes, which would be the rows once more."""
     aside = file.with_suffix(".part")  # one process at a time holds the lock
     try:
-        with aside.open("wb") as stream:
+        with open(aside, "wb", opener=closed) as stream:
             np.save(stream, own, allow_pickle=False)
         os.replace(aside, file)
     finally:

@@ -12,7 +12,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -27,7 +26,9 @@ from optselect.trials.description import WeightsDescription
 from optselect.trials.errors import ProblemError, WeightsChanged
 from optselect.trials.fingerprint import hash_files, package_versions
 from optselect.trials.initial_weights import Values
+from optselect.trials.interpreter import own_python
 from optselect.trials.listed_code import ListedCode
+from optselect.trials.own_files import make_folder
 from optselect.trials.problem import Problem
 from optselect.trials.reference import BUNDLE_FOLDER
 from optselect.trials.seed_effects import listed
@@ -92,7 +93,7 @@ class WeightFiles:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         os.utime(folder)  # in use
 
     @classmethod
@@ -136,7 +137,7 @@ class WeightFiles:
         """Read a seed's weights; where nobody has made them yet, wait for who is at it or call `make`."""
         while (values := self.read(seed)) is None:
             try:
-                with filelock.FileLock(self.folder / "lock", timeout=ASK_AGAIN_SECONDS):
+                with filelock.FileLock(self.folder / "lock", timeout=ASK_AGAIN_SECONDS, mode=0o600):
                     if not self.file(seed).exists():
                         make()
             except filelock.Timeout:
@@ -145,7 +146,7 @@ class WeightFiles:
 
     def making(self) -> filelock.BaseFileLock:
         """Tell others, while the block runs, that weights are being made; forgotten if this process dies."""
-        return filelock.FileLock(self.folder / "lock")
+        return filelock.FileLock(self.folder / "lock", mode=0o600)
 
     def make(self, seeds: Sequence[int], make: Callable[[int], Values]) -> None:
         """Make and write what is missing, in this process, as far as the pool's bound allows."""
@@ -209,8 +210,7 @@ def have_made(
         WeightsChanged: the model begins otherwise than that of the folder.
         ProblemError: the first of the seeds cannot be made.
     """
-    module = "optselect.trials.make_weights"
-    command = [sys.executable, "-m", module, str(problem), "--folder", str(folder)]
+    command = own_python("optselect.trials.make_weights", str(problem), "--folder", str(folder))
     command += [] if precision is None else ["--precision", precision]
     command += [] if listed is None else ["--listed"]
     for _ in range(CHILDREN):

@@ -285,10 +285,18 @@ def ui(
         typer.Argument(help="Open this study's curves.", show_default=False, autocompletion=study_names),
     ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port, if it is free.")] = 5000,
+    token: Annotated[
+        bool | None,
+        typer.Option(
+            "--token/--no-token",
+            help="Answer only who has the printed link; by default where other people may log in here.",
+            show_default=False,
+        ),
+    ] = None,
     storage: Storage = None,
     tracking: Tracking = None,
 ) -> None:
     """Start the MLflow server on this machine and print the link to the curves."""
     from optselect.search.looking import serve_ui
 
-    serve_ui(study, port, surroundings(storage, tracking, False))
+    serve_ui(study, port, token, surroundings(storage, tracking, False))

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import psutil
 
 from optselect.search.executors.devices import Seat
+from optselect.storage.interpreter import own_python
 
 WATCHDOG_SECONDS = 120.0
 """A forked process that has not loaded the problem and run an operation by then ends; the next one is spawned."""
@@ -140,7 +141,7 @@ class Zygote:
         self._folder = self._folder or tempfile.TemporaryDirectory(prefix="optselect-")
         with (Path(self._folder.name) / "zygote.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "optselect.search.zygote", self.name],
+                own_python("optselect.search.zygote", self.name),
                 env=dict(self.environment),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

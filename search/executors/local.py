@@ -18,6 +18,8 @@ from pathlib import Path
 from optselect.search.executors.devices import Seat, is_there
 from optselect.search.executors.forking import Child, Zygote, can_fork
 from optselect.search.exit_codes import WorkerExit
+from optselect.storage.interpreter import own_python
+from optselect.storage.own_files import closed, make_folder
 
 FAST_SECONDS = 10.0
 """A child that lived shorter than this crashed fast."""
@@ -185,7 +187,7 @@ class Supervisor:
     # --- one slot ---
 
     def _start(self, slot: Slot) -> None:
-        slot.log_file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(slot.log_file.parent)
         environment = {**self.environment, **training_environment(slot.seat, os.getpid())}
         forks = self.forks
         if forks is None or slot.seat.device or slot.spawns or not forks.zygote.usable:
@@ -196,7 +198,7 @@ class Supervisor:
         slot.started = time.monotonic()
 
     def _spawned(self, slot: Slot, environment: Mapping[str, str]) -> Child:
-        with slot.log_file.open("ab") as log:
+        with open(slot.log_file, "ab", opener=closed) as log:
             return subprocess.Popen(
                 [*self.command, *slot_flag(slot)],
                 env=environment,
@@ -256,7 +258,7 @@ def slot_flag(slot: Slot) -> list[str]:
 
 def worker_command(study: str, extra: Sequence[str] = ()) -> list[str]:
     """The command of one training process, run by this very interpreter."""
-    return [sys.executable, "-m", "optselect", *worker_arguments(study, extra)]
+    return own_python("optselect", *worker_arguments(study, extra))
 
 
 def worker_arguments(study: str, extra: Sequence[str] = ()) -> list[str]:

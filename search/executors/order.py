@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from optselect.search.errors import InvalidInput
 from optselect.search.executors.local import PRIVATE
+from optselect.storage.interpreter import own_python
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Order:
 
     def worker(self, python: str) -> list[str]:
         """The command that the engine starts for each worker."""
-        return [python, "-m", "optselect", "worker", self.study, "--slots", "1", *self.arguments]
+        return own_python("optselect", "worker", self.study, "--slots", "1", *self.arguments, python=python)
 
 
 class Executor(Protocol):

@@ -13,6 +13,7 @@ from typing import Any
 
 from optselect.search.errors import InvalidInput
 from optselect.search.executors.order import Order, demand_known
+from optselect.storage.interpreter import own_python
 
 OPTIONS = ("address", "python", "password-file", "home", "cpus")
 DRIVER = "optselect.search.executors.ray_driver"
@@ -68,7 +69,9 @@ def job(order: Order) -> dict[str, Any]:
         environment["OPTSELECT_HOME"] = order.options["home"]
     launch = "LAUNCH" if order.launch is None else str(order.launch)
     return {
-        "entrypoint": shlex.join([order.options.get("python", "python"), "-m", DRIVER, order.study, launch]),
+        "entrypoint": shlex.join(
+            own_python(DRIVER, order.study, launch, python=order.options.get("python", "python"))
+        ),
         "runtime_env": {"env_vars": environment},
         "metadata": {"optselect_study": order.study},
     }

@@ -16,6 +16,7 @@ import jinja2
 
 from optselect.search.errors import InvalidInput
 from optselect.search.executors.order import Order, demand_whole_gpus, run_program, show_program
+from optselect.storage.own_files import make_folder
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 OWN = ("python", "setup", "logs")
@@ -55,7 +56,7 @@ class Slurm:
 
     def submit(self, order: Order) -> str:
         script = self.render(order)
-        log_folder(order).mkdir(parents=True, exist_ok=True)  # SLURM makes none, and would lose the output
+        make_folder(log_folder(order))  # SLURM makes none, and would lose the output
         return run_program(["sbatch", "--parsable"], script).partition(";")[0]
 
     def scale(self, order: Order, external_id: str, workers: int) -> str:
