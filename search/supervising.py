@@ -33,9 +33,11 @@ from optselect.search.progress import REFRESH_SECONDS, look, progress_view
 from optselect.search.publishing import publish
 from optselect.storage import workers
 from optselect.storage.database import (
+    MOST_SILENT_TRIES,
     Database,
     Engine,
     child_environment,
+    gave_up,
     make_engine,
     one_line,
     outage_seconds,
@@ -216,6 +218,7 @@ class Outage:
     patience_seconds: float = field(default_factory=lambda: outage_seconds(os.environ))
     since: float | None = None
     why: str = ""
+    _in_vain: int = 0  # questions one after the other
 
     def ask(self, call: Callable[[], None]) -> None:
         """Call, or say once that the database is away."""
@@ -224,11 +227,13 @@ class Outage:
         except Exception as error:
             if not transient(error):
                 raise
-            self._begin(one_line(error))
+            self._in_vain += 1
+            if not gave_up(error) or self._in_vain > MOST_SILENT_TRIES:
+                self._begin(one_line(error))
             return
         if self.since is not None:
             print("the database is back", file=sys.stderr, flush=True)
-        self.since = None
+        self.since, self._in_vain = None, 0
 
     def _begin(self, why: str) -> None:
         self.why = why
