@@ -64,7 +64,8 @@ def train_in_process(database: Database, engine: Engine, study: StoredStudy, tra
 
         source = find_source(study, database.home, use_local=False)
         demand_same_files(study, source)
-        code = work(Assignment(database, engine, study, source, LEASE_SECONDS), departure)
+        with observing(engine, study.id):
+            code = work(Assignment(database, engine, study, source, LEASE_SECONDS), departure)
     flusher.close(patience_seconds=PATIENCE_SECONDS if code == 0 else 0.0)
     return Ending(code, "", flusher.behind)
 

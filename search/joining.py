@@ -15,6 +15,7 @@ from optselect.search.executors import devices
 from optselect.search.executors.devices import NO_WISH, Seat, Wish
 from optselect.search.fleet import Terms, serve_all
 from optselect.search.launching import Surroundings
+from optselect.search.observing import observing
 from optselect.search.same_files import demand_same_files
 from optselect.search.source import find_source, weights_folder
 from optselect.search.supervising import demand_room, supervise
@@ -23,7 +24,7 @@ from optselect.search.worker_log import log_to_stderr
 from optselect.storage import studies
 from optselect.storage.database import Database, Engine, make_engine, make_worker_engine, open_database
 from optselect.storage.initialise import check_schema
-from optselect.storage.tickets import LEASE_SECONDS
+from optselect.storage.tickets import lease_seconds
 
 
 @dataclass(frozen=True)
@@ -99,13 +100,12 @@ def train_here(name: str, place: Surroundings, asked: Joining) -> int:
             demand_same_files(study, source)
         from optselect.search.worker import Assignment, work  # TensorFlow: seconds, and only in this branch
 
-        lease = float(os.environ.get("OPTSELECT_LEASE_SECONDS", LEASE_SECONDS))
         assignment = Assignment(
             database,
             engine,
             study,
             source,
-            lease,
+            lease_seconds(os.environ),
             asked.max_trials,
             asked.slot,
             use_local=asked.use_local,
@@ -113,7 +113,8 @@ def train_here(name: str, place: Surroundings, asked: Joining) -> int:
             weights=weights_folder(place.home),
             stuck_seconds=float(os.environ.get("OPTSELECT_STUCK_SECONDS", STUCK_SECONDS)),
         )
-        return work(assignment, departure)
+        with contextlib.nullcontext() if supervisor else observing(engine, study.id, assignment.lease_seconds):
+            return work(assignment, departure)
 
 
 def opened(place: Surroundings, make: Callable[[Database], Engine] = make_engine) -> tuple[Database, Engine]:

@@ -22,6 +22,8 @@ LOOKS_PER_LEASE = 6
 """As often as a holder renews it."""
 LONGEST_GAP = 2.5
 """Looks further apart than so many pauses are no observation: a holder on the same machine slept, too."""
+LEAST_LOOKS = 3
+"""After the write; that leaves a holder who slept nearly so long the time of two renewals."""
 SHORTEST_PROMISE, LONGEST_PROMISE = 1.0, 10 * LEASE_SECONDS
 
 
@@ -31,6 +33,7 @@ class Silence:
 
     since: float
     sure_since: float | None = None  # a write to its row went through
+    looks: int = 0  # since then
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class Due:
 class Vigil:
     """What one observer has seen, and what follows from it.
 
+    >>> import uuid
     >>> vigil, lease = Vigil(), HeldLease(1, uuid.UUID(int=1), mark=7.0, promised=6.0)
     >>> looks = [vigil.look(now, [lease]) for now in (0.0, 1.0, 2.0)]
     >>> any(due.touch or due.end for due in looks)
@@ -100,10 +104,10 @@ class Vigil:
         return not lease.signed_off and silence.sure_since is None and now - silence.since >= half
 
     def is_over(self, lease: HeldLease, silence: Silence, now: float) -> bool:
-        if lease.signed_off:
-            return True
-        sure = silence.sure_since
-        return sure is not None and now - max(sure, silence.since + self.promised(lease) / 2) >= self.promised(lease) / 2
+        if lease.signed_off or silence.sure_since is None:
+            return lease.signed_off
+        silence.looks += 1
+        return silence.looks >= LEAST_LOOKS and now - silence.sure_since >= self.promised(lease) / 2
 
 
 class Observer:

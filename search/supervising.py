@@ -29,6 +29,7 @@ from optselect.search.executors.local import (
     worker_slots,
     zygote_of,
 )
+from optselect.search.observing import observing
 from optselect.search.progress import REFRESH_SECONDS, look, progress_view
 from optselect.search.publishing import publish
 from optselect.storage import workers
@@ -45,6 +46,7 @@ from optselect.storage.database import (
 )
 from optselect.storage.errors import Unreachable
 from optselect.storage.studies import StoredStudy
+from optselect.storage.tickets import lease_seconds
 from optselect.storage.tracking import Flusher, count_unsent, find_tracking
 
 POLL_SECONDS = 0.1
@@ -129,7 +131,7 @@ def supervise(
             if (wanted := post.change()) is not None:
                 service.team.resize(min(wanted, most_workers()), seats, logs)
 
-        with closing(zygote):
+        with closing(zygote), observing(engine, study.id, lease_seconds(os.environ)):
             interrupted = watch(service.team, attend, outage)
         echo.copy()
         service.flusher.close(patience_seconds=0.0 if interrupted else PATIENCE_SECONDS)
