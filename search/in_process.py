@@ -7,6 +7,7 @@ from pathlib import Path
 from optselect.search.departure import Departure
 from optselect.search.executors.devices import NO_WISH, Seat, seats
 from optselect.search.executors.local import training_environment
+from optselect.search.observing import observing
 from optselect.search.publishing import publish
 from optselect.search.same_files import demand_same_files
 from optselect.search.source import find_source

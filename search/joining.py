@@ -113,7 +113,9 @@ def train_here(name: str, place: Surroundings, asked: Joining) -> int:
             weights=weights_folder(place.home),
             stuck_seconds=float(os.environ.get("OPTSELECT_STUCK_SECONDS", STUCK_SECONDS)),
         )
-        with contextlib.nullcontext() if supervisor else observing(engine, study.id, assignment.lease_seconds):
+        with (
+            contextlib.nullcontext() if supervisor else observing(engine, study.id, assignment.lease_seconds)
+        ):
             return work(assignment, departure)
 
 

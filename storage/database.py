@@ -349,7 +349,10 @@ def trouble_of_error(error: BaseException) -> Trouble | None:
     original = error.orig if isinstance(error, DBAPIError) else error
     if code := getattr(original, "pgcode", None):
         return trouble_of(str(code))
-    is_bare = type(original) in (psycopg2.DatabaseError, psycopg2.InterfaceError)  # a broken or closed connection
+    is_bare = type(original) in (
+        psycopg2.DatabaseError,
+        psycopg2.InterfaceError,
+    )  # a broken or closed connection
     if is_bare or isinstance(original, psycopg2.OperationalError):
         return trouble_in(str(original))
     return Trouble.AWAY if isinstance(error, DBAPIError) and error.connection_invalidated else Trouble.OURS
@@ -429,7 +432,9 @@ def after_patience(error: BaseException, seconds: float) -> str:
     if trouble is Trouble.READ_ONLY:
         return f"The database took no writes for {seconds:.0f} s. {SENTENCES[trouble].format(words=words)}"
     if trouble is Trouble.CONFLICT:
-        return f"The database gave up each try within {seconds:.0f} s. {SENTENCES[trouble].format(words=words)}"
+        return (
+            f"The database gave up each try within {seconds:.0f} s. {SENTENCES[trouble].format(words=words)}"
+        )
     return f"The database did not come back within {seconds:.0f} s ({words}): start it again, then resume."
 
 

@@ -21,7 +21,9 @@ class HeldLease:
     ticket_id: int
     token: uuid.UUID
     mark: float  # anything but the same as before means life
-    promised: float | None = field(compare=False)  # seconds from mark to mark at most, as far as its holder has said
+    promised: float | None = field(
+        compare=False
+    )  # seconds from mark to mark at most, as far as its holder has said
     signed_off: bool = field(default=False, compare=False)  # its holder left and gave nothing back
 
 
@@ -50,7 +52,9 @@ SAME = """
           ON ticket.id = seen.id AND ticket.token = seen.token
        WHERE ticket.state = 'leased' AND extract(epoch FROM ticket.lease_until)::float8 = seen.mark
          FOR UPDATE OF ticket SKIP LOCKED)"""
-TOUCH = text(f"{SAME} UPDATE ticket SET cause = cause FROM same WHERE ticket.id = same.id RETURNING ticket.id")
+TOUCH = text(
+    f"{SAME} UPDATE ticket SET cause = cause FROM same WHERE ticket.id = same.id RETURNING ticket.id"
+)
 END = text(f"""{SAME}
     UPDATE ticket SET lease_until = '-infinity', cause = :cause FROM same WHERE ticket.id = same.id
     RETURNING ticket.id""")

@@ -62,23 +62,26 @@ CURES: Mapping[Trouble, Cure] = {
 OURS_BY_CLASS = "00 01 02 03 09 0B 0F 0L 0N 0Z 10 20 21 22 23 24 25 26 27 2B 2D 2F 34 36 38 39 3B 42 44 HV P0"
 """Successes, warnings, values that do not fit, broken constraints, wrong syntax, cursors, functions and foreign tables."""
 
-CLASSES: Mapping[str, Trouble] = dict.fromkeys(OURS_BY_CLASS.split(), Trouble.OURS) | {
-    "08": Trouble.AWAY,  # connection exception; poolers say everything by 08P01: no server, all taken, waited too long
-    "0A": Trouble.UNSUPPORTED,  # feature not supported: no PostgreSQL of its own kind
-    "0P": Trouble.RIGHTS,  # invalid role
-    "28": Trouble.LOGIN,  # invalid authorization
-    "3D": Trouble.DATABASE,  # invalid catalog name
-    "3F": Trouble.TABLES,  # invalid schema name
-    "40": Trouble.CONFLICT,  # transaction rollback
-    "53": Trouble.FULL,  # insufficient resources
-    "54": Trouble.LIMIT,  # program limit exceeded, transaction numbers among them
-    "55": Trouble.OURS,  # object not in prerequisite state
-    "57": Trouble.AWAY,  # operator intervention
-    "58": Trouble.FULL,  # system error: the disk does not read or write
-    "72": Trouble.CONFLICT,  # snapshot too old
-    "F0": Trouble.AWAY,  # configuration file error: its owner is at work
-    "XX": Trouble.DAMAGE,  # internal error, data or index corrupted
-}
+CLASSES: Mapping[str, Trouble] = (
+    dict.fromkeys(OURS_BY_CLASS.split(), Trouble.OURS)
+    | {
+        "08": Trouble.AWAY,  # connection exception; poolers say everything by 08P01: no server, all taken, waited too long
+        "0A": Trouble.UNSUPPORTED,  # feature not supported: no PostgreSQL of its own kind
+        "0P": Trouble.RIGHTS,  # invalid role
+        "28": Trouble.LOGIN,  # invalid authorization
+        "3D": Trouble.DATABASE,  # invalid catalog name
+        "3F": Trouble.TABLES,  # invalid schema name
+        "40": Trouble.CONFLICT,  # transaction rollback
+        "53": Trouble.FULL,  # insufficient resources
+        "54": Trouble.LIMIT,  # program limit exceeded, transaction numbers among them
+        "55": Trouble.OURS,  # object not in prerequisite state
+        "57": Trouble.AWAY,  # operator intervention
+        "58": Trouble.FULL,  # system error: the disk does not read or write
+        "72": Trouble.CONFLICT,  # snapshot too old
+        "F0": Trouble.AWAY,  # configuration file error: its owner is at work
+        "XX": Trouble.DAMAGE,  # internal error, data or index corrupted
+    }
+)
 
 CODES: Mapping[str, Trouble] = {
     "25006": Trouble.READ_ONLY,  # read_only_sql_transaction

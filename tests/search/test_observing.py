@@ -14,7 +14,9 @@ LEASE = HeldLease(1, uuid.UUID(int=1), mark=0.0, promised=60.0)
 PAUSE = 10.0
 
 
-def watched(seconds: float, vigil: Vigil, lease: HeldLease, begin: float = 0.0, writable: bool = True) -> float | None:
+def watched(
+    seconds: float, vigil: Vigil, lease: HeldLease, begin: float = 0.0, writable: bool = True
+) -> float | None:
     """Look as an observer does; the time at which the lease was ended."""
     now = begin
     while now <= begin + seconds:
@@ -48,7 +50,9 @@ def test_a_holder_who_left_holds_nothing() -> None:
 def test_while_the_database_takes_no_writes_nobody_is_silent() -> None:
     vigil = Vigil()
     assert watched(3600.0, vigil, LEASE, writable=False) is None
-    assert watched(600.0, vigil, LEASE, begin=3610.0) == 3640.0, "half a lease after the first write that went through"
+    assert watched(600.0, vigil, LEASE, begin=3610.0) == 3640.0, (
+        "half a lease after the first write that went through"
+    )
 
 
 def test_an_observer_that_slept_begins_anew() -> None:

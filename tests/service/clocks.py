@@ -12,7 +12,9 @@ import pytest
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 COMPLETE = os.environ.get("OPTSELECT_TESTS") == "complete"  # then a missing package is a failure, not a skip
 
-needs_faketime = pytest.mark.skipif(not LIBRARIES and not COMPLETE, reason="needs Debian's package libfaketime")
+needs_faketime = pytest.mark.skipif(
+    not LIBRARIES and not COMPLETE, reason="needs Debian's package libfaketime"
+)
 
 
 def other_clock(offset: str) -> Mapping[str, str]:

@@ -117,9 +117,7 @@ def test_no_time_is_negative_and_nothing_waits_for_a_clock_that_was_set_back(
     assert worker.seconds_silent > 3000, "a beat of the future is an old one"
     assert launches.live_launches(engine, study.id) == []
     assert launches.beat(engine, launch) == 1 and len(launches.live_launches(engine, study.id)) == 1
-    with tickets.finishing(
-        engine, ticket.lease, tickets.Ending("complete", 3, 0.5, result={"seconds": 2.5})
-    ):
+    with tickets.finishing(engine, ticket.lease, tickets.Ending("complete", 3, 0.5, result={"seconds": 2.5})):
         pass
     (ended,) = [trial for trial in overview.list_trials(engine, study.id) if trial.state == "complete"]
     assert ended.seconds == 2.5, "as the worker measured it"
@@ -149,7 +147,9 @@ def test_workers_whose_clocks_differ_by_minutes_train_a_study_while_the_servers_
         late.send_signal(signal.SIGKILL)
         clock.set("-2h")
         died = time.monotonic()
-        await_that(lambda: here.ask("SELECT max(attempt) FROM ticket") == [(2,)], "the dead trial is taken over")
+        await_that(
+            lambda: here.ask("SELECT max(attempt) FROM ticket") == [(2,)], "the dead trial is taken over"
+        )
         assert time.monotonic() - died < 10
         hurry.touch()
         assert idle.end() == 0, idle.words()

@@ -19,7 +19,7 @@ from optselect.trials.errors import ProblemError
 from tests.acceptance import steady
 from tests.acceptance.commands import await_that
 from tests.acceptance.forked import Forks
-from tests.service.conftest import execute, fresh_database
+from tests.service.conftest import execute
 from tests.service.proxy import CUT, Chance, spoiling
 from tests.service.workplace import FLAGS, shell_of, store_steady, workplace
 
