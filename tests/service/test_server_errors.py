@@ -5,15 +5,19 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psycopg2
 import pytest
+from mlflow.entities import RunTag
+from mlflow.exceptions import BAD_REQUEST, MlflowException
 from sqlalchemy import text
 from sqlalchemy.engine import URL
 
 from optselect.storage.database import Database, again, as_refusal, make_engine, transient
 from optselect.storage.errors import NotGranted, SchemaMismatch, Unreachable
 from optselect.storage.initialise import mlflow_url
+from optselect.storage.mlflow_batches import send
 from optselect.storage.roles import grant_work
 from optselect.trials.errors import ProblemError
 from tests.acceptance import steady
@@ -207,3 +211,25 @@ def test_what_somebody_has_made_of_an_error_of_psycopg2_is_no_outage() -> None:
     theirs = ProblemError("data() must give rows")
     theirs.__cause__ = psycopg2.OperationalError("server closed the connection unexpectedly")
     assert not transient(theirs) and as_refusal(theirs) is None
+
+
+class Bare:
+    """A client of MLflow whose server answers so."""
+
+    def __init__(self, words: str) -> None:
+        self.words = words
+
+    def log_batch(self, *_: object) -> None:
+        raise MlflowException(self.words, BAD_REQUEST)
+
+    def get_run(self, _run: str) -> object:
+        return SimpleNamespace(info=SimpleNamespace(lifecycle_stage="active"))
+
+
+@pytest.mark.parametrize("name", ["ReadOnlySqlTransaction", "SerializationFailure", "IoError"])
+def test_what_mlflows_own_database_does_not_take_for_a_while_is_not_left_out_of_the_curves(name: str) -> None:
+    client = Bare(f"(psycopg2.errors.{name}) spoilt")  # as MLflow's store words it, over HTTP, too
+    with pytest.raises(MlflowException):
+        send(client, "run", [RunTag("a", "b")])  # type: ignore[arg-type]
+    refused = Bare("(psycopg2.errors.NumericValueOutOfRange) bigint out of range")
+    assert len(send(refused, "run", [RunTag("a", "b")])) == 1  # type: ignore[arg-type]
