@@ -128,7 +128,7 @@ def seconds_of(trials: Sequence[TrialRow]) -> float:
     begun = [trial.started for trial in trials if trial.started is not None]
     ended = [trial.finished for trial in trials if trial.finished is not None]
     own = [trial.result.get("seconds", trial.seconds or 0.0) for trial in trials]
-    return min(max(max(ended) - min(begun), *own), sum(own) + len(own))
+    return float(min(max(max(ended) - min(begun), *own), sum(own) + len(own)))
 
 
 def fitting_budget(spec: StudySpec, runs: int) -> int:
