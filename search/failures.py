@@ -38,13 +38,10 @@ def diagnosis(error: Exception) -> tuple[int, str]:
         return UserExit.NOT_FOUND, str(error)
     if isinstance(error, (Unreachable, SchemaMismatch)):
         return UserExit.UNREACHABLE, str(error)
-    from optselect.storage.database import one_line, transient
+    from optselect.storage.database import as_refusal
 
-    if transient(error):
-        return (
-            UserExit.UNREACHABLE,
-            f"The database went away: {one_line(error)}. Start it again, then repeat.",
-        )
+    if (refusal := as_refusal(error)) is not None:
+        return UserExit.UNREACHABLE, str(refusal)
     if isinstance(error, OSError) and error.filename:  # a full disk, a closed folder
         return (
             UserExit.UNREACHABLE,
@@ -79,6 +76,9 @@ def typed_value(options: list[str]) -> str | None:
 
 def as_worker_code(error: Exception, code: int) -> int:
     """The worker contract has codes of its own: engines can match only one "do not restart"."""
-    if type(error).__name__ == "SchemaMismatch" or code in (UserExit.INVALID, UserExit.NOT_FOUND):
+    from optselect.storage.database import as_refusal
+
+    kind = type(as_refusal(error) or error).__name__
+    if kind in ("SchemaMismatch", "NotGranted") or code in (UserExit.INVALID, UserExit.NOT_FOUND):
         return WorkerExit.MISCONFIGURED
     return WorkerExit.RETRY if code == UserExit.UNREACHABLE else code

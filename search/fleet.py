@@ -16,6 +16,7 @@ from optselect.search.executors.devices import Seat
 from optselect.search.executors.forking import Zygote, closing
 from optselect.search.executors.local import Slot, Verdict, after_exit, slot_on, zygote_of
 from optselect.search.exit_codes import WorkerExit
+from optselect.search.observing import observing
 from optselect.search.sharing import next_study
 from optselect.search.supervising import PATIENCE_SECONDS, Outage, Service, log_folder, run_folder, watch
 from optselect.search.trust import ALL_TRUSTED, Trust
@@ -23,6 +24,7 @@ from optselect.storage import studies
 from optselect.storage.database import Database, Engine
 from optselect.storage.errors import InvalidRow, NotFound
 from optselect.storage.studies import Share
+from optselect.storage.tickets import lease_seconds
 
 GIVING_WAY = ("--gives-way",)
 
@@ -44,7 +46,7 @@ def serve_all(database: Database, engine: Engine, terms: Terms) -> int:
     outage = Outage()
     with run_folder(database.home) as folder:
         fleet = Fleet(database, engine, terms, folder, zygote_of("every-study", os.environ, terms.seats))
-        with closing(fleet.zygote):
+        with closing(fleet.zygote), observing(engine, None, lease_seconds(os.environ)):
             interrupted = watch(fleet, lambda: fleet.assign(studies.read_shares(engine)), outage)
         fleet.close(0.0 if interrupted else PATIENCE_SECONDS)
     outage.demand_end()

@@ -7,6 +7,7 @@ from pathlib import Path
 from optselect.search.departure import Departure
 from optselect.search.executors.devices import NO_WISH, Seat, seats
 from optselect.search.executors.local import training_environment
+from optselect.search.observing import observing
 from optselect.search.publishing import publish
 from optselect.search.same_files import demand_same_files
 from optselect.search.source import find_source
@@ -64,7 +65,8 @@ def train_in_process(database: Database, engine: Engine, study: StoredStudy, tra
 
         source = find_source(study, database.home, use_local=False)
         demand_same_files(study, source)
-        code = work(Assignment(database, engine, study, source, LEASE_SECONDS), departure)
+        with observing(engine, study.id):
+            code = work(Assignment(database, engine, study, source, LEASE_SECONDS), departure)
     flusher.close(patience_seconds=PATIENCE_SECONDS if code == 0 else 0.0)
     return Ending(code, "", flusher.behind)
 

@@ -15,6 +15,7 @@ from optselect.search.executors import devices
 from optselect.search.executors.devices import NO_WISH, Seat, Wish
 from optselect.search.fleet import Terms, serve_all
 from optselect.search.launching import Surroundings
+from optselect.search.observing import observing
 from optselect.search.same_files import demand_same_files
 from optselect.search.source import find_source, unpacked, weights_folder
 from optselect.search.supervising import demand_room, supervise
@@ -24,7 +25,7 @@ from optselect.storage import studies
 from optselect.storage.database import Database, Engine, make_engine, make_worker_engine, open_database
 from optselect.storage.initialise import check_schema
 from optselect.storage.studies import StoredStudy
-from optselect.storage.tickets import LEASE_SECONDS
+from optselect.storage.tickets import lease_seconds
 from optselect.trials.listed_code import ListedCode
 
 
@@ -97,13 +98,12 @@ def train_here(name: str, place: Surroundings, asked: Joining) -> int:
         source = source_here(study, place.home, asked.use_local, listed)
         from optselect.search.worker import Assignment, work  # TensorFlow: seconds, and only in this branch
 
-        lease = float(os.environ.get("OPTSELECT_LEASE_SECONDS", LEASE_SECONDS))
         assignment = Assignment(
             database,
             engine,
             study,
             source,
-            lease,
+            lease_seconds(os.environ),
             asked.max_trials,
             asked.slot,
             use_local=asked.use_local,
@@ -112,7 +112,10 @@ def train_here(name: str, place: Surroundings, asked: Joining) -> int:
             stuck_seconds=float(os.environ.get("OPTSELECT_STUCK_SECONDS", STUCK_SECONDS)),
             listed=listed,
         )
-        return work(assignment, departure)
+        with (
+            contextlib.nullcontext() if supervisor else observing(engine, study.id, assignment.lease_seconds)
+        ):
+            return work(assignment, departure)
 
 
 def source_here(study: StoredStudy, home: Path, use_local: bool, listed: ListedCode | None) -> Path:

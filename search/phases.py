@@ -113,12 +113,22 @@ def survivors(spec: StudySpec, progress: Progress) -> list[str]:
 
 def planned_search(spec: StudySpec, baselines: Sequence[TrialRow]) -> Step:
     """The search that fits into the minutes, at the pace of the baseline runs that have just ended."""
-    begun = [trial.started for trial in baselines if trial.started is not None]
-    ended = [trial.finished for trial in baselines if trial.finished is not None]
-    seconds = max(ended) - min(begun)
+    seconds = seconds_of(baselines)
     runs = int((60 * (spec.minutes or 0) - seconds) * len(baselines) / max(seconds, 1e-3))
     budget = fitting_budget(spec, runs)
     return Step(search_tickets(spec, budget), budget=budget)
+
+
+def seconds_of(trials: Sequence[TrialRow]) -> float:
+    """How long trials took together, from the first one's beginning to the last one's end.
+
+    The server's clock tells it, which may be set meanwhile; so it is held between the longest of them and their sum, as
+    the workers measured them by clocks that cannot, with a second for what lies between two trials.
+    """
+    begun = [trial.started for trial in trials if trial.started is not None]
+    ended = [trial.finished for trial in trials if trial.finished is not None]
+    own = [trial.result.get("seconds", trial.seconds or 0.0) for trial in trials]
+    return float(min(max(max(ended) - min(begun), *own), sum(own) + len(own)))
 
 
 def fitting_budget(spec: StudySpec, runs: int) -> int:

@@ -29,13 +29,16 @@ from optselect.search.executors.local import (
     worker_slots,
     zygote_of,
 )
+from optselect.search.observing import observing
 from optselect.search.progress import REFRESH_SECONDS, look, progress_view
 from optselect.search.publishing import publish
 from optselect.storage import workers
 from optselect.storage.database import (
+    MOST_SILENT_TRIES,
     Database,
     Engine,
     child_environment,
+    gave_up,
     make_engine,
     one_line,
     outage_seconds,
@@ -44,6 +47,7 @@ from optselect.storage.database import (
 from optselect.storage.errors import Unreachable
 from optselect.storage.own_files import make_folder
 from optselect.storage.studies import StoredStudy
+from optselect.storage.tickets import lease_seconds
 from optselect.storage.tracking import Flusher, count_unsent, find_tracking
 
 POLL_SECONDS = 0.1
@@ -128,7 +132,7 @@ def supervise(
             if (wanted := post.change()) is not None:
                 service.team.resize(min(wanted, most_workers()), seats, logs)
 
-        with closing(zygote):
+        with closing(zygote), observing(engine, study.id, lease_seconds(os.environ)):
             interrupted = watch(service.team, attend, outage)
         echo.copy()
         service.flusher.close(patience_seconds=0.0 if interrupted else PATIENCE_SECONDS)
@@ -217,6 +221,7 @@ class Outage:
     patience_seconds: float = field(default_factory=lambda: outage_seconds(os.environ))
     since: float | None = None
     why: str = ""
+    _in_vain: int = 0  # questions one after the other
 
     def ask(self, call: Callable[[], None]) -> None:
         """Call, or say once that the database is away."""
@@ -225,11 +230,13 @@ class Outage:
         except Exception as error:
             if not transient(error):
                 raise
-            self._begin(one_line(error))
+            self._in_vain += 1
+            if not gave_up(error) or self._in_vain > MOST_SILENT_TRIES:
+                self._begin(one_line(error))
             return
         if self.since is not None:
             print("the database is back", file=sys.stderr, flush=True)
-        self.since = None
+        self.since, self._in_vain = None, 0
 
     def _begin(self, why: str) -> None:
         self.why = why

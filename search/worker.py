@@ -56,6 +56,7 @@ from optselect.storage.checkpoints import Checkpoint
 from optselect.storage.curves import EpochRow
 from optselect.storage.database import Connection, Database, Engine, again, one_line, outage_seconds
 from optselect.storage.errors import LeaseLost
+from optselect.storage.leases import SILENT
 from optselect.storage.phases import decide_once, plan_next
 from optselect.storage.studies import StoredStudy, order_state, read_shares, study_state
 from optselect.storage.tickets import Ending, Orders, Ticket
@@ -537,7 +538,7 @@ class Trainer:
     # --- the end ---
 
     def give_up(self, ticket: Ticket, trial: Trial) -> bool:
-        cause = ticket.cause or "its worker fell silent (killed, out of memory, or its machine lost)"
+        cause = ticket.cause or SILENT
         message = f"lost {ticket.max_attempts} times; the last time: {cause}; see the worker logs"
         ending = Ending("failed", len(self.curve(ticket)), message=message)
         self.finish(ticket, ending, tell=lambda: tell_ending(trial, ending, None))

@@ -3,6 +3,7 @@
     StorageError
     ├── InvalidAddress   the address cannot be used as written: correct it
     ├── Unreachable      the address is fine, the database does not serve us: make it serve
+    │   └── NotGranted   the role lacks rights: `optselect db grant`
     ├── SchemaMismatch   the tables belong to another version: `optselect db upgrade`
     ├── NotFound         there is no such study or trial
     ├── InvalidRow       a row holds what no launch writes: look who may write the database
@@ -23,6 +24,10 @@ class InvalidAddress(StorageError):
 
 class Unreachable(StorageError):
     """The database refuses us, is dead, or cannot be started: a wrong password, a full disk, a closed home."""
+
+
+class NotGranted(Unreachable):
+    """The role of the address may not do what its process has to do."""
 
 
 class SchemaMismatch(StorageError):

@@ -17,7 +17,7 @@ from pathlib import Path
 import psycopg2
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, ProgrammingError
+from sqlalchemy.exc import ProgrammingError
 
 from optselect.storage.database import (
     EMBEDDED_DATABASE,
@@ -26,9 +26,11 @@ from optselect.storage.database import (
     make_engine,
     masked,
     one_line,
-    transient,
+    refuse,
+    trouble_of_error,
 )
 from optselect.storage.errors import SchemaMismatch, StorageError, Unreachable
+from optselect.storage.sqlstates import Trouble
 
 REVISION = "0006"  # the newest in migrations/versions; known here so that a check need not import Alembic
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
@@ -153,6 +155,7 @@ def read_state(engine: Engine) -> tuple[str | None, dict[str, str]] | None:
         missing = (psycopg2.errors.UndefinedTable, psycopg2.errors.InvalidSchemaName)
         if isinstance(error.orig, missing):
             return None
+        refuse(error)  # the tables are there, and this role may not read them
         raise
 
 
@@ -303,13 +306,11 @@ def plain_errors(database: Database) -> Iterator[None]:
     except StorageError:
         raise
     except Exception as error:
-        cause = error if isinstance(error, DBAPIError) else error.__cause__
-        if isinstance(cause, DBAPIError) and isinstance(cause.orig, psycopg2.errors.InsufficientPrivilege):
+        if trouble_of_error(error) is Trouble.RIGHTS:
             raise Unreachable(
                 f"The role {database.url.username} may not make tables in {database.masked} ({one_line(error)}):"
                 f" GRANT CREATE ON DATABASE {json.dumps(database.url.database)} to it, or let its owner run"
                 " `optselect db upgrade` once."
             ) from error
-        if transient(error):
-            raise Unreachable(f"The database {database.masked} went away: {one_line(error)}.") from error
+        refuse(error)
         raise

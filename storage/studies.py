@@ -164,8 +164,8 @@ class Share:
 
 SHARES = text("""
     SELECT s.name,
-           count(*) FILTER (WHERE t.state = 'free' OR t.lease_until < clock_timestamp()) AS claimable,
-           count(*) FILTER (WHERE t.state = 'leased' AND t.lease_until >= clock_timestamp()) AS running
+           count(*) FILTER (WHERE t.state = 'free' OR t.lease_until = '-infinity') AS claimable,
+           count(*) FILTER (WHERE t.state = 'leased' AND t.lease_until > '-infinity') AS running
       FROM study s JOIN ticket t ON t.study_id = s.id AND t.state <> 'done'
      WHERE s.state = 'running' GROUP BY s.id ORDER BY s.created_at""")
 

@@ -441,7 +441,8 @@ NEXT = text("""
       FROM outbox o JOIN ticket t ON t.id = o.ticket_id JOIN study ON study.id = t.study_id
      CROSS JOIN LATERAL (SELECT CASE WHEN t.state = 'done' THEN 2147483647 ELSE
            coalesce((SELECT max(epoch) FROM checkpoint c WHERE c.ticket_id = t.id), 0) END AS upto) AS sure
-     WHERE t.study_id = :study AND NOT o.finished AND o.next_try <= clock_timestamp()
+     WHERE t.study_id = :study AND NOT o.finished
+       AND o.next_try NOT BETWEEN clock_timestamp() AND clock_timestamp() + make_interval(secs => :longest)
        AND t.trial_number IS NOT NULL AND (t.params IS NOT NULL OR t.state = 'done')
        AND (t.state = 'done' OR t.mlflow_run_id IS NULL OR jsonb_array_length(o.superseded) > 0
             OR EXISTS (SELECT 1 FROM epoch_log e WHERE e.ticket_id = t.id AND e.epoch > o.mlflow_epoch
@@ -487,7 +488,7 @@ def flush_one(engine: Engine, client: "MlflowClient", study: StoredStudy, experi
     Only the outbox row is locked while MLflow answers: a locked ticket would stop the training thread.
     """
     with engine.begin() as connection:
-        row = connection.execute(NEXT, {"study": study.id}).mappings().first()
+        row = connection.execute(NEXT, {"study": study.id, "longest": AWAY_SECONDS}).mappings().first()
         if row is None:
             return None
         job = dict(row)
@@ -723,7 +724,8 @@ def close_run(client: "MlflowClient", study: StoredStudy, job: Mapping[str, Any]
     if job["error"]:
         facts[NOTE] = job["error"]
     refused = send(client, job["mlflow_run_id"], [*metrics, *tags_of(facts)])
-    client.set_terminated(job["mlflow_run_id"], STATUS[job["outcome"]], end_time=job["finished_ms"])
+    ended = max(job["started_ms"], job["finished_ms"])  # the server's clock may have been set back
+    client.set_terminated(job["mlflow_run_id"], STATUS[job["outcome"]], end_time=ended)
     return refused
 
 

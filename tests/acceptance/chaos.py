@@ -2,8 +2,8 @@
 
     python -m tests.acceptance.chaos --runs 100        (make chaos RUNS=100)
 
-A run kills training processes and supervisors by kill -9, restarts Postgres as a crash does and takes MLflow away for
-a while, in an order and at moments that follow from its seed, which it prints. Then every trial must be what it is
+A run kills training processes and supervisors by kill -9, restarts Postgres as a crash does, lets it take no writes for
+a while as in a failover and takes MLflow away, in an order and at moments that follow from its seed, which it prints. Then every trial must be what it is
 in a study that nobody disturbed, to the last bit, in Postgres and in MLflow.
 """
 
@@ -40,8 +40,10 @@ TRIALS, EPOCHS = (
 )  # with the user's own optimizer twelve, all planned with the study: no sampler, equal numbers
 SUPERVISORS, SLOTS = 2, 2
 FLAGS = ("--optimizers", "sgd,adam", "--trials", str(TRIALS), "--epochs", str(EPOCHS), "--seeds", "0")
+KINDS = ("trainer", "supervisor", "postgres", "mlflow", "failover")
 SHORT = ("trainer", "supervisor", "trainer", "postgres", "mlflow", "trainer")
 MLFLOW_AWAY_SECONDS = 4.0
+FAILOVER_SECONDS = (2.0, 12.0)  # up to two leases
 LONGEST_PAUSE_SECONDS = 3.0
 Points = list[tuple[int, int, str]]
 SLOW_EPOCH_SECONDS = "0.5"  # while the chaos lasts, so that trials are hit in their middle
@@ -143,6 +145,7 @@ class Chaos:
             "supervisor": self.kill_a_supervisor,
             "postgres": self.crash_postgres,
             "mlflow": self.take_mlflow_away,
+            "failover": self.take_no_writes,
         }
         happening[event]()
         self.done.append(event)
@@ -168,6 +171,13 @@ class Chaos:
         postmaster.wait(60)
         time.sleep(self.random.uniform(0.0, LONGEST_PAUSE_SECONDS))
         embedded.ensure_running(self.here.home, THROW_AWAY)
+
+    def take_no_writes(self) -> None:
+        """For a while the server can only be read, on open connections, too; MLflow's database as well."""
+        for order in ("SET default_transaction_read_only = on", "RESET default_transaction_read_only"):
+            change(self.here, f"ALTER SYSTEM {order}")
+            change(self.here, "SELECT pg_reload_conf()")
+            time.sleep(self.random.uniform(*FAILOVER_SECONDS) if order.startswith("SET") else 0.0)
 
     def take_mlflow_away(self) -> None:
         """Nobody gets into its database, and whoever is in is thrown out."""
@@ -295,8 +305,8 @@ def survive(
 
 def random_events(seed: int) -> tuple[str, ...]:
     """What happens in a long run: each kind once, and more of it."""
-    chosen = random.Random(seed).choices(("trainer", "supervisor", "postgres", "mlflow"), (6, 2, 1, 1), k=5)
-    return ("trainer", "supervisor", "postgres", "mlflow", *chosen)
+    chosen = random.Random(seed).choices(KINDS, (6, 2, 1, 1, 1), k=5)
+    return (*KINDS, *chosen)
 
 
 def main() -> None:

@@ -3,11 +3,19 @@
 import itertools
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from optselect.search.evidence import competes, contenders, current_finals, scale_of
-from optselect.search.phases import LOOKED_AT_AGAIN, evaluation_runs, fitting_budget, further_seeds, next_step
+from optselect.search.phases import (
+    LOOKED_AT_AGAIN,
+    evaluation_runs,
+    fitting_budget,
+    further_seeds,
+    next_step,
+    seconds_of,
+)
 from optselect.search.planning import QUOTA, SHARE
 from optselect.search.verdict import MOST_SEEDS, Judgement, judge
 from optselect.storage.overview import TrialRow
@@ -180,6 +188,16 @@ def test_minutes_become_a_budget_at_the_pace_of_the_baseline_runs(minutes: int) 
     first_look = 5 + searched + evaluation_runs(done.spec, searched)
     assert first_look * 2.0 <= max(60 * minutes, (5 + 4 + 20) * 2.0)
     assert minutes < 5 or first_look * 2.0 > 0.8 * 60 * minutes
+
+
+@pytest.mark.parametrize("jump", [-3600.0, 3600.0])
+def test_a_clock_that_is_set_among_the_baseline_runs_makes_the_budget_neither_huge_nor_nothing(
+    jump: float,
+) -> None:
+    runs = study(trials=None, minutes=20).run().of("baseline")
+    later = [replace(run, started=run.started + jump, finished=run.finished + jump) for run in runs[2:]]  # type: ignore[operator]
+    assert max(run.seconds or 0.0 for run in runs) <= seconds_of([*runs[:2], *later]) <= 3.0 * len(runs)
+    assert seconds_of(runs) == 2.0 * len(runs), "a clock that nobody sets is believed"
 
 
 def test_a_budget_that_fits_nothing_still_tries_each_optimizer_once() -> None:

@@ -16,7 +16,7 @@ from optselect.storage.errors import InvalidAddress, LeaseLost
 from optselect.storage.studies import StoredStudy
 from optselect.storage.tickets import Ending, Ticket
 from optselect.storage.unsent import Unsent
-from tests.service.test_tickets import claim, epochs, finish
+from tests.service.test_tickets import claim, epochs, finish, lost_claim
 
 SMALL, LARGE = b"small state", b"x" * (MOST_BYTES_IN_TABLE + 1)
 
@@ -56,7 +56,7 @@ def test_two_checkpoints_are_kept_and_none_after_the_trials_end(
 
 
 def test_a_holder_of_the_past_stores_no_checkpoint(engine: Engine, study: StoredStudy) -> None:
-    old = claim(engine, study, lease_seconds=-1.0)
+    old = lost_claim(engine, study)
     new = claim(engine, study)
     save(engine, new, 1, SMALL)
     with pytest.raises(LeaseLost):
