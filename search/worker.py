@@ -23,6 +23,7 @@ from optuna.trial import Trial
 from optselect.search.departure import Beat, Departure, Holding, kept_lease
 from optselect.search.describing import stored_description
 from optselect.search.exit_codes import WorkerExit
+from optselect.search.farewell import say_farewell
 from optselect.search.phases import evaluation_runs, next_step
 from optselect.search.planning import ANY
 from optselect.search.pruner import FEWEST_TRIALS_TO_CUT, Halving, promoted, rungs, says_nothing_yet
@@ -318,6 +319,7 @@ class Trainer:
         with contextlib.suppress(Exception):  # else the lease runs out by itself
             tickets.expire_lease(self.engine, ticket.lease, cause)
         logging.shutdown()
+        say_farewell(WorkerExit.RETRY)
         os._exit(WorkerExit.RETRY)
 
     def train_claimed(self, ticket: Ticket, holding: Holding) -> bool:

@@ -14,11 +14,13 @@ from pathlib import Path
 
 from optselect.trials.errors import ProblemError, WeightsChanged
 from optselect.trials.problem import load_problem
+from optselect.trials.user_code import leave_a_trace_of_interrupts
 from optselect.trials.weight_files import CHANGED, WeightFiles
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make the weights; returns the exit code."""
+    leave_a_trace_of_interrupts()
     options = parse(arguments)
     try:
         problem = load_problem(options.problem, precision=options.precision)
