@@ -173,9 +173,9 @@ def judged(code: int, work: Work, limited: bool) -> int:
     (0, 137, 64)
     """
     if code == WorkerExit.DONE and work is Work.LEFT and not limited:
-        return WorkerExit.RETRY
+        return int(WorkerExit.RETRY)
     if code not in set(WorkerExit) and work is Work.NONE:
-        return WorkerExit.DONE
+        return int(WorkerExit.DONE)
     return code
 
 

@@ -8,6 +8,7 @@ leaves the initial weights of the seeds below FOLDER: TensorFlow is loaded here,
 """
 
 import argparse
+import faulthandler
 import inspect
 import json
 import os
@@ -55,6 +56,7 @@ from optselect.trials.whole_file import write_whole
 def main(arguments: Sequence[str] | None = None) -> int:
     """Describe one problem; returns the exit code."""
     leave_a_trace_of_interrupts()
+    faulthandler.enable()  # a signal that ends this process says where it hit
     options = _parse(arguments)
     try:
         classes = read_classes(options.optimizers)

@@ -374,4 +374,4 @@ def as_exit_code(code: int) -> int:
     (137, 3, 1, 1, 1)
     """
     shown = 128 - code if code < 0 else code
-    return UserExit.OUR_FAILURE if shown in set(WorkerExit) else shown
+    return int(UserExit.OUR_FAILURE) if shown in set(WorkerExit) else shown

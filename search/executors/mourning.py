@@ -29,6 +29,9 @@ CLEARLY_MORE = 1.5
 LONGEST_WORDS = 200
 """Characters of the last words in a cause."""
 OWN_LINE = re.compile(r"\d\d:\d\d:\d\d (DEBUG|INFO|WARNING|ERROR|CRITICAL) ")
+BEGIN = re.compile(OWN_LINE.pattern + r"trial \d+: .*, attempt \d+$")
+REMARK = re.compile(r"[IW]\d{4} \d\d:\d\d:\d\d|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] ")
+"""What TensorFlow says of itself."""
 FATAL = "Fatal Python error: "
 FRAME = re.compile(r'^  File "(?P<file>.+)", line (?P<line>\d+) in (?P<name>\S+)$')
 DUMP = re.compile(r'^(Fatal Python error: |(Current thread|Thread) 0x|  File "|  <|Extension modules: )')
@@ -98,10 +101,10 @@ def name_of(number: int) -> str:
 def last_words(log: str) -> str:
     """The line of a log that says most of its process's end, and where it was; empty where none does.
 
-    >>> last_words("12:00:01 INFO trial 3: Mine()\\nterminate called\\n12:00:02 INFO going on\\n")
+    >>> last_words("E0000 no GPU\\n12:00:01 INFO trial 3: Mine(), seed 1, attempt 1\\nterminate called\\n")
     'terminate called'
     """
-    lines = log.splitlines()
+    lines = since_the_trial_began(log.splitlines())
     fatal = next((place for place, line in enumerate(lines) if line.startswith(FATAL)), None)
     if fatal is None:
         return shortened(next(said(reversed(lines)), ""))
@@ -110,13 +113,16 @@ def last_words(log: str) -> str:
     return shortened(what) + (f" ({place})" if place else "")
 
 
+def since_the_trial_began(lines: list[str]) -> list[str]:
+    """What came before the last trial has not ended it."""
+    return lines[max((place for place, line in enumerate(lines) if BEGIN.match(line)), default=-1) + 1 :]
+
+
 def said(lines: Iterator[str]) -> Iterator[str]:
-    """What is neither a line of the worker's own log nor of faulthandler's."""
-    return (
-        " ".join(line.split())
-        for line in lines
-        if line.strip() and not OWN_LINE.match(line) and not DUMP.match(line)
-    )
+    """What is neither a line of the worker's own log nor of faulthandler's, nor a remark of TensorFlow's."""
+    for line in lines:
+        if line.strip() and not any(pattern.match(line) for pattern in (OWN_LINE, DUMP, REMARK)):
+            yield " ".join(line.split())
 
 
 def place_in(dump: list[str]) -> str:
