@@ -146,20 +146,18 @@ def dump_begins(dump: list[str]) -> int:
 
 
 def is_installed(file: str) -> bool:
-    """Whether a file is a library's, Python's or optselect's, as far as its path tells."""
-    parts = PurePath(file).parts
+    """Whether a file is a library's, Python's or optselect's, as far as its path tells.
+
+    >>> is_installed("/home/ann/optselect/mine.py"), is_installed("/home/ann/env/lib/optselect/search/worker.py")
+    (False, True)
+    """
+    path = PurePath(file)
     return (
-        any(part in ("site-packages", "dist-packages", "optselect") for part in parts)
-        or re.match(r"python\d", PurePath(file).parent.name) is not None
-        or file.startswith("<")
-        or is_ours(file)
+        file.startswith("<")
+        or any(part in ("site-packages", "dist-packages") for part in path.parts)
+        or re.fullmatch(r"python\d[\d.]*", path.parent.name) is not None
+        or re.search(r"optselect/(search|trials|storage)/", path.as_posix()) is not None
     )
-
-
-def is_ours(file: str) -> bool:
-    """Whether it lies in the folder that this very file is installed in."""
-    home = PurePath(__file__).parents[2]
-    return any(PurePath(file).is_relative_to(home / part) for part in ("search", "trials", "storage"))
 
 
 def shortened(words: str) -> str:
