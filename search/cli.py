@@ -14,6 +14,8 @@ from optselect.search.commands import before, keep, look, run
 from optselect.search.commands.examples import example_of
 from optselect.search.exit_codes import UserExit
 from optselect.search.failures import as_worker_code, explain
+from optselect.search.farewell import say_farewell
+from optselect.trials.user_code import leave_a_trace_of_interrupts
 
 COMMANDS: Mapping[str, Sequence[Callable[..., object]]] = {
     "Before": (before.init, before.check, before.plan),
@@ -62,6 +64,7 @@ for function in DATABASE:
 
 def main() -> NoReturn:
     """Run the command of sys.argv and exit; every failure is one line."""
+    leave_a_trace_of_interrupts()
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     if debug:
@@ -104,6 +107,7 @@ def help_asked(arguments: Sequence[str]) -> typer.Context | None:
 
 def leave(code: int) -> NoReturn:
     """Exit; a process that holds TensorFlow goes at once, for taking it down costs two seconds and gains nothing."""
+    say_farewell(code)
     if "tensorflow" not in sys.modules:
         sys.exit(code)
     logging.shutdown()

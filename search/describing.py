@@ -15,6 +15,7 @@ from typing import Any
 from optselect.search.executors.devices import Seat
 from optselect.search.executors.forking import ForkedChild, Zygote
 from optselect.search.executors.local import training_environment
+from optselect.search.executors.mourning import Ended, cause_of_death, last_words
 from optselect.search.spec import Request
 from optselect.storage.interpreter import own_python
 from optselect.storage.studies import StoredStudy
@@ -108,11 +109,9 @@ class Describer:
         self.folder.cleanup()
 
     def _last_words(self, code: int) -> str:
-        lines = (Path(self.folder.name) / "log").read_text(errors="replace").strip().splitlines()
-        return (
-            f"{self.problem.name if self.problem else 'The class'} could not be tried: its process ended with code {code}. "
-            f"Its last line: {lines[-1] if lines else '(none)'}"
-        )
+        words = last_words((Path(self.folder.name) / "log").read_text(errors="replace"))
+        what = self.problem.name if self.problem else "The class"
+        return f"{what} could not be tried: {cause_of_death(Ended(code, words))}."
 
 
 def forked(zygote: Zygote, arguments: Sequence[str], folder: Path, call: str) -> ForkedChild:

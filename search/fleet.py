@@ -14,7 +14,7 @@ from pathlib import Path
 from optselect.search.errors import InvalidInput
 from optselect.search.executors.devices import Seat
 from optselect.search.executors.forking import Zygote, closing
-from optselect.search.executors.local import Slot, Verdict, after_exit, slot_on, zygote_of
+from optselect.search.executors.local import Slot, slot_on, zygote_of
 from optselect.search.exit_codes import WorkerExit
 from optselect.search.observing import observing
 from optselect.search.sharing import next_study
@@ -155,8 +155,7 @@ class Fleet:
         self._ending = [service for service in self._ending if service.flusher.is_running]
 
     def _take_back(self, name: str, service: Service, slot: Slot) -> None:
-        assert slot.last_code is not None
-        if after_exit(slot.last_code, 0.0, sys.maxsize).verdict is Verdict.FAIL:
+        if slot.failed:
             self._refuse(name, f"The end of its log here:\n{service.team.last_words()}")
         service.team.slots.remove(slot)
 

@@ -1,6 +1,7 @@
 """How does a process join studies? As a training process of one, as its supervisor, or as a machine that serves all."""
 
 import contextlib
+import faulthandler
 import os
 import shutil
 import sys
@@ -88,6 +89,7 @@ def join(study: str | None, asked: Joining, place: Surroundings) -> int:
 def train_here(name: str, place: Surroundings, asked: Joining) -> int:
     """Check all that can be checked without TensorFlow, then work."""
     log_to_stderr()
+    faulthandler.enable()  # a signal that ends this process says where it hit, in the log
     departure = Departure()
     with departure.on_signals():
         if supervisor := os.environ.get("OPTSELECT_SUPERVISOR"):

@@ -476,7 +476,7 @@ def conclude(
     if not finished and ending.code == 130:
         err.print(f"Stopped here. To go on: optselect resume {study.name}", soft_wrap=True)
         return 130
-    if ending.code not in (0, 75):
+    if not finished and ending.code not in (0, 75):
         err.print(
             f"The workers could not go on. The end of their log:\n{ending.last_words}",
             markup=False,
@@ -489,7 +489,7 @@ def conclude(
             return UserExit.INVALID
         why = f"It was {study.state} from outside" if study.state != "running" else "Not finished yet"
         err.print(f"{why}. To go on: optselect resume {study.name}", soft_wrap=True)
-        return ending.code
+        return ending.code or (UserExit.UNFINISHED if study.state == "running" else UserExit.DONE)
     return 0 if standing(study, trials).search.best is not None else no_usable_trial(trials, err)
 
 

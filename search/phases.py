@@ -13,6 +13,7 @@ A study that gets more trials goes through survivors and finals again, on new se
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from optselect.search.comparing import mean_interval, shown_share
 from optselect.search.dimension import Choice
@@ -44,6 +45,7 @@ from optselect.search.seeds import ELIMINATION_SEEDS, elimination_seed, final_se
 from optselect.search.spec import StudySpec
 from optselect.search.switching import copied
 from optselect.search.verdict import MOST_SEEDS, judge, next_look
+from optselect.storage.deaths import set_aside
 from optselect.storage.overview import TrialRow
 from optselect.storage.phases import Progress, Step
 from optselect.storage.tickets import NewTicket
@@ -60,7 +62,17 @@ CLEARLY_WORSE = 0.05
 
 
 def next_step(spec: StudySpec, progress: Progress) -> Step:
-    """Decide what a study does next; an empty step ends it."""
+    """Decide what a study does next; an empty step ends it. Whoever was set aside gets nothing any more."""
+    aside = set_aside(progress.decisions)
+    left = spec.without(aside)
+    if not left.optimizers:
+        return Step()
+    step = next_step_of(left, progress)
+    return replace(step, tickets=[ticket for ticket in step.tickets if ticket.optimizer not in aside])
+
+
+def next_step_of(spec: StudySpec, progress: Progress) -> Step:
+    """The next step of the optimizers that are left."""
     searched = [trial for trial in progress.trials if trial.searched]
     if not progress.budget:
         return planned_search(spec, progress.trials)
@@ -104,8 +116,9 @@ def decided(progress: Progress, phase: str) -> bool:
 
 def survivors(spec: StudySpec, progress: Progress) -> list[str]:
     """Who is left; all of them where none ever reached its last epoch, for the budget is searched in any case."""
-    gone = dropped(progress.decisions)
-    return [name for name in spec.optimizers if name not in gone] or list(spec.optimizers)
+    gone, aside = dropped(progress.decisions), set_aside(progress.decisions)
+    left = [name for name in spec.optimizers if name not in aside]
+    return [name for name in left if name not in gone] or left
 
 
 # --- the budget ---------------------------------------------------------------------------------------

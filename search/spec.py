@@ -6,7 +6,7 @@ so launching again can tell "the same study" from "another one".
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -150,6 +150,12 @@ class StudySpec(BaseModel):
     ) -> dict[str, tuple[Dimension, ...]]:
         """In the order of the optimizers, which jsonb does not keep: Optuna's choices must never change."""
         return {name: space[name] for name in info.data["optimizers"]}
+
+    def without(self, names: Container[str]) -> "StudySpec":
+        """The same study as if these optimizers had not been asked for; what is planned for the others is theirs."""
+        left = tuple(name for name in self.optimizers if name not in names)
+        switches = tuple(switch for switch in self.switches if switch.name in left)
+        return self.model_copy(update={"optimizers": left, "switches": switches})
 
     @property
     def singles(self) -> tuple[str, ...]:

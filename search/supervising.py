@@ -1,13 +1,14 @@
 """How does this machine serve a study? A supervisor of worker processes, a flusher to MLflow, a live view."""
 
 import contextlib
+import enum
 import os
 import shutil
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -23,16 +24,16 @@ from optselect.search.executors.local import (
     Forks,
     Slot,
     Supervisor,
-    cause_of_death,
     worker_arguments,
     worker_command,
     worker_slots,
     zygote_of,
 )
+from optselect.search.exit_codes import WorkerExit
 from optselect.search.observing import observing
 from optselect.search.progress import REFRESH_SECONDS, look, progress_view
 from optselect.search.publishing import publish
-from optselect.storage import workers
+from optselect.storage import studies, tickets, workers
 from optselect.storage.database import (
     MOST_SILENT_TRIES,
     Database,
@@ -44,6 +45,7 @@ from optselect.storage.database import (
     outage_seconds,
     transient,
 )
+from optselect.storage.deaths import Death, Toll
 from optselect.storage.errors import Unreachable
 from optselect.storage.own_files import make_folder
 from optselect.storage.studies import StoredStudy
@@ -136,11 +138,50 @@ def supervise(
             interrupted = watch(service.team, attend, outage)
         echo.copy()
         service.flusher.close(patience_seconds=0.0 if interrupted else PATIENCE_SECONDS)
-    engine.dispose()
     outage.demand_end()
     team = service.team
-    code = 130 if interrupted else team.exit_code()
+    code = (
+        130
+        if interrupted
+        else judged(team.exit_code(), work_left(engine, study), limited="--max-trials" in extra)
+    )
+    engine.dispose()
     return Ending(code, team.last_words() if code not in (0, 75, 130) else "", service.flusher.behind)
+
+
+class Work(enum.Enum):
+    """What the tables say of a study whose workers here have ended."""
+
+    NONE = "none"
+    """Every ticket is done."""
+    HELD = "held"
+    """Somebody has paused or stopped the study."""
+    LEFT = "left"
+
+
+def work_left(engine: Engine, study: StoredStudy) -> Work:
+    """Whether tickets are undone, and whether anybody shall do them."""
+    if tickets.count_undone(engine, study.id) == 0:
+        return Work.NONE
+    return Work.LEFT if studies.study_state(engine, study.id) == "running" else Work.HELD
+
+
+def judged(code: int, work: Work, limited: bool) -> int:
+    """The exit code by the tickets: nobody is done while some are left, and crashes count no more once none is.
+
+    Args:
+        limited: whether the workers were to leave some.
+
+    >>> judged(0, Work.LEFT, limited=False), judged(0, Work.LEFT, limited=True), judged(0, Work.HELD, limited=False)
+    (75, 0, 0)
+    >>> judged(137, Work.NONE, limited=False), judged(137, Work.LEFT, limited=False), judged(64, Work.NONE, limited=False)
+    (0, 137, 64)
+    """
+    if code == WorkerExit.DONE and work is Work.LEFT and not limited:
+        return int(WorkerExit.RETRY)
+    if code not in set(WorkerExit) and work is Work.NONE:
+        return int(WorkerExit.DONE)
+    return code
 
 
 @dataclass
@@ -171,7 +212,8 @@ class Service:
             command=worker_command(study.name, extra),
             environment=child_environment(database, os.environ, folder),
             slots=slots,
-            on_death=lambda pid, code: burials.bury({pid: cause_of_death(code)}),
+            on_death=burials.bury,
+            farewells=folder / "farewells",
             forks=None if zygote is None else Forks(zygote, worker_arguments(study.name, extra)),
         )
         return cls(
@@ -185,17 +227,35 @@ class Burials:
 
     engine: Engine
     study: StoredStudy
-    causes: dict[int, str] = field(default_factory=dict)
+    deaths: dict[int, Death] = field(default_factory=dict)
 
-    def bury(self, causes: Mapping[int, str] | None = None) -> None:
-        self.causes |= causes or {}
+    def bury(self, death: Death | None = None) -> bool:
+        """Bury whoever is known to be dead; returns whether the one that died now was of use."""
+        if death is not None:
+            self.deaths[death.pid] = death
         try:
-            workers.bury_dead_neighbours(self.engine, self.study.id, self.causes)
+            tolls = workers.bury_dead_neighbours(self.engine, self.study.id, self.deaths)
         except Exception as error:
             if not transient(error):
                 raise
-        else:
-            self.causes.clear()
+            return False
+        self.deaths.clear()
+        for toll in tolls.values():
+            self.tell(toll)
+        return death is not None and is_of_use(tolls.get(death.pid, Toll()), death)
+
+    def tell(self, toll: Toll) -> None:
+        """Say at once who is set aside, and why."""
+        for optimizer, reason in (toll.set_aside or {}).items():
+            print(f"{self.study.name}: {optimizer} is {reason}", file=sys.stderr, flush=True)
+
+
+def is_of_use(toll: Toll, death: Death) -> bool:
+    """Whether a dead worker has brought the study on: by trials that it ended, or by one that its end is charged to.
+
+    The latter comes to an end: a trial and an optimizer die so often only. Kills by another hand may go on for ever.
+    """
+    return toll.finished > 0 or (toll.charged > 0 and death.is_own)
 
 
 @dataclass

@@ -23,6 +23,7 @@ from optuna.trial import Trial
 from optselect.search.departure import Beat, Departure, Holding, kept_lease
 from optselect.search.describing import stored_description
 from optselect.search.exit_codes import WorkerExit
+from optselect.search.farewell import say_farewell
 from optselect.search.phases import evaluation_runs, next_step
 from optselect.search.planning import ANY
 from optselect.search.pruner import FEWEST_TRIALS_TO_CUT, Halving, promoted, rungs, says_nothing_yet
@@ -44,6 +45,7 @@ from optselect.search.study import (
     load_optuna_study,
     tell_ending,
     tell_orphans,
+    tell_passed_over,
     tell_pruned,
     told_within,
 )
@@ -55,9 +57,10 @@ from optselect.storage import checkpoints, curves, model_files, tickets, unsent,
 from optselect.storage.checkpoints import Checkpoint
 from optselect.storage.curves import EpochRow
 from optselect.storage.database import Connection, Database, Engine, again, one_line, outage_seconds
+from optselect.storage.deaths import set_aside
 from optselect.storage.errors import LeaseLost
 from optselect.storage.leases import SILENT
-from optselect.storage.phases import decide_once, plan_next
+from optselect.storage.phases import decide_once, plan_next, read_decisions
 from optselect.storage.studies import StoredStudy, order_state, read_shares, study_state
 from optselect.storage.tickets import Ending, Orders, Ticket
 from optselect.storage.trial_files import folder_of_trial
@@ -328,6 +331,7 @@ class Trainer:
         with contextlib.suppress(Exception):  # else the lease runs out by itself
             tickets.expire_lease(self.engine, ticket.lease, cause)
         logging.shutdown()
+        say_farewell(WorkerExit.RETRY)
         os._exit(WorkerExit.RETRY)
 
     def train_claimed(self, ticket: Ticket, holding: Holding) -> bool:
@@ -339,6 +343,9 @@ class Trainer:
         if ticket.attempts_exhausted:
             return self.give_up(ticket, trial)
         settings = self.suggest(ticket, trial)
+        if ticket.phase == "joint" and (reason := self.why_set_aside(settings.optimizer)):
+            self.pass_over(ticket, trial, f"{settings.optimizer} is {reason}")
+            return True
         log.info(
             "trial %d: %s, seed %d, attempt %d", trial.number, shown(settings), ticket.seed, ticket.attempt
         )
@@ -535,7 +542,17 @@ class Trainer:
         trials = f"the {rank.others + 1} trials of {optimizer}"
         return f"{metric} {value:.4g} at epoch {number} was not in the best third of {trials} there"
 
+    def why_set_aside(self, optimizer: str) -> str:
+        """Why an optimizer is trained no more, which the sampler does not know."""
+        return set_aside(patiently(lambda: read_decisions(self.engine, self.study.id))).get(optimizer, "")
+
     # --- the end ---
+
+    def pass_over(self, ticket: Ticket, trial: Trial, why: str) -> None:
+        """Fail a trial without training; the sampler hears of a bad place, for failed ones it would not see."""
+        ending = Ending("failed", 0, message=why)
+        worst = explosion(self.spec.objective, self.spec.direction, {}, 1, self.spec.epochs)
+        self.finish(ticket, ending, tell=lambda: tell_passed_over(trial, ending, worst))
 
     def give_up(self, ticket: Ticket, trial: Trial) -> bool:
         cause = ticket.cause or SILENT

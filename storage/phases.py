@@ -67,6 +67,12 @@ def plan_next(connection: Connection, study_id: int, decide: Callable[[Progress]
         insert_tickets(connection, study_id, step.tickets)
 
 
+def read_decisions(engine: Engine, study_id: int) -> Sequence[Mapping[str, Any]]:
+    """What was decided so far, in order."""
+    with engine.begin() as connection:
+        return list(connection.execute(DECISIONS, {"study": study_id}).scalar_one())
+
+
 def decide_once(
     engine: Engine, study_id: int, phase: str, decide: Callable[[], Mapping[str, Any]]
 ) -> Mapping[str, Any]:

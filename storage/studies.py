@@ -185,7 +185,7 @@ def study_state(engine: Engine, study_id: int) -> str:
         return str(connection.execute(STATE, {"study": study_id}).scalar_one())
 
 
-NOW = text("SELECT state, budget, finished_at FROM study WHERE id = :study")
+NOW = text("SELECT state, budget, decisions, finished_at FROM study WHERE id = :study")
 
 
 def refreshed(engine: Engine, study: StoredStudy) -> StoredStudy:

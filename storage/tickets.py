@@ -318,17 +318,6 @@ def expire_lease(engine: Engine, lease: Lease, cause: str) -> None:
         connection.execute(EXPIRE, fence_values(lease) | {"cause": cause})
 
 
-EXPIRE_OF_WORKER = text("""
-    UPDATE ticket SET lease_until = '-infinity', cause = :cause
-     WHERE worker_id = :worker AND state = 'leased'""")
-
-
-def expire_leases(engine: Engine, worker_id: uuid.UUID, cause: str) -> int:
-    """Free the tickets of a worker that is known to be dead, so that nobody waits for its lease."""
-    with engine.begin() as connection:
-        return connection.execute(EXPIRE_OF_WORKER, {"worker": worker_id, "cause": cause}).rowcount
-
-
 # --- finishing ----------------------------------------------------------------------------------------
 
 OWN = text(

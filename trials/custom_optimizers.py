@@ -21,7 +21,7 @@ from optselect.trials.errors import ConfigurationError, ProblemError, SourceNotL
 from optselect.trials.listed_code import ListedCode
 from optselect.trials.reference import Reference
 from optselect.trials.schedules import build_schedule
-from optselect.trials.user_code import PROBLEM_MODULE, explain, raised_below
+from optselect.trials.user_code import PROBLEM_MODULE, demand_users_failure, explain
 
 OPTIMIZER_MODULE = "optselect_optimizers_"
 """Beginning of the private name under which a file elsewhere than beside the problem is a module."""
@@ -82,7 +82,10 @@ def make_custom(config: OptimizerConfig) -> Any:
         arguments["learning_rate"] = build_schedule(config.schedule, _highest_rate(config))
     try:
         return config.custom_class(**arguments)
-    except Exception as error:
+    except SourceNotListed:
+        raise
+    except BaseException as error:
+        demand_users_failure(error)
         raise ConfigurationError(
             f"{config.optimizer} refuses its arguments: {type(error).__name__}: {' '.join(str(error).split())}"
         ) from error
@@ -266,21 +269,16 @@ def _explained(load: Callable[[], ModuleType], reference: Reference, problem: Pa
     folder = reference.path.parent if reference.is_file else (problem.parent if problem else Path.cwd())
     try:
         return load()
-    except SourceNotListed:
-        raise
-    except Exception as error:
+    except BaseException as error:
+        demand_users_failure(error)
         if isinstance(error, ModuleNotFoundError) and reference.place.startswith(str(error.name)):
             raise ProblemError(
                 f"{reference}: there is no module {error.name}. It must be installed, or lie beside the problem file; "
                 "a file elsewhere is written with its path, path/to/file.py:Class."
             ) from error
-        raise ProblemError(
-            f"{_shown(reference)} must be importable. Received: {explain(error, folder)}"
-        ) from error
-    except SystemExit as error:
-        if not raised_below(error, folder):
-            raise
-        raise ProblemError(f"{_shown(reference)} must not end the program when it is imported.") from error
+        is_end = not isinstance(error, Exception)
+        must = "not end the program when it is imported" if is_end else "be importable"
+        raise ProblemError(f"{_shown(reference)} must {must}. Received: {explain(error, folder)}") from error
 
 
 def _in_problem(module: ModuleType, problem: Path | None) -> ModuleType:

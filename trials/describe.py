@@ -8,6 +8,7 @@ leaves the initial weights of the seeds below FOLDER: TensorFlow is loaded here,
 """
 
 import argparse
+import faulthandler
 import inspect
 import json
 import os
@@ -46,7 +47,7 @@ from optselect.trials.outcome import numbers_in
 from optselect.trials.problem import Problem, load_problem
 from optselect.trials.reference import AskedClass, read_classes
 from optselect.trials.seed_effects import rows_differ, unsteady_note
-from optselect.trials.user_code import PROBLEM_MODULE
+from optselect.trials.user_code import PROBLEM_MODULE, demand_users_failure, leave_a_trace_of_interrupts
 from optselect.trials.user_files import hash_named
 from optselect.trials.weight_files import Origin, WeightFiles
 from optselect.trials.weight_marks import Beginnings, begin, begins_so
@@ -55,6 +56,8 @@ from optselect.trials.whole_file import write_whole
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Describe one problem; returns the exit code."""
+    leave_a_trace_of_interrupts()
+    faulthandler.enable()  # a signal that ends this process says where it hit
     options = _parse(arguments)
     try:
         classes = read_classes(options.optimizers)
@@ -108,7 +111,8 @@ def describe(
     averaging = _averaging_callback(model, problem)
     try:
         unknown = check_missing_targets(problem)
-    except Exception as error:
+    except BaseException as error:
+        demand_users_failure(error)
         raise does_not_train(problem, error) from error
     first = train_shortly(model, problem)
     metrics = tuple(numbers_in(first.logs))
@@ -151,7 +155,8 @@ def describe(
 def _beginnings(problem: Problem) -> Beginnings:
     try:
         return begin(problem.initial_weights.begin)
-    except Exception as error:
+    except BaseException as error:
+        demand_users_failure(error)
         raise does_not_train(problem, error) from error
 
 
@@ -233,7 +238,8 @@ def _averaging_callback(model: Any, problem: Problem) -> str:
 def _build(model: Any, problem: Problem) -> None:
     try:
         build_model(model, problem.one_batch)
-    except Exception as error:
+    except BaseException as error:
+        demand_users_failure(error)
         raise does_not_train(problem, error) from error
 
 

@@ -17,11 +17,13 @@ from pathlib import Path
 from optselect.trials.errors import ProblemError, WeightsChanged
 from optselect.trials.listed_code import ListedCode
 from optselect.trials.problem import load_problem
+from optselect.trials.user_code import leave_a_trace_of_interrupts
 from optselect.trials.weight_files import CHANGED, WeightFiles
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make the weights; returns the exit code."""
+    leave_a_trace_of_interrupts()
     options = parse(arguments)
     try:
         listed = ListedCode.from_json(sys.stdin.read()) if options.listed else None

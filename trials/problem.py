@@ -46,7 +46,7 @@ from optselect.trials.installed_first import (
 from optselect.trials.listed_code import ListedCode
 from optselect.trials.reference import Reference
 from optselect.trials.row_order import TrainingRows
-from optselect.trials.user_code import PROBLEM_MODULE, explain, is_users, raised_below
+from optselect.trials.user_code import PROBLEM_MODULE, demand_users_failure, explain, is_users
 from optselect.trials.user_files import places_of
 from optselect.trials.users_state import UsersCode, UsersState
 
@@ -303,16 +303,12 @@ def call_user(function: Callable[[], Any], path: Path) -> Any:
             return function()
     except ProblemError:
         raise
-    except Exception as error:
+    except BaseException as error:
+        demand_users_failure(error)
         log.debug("%s() of %s raised", name, path, exc_info=True)
+        what = "raise" if isinstance(error, Exception) else "end the program"
         raise ProblemError(
-            f"{path.name}: {name}() must not raise. Received: {explain(error, path.parent)}"
-        ) from error
-    except SystemExit as error:
-        if not raised_below(error, path.parent):
-            raise
-        raise ProblemError(
-            f"{path.name}: {name}() must not end the program. Received: {explain(error, path.parent)}"
+            f"{path.name}: {name}() must not {what}. Received: {explain(error, path.parent)}"
         ) from error
 
 
@@ -362,17 +358,14 @@ def import_problem(path: Path, listed: ListedCode | None = None) -> ModuleType:
         raise ProblemError(
             f"{path.name} must be valid Python. Received: {explain(error, path.parent)}"
         ) from error
-    except Exception as error:
+    except BaseException as error:
+        demand_users_failure(error)
         log.debug("%s raised", path, exc_info=True)
+        is_end = not isinstance(error, Exception)
+        must = "not end the program when it is imported" if is_end else "be importable"
         notes = (lost_note(lost_names(finder, [path])), left_out_note(error))
         received = ". ".join([explain(error, path.parent), *filter(None, notes)])
-        raise ProblemError(f"{path.name} must be importable. Received: {received}") from error
-    except SystemExit as error:
-        if not raised_below(error, path.parent):
-            raise
-        raise ProblemError(
-            f"{path.name} must not end the program when it is imported. Received: {explain(error, path.parent)}"
-        ) from error
+        raise ProblemError(f"{path.name} must {must}. Received: {received}") from error
     return module
 
 

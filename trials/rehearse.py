@@ -9,6 +9,7 @@ trains each for a moment on the first batches, by the very code of a trial, and 
 
 import argparse
 import dataclasses
+import faulthandler
 import itertools
 import json
 import os
@@ -37,6 +38,7 @@ from optselect.trials.programs import Programs
 from optselect.trials.reference import read_classes
 from optselect.trials.rehearsal import SCHEMA, Rehearsed
 from optselect.trials.trainer import run_trial
+from optselect.trials.user_code import leave_a_trace_of_interrupts
 from optselect.trials.whole_file import write_whole
 
 SEED = 0
@@ -50,6 +52,8 @@ FEWEST_EPOCHS = 3
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Rehearse one problem; returns the exit code."""
+    leave_a_trace_of_interrupts()
+    faulthandler.enable()  # a signal that ends this process says where it hit
     options = _parse(arguments)
     try:
         classes = [one.reference for one in read_classes(options.optimizers)]

@@ -60,10 +60,7 @@ class ForkedChild:
     number: int
     process: psutil.Process | None = None
     code: int | None = None
-
-    @property
-    def pid(self) -> int:
-        return 0 if self.process is None else self.process.pid
+    pid: int = 0
 
     def poll(self) -> int | None:
         if self.code is None:
@@ -97,6 +94,7 @@ class ForkedChild:
     # --- what the zygote says of it ---
 
     def begun(self, pid: int) -> None:
+        self.pid = pid
         try:
             self.process = psutil.Process(pid)
         except psutil.NoSuchProcess:  # it is over already, and its code is on the way

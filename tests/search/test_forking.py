@@ -79,7 +79,9 @@ def supervised(supervisor: Supervisor, until: Callable[[], bool], seconds: float
 def team(folder: Path, forks: Forks, environment: dict[str, str]) -> Supervisor:
     """Whose spawned children say so and have nothing to do."""
     spawned = ["/bin/sh", "-c", f"echo spawned >> '{folder / 'spawned'}'"]
-    return Supervisor(spawned, environment, worker_slots(1, [], folder), lambda pid, code: None, forks)
+    return Supervisor(
+        spawned, environment, worker_slots(1, [], folder), lambda death: False, folder / "farewells", forks
+    )
 
 
 def test_a_fork_ends_with_the_code_and_the_last_words_of_the_command(zygote: Zygote, tmp_path: Path) -> None:

@@ -57,6 +57,9 @@ ROWS = {
     "Optuna upgraded": "service/test_initialise.py::test_tables_of_another_optuna_are_refused_with_both_versions",
     "our tables upgraded": "service/test_initialise.py::test_tables_of_another_revision_are_refused_with_both_versions",
     "SIGTERM": f"{HERE}::test_sigterm_gives_the_trial_back_with_a_checkpoint",
+    "a training that ends its own process": "acceptance/test_deaths.py::"
+    "test_an_optimizer_that_kills_its_process_is_set_aside_and_the_others_have_its_budget",
+    "a kill for memory": "acceptance/test_deaths.py::test_a_kill_for_memory_is_told_as_one",
     "a training that hangs": f"{HERE}::test_a_training_that_hangs_is_ended_three_times_and_then_failed_as_stuck",
 }
 

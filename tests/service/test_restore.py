@@ -1,14 +1,12 @@
 """A backup may come from a stranger: its rows are taken, its words are not, and what fails leaves nothing behind."""
 
 import io
-import json
 import os
 import subprocess
 import tarfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy.engine import URL

@@ -11,6 +11,7 @@ from sqlalchemy import Engine, text
 from optselect.storage import curves, overview, studies, tickets, workers
 from optselect.storage.curves import EpochRow, Rank
 from optselect.storage.database import Database
+from optselect.storage.deaths import Toll
 from optselect.storage.errors import LeaseLost
 from optselect.storage.optuna_storage import optuna_storage
 from optselect.storage.studies import StoredStudy
@@ -283,7 +284,7 @@ def test_the_tickets_of_a_dead_process_of_this_machine_are_freed_at_once(
     ticket = claim(engine, study)
     with engine.begin() as connection:  # a pid that no process can have
         connection.execute(text("UPDATE worker SET pid = 2147483646"))
-    assert workers.bury_dead_neighbours(engine, study.id) == 1
+    assert workers.bury_dead_neighbours(engine, study.id) == {2147483646: Toll(charged=1, set_aside={})}
     assert claim(engine, study).id == ticket.id
     assert overview.list_workers(engine, study.id) == []
 
@@ -292,7 +293,7 @@ def test_workers_of_other_machines_are_left_to_their_leases(engine: Engine, stud
     workers.register_worker(engine, study.id, NOBODY, slot=0, device="CPU")
     with engine.begin() as connection:
         connection.execute(text("UPDATE worker SET pid = 2147483646, host = 'elsewhere'"))
-    assert workers.bury_dead_neighbours(engine, study.id) == 0
+    assert workers.bury_dead_neighbours(engine, study.id) == {}
     assert len(overview.list_workers(engine, study.id)) == 1
 
 
