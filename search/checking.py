@@ -17,6 +17,7 @@ from optselect.search.executors import devices
 from optselect.search.executors.forking import Zygote
 from optselect.search.exit_codes import UserExit
 from optselect.search.launching import Surroundings
+from optselect.search.limits import room_here
 from optselect.search.objective import in_words
 from optselect.search.rehearsing import Outlook, look_ahead, rehearse, rehearsing
 from optselect.search.spec import Request, study_name
@@ -152,7 +153,7 @@ def devices_found() -> str:
     seats = devices.seats(devices.NO_WISH, os.environ)
     workers = f"{default_workers(seats)} workers by default"
     if not found:
-        return f"no GPU, {os.cpu_count()} cores: {workers}"
+        return f"no GPU, {room_here().cores} cores: {workers}"
     return f"{len(found)} GPU: {', '.join(device.name for device in found)}: {workers}"
 
 

@@ -29,6 +29,7 @@ from optselect.search.executors.local import (
     worker_slots,
     zygote_of,
 )
+from optselect.search.limits import Room, room_here
 from optselect.search.progress import REFRESH_SECONDS, look, progress_view
 from optselect.search.publishing import publish
 from optselect.storage import workers
@@ -66,27 +67,26 @@ class Ending:
 
 def default_workers(seats: Sequence[Seat]) -> int:
     """One worker for each seat on a GPU, else one per core, as far as the memory reaches."""
+    here = room_here()
     if seats:
-        return len(seats)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    fitting = psutil.virtual_memory().available // BYTES_PER_WORKER
-    return max(1, min(cores, fitting, MOST_DEFAULT_WORKERS))
+        return min(len(seats), most_workers(here))
+    return max(1, min(here.cores, here.free // BYTES_PER_WORKER, MOST_DEFAULT_WORKERS))
 
 
 def demand_room(flag: str, count: int) -> None:
-    """Refuse more training processes than this machine's memory can hold."""
-    most = most_workers()
+    """Refuse more training processes than the memory of this machine, or of this container, can hold."""
+    here = room_here()
+    most = most_workers(here)
     if count > most:
-        memory = psutil.virtual_memory().total
         raise InvalidInput(
-            f"{flag} must be at most {most} on this machine, whose memory is {memory / 1e9:.0f} GB and a training "
-            f"process takes {LEAST_BYTES_PER_WORKER / 1e9:.1f} GB. Received: {count}."
+            f"{flag} must be at most {most} {here.where} and a training process takes "
+            f"{LEAST_BYTES_PER_WORKER / 1e9:.1f} GB. Received: {count}."
         )
 
 
-def most_workers() -> int:
-    """As many as the memory of this machine can hold at all."""
-    return max(1, psutil.virtual_memory().total // LEAST_BYTES_PER_WORKER)
+def most_workers(here: Room) -> int:
+    """As many as the memory can hold at all."""
+    return max(1, here.memory // LEAST_BYTES_PER_WORKER)
 
 
 def supervise(
@@ -125,7 +125,7 @@ def supervise(
             echo.copy()
             refresh(look(engine, study))
             if (wanted := post.change()) is not None:
-                service.team.resize(min(wanted, most_workers()), seats, logs)
+                service.team.resize(min(wanted, most_workers(room_here())), seats, logs)
 
         with closing(zygote):
             interrupted = watch(service.team, attend, outage)
