@@ -14,6 +14,7 @@ from optselect.search.commands import before, keep, look, run
 from optselect.search.commands.examples import example_of
 from optselect.search.exit_codes import UserExit
 from optselect.search.failures import as_worker_code, explain
+from optselect.storage.environment import check_numbers
 
 COMMANDS: Mapping[str, Sequence[Callable[..., object]]] = {
     "Before": (before.init, before.check, before.plan),
@@ -70,6 +71,7 @@ def main() -> NoReturn:
         if (asked := help_asked(arguments)) is not None:
             typer.echo(asked.get_help())
             leave(0)
+        check_numbers(os.environ)
         code = app(arguments, prog_name="optselect", standalone_mode=False)
     except KeyboardInterrupt:
         code = 130

@@ -7,8 +7,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from typing import Any
 from optselect.search.executors.devices import Seat
 from optselect.search.executors.forking import ForkedChild, Zygote
 from optselect.search.executors.local import training_environment
+from optselect.search.loading_lines import LoadingLines
 from optselect.search.spec import Request
 from optselect.storage.studies import StoredStudy
-from optselect.trials.description import CustomDescription, ProblemDescription, read_optimizers
+from optselect.trials.description import LOADING, CustomDescription, ProblemDescription, read_optimizers
 from optselect.trials.errors import ProblemError
 from optselect.trials.reference import AskedClass, Reference, write_classes
 
@@ -59,6 +60,7 @@ class Describer:
     process: ForkedChild | subprocess.Popen[bytes]
     call: str = "describe"  # or "rehearse": a module of trials
     answered: bool = False
+    loading_seconds: Mapping[str, float] = field(default_factory=dict)  # by part, as its answer says
 
     @classmethod
     def start(
@@ -89,13 +91,18 @@ class Describer:
         answer: dict[str, Any] = json.loads((folder / ANSWER).read_text("utf-8"))
         if "error" in answer:
             raise ProblemError(answer["error"])
+        self.loading_seconds = answer.pop(LOADING, {})
         return answer
 
     def _is_answered(self, folder: Path) -> bool:
-        """Wait for the answer or the child's end."""
+        """Wait for the answer or the child's end, and say what takes it so long."""
+        heard, told = LoadingLines(folder, "log"), ""
         while not (folder / ANSWER).exists():
             if self.process.poll() is not None:
                 return (folder / ANSWER).exists()
+            if (line := "; ".join(heard.now())) and line != told:
+                print(line, file=sys.stderr, flush=True)
+                told = line
             time.sleep(POLL_SECONDS)
         return True
 

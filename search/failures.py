@@ -22,10 +22,17 @@ def diagnosis(error: Exception) -> tuple[int, str]:
     if isinstance(error, (typer.Abort, BrokenPipeError)):
         return UserExit.OUR_FAILURE, ""
     from optselect.search.errors import SearchError
-    from optselect.storage.errors import InUse, InvalidAddress, NotFound, SchemaMismatch, Unreachable
+    from optselect.storage.errors import (
+        InUse,
+        InvalidAddress,
+        InvalidVariable,
+        NotFound,
+        SchemaMismatch,
+        Unreachable,
+    )
     from optselect.trials.errors import TrialsError
 
-    if isinstance(error, (SearchError, TrialsError, InvalidAddress, InUse)):
+    if isinstance(error, (SearchError, TrialsError, InvalidAddress, InvalidVariable, InUse)):
         return UserExit.INVALID, str(error)
     if isinstance(error, NotFound):
         return UserExit.NOT_FOUND, str(error)

@@ -16,12 +16,13 @@ from optselect.search.executors.devices import NO_WISH, Seat, Wish
 from optselect.search.fleet import Terms, serve_all
 from optselect.search.launching import Surroundings
 from optselect.search.same_files import demand_same_files
-from optselect.search.source import find_source, weights_folder
-from optselect.search.supervising import demand_room, supervise
+from optselect.search.source import find_source, rows_folder, weights_folder
+from optselect.search.supervising import began, demand_room, supervise
 from optselect.search.trust import ALL_TRUSTED, Trust
 from optselect.search.worker_log import log_to_stderr
 from optselect.storage import studies
 from optselect.storage.database import Database, Engine, make_engine, make_worker_engine, open_database
+from optselect.storage.environment import number_in
 from optselect.storage.initialise import check_schema
 from optselect.storage.tickets import LEASE_SECONDS
 
@@ -87,8 +88,8 @@ def train_here(name: str, place: Surroundings, asked: Joining) -> int:
     log_to_stderr()
     departure = Departure()
     with departure.on_signals():
-        if supervisor := os.environ.get("OPTSELECT_SUPERVISOR"):
-            departure.follow(int(supervisor))
+        if supervisor := int(number_in(os.environ, "OPTSELECT_SUPERVISOR", 0)):
+            departure.follow(supervisor)
         database, engine = opened(place, make_worker_engine)
         study = studies.load_study(engine, name)
         asked.trust.demand(study)
@@ -99,7 +100,7 @@ def train_here(name: str, place: Surroundings, asked: Joining) -> int:
             demand_same_files(study, source)
         from optselect.search.worker import Assignment, work  # TensorFlow: seconds, and only in this branch
 
-        lease = float(os.environ.get("OPTSELECT_LEASE_SECONDS", LEASE_SECONDS))
+        lease = number_in(os.environ, "OPTSELECT_LEASE_SECONDS", LEASE_SECONDS)
         assignment = Assignment(
             database,
             engine,
@@ -111,7 +112,9 @@ def train_here(name: str, place: Surroundings, asked: Joining) -> int:
             use_local=asked.use_local,
             gives_way=asked.gives_way,
             weights=weights_folder(place.home),
-            stuck_seconds=float(os.environ.get("OPTSELECT_STUCK_SECONDS", STUCK_SECONDS)),
+            stuck_seconds=number_in(os.environ, "OPTSELECT_STUCK_SECONDS", STUCK_SECONDS),
+            rows=rows_folder(place.home),
+            rows_since=began(os.environ),
         )
         return work(assignment, departure)
 

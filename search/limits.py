@@ -229,8 +229,8 @@ def cores_2(text: str | None) -> float | None:
     >>> cores_2("250000 100000\\n"), cores_2("max 100000\\n"), cores_2("50000"), cores_2("")
     (2.5, None, 0.5, None)
     """
-    quota, period = ([*(text or "").split(), "100000"][:2] + ["", ""])[:2]
-    return share(whole(quota), whole(period))
+    quota, _, period = (text or "").strip().partition(" ")
+    return share(whole(quota), whole(period or "100000"))
 
 
 def cores_1(folder: str, read: Read) -> float | None:

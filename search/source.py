@@ -126,6 +126,11 @@ def unpacked(study: StoredStudy, home: Path) -> Path:
     return folder / Path(study.problem["path"]).name
 
 
+def rows_folder(home: Path) -> Path:
+    """Where this machine keeps what data() gave, by its hash."""
+    return home / "rows"
+
+
 def weights_folder(home: Path) -> Path:
     """Where this machine keeps initial weights, by problem and seed."""
     return home / "weights"

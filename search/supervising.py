@@ -30,6 +30,7 @@ from optselect.search.executors.local import (
     zygote_of,
 )
 from optselect.search.limits import Room, room_here
+from optselect.search.loading_lines import LoadingLines
 from optselect.search.progress import REFRESH_SECONDS, look, progress_view
 from optselect.search.publishing import publish
 from optselect.storage import workers
@@ -42,6 +43,7 @@ from optselect.storage.database import (
     outage_seconds,
     transient,
 )
+from optselect.storage.environment import number_in
 from optselect.storage.errors import Unreachable
 from optselect.storage.studies import StoredStudy
 from optselect.storage.tracking import Flusher, count_unsent, find_tracking
@@ -89,6 +91,11 @@ def most_workers(here: Room) -> int:
     return max(1, here.memory // LEAST_BYTES_PER_WORKER)
 
 
+def began(environment: Mapping[str, str]) -> float:
+    """When the command began on whose behalf this process works, in seconds of the epoch."""
+    return number_in(environment, "OPTSELECT_BEGAN", 0.0) or psutil.Process().create_time()
+
+
 def supervise(
     database: Database,
     study: StoredStudy,
@@ -116,6 +123,7 @@ def supervise(
         # An engine collects what its tasks print; and on several nodes the files would be the same.
         logs = log_folder(database, study) if post.launch is not None else folder / "logs"
         echo = Echo(None if post.launch is not None else logs)
+        heard = LoadingLines(logs, "worker-*.log")
         slots = worker_slots(count, seats, logs)
         service = Service.start(
             database, engine, study, slots, folder, tracking=tracking, extra=extra, zygote=zygote
@@ -123,7 +131,7 @@ def supervise(
 
         def attend() -> None:
             echo.copy()
-            refresh(look(engine, study))
+            refresh(look(engine, study, () if echo.folder else heard.now()))
             if (wanted := post.change()) is not None:
                 service.team.resize(min(wanted, most_workers(room_here())), seats, logs)
 
@@ -164,7 +172,10 @@ class Service:
         burials.bury()
         team = Supervisor(
             command=worker_command(study.name, extra),
-            environment=child_environment(database, os.environ, folder),
+            environment={
+                **child_environment(database, os.environ, folder),
+                "OPTSELECT_BEGAN": f"{began(os.environ):.3f}",
+            },
             slots=slots,
             on_death=lambda pid, code: burials.bury({pid: cause_of_death(code)}),
             forks=None if zygote is None else Forks(zygote, worker_arguments(study.name, extra)),
@@ -288,7 +299,7 @@ class Team(Protocol):
 
 def watch(team: Team, look: Callable[[], None], outage: Outage) -> bool:
     """Poll the team until its last child is gone, and look at the database now and then; True where Ctrl-C ended it."""
-    due, parent = 0.0, int(os.environ.get("OPTSELECT_SUPERVISOR") or 0)
+    due, parent = 0.0, int(number_in(os.environ, "OPTSELECT_SUPERVISOR", 0))
     with draining(team) as interrupted:
         while team.alive:
             if parent and os.getppid() != parent:  # nobody would stop this process any more

@@ -23,6 +23,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolBusy
 
 from optselect.storage import embedded
+from optselect.storage.environment import number_in
 from optselect.storage.errors import InvalidAddress, StorageError, Unreachable
 
 EMBEDDED_DATABASE = "optselect"
@@ -343,7 +344,7 @@ def transient(error: BaseException) -> bool:
 
 def outage_seconds(environment: Mapping[str, str]) -> float:
     """How long an outage is waited out; tests have less time."""
-    return float(environment.get("OPTSELECT_OUTAGE_SECONDS", PATIENCE_SECONDS))
+    return number_in(environment, "OPTSELECT_OUTAGE_SECONDS", PATIENCE_SECONDS)
 
 
 def again(

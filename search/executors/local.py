@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from optselect.search.executors.devices import Seat, is_there
-from optselect.search.executors.forking import Child, Zygote, can_fork
+from optselect.search.executors.forking import WATCHDOG_SECONDS, Child, Zygote, can_fork
 from optselect.search.exit_codes import WorkerExit
+from optselect.storage.environment import number_in
 
 FAST_SECONDS = 10.0
 """A child that lived shorter than this crashed fast."""
@@ -268,7 +269,8 @@ def zygote_of(study: str, environment: Mapping[str, str], seats: Sequence[Seat])
     if not can_fork(seats):
         return None
     public = {name: value for name, value in environment.items() if name not in PRIVATE}
-    return Zygote(study, {**public, **training_environment(Seat(), os.getpid())})
+    seconds = number_in(environment, "OPTSELECT_WATCHDOG_SECONDS", WATCHDOG_SECONDS)
+    return Zygote(study, {**public, **training_environment(Seat(), os.getpid())}, seconds)
 
 
 def training_environment(seat: Seat, supervisor: int) -> dict[str, str]:
