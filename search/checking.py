@@ -19,10 +19,11 @@ from optselect.search.executors.forking import Zygote
 from optselect.search.exit_codes import UserExit
 from optselect.search.launching import Surroundings
 from optselect.search.limits import room_here
+from optselect.search.names import study_name
 from optselect.search.objective import in_words
 from optselect.search.rehearsing import Outlook, look_ahead, rehearse, rehearsing
 from optselect.search.source import rows_folder
-from optselect.search.spec import Request, study_name
+from optselect.search.spec import Request
 from optselect.search.supervising import default_workers
 from optselect.search.terminal import stdout_console
 from optselect.storage import tracking

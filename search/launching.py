@@ -22,12 +22,13 @@ from optselect.search.executors.forking import Zygote, closing
 from optselect.search.executors.local import worker_command, zygote_of
 from optselect.search.exit_codes import UserExit
 from optselect.search.in_process import InProcessDescriber, train_in_process
+from optselect.search.names import demand_apart, study_name
 from optselect.search.objective import difference_today, in_words, settled
 from optselect.search.placing import Placement, launch_json, launch_line, preview, start_workers
 from optselect.search.same_files import demand_same_files, demand_same_weights, has_pretrained
 from optselect.search.seeds import first_seeds
 from optselect.search.source import bundle_hash, local_hash, read_bundle, rows_folder, weights_folder
-from optselect.search.spec import SPEC_VERSION, Request, StudySpec, differences, resolve, study_name
+from optselect.search.spec import SPEC_VERSION, Request, StudySpec, differences, resolve
 from optselect.search.standing import standing, status_json
 from optselect.search.supervising import (
     Ending,
@@ -251,6 +252,7 @@ def find_or_create(
     stored = studies.find_study(engine, name)
     if stored is not None:
         return attached(stored, request, problem, describer, bundled)
+    demand_apart(name, studies.study_names(engine))
     description = describer.result()
     spec = resolved(request, description, bundled)
     bundle = read_bundle(problem, description.modules, spec.custom)

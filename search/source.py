@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import tokenize
+import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -120,7 +121,7 @@ def unpacked(study: StoredStudy, home: Path) -> Path:
         body = written_source(content)
         if not file.exists() or file.read_bytes() != body:
             file.parent.mkdir(parents=True, exist_ok=True)
-            aside = file.with_name(f"{file.name}.{study.id}.part")
+            aside = file.with_name(f"{uuid.uuid4().hex}.part")
             aside.write_bytes(body)
             aside.replace(file)
     return folder / Path(study.problem["path"]).name

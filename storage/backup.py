@@ -104,7 +104,7 @@ def dump(url: URL, file: Path, schemas: Sequence[str]) -> None:
 
 
 def pack(folder: Path, file: Path) -> None:
-    aside = file.with_name(f"{file.name}.{uuid.uuid4().hex}.part")
+    aside = file.with_name(f"{uuid.uuid4().hex}.part")
     try:
         with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
             with tarfile.open(fileobj=target, mode="w") as tar:

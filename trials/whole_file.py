@@ -7,6 +7,6 @@ from pathlib import Path
 
 def write_whole(path: Path, data: bytes) -> None:
     """Replace a file: a reader sees the old content or the new, never a part."""
-    aside = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+    aside = path.with_name(f"{uuid.uuid4().hex}.part")
     aside.write_bytes(data)
     os.replace(aside, path)
