@@ -21,7 +21,7 @@ exec </dev/null
 scratch=$(realpath -m "${1:-/tmp/optselect-compose}")
 engine=$scratch/engine
 export DOCKER_HOST=unix://$scratch/docker.sock COMPOSE_PROJECT_NAME=optselect
-export PYTHONPATH=$PWD # the containers, this host and Ray run the same source
+export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH} # the containers, this host and Ray run the same source
 packages=(docker.io containerd runc iptables libip4tc2 libip6tc2 libxtables12 libnftnl11 libmnl0 libnfnetlink0
     libnetfilter-conntrack3 tini debootstrap)
 # shellcheck source=tests/deploy/needs.sh
@@ -30,7 +30,7 @@ packages=(docker.io containerd runc iptables libip4tc2 libip6tc2 libxtables12 li
 # The stand-in of the base image gets the active environment's packages, and the Dockerfile installs ours beside them.
 has_python() { python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; }
 is_installed() { python -c 'import optselect.search.cli, mlflow, psycopg2, pip'; }
-keeps_constraints() {
+other_versions() { # of what optselect needs, beside constraints.txt
     python - <<'INSIDE'
 from importlib import metadata
 from packaging.requirements import Requirement
@@ -48,7 +48,7 @@ while waiting:
             needed.add(one.name)
             waiting += [one.name] if installed(one.name) else []
 lacks = [n for n in needed if installed(n) is None or (n in wanted and not wanted[n].specifier.contains(installed(n), prereleases=True))]
-raise SystemExit(f"other versions: {', '.join(sorted(lacks))}" if lacks else 0)
+print(", ".join(sorted(f"{name} {installed(name) or 'none'}" for name in lacks)))
 INSIDE
 }
 mounts_groups() { # as start_engine does
@@ -68,7 +68,8 @@ check_needs() {
     needs_tools "it by python -m pip install '.[test]'" docker-compose
     needs "Python 3.11 as python, as in the images" has_python
     needs "optselect in the active environment: python -m pip install -c constraints.txt '.[test]'" is_installed
-    needs "the versions of constraints.txt in the active environment: python -m pip install -c constraints.txt '.[test]'" keeps_constraints
+    other=$(other_versions 2>/dev/null) || true
+    needs "the versions of constraints.txt in the active environment: python -m pip install -c constraints.txt '.[test]'${other:+; others are: $other}" [ -z "$other" ]
     needs "Python's index for setuptools and wheel: see what pip download wheel says" fetches_from_index
     local gigabytes=12
     [ ! -f "$scratch/root.made" ] || gigabytes=4
