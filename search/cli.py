@@ -15,6 +15,7 @@ from optselect.search.commands.examples import example_of
 from optselect.search.exit_codes import UserExit
 from optselect.search.failures import as_worker_code, explain
 from optselect.search.farewell import say_farewell
+from optselect.storage.environment import check_numbers
 from optselect.trials.user_code import leave_a_trace_of_interrupts
 
 COMMANDS: Mapping[str, Sequence[Callable[..., object]]] = {
@@ -73,6 +74,7 @@ def main() -> NoReturn:
         if (asked := help_asked(arguments)) is not None:
             typer.echo(asked.get_help())
             leave(0)
+        check_numbers(os.environ)
         code = app(arguments, prog_name="optselect", standalone_mode=False)
     except KeyboardInterrupt:
         code = 130

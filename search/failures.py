@@ -26,13 +26,14 @@ def diagnosis(error: Exception) -> tuple[int, str]:
         InUse,
         InvalidAddress,
         InvalidRow,
+        InvalidVariable,
         NotFound,
         SchemaMismatch,
         Unreachable,
     )
     from optselect.trials.errors import TrialsError
 
-    if isinstance(error, (SearchError, TrialsError, InvalidAddress, InvalidRow, InUse)):
+    if isinstance(error, (SearchError, TrialsError, InvalidAddress, InvalidRow, InvalidVariable, InUse)):
         return UserExit.INVALID, str(error)
     if isinstance(error, NotFound):
         return UserExit.NOT_FOUND, str(error)

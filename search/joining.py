@@ -18,12 +18,13 @@ from optselect.search.fleet import Terms, serve_all
 from optselect.search.launching import Surroundings
 from optselect.search.observing import observing
 from optselect.search.same_files import demand_same_files
-from optselect.search.source import find_source, unpacked, weights_folder
-from optselect.search.supervising import demand_room, supervise
+from optselect.search.source import find_source, rows_folder, unpacked, weights_folder
+from optselect.search.supervising import began, demand_room, supervise
 from optselect.search.trust import ALL_TRUSTED, Trust
 from optselect.search.worker_log import log_to_stderr
 from optselect.storage import studies
 from optselect.storage.database import Database, Engine, make_engine, make_worker_engine, open_database
+from optselect.storage.environment import number_in
 from optselect.storage.initialise import check_schema
 from optselect.storage.studies import StoredStudy
 from optselect.storage.tickets import lease_seconds
@@ -92,8 +93,8 @@ def train_here(name: str, place: Surroundings, asked: Joining) -> int:
     faulthandler.enable()  # a signal that ends this process says where it hit, in the log
     departure = Departure()
     with departure.on_signals():
-        if supervisor := os.environ.get("OPTSELECT_SUPERVISOR"):
-            departure.follow(int(supervisor))
+        if supervisor := int(number_in(os.environ, "OPTSELECT_SUPERVISOR", 0)):
+            departure.follow(supervisor)
         database, engine = opened(place, make_worker_engine)
         study = studies.load_study(engine, name)
         listed = asked.trust.code_of(study, place.home)
@@ -111,8 +112,10 @@ def train_here(name: str, place: Surroundings, asked: Joining) -> int:
             use_local=asked.use_local,
             gives_way=asked.gives_way,
             weights=weights_folder(place.home),
-            stuck_seconds=float(os.environ.get("OPTSELECT_STUCK_SECONDS", STUCK_SECONDS)),
             listed=listed,
+            stuck_seconds=number_in(os.environ, "OPTSELECT_STUCK_SECONDS", STUCK_SECONDS),
+            rows=rows_folder(place.home),
+            rows_since=began(os.environ),
         )
         with (
             contextlib.nullcontext() if supervisor else observing(engine, study.id, assignment.lease_seconds)

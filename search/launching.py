@@ -22,15 +22,17 @@ from optselect.search.executors.forking import Zygote, closing
 from optselect.search.executors.local import worker_command, zygote_of
 from optselect.search.exit_codes import UserExit
 from optselect.search.in_process import InProcessDescriber, train_in_process
+from optselect.search.names import demand_apart, study_name
 from optselect.search.objective import difference_today, in_words, settled
 from optselect.search.placing import Placement, launch_json, launch_line, preview, start_workers
 from optselect.search.same_files import demand_same_files, demand_same_weights, has_pretrained
 from optselect.search.seeds import first_seeds
-from optselect.search.source import bundle_hash, local_hash, read_bundle, weights_folder
-from optselect.search.spec import SPEC_VERSION, Request, StudySpec, differences, resolve, study_name
+from optselect.search.source import bundle_hash, local_hash, read_bundle, rows_folder, weights_folder
+from optselect.search.spec import SPEC_VERSION, Request, StudySpec, differences, resolve
 from optselect.search.standing import standing, status_json
 from optselect.search.supervising import (
     Ending,
+    began,
     default_workers,
     demand_room,
     log_folder,
@@ -186,7 +188,7 @@ def resume(name: str, more: More, place: Surroundings, staff: Staff, use_local: 
     more.demand_possible(study, spec)
     seats = staff.seats()
     if not use_local and staff.trains_here(seats) and (study.state != "finished" or more != More()):
-        demand_same_beginning(study, spec)
+        demand_same_beginning(study, spec, place.home)
 
     def plan(connection: Connection, study_id: int) -> None:
         plan_next(connection, study_id, lambda progress: with_more_seeds(spec, progress, more.seeds))
@@ -197,7 +199,7 @@ def resume(name: str, more: More, place: Surroundings, staff: Staff, use_local: 
     return serve(study, database, engine, place, staff, seats, extra, resumed=True)
 
 
-def demand_same_beginning(study: StoredStudy, spec: StudySpec) -> None:
+def demand_same_beginning(study: StoredStudy, spec: StudySpec, home: Path) -> None:
     """Refuse to go on from other weights than the study's; a machine without the problem's file trains the bundle."""
     try:
         problem = resolve_problem(spec.problem)
@@ -205,7 +207,8 @@ def demand_same_beginning(study: StoredStudy, spec: StudySpec) -> None:
         return
     demand_same_files(study, problem)
     if has_pretrained(study):  # no weights depend on the classes of the user's own, nor on XLA
-        options = [] if spec.precision is None else ["--precision", spec.precision]
+        options = ["--rows", str(rows_folder(home))]
+        options += [] if spec.precision is None else ["--precision", spec.precision]
         with contextlib.closing(Describer.start(problem, None, (), options)) as describer:
             demand_same_weights(study, describer.result())
 
@@ -225,9 +228,11 @@ def describer_of(
 ) -> Describer | InProcessDescriber:
     classes = asked_classes(request)
     if staff.in_process:
-        return InProcessDescriber(problem, classes, request.jit == "on", request.precision)
+        rows = rows_folder(place.home)
+        return InProcessDescriber(problem, classes, request.jit == "on", request.precision, rows)
     weights, seeds = weights_folder(place.home), ",".join(map(str, first_seeds(request.seed)))
-    options = ["--weights", str(weights), "--seeds", seeds, *training_options(request)]
+    kept = ["--weights", str(weights), "--seeds", seeds, "--rows", str(rows_folder(place.home))]
+    options = [*kept, *training_options(request)]
     return Describer.start(problem, zygote, classes, options)
 
 
@@ -248,6 +253,7 @@ def find_or_create(
     stored = studies.find_study(engine, name)
     if stored is not None:
         return attached(stored, request, problem, describer, bundled)
+    demand_apart(name, studies.study_names(engine))
     description = describer.result()
     spec = resolved(request, description, bundled)
     bundle = read_bundle(problem, description.modules, spec.custom)
@@ -616,6 +622,7 @@ def detach(
     )  # the password file's, removed at its end
     environment = child_environment(database, os.environ, handed_over)
     environment["OPTSELECT_HANDED_OVER"] = str(handed_over)
+    environment["OPTSELECT_BEGAN"] = f"{began(os.environ):.3f}"
     if place.tracking:
         environment["MLFLOW_TRACKING_URI"] = place.tracking
     with open(logs / "supervisor.log", "ab", opener=closed) as log:

@@ -35,6 +35,8 @@ class Sight:
     study: StoredStudy
     trials: Sequence[TrialRow]
     workers: Sequence[WorkerRow]
+    loading: Sequence[str] = ()
+    """What the training processes of this machine said lately of the user's code that they load."""
 
     @property
     def alive(self) -> list[WorkerRow]:
@@ -52,6 +54,7 @@ def live_view(sight: Sight) -> RenderableType:
         by_optimizer(sight.study, now, sight.trials),
         *set_aside_lines(sight.study),
         *(Text(worker_line(worker), style="dim") for worker in (sight.alive if is_over else sight.workers)),
+        *(Text(line, style="dim") for line in sight.loading),
     )
 
 

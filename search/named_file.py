@@ -8,7 +8,7 @@ from optselect.search.errors import InvalidInput
 
 def write_named(file: Path, data: bytes) -> None:
     """Replace a file: whoever opens it sees the old content or the new; raises InvalidInput."""
-    aside = file.with_name(f"{file.name}.{uuid.uuid4().hex}.part")
+    aside = file.with_name(f"{uuid.uuid4().hex}.part")  # beside it, under a name that is short in any case
     try:
         aside.write_bytes(data)
         aside.replace(file)

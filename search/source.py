@@ -5,6 +5,7 @@ import io
 import itertools
 import json
 import tokenize
+import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -132,7 +133,7 @@ def unpacked(study: StoredStudy, home: Path) -> Path:
         # Whoever has this home may have changed it.
         if not file.exists() or file.read_bytes() != body:
             make_folder(file.parent)
-            aside = file.with_name(f"{file.name}.{study.id}.part")
+            aside = file.with_name(f"{uuid.uuid4().hex}.part")
             write_closed(aside, body)
             aside.replace(file)
     return folder / problem
@@ -177,6 +178,11 @@ def listed_code(study: StoredStudy, home: Path) -> ListedCode:
             )
     hashes = {name: hashlib.sha256(body).hexdigest() for name, body in written_sources(study).items()}
     return ListedCode(str(unpacked(study, home).parent), hashes)
+
+
+def rows_folder(home: Path) -> Path:
+    """Where this machine keeps what data() gave, by its hash."""
+    return home / "rows"
 
 
 def weights_folder(home: Path) -> Path:

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -30,6 +30,8 @@ from optselect.search.executors.local import (
     zygote_of,
 )
 from optselect.search.exit_codes import WorkerExit
+from optselect.search.limits import Room, room_here
+from optselect.search.loading_lines import LoadingLines
 from optselect.search.observing import observing
 from optselect.search.progress import REFRESH_SECONDS, look, progress_view
 from optselect.search.publishing import publish
@@ -46,6 +48,7 @@ from optselect.storage.database import (
     transient,
 )
 from optselect.storage.deaths import Death, Toll
+from optselect.storage.environment import number_in
 from optselect.storage.errors import Unreachable
 from optselect.storage.own_files import make_folder
 from optselect.storage.studies import StoredStudy
@@ -73,27 +76,31 @@ class Ending:
 
 def default_workers(seats: Sequence[Seat]) -> int:
     """One worker for each seat on a GPU, else one per core, as far as the memory reaches."""
+    here = room_here()
     if seats:
-        return len(seats)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    fitting = psutil.virtual_memory().available // BYTES_PER_WORKER
-    return max(1, min(cores, fitting, MOST_DEFAULT_WORKERS))
+        return min(len(seats), most_workers(here))
+    return max(1, min(here.cores, here.free // BYTES_PER_WORKER, MOST_DEFAULT_WORKERS))
 
 
 def demand_room(flag: str, count: int) -> None:
-    """Refuse more training processes than this machine's memory can hold."""
-    most = most_workers()
+    """Refuse more training processes than the memory of this machine, or of this container, can hold."""
+    here = room_here()
+    most = most_workers(here)
     if count > most:
-        memory = psutil.virtual_memory().total
         raise InvalidInput(
-            f"{flag} must be at most {most} on this machine, whose memory is {memory / 1e9:.0f} GB and a training "
-            f"process takes {LEAST_BYTES_PER_WORKER / 1e9:.1f} GB. Received: {count}."
+            f"{flag} must be at most {most} {here.where} and a training process takes "
+            f"{LEAST_BYTES_PER_WORKER / 1e9:.1f} GB. Received: {count}."
         )
 
 
-def most_workers() -> int:
-    """As many as the memory of this machine can hold at all."""
-    return max(1, psutil.virtual_memory().total // LEAST_BYTES_PER_WORKER)
+def most_workers(here: Room) -> int:
+    """As many as the memory can hold at all."""
+    return max(1, here.memory // LEAST_BYTES_PER_WORKER)
+
+
+def began(environment: Mapping[str, str]) -> float:
+    """When the command began on whose behalf this process works, in seconds of the epoch."""
+    return number_in(environment, "OPTSELECT_BEGAN", 0.0) or psutil.Process().create_time()
 
 
 def supervise(
@@ -123,6 +130,7 @@ def supervise(
         # An engine collects what its tasks print; and on several nodes the files would be the same.
         logs = log_folder(database, study) if post.launch is not None else folder / "logs"
         echo = Echo(None if post.launch is not None else logs)
+        heard = LoadingLines(logs, "worker-*.log")
         slots = worker_slots(count, seats, logs)
         service = Service.start(
             database, engine, study, slots, folder, tracking=tracking, extra=extra, zygote=zygote
@@ -130,9 +138,9 @@ def supervise(
 
         def attend() -> None:
             echo.copy()
-            refresh(look(engine, study))
+            refresh(look(engine, study, () if echo.folder else heard.now()))
             if (wanted := post.change()) is not None:
-                service.team.resize(min(wanted, most_workers()), seats, logs)
+                service.team.resize(min(wanted, most_workers(room_here())), seats, logs)
 
         with closing(zygote), observing(engine, study.id, lease_seconds(os.environ)):
             interrupted = watch(service.team, attend, outage)
@@ -210,7 +218,10 @@ class Service:
         burials.bury()
         team = Supervisor(
             command=worker_command(study.name, extra),
-            environment=child_environment(database, os.environ, folder),
+            environment={
+                **child_environment(database, os.environ, folder),
+                "OPTSELECT_BEGAN": f"{began(os.environ):.3f}",
+            },
             slots=slots,
             on_death=burials.bury,
             farewells=folder / "farewells",
@@ -356,7 +367,7 @@ class Team(Protocol):
 
 def watch(team: Team, look: Callable[[], None], outage: Outage) -> bool:
     """Poll the team until its last child is gone, and look at the database now and then; True where Ctrl-C ended it."""
-    due, parent = 0.0, int(os.environ.get("OPTSELECT_SUPERVISOR") or 0)
+    due, parent = 0.0, int(number_in(os.environ, "OPTSELECT_SUPERVISOR", 0))
     with draining(team) as interrupted:
         while team.alive:
             if parent and os.getppid() != parent:  # nobody would stop this process any more

@@ -58,6 +58,7 @@ from optselect.storage.checkpoints import Checkpoint
 from optselect.storage.curves import EpochRow
 from optselect.storage.database import Connection, Database, Engine, again, one_line, outage_seconds
 from optselect.storage.deaths import set_aside
+from optselect.storage.environment import number_in
 from optselect.storage.errors import LeaseLost
 from optselect.storage.leases import SILENT
 from optselect.storage.phases import decide_once, plan_next, read_decisions
@@ -72,11 +73,13 @@ from optselect.trials.fingerprint import hash_data
 from optselect.trials.first_operation import run_first_operation
 from optselect.trials.initial_weights import Values
 from optselect.trials.jit import choose_jit
+from optselect.trials.kept_rows import KeptRows, folder_of_rows
 from optselect.trials.listed_code import ListedCode
+from optselect.trials.loading import Loading
 from optselect.trials.outcome import Epoch, Outcome, TrialResult
 from optselect.trials.problem import Problem, load_problem
 from optselect.trials.programs import Programs
-from optselect.trials.shared_rows import rows_folder, share_rows
+from optselect.trials.shared_rows import share_rows
 from optselect.trials.trainer import OnModel, run_trial
 from optselect.trials.user_files import hash_named
 from optselect.trials.weight_files import Origin, WeightFiles, made_by_children
@@ -102,6 +105,8 @@ class Assignment:
     use_local: bool = False  # whatever data() gives here is trained
     gives_way: bool = False  # to studies that are worse off
     weights: Path | None = None  # where initial weights are kept; None: made in this very process
+    rows: Path | None = None  # where what data() gave is kept; None: it is called in this very process
+    rows_since: float = 0.0  # when the command began that wants its rows seen to be what data() gives
     stuck_seconds: float = math.inf  # for ever: under a debugger a training may stand still
     listed: ListedCode | None = None  # the only code that may run besides what is installed; None: any
 
@@ -137,17 +142,25 @@ def visible_device() -> str:
     return f"GPU {device}" if device else "CPU"
 
 
+def rows_of(assignment: Assignment) -> KeptRows | None:
+    """Where the study's rows are kept on this machine; under --use-local they are whatever data() gives."""
+    if assignment.rows is None or assignment.use_local:
+        return None
+    return KeptRows.of(assignment.rows, assignment.study.data_hash, assignment.rows_since)
+
+
 def hash_of_data(assignment: Assignment, problem: Problem) -> str:
     return hash_data(problem.data) if assignment.use_local else assignment.study.data_hash
 
 
 def kept_weights(
-    assignment: Assignment, problem: Problem, data_hash: str, folder: Path
+    assignment: Assignment, problem: Problem, data_hash: str, folder: Path, rows: KeptRows | None
 ) -> Callable[[int], Values]:
     """Find initial weights in files, for seeding TensorFlow would spoil this process."""
     modules = assignment.study.bundle
     files = WeightFiles.of(folder, problem.path, modules, data_hash, origin_of(assignment, problem))
     find = made_by_children(files, problem.path, seeds_beside, problem.precision, assignment.listed)
+    find = made_by_children(files, problem.path, seeds_beside, problem.precision, rows, assignment.listed)
     if not files.is_begun:  # on another machine: it must begin as the study does, before a trial is claimed
         find(search_seed(assignment.study.spec["seed"], 0))
     return find
@@ -210,12 +223,13 @@ class Trainer:
     @classmethod
     def prepare(cls, assignment: Assignment, departure: Departure) -> "Trainer":
         """Load the user's code last: our own imports are complete by then, and the user's modules may win."""
-        if most := os.environ.get("OPTSELECT_GPU_MEGABYTES"):
-            limit_memory(int(most))
+        if most := int(number_in(os.environ, "OPTSELECT_GPU_MEGABYTES", 0)):
+            limit_memory(most)
         optuna_study = load_optuna_study(assignment.database, assignment.study.name, assignment.engine)
         spec = StudySpec.model_validate(assignment.study.spec)
         classes = find_classes(assignment.study, assignment.source, assignment.database.home)
         jit, precision = spec.jit == "on", spec.precision
+        rows = rows_of(assignment)
         problem = load_problem(
             assignment.source,
             spec.epochs,
@@ -223,16 +237,19 @@ class Trainer:
             jit=jit,
             precision=precision,
             listed=assignment.listed,
+            rows=rows,
+            loading=Loading(log.info),
         )
         run_first_operation()
         if not assignment.use_local:
             demand_same_data(problem, assignment.study)
         if assignment.weights is not None:
             data_hash = hash_of_data(assignment, problem)
-            find = kept_weights(assignment, problem, data_hash, assignment.weights)
+            find = kept_weights(assignment, problem, data_hash, assignment.weights, rows)
             problem.initial_weights = problem.initial_weights.found_by(find)
-            rows = rows_folder(assignment.weights, data_hash)
-            problem.data = share_rows(problem.data, rows, problem.validation_batch_size)
+        if assignment.rows is not None:
+            folder = folder_of_rows(assignment.rows, hash_of_data(assignment, problem))
+            problem.data = share_rows(problem.data, folder, problem.validation_batch_size)
         if spec.jit == "auto":
             problem.decide_jit(jit_of(assignment, spec, problem))
         return cls(assignment, spec, problem, optuna_study, departure, Slice.of(os.environ))

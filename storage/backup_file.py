@@ -44,7 +44,7 @@ class Saved:
 def pack(folder: Path, manifest: dict[str, Any], file: Path) -> None:
     """Put the dumps of `folder` into one file, which is seen whole or not at all."""
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1))
-    aside = file.with_name(f"{file.name}.{uuid.uuid4().hex}.part")
+    aside = file.with_name(f"{uuid.uuid4().hex}.part")
     try:
         with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
             with tarfile.open(fileobj=target, mode="w") as tar:

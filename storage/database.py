@@ -25,6 +25,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolBusy
 
 from optselect.storage import embedded
+from optselect.storage.environment import number_in
 from optselect.storage.errors import InvalidAddress, NotGranted, SchemaMismatch, StorageError, Unreachable
 from optselect.storage.home import open_home
 from optselect.storage.own_files import make_folder
@@ -393,7 +394,7 @@ def as_refusal(error: BaseException) -> StorageError | None:
 
 def outage_seconds(environment: Mapping[str, str]) -> float:
     """How long an outage is waited out; tests have less time."""
-    return float(environment.get("OPTSELECT_OUTAGE_SECONDS", PATIENCE_SECONDS))
+    return number_in(environment, "OPTSELECT_OUTAGE_SECONDS", PATIENCE_SECONDS)
 
 
 def again(

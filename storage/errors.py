@@ -2,6 +2,7 @@
 
     StorageError
     ├── InvalidAddress   the address cannot be used as written: correct it
+    ├── InvalidVariable  a variable of the environment is no number of its kind: correct it
     ├── Unreachable      the address is fine, the database does not serve us: make it serve
     │   └── NotGranted   the role lacks rights: `optselect db grant`
     ├── SchemaMismatch   the tables belong to another version: `optselect db upgrade`
@@ -20,6 +21,10 @@ class StorageError(Exception):
 
 class InvalidAddress(StorageError):
     """The storage address cannot be read, is not Postgres, or its password file cannot be read."""
+
+
+class InvalidVariable(StorageError):
+    """A variable of the environment must be a number, and is another one or none."""
 
 
 class Unreachable(StorageError):

@@ -4,6 +4,7 @@ import contextlib
 import difflib
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -127,7 +128,8 @@ def find_study(source: Engine | Connection, name: str) -> StoredStudy | None:
 
 def load_study(engine: Engine, name: str) -> StoredStudy:
     """The study of that name; raises NotFound with the nearest name."""
-    study = find_study(engine, name)
+    # Names are stored with letters put together, as most keyboards give them; macOS gives those of files taken apart.
+    study = find_study(engine, name) or find_study(engine, unicodedata.normalize("NFC", name))
     if study is None:
         raise NotFound(unknown_study(name, study_names(engine)))
     return study

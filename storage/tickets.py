@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 
 from optselect.storage.checkpoint_files import remove_ours, ticket_folder
+from optselect.storage.environment import number_in
 from optselect.storage.errors import LeaseLost
 from optselect.storage.jsonb import storable
 
@@ -198,7 +199,7 @@ def find_orphans(engine: Engine, study_id: int) -> list[int]:
 
 def lease_seconds(environment: Mapping[str, str]) -> float:
     """How long a lease is; tests have less time."""
-    return float(environment.get("OPTSELECT_LEASE_SECONDS", LEASE_SECONDS))
+    return number_in(environment, "OPTSELECT_LEASE_SECONDS", LEASE_SECONDS)
 
 
 def as_json(usage: Mapping[str, float] | None) -> str | None:

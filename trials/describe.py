@@ -1,10 +1,11 @@
 """What is this problem, for a launcher that must not load TensorFlow itself?
 
     python -m optselect.trials.describe [PROBLEM] --out FILE [--epochs N] [--optimizers JSON] [--jit]
-                                        [--precision POLICY] [--weights FOLDER --seeds 0,1,2]
+                                        [--precision POLICY] [--weights FOLDER --seeds 0,1,2] [--rows FOLDER]
 
 writes the answer, or {"error": "..."}, as JSON; exits 0, or 2 where the problem is at fault. After the answer it
-leaves the initial weights of the seeds below FOLDER: TensorFlow is loaded here, and nothing will be trained.
+leaves the initial weights of the seeds below FOLDER: TensorFlow is loaded here, and nothing will be trained. The rows
+go below the folder of --rows, so that nobody else has to call data(); the answer says how long loading took.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ from optselect.trials.configuration import ArgumentValue, OptimizerConfig, impor
 from optselect.trials.data import Arrays, Data, Split, named_leaves
 from optselect.trials.describe_custom import describe_alone, describe_classes
 from optselect.trials.describe_metrics import describe_metrics
-from optselect.trials.description import BaselineDescription, ProblemDescription, error_json
+from optselect.trials.description import LOADING, BaselineDescription, ProblemDescription, error_json
 from optselect.trials.errors import ConfigurationError, ProblemError
 from optselect.trials.fingerprint import (
     FIRST_BATCH,
@@ -39,6 +41,8 @@ from optselect.trials.first_operation import run_first_operation
 from optselect.trials.first_training import does_not_train, train_shortly
 from optselect.trials.initial_weights import build_model
 from optselect.trials.installed_first import InstalledFirst, lost_names
+from optselect.trials.kept_rows import KeptRows
+from optselect.trials.loading import Loading
 from optselect.trials.make_weights import seeds_in
 from optselect.trials.missing import check_missing_targets
 from optselect.trials.opened_files import OpenedFiles
@@ -67,7 +71,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         references = [one.reference for one in classes]
         path, jit, precision = resolve_problem(options.problem), options.jit, options.precision
-        problem = load_problem(path, options.epochs, references, jit=jit, precision=precision)
+        loading = Loading()
+        problem = load_problem(
+            path, options.epochs, references, jit=jit, precision=precision, loading=loading
+        )
         run_first_operation()
         opened = OpenedFiles()
         opened.listen_to(problem)
@@ -75,7 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ProblemError, ConfigurationError) as error:
         _answer(options.out, error_json(str(error)))
         return 2
-    _answer(options.out, description.to_json())
+    with keeping_rows(problem, description.data_hash, options.rows):
+        _answer(options.out, {**description.to_json(), LOADING: loading.seconds})
     if options.weights:
         origin = Origin(description.files, description.weights)
         files = WeightFiles.of(
@@ -84,6 +92,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with files.making():
             _make_weights(files, problem, options.seeds)
     return 0
+
+
+@contextmanager
+def keeping_rows(problem: Problem, data_hash: str, root: Path | None) -> Iterator[None]:
+    """Let whoever wants the rows after the block wait until they are kept."""
+    rows = None if root is None else KeptRows.of(root, data_hash)
+    lock = None if rows is None else rows.begin()
+    try:
+        yield
+        if rows is not None and lock is not None and problem.left_by_data is not None:
+            rows.keep(problem.data, problem.left_by_data)
+    finally:
+        if lock is not None:
+            lock.release()
 
 
 def _answer(out: Path, answer: dict[str, Any]) -> None:
@@ -311,6 +333,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--precision", help="the dtype policy of its training; default: the file's own")
     parser.add_argument("--weights", type=Path, help="below this folder initial weights are kept")
     parser.add_argument("--seeds", type=seeds_in, default=(0,), help="whose weights to make")
+    parser.add_argument("--rows", type=Path, help="below this folder the rows are kept")
     return parser.parse_args(arguments)
 
 

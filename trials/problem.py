@@ -6,7 +6,6 @@ fit = {...}    optional: keyword arguments of Model.fit
 files = [...]  optional: what model() reads, such as pre-trained weights
 """
 
-import collections
 import dataclasses
 import importlib
 import importlib.util
@@ -43,9 +42,13 @@ from optselect.trials.installed_first import (
     named_by_pythonpath,
     put_first,
 )
+from optselect.trials.kept_rows import KeptRows
+from optselect.trials.keras_names import count_names_from, counted_names
 from optselect.trials.listed_code import ListedCode
+from optselect.trials.loading import Loading
 from optselect.trials.reference import Reference
 from optselect.trials.row_order import TrainingRows
+from optselect.trials.traces import Left, Traces
 from optselect.trials.user_code import PROBLEM_MODULE, demand_users_failure, explain, is_users
 from optselect.trials.user_files import places_of
 from optselect.trials.users_state import UsersCode, UsersState
@@ -76,6 +79,7 @@ class Problem:
     fit: Mapping[str, Any]  # as the user wrote it, with the epochs that hold
     optimizers: Mapping[str, type] = field(default_factory=dict)  # classes that are not Keras's, by name
     files: Sequence[str] = ()  # that the problem file names: model() reads them
+    left_by_data: Left | None = None  # what data() has left behind, where it was called here
     initial_weights: InitialWeights = field(init=False)
     initial_metrics: dict[int, Mapping[str, float]] = field(init=False, default_factory=dict)  # by seed
 
@@ -180,12 +184,17 @@ def load_problem(
     jit: bool = False,
     precision: str | None = None,
     listed: ListedCode | None = None,
+    rows: KeptRows | None = None,
+    loading: Loading | None = None,
 ) -> Problem:
     """Load and check a problem file; `epochs` replaces those of its fit, `optimizers` are classes of the user's own.
 
     `jit` lets XLA compile its models. `precision` becomes Keras's dtype policy of this process, as a line at the top
     of the file would make it; None leaves it to the file. `listed` is the only code that may run besides what is
     installed; None: whatever is here.
+
+    `rows` are read in place of a call of data() where another process has made it already; `loading` tells what is at
+    work and how long it took.
 
     The file's folder becomes the first entry of sys.path, and the user's own modules there win over all that this
     process imported before, but for what it needs itself (installed_first.py). Raises ProblemError.
@@ -198,31 +207,60 @@ def load_problem(
     np.random.seed(0)
     if precision is not None:
         keras.config.set_dtype_policy(precision)
-    module = import_problem(path, listed)
+    loading = loading or Loading()
+    with loading.part(path.name):
+        module = import_problem(path, listed)
     model, data = _function(module, path, "model"), _function(module, path, "data")
     fit = _read_fit(getattr(module, "fit", {}), path, epochs)
     files = _read_files(getattr(module, "files", ()), path)
-    classes = {reference.class_name: load_class(reference, path, listed) for reference in optimizers}
+    classes = {}
+    for reference in optimizers:
+        with loading.part(reference.class_name):
+            classes[reference.class_name] = load_class(reference, path, listed)
+    traces = Traces.before(UsersCode(module, path, callbacks_in(fit.get("callbacks")), ()))
+
+    left: list[Left] = []
+
+    def load_data() -> Data:
+        with loading.part("data()"):
+            given = call_user(data, path)
+        left.append(traces.left())
+        return _checked_data(given, path, fit)
+
+    checked = load_data() if rows is None else rows.find(load_data, traces, loading)
+    splits = [split for _, split in checked.splits() if not isinstance(split, Arrays)]
+    code = UsersCode(module, path, callbacks_in(fit.get("callbacks")), tuple(splits))
+    make_model = ModelMaker(model, code, jit, precision, loading)
+    return Problem(path, make_model, checked, fit, classes, files, left[0] if left else None)
+
+
+def _checked_data(given: Any, path: Path, fit: Mapping[str, Any]) -> Data:
     try:
-        checked = read_data(call_user(data, path))
+        checked = read_data(given)
         _check_infinite(checked, fit)
     except ProblemError as error:
         raise _in_file(error, path) from error.__cause__
-    splits = [split for _, split in checked.splits() if not isinstance(split, Arrays)]
-    code = UsersCode(module, path, callbacks_in(fit.get("callbacks")), tuple(splits))
-    return Problem(path, ModelMaker(model, code, jit, precision), checked, fit, classes, files)
+    return checked
 
 
 class ModelMaker:
     """The user's model(), called as if for the first time, with each model checked before it is handed on."""
 
     def __init__(
-        self, model: Callable[[], Any], code: UsersCode, jit: bool = False, precision: str | None = None
+        self,
+        model: Callable[[], Any],
+        code: UsersCode,
+        jit: bool = False,
+        precision: str | None = None,
+        loading: Loading | None = None,
     ) -> None:
         self.code, self.jit, self.precision = code, jit, precision
         self.around: Callable[[], AbstractContextManager[None]] = nullcontext  # each call of model()
         self._model, self._path, self._first_state = model, code.path, code.state()
         self._last: tuple[Callable[[], Any], ...] = ()
+        self._loading = (
+            loading  # until model() was called once: later calls find what the first one has fetched
+        )
         self._counts, self._policy = counted_names(), keras.config.dtype_policy()
 
     def __call__(self) -> Any:
@@ -232,8 +270,9 @@ class ModelMaker:
         keras.config.set_dtype_policy(self._policy)
         self._first_state.restore()
         session = global_state.GLOBAL_STATE_TRACKER
-        with self.around():
+        with self.around(), nullcontext() if self._loading is None else self._loading.part("model()"):
             model = call_user(self._model, self._path)
+        self._loading = None
         self._first_state = self._first_state.with_new_modules(self.code)
         is_cleared = global_state.GLOBAL_STATE_TRACKER is not session
         if not isinstance(model, keras.Model):
@@ -310,26 +349,6 @@ def call_user(function: Callable[[], Any], path: Path) -> Any:
         raise ProblemError(
             f"{path.name}: {name}() must not {what}. Received: {explain(error, path.parent)}"
         ) from error
-
-
-@contextmanager
-def names_not_counted() -> Iterator[None]:
-    """Let Keras forget the names that it gives inside: a problem loaded again then names its metrics as before."""
-    counts = counted_names()
-    try:
-        yield
-    finally:
-        count_names_from(counts)
-
-
-def counted_names() -> Mapping[str, int]:
-    """Give how often Keras has used each name so far."""
-    return dict(global_state.get_global_attribute("object_name_uids") or {})
-
-
-def count_names_from(counts: Mapping[str, int]) -> None:
-    """Let Keras go on counting from there."""
-    global_state.set_global_attribute("object_name_uids", collections.defaultdict(int, counts))
 
 
 def import_problem(path: Path, listed: ListedCode | None = None) -> ModuleType:

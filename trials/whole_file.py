@@ -9,7 +9,7 @@ from optselect.trials.own_files import closed
 
 def write_whole(path: Path, data: bytes) -> None:
     """Replace a file: a reader sees the old content or the new, never a part."""
-    aside = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+    aside = path.with_name(f"{uuid.uuid4().hex}.part")
     with open(aside, "wb", opener=closed) as stream:
         stream.write(data)
     os.replace(aside, path)

@@ -23,7 +23,7 @@ from optselect.search.executors.devices import Seat
 from optselect.storage.interpreter import own_python
 
 WATCHDOG_SECONDS = 120.0
-"""A forked process that has not loaded the problem and run an operation by then ends; the next one is spawned."""
+"""A forked process whose own steps take longer ends, and the next one is spawned. The user's code has no such limit."""
 MOST_ZYGOTES = 3
 """One that dies again and again is given up: children are then spawned."""
 LEAVE_SECONDS = 2.0

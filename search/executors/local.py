@@ -20,12 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from optselect.search.executors.devices import Seat, is_there
-from optselect.search.executors.forking import Child, Zygote, can_fork
+from optselect.search.executors.forking import WATCHDOG_SECONDS, Child, Zygote, can_fork
 from optselect.search.executors.memory_kills import Kills, resident_bytes
 from optselect.search.executors.mourning import Ended, cause_of_death, is_own_doing, last_words
 from optselect.search.exit_codes import UserExit, WorkerExit
 from optselect.search.farewell import FAREWELL, has_said_farewell
 from optselect.storage.deaths import Death
+from optselect.storage.environment import number_in
 from optselect.storage.interpreter import own_python
 from optselect.storage.own_files import closed, make_folder
 
@@ -337,7 +338,8 @@ def zygote_of(study: str, environment: Mapping[str, str], seats: Sequence[Seat])
     if not can_fork(seats):
         return None
     public = {name: value for name, value in environment.items() if name not in PRIVATE}
-    return Zygote(study, {**public, **training_environment(Seat(), os.getpid())})
+    seconds = number_in(environment, "OPTSELECT_WATCHDOG_SECONDS", WATCHDOG_SECONDS)
+    return Zygote(study, {**public, **training_environment(Seat(), os.getpid())}, seconds)
 
 
 def training_environment(seat: Seat, supervisor: int) -> dict[str, str]:
