@@ -75,7 +75,7 @@ class ListedCode:
         """A path hook: in the bundle's folder there are sources only, no compiled files, no libraries."""
         if not Path(entry).resolve().is_relative_to(Path(self.folder).resolve()):
             raise ImportError(f"{entry} is not of the bundle")
-        return FileFinder(entry, (self.loader, SOURCE_SUFFIXES))
+        return FileFinder(entry, (self.loader, SOURCE_SUFFIXES))  # type: ignore[arg-type]  # it calls it
 
     def to_json(self) -> str:
         """Write it for a child process."""
@@ -96,7 +96,7 @@ class ListedLoader(SourceFileLoader):
 
     def get_code(self, fullname: str) -> CodeType | None:
         body = self._listed.body(Path(self.path))
-        return self.source_to_code(body, self.path)  # type: ignore[no-any-return]
+        return self.source_to_code(body, self.path)
 
 
 def installed_path() -> list[str]:

@@ -84,6 +84,10 @@ class Attacker:
         words = ("worker", self.name, "--only-bundles", self.listed, "--max-trials", "1", *arguments)
         return self.forks.run(self.here, *words, PYTHONPATH=path)
 
+    def work_for_all(self) -> Ended:
+        """A worker that trusts whatever the database holds."""
+        return self.forks.run(self.here, "worker", self.name, "--max-trials", "1")
+
     def write(self, spec: dict[str, object] | None = None, problem: dict[str, object] | None = None) -> None:
         """The row as it was launched, but for this."""
         values = ({**self.first[0], **(spec or {})}, {**self.first[1], **(problem or {})})
@@ -141,7 +145,7 @@ def test_rows_make_a_worker_of_listed_sources_run_no_other_code(attacker: Attack
     assert everything_in(evil) == before, "what rows name as checkpoints stays where it is"
 
     attacker.write()
-    trained = attacker.forks.run(attacker.here, "worker", attacker.name, "--max-trials", "1")
+    trained = attacker.work_for_all()
     assert trained.returncode == 0, trained.stderr
     assert attacker.mark.exists(), "where all is trusted, the working folder's modules are found as before"
 
@@ -172,7 +176,7 @@ def test_no_way_of_naming_a_file_or_a_module_leads_out_of_the_bundle(
     evil = attacker.folder
     for name in ("evil.py", "stray.py"):
         (attacker.here.folder / name).unlink()  # found by whoever trusts all
-    work = attacker.work if trusts else lambda: attacker.forks.run(attacker.here, "worker", attacker.name)
+    work = attacker.work if trusts else attacker.work_for_all
     for reference, file in (
         (f"{evil}/evil.py:Foo", ""),
         (f"{evil}/evil.py:Foo", "evil.py"),
