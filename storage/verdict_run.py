@@ -3,10 +3,13 @@
 There is one such run, found again by its tag and written anew: a study that goes on has a new verdict.
 """
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from optselect.storage.colours import VERDICT_COLOUR
+from optselect.storage.home import default_home
+from optselect.storage.own_files import close_all
 from optselect.storage.tracking import COLOUR, LOCK_EXPERIMENT, NOTE, Connected
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ def publish_verdict(
         client.log_text(run_id, content, path)
     for name, value in {**facts, "study": connected.study.name}.items():
         client.set_tag(run_id, f"optselect.{name}", value)
+    close_all(default_home(os.environ) / "artifacts" / str(connected.study.id))  # MLflow goes by the umask
     client.set_tag(run_id, NOTE, answer)
     client.set_terminated(run_id, "FINISHED")
     connected.tell(answer)
