@@ -1,11 +1,9 @@
 """python -m optselect, and the command optselect: the same."""
 
-from typing import NoReturn
-
 from optselect.search.working_folder import leave_out_working_folder
 
 
-def main() -> NoReturn:
+def main() -> None:
     """Run a command, with imports that the folder where it was typed has no part in."""
     leave_out_working_folder()
     from optselect.search.cli import main as run

@@ -34,6 +34,7 @@ from optselect.storage.errors import NotFound
 from optselect.storage.launches import live_launches
 from optselect.storage.studies import StoredStudy, load_study
 from optselect.storage.tracking import experiment_link, run_link
+from optselect.storage.tracking_token import ServerNote, note_of
 from optselect.storage.trial_files import folder_of_trial
 from optselect.trials.description import CustomDescription, ParameterDescription
 from optselect.trials.reference import Reference, is_reference, read_reference
@@ -250,7 +251,7 @@ def serve_ui(name: str | None, port: int, token: bool | None, place: Surrounding
     study = None if name is None else load_study(here.engine, name)
     elsewhere = place.tracking or (study.tracking_uri if study else None)
     if elsewhere:
-        say_links(study, ServerNote(elsewhere, ""))
+        say_links(study, note_of(elsewhere, here.database.home))
         return
     with (
         stopped_by_signal() as ended,
@@ -262,9 +263,7 @@ def serve_ui(name: str | None, port: int, token: bool | None, place: Surrounding
             say("(a server that runs already)")
             return
         if server.note.token is not None:
-            say(
-                "These links hold its token, which lets nobody else in: this machine has, or may have, other accounts."
-            )
+            say("These links hold its token, which lets nobody else in.")
         say("Ctrl-C stops the server; the curves stay.")
         while not ended.wait(1.0) and server.process.poll() is None:
             pass
@@ -274,7 +273,7 @@ def say(line: str) -> None:
     print(line, flush=True)  # whoever reads a pipe wants the link while the server runs
 
 
-def say_links(study: StoredStudy | None, server: "ServerNote") -> None:
+def say_links(study: StoredStudy | None, server: ServerNote) -> None:
     """Where to look: all curves first, then what was compared on fresh seeds, then every run as a row."""
     if study is None:
         say(server.link(server.address))

@@ -4,6 +4,7 @@ The home is this account's alone (home.py), so all below it is, whatever the uma
 named, such as --checkpoints on a disk that several accounts share, stays as open as it was made.
 """
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -26,6 +27,15 @@ def write_closed(file: Path, data: bytes) -> None:
     """Write a file that may be new."""
     with open(file, "wb", opener=closed) as stream:
         stream.write(data)
+
+
+def close_all(folder: Path) -> None:
+    """Take others' rights off all that a library has made below a folder; what vanishes meanwhile is no matter."""
+    for parent, _, names in os.walk(folder):
+        for path, most in [(Path(parent), 0o700), *((Path(parent, name), 0o600) for name in names)]:
+            with contextlib.suppress(OSError):
+                if not path.is_symlink():
+                    path.chmod(path.stat().st_mode & most)
 
 
 def mode_below(folder: Path) -> int:

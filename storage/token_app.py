@@ -46,32 +46,25 @@ class Gate:
         self.inner, self.token = inner, token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or (scope["type"] == "http" and scope["path"] in OPEN):
+        kind = scope["type"]
+        if kind == "lifespan" or (kind == "http" and scope["path"] in OPEN):
             await self.inner(scope, receive, send)
-        elif scope["type"] not in ("http", "websocket"):
-            raise RuntimeError(f"unknown kind of connection: {scope['type']}")
+        elif kind == "http" and scope["path"] == PROOF:
+            await reply(send, 200, proof(self.token, asked(scope).get("question", "")))
+        elif kind == "http" and self.is_link(scope):
+            await reply(
+                send, 303, "", [("location", without_token(scope)), ("set-cookie", self.cookie(scope))]
+            )
         elif self.is_known(scope):
             await self.inner(scope, receive, send)
-        elif scope["type"] == "websocket":
+        elif kind == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         else:
-            await self.answer(scope, send)
-
-    async def answer(self, scope: Scope, send: Send) -> None:
-        """Give a cookie for the token of a link, the proof that this is the server, or the way in."""
-        query = urllib.parse.parse_qsl(scope["query_string"].decode("latin-1"))
-        asked = dict(query)
-        if scope["path"] == PROOF:
-            await reply(send, 200, proof(self.token, asked.get("question", "")))
-        elif scope["method"] == "GET" and self.is_token(asked.get("token", "")):
-            rest = urllib.parse.urlencode([(name, value) for name, value in query if name != "token"])
-            headers = {
-                "location": f"{local(scope)}{'?' if rest else ''}{rest}",
-                "set-cookie": self.cookie(scope),
-            }
-            await reply(send, 303, "", headers.items())
-        else:
             await refuse(scope, send)
+
+    def is_link(self, scope: Scope) -> bool:
+        """Whether a browser opens a link that was printed; the token then goes into a cookie, and off the address."""
+        return scope["method"] == "GET" and self.is_token(asked(scope).get("token", ""))
 
     def is_known(self, scope: Scope) -> bool:
         """Whether a request brings the token, as a program or by a browser's cookie."""
@@ -98,9 +91,15 @@ def cookie_name(scope: Scope) -> str:
     return f"optselect-{(scope.get('server') or ('', 0))[1]}"
 
 
-def local(scope: Scope) -> str:
-    """The path of a request, on this server whatever it holds: two slashes would begin another's name."""
-    return "/" + urllib.parse.quote(scope["path"].lstrip("/\\"))
+def asked(scope: Scope) -> dict[str, str]:
+    return dict(urllib.parse.parse_qsl(scope["query_string"].decode("latin-1")))
+
+
+def without_token(scope: Scope) -> str:
+    """The address of a request on this server, whatever its path holds: two slashes would begin another's name."""
+    rest = urllib.parse.urlencode({name: value for name, value in asked(scope).items() if name != "token"})
+    path = "/" + urllib.parse.quote(scope["path"].lstrip("/\\"))
+    return f"{path}?{rest}" if rest else path
 
 
 async def refuse(scope: Scope, send: Send) -> None:

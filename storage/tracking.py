@@ -182,6 +182,8 @@ def cause_in_short(error: Exception) -> str:
     words = " ".join(str(error).split())
     if isinstance(error, SQLAlchemyError):
         return "its database does not answer"
+    if "UNAUTHENTICATED" in words:
+        return "it asks for a token (MLFLOW_TRACKING_TOKEN)"
     if "Max retries exceeded" in words or "timed out" in words:
         return "the server does not answer"
     return f"{type(error).__name__}: {words[:120]}"

@@ -48,6 +48,25 @@ class ServerNote:
         return f"{address.rstrip('/')}/?token={self.token}{mark}{fragment}"
 
 
+def note_of(address: str, home: Path) -> ServerNote:
+    """What is known of the server at an address: it may be the one of this home."""
+    note = ServerNote.read(home)
+    return note if note is not None and same_place(address, note.address) else ServerNote(address, "")
+
+
+def same_place(one: str, other: str) -> bool:
+    """Whether two addresses are one port of this machine.
+
+    >>> same_place("http://localhost:5000/", "http://127.0.0.1:5000"), same_place("http://example.org:5000", "http://127.0.0.1:5000")
+    (True, False)
+    """
+    parts = [urllib.parse.urlsplit(address) for address in (one, other)]
+    return (
+        all(part.scheme == "http" and part.hostname in LOOPBACK for part in parts)
+        and parts[0].port == parts[1].port
+    )
+
+
 def new_token() -> str:
     return secrets.token_urlsafe(32)
 
@@ -83,7 +102,4 @@ def add_token(request: Any) -> Any:
 
 def header_for(url: str, note: ServerNote) -> Mapping[str, str]:
     """The header of a request, where it goes to that server."""
-    asked, ours = urllib.parse.urlsplit(url), urllib.parse.urlsplit(note.address)
-    if asked.scheme != "http" or asked.hostname not in LOOPBACK or asked.port != ours.port:
-        return {}
-    return {"Authorization": f"Bearer {note.token}"}
+    return {"Authorization": f"Bearer {note.token}"} if same_place(url, note.address) else {}

@@ -4,12 +4,15 @@ There is one such run, found again by its tag and written anew: a study that goe
 """
 
 import logging
+import os
 import re
 import urllib.parse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from optselect.storage.colours import VERDICT_COLOUR
+from optselect.storage.home import default_home
+from optselect.storage.own_files import close_all
 from optselect.storage.tracking import COLOUR, LOCK_EXPERIMENT, NOTE, Connected
 
 if TYPE_CHECKING:
@@ -43,6 +46,7 @@ def publish_verdict(
         log.warning("the verdict's files stay out of MLflow: its artifacts lie in no folder of a run")
     for name, value in {**facts, "study": connected.study.name}.items():
         client.set_tag(run_id, f"optselect.{name}", value)
+    close_all(default_home(os.environ) / "artifacts" / str(connected.study.id))  # MLflow goes by the umask
     client.set_tag(run_id, NOTE, answer)
     client.set_terminated(run_id, "FINISHED")
     connected.tell(answer)

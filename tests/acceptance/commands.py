@@ -90,12 +90,12 @@ class Shell:
 
 def trains(line: list[str], name: str, study: str) -> bool:
     """Tell by command line and name: a fork has its zygote's line."""
-    spawned = line[1:5] == ["-m", "optselect", "worker", study] and "--slot" in line
+    spawned = line[1:6] == ["-P", "-m", "optselect", "worker", study] and "--slot" in line
     return spawned or (is_zygote(line, study) and name.startswith("optselect-"))
 
 
 def is_zygote(line: list[str], study: str) -> bool:
-    return line[1:4] == ["-m", "optselect.search.zygote", study]
+    return line[1:5] == ["-P", "-m", "optselect.search.zygote", study]
 
 
 def answer(done: subprocess.CompletedProcess[str]) -> Any:

@@ -170,7 +170,7 @@ def test_another_spec_under_the_same_name_is_refused_with_the_difference(
 
 @pytest.fixture(scope="module")
 def link(here: Shell, launched: CompletedProcess[str]) -> Iterator[str]:
-    server = here.start("ui", "diabetes", "--port", "5123")
+    server = here.start("ui", "diabetes", "--port", "5123", "--token")
     assert server.stdout is not None
     yield server.stdout.readline().strip()
     server.send_signal(signal.SIGINT)
@@ -182,7 +182,9 @@ def link(here: Shell, launched: CompletedProcess[str]) -> Iterator[str]:
 def test_the_printed_link_shows_every_curve_on_the_chart_of_val_loss(
     here: Shell, forked: Forks, link: str, trials: Sequence[dict[str, Any]]
 ) -> None:
-    assert forked.json(here, "status", "diabetes")["tracking"] == link
+    bare = re.sub(r"\?token=[\w-]+", "", link)
+    assert forked.json(here, "status", "diabetes")["tracking"] == bare != link
+    assert "A token is needed" in page_of(bare)
     page = page_of(link)
     assert f"{len(trials)} of {len(trials)} runs done" in page
     assert len(curves(page, "val_loss")) >= len(
@@ -219,8 +221,11 @@ def test_the_note_leads_to_a_table_with_the_best_run_first(
 
 
 @pytest.mark.slow
-def test_a_verdict_goes_to_a_tracking_server_too(here: Shell, forked: Forks, link: str) -> None:
-    address = link.partition("/#")[0]
+def test_a_verdict_goes_to_a_tracking_server_that_asks_for_a_token_too(
+    here: Shell, forked: Forks, link: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, _, rest = link.partition("/?token=")
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", rest.partition("#")[0])  # of the test's own client
     few = ("--optimizers", "adam", "--trials", "1", "--epochs", "1", "--in-process", "--tracking", address)
     done = forked.run(here, "launch", "diabetes", "--name", "remote", *few)
     assert done.returncode == 0, done.stderr

@@ -123,7 +123,7 @@ def await_that(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-COMMAND = "-m optselect worker digits --slots 1"
+COMMAND = "-P -m optselect worker digits --slots 1"
 
 
 @pytest.mark.parametrize(

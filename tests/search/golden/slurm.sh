@@ -36,7 +36,7 @@ await() {
 
 while [ -z "$leaving" ]; do
     started=$SECONDS
-    /opt/optselect/bin/python -m optselect worker digits --slots 1 &
+    /opt/optselect/bin/python -P -m optselect worker digits --slots 1 &
     child=$!
     await
     [ -z "$leaving" ] || { echo "the worker was told to leave ($leaving); it ended with $code" >&2; break; }
