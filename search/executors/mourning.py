@@ -30,8 +30,10 @@ LONGEST_WORDS = 200
 """Characters of the last words in a cause."""
 OWN_LINE = re.compile(r"\d\d:\d\d:\d\d (DEBUG|INFO|WARNING|ERROR|CRITICAL) ")
 BEGIN = re.compile(OWN_LINE.pattern + r"trial \d+: .*, attempt \d+$")
-REMARK = re.compile(r"[IW]\d{4} \d\d:\d\d:\d\d|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] ")
-"""What TensorFlow says of itself."""
+REMARK = re.compile(
+    r".*failed call to cuInit|[IW]\d{4} \d\d:\d\d:\d\d|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] "
+)
+"""What TensorFlow says of itself, and on each machine without a GPU."""
 FATAL = "Fatal Python error: "
 FRAME = re.compile(r'^  File "(?P<file>.+)", line (?P<line>\d+) in (?P<name>\S+)$')
 DUMP = re.compile(r'^(Fatal Python error: |(Current thread|Thread) 0x|  File "|  <|Extension modules: )')

@@ -11,6 +11,8 @@ from typing import Any, NoReturn
 import keras
 import numpy as np
 
+LAST = 5
+"""The epoch at whose end it dies: beyond those that are trained to try it."""
 BLOCK = 2**25
 """Bytes by which it grows until it is killed for memory."""
 
@@ -47,7 +49,7 @@ WAYS: Mapping[str, Callable[[], object]] = MappingProxyType(
 
 class Kills(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        if epoch == 1 and type(self.model.optimizer).__name__ == os.environ.get("KILLS"):
+        if epoch == LAST and type(self.model.optimizer).__name__ == os.environ.get("KILLS"):
             WAYS[os.environ["HOW"]]()
 
 
@@ -62,4 +64,4 @@ def data() -> Any:
     return (x, 2 * x + 1), (x, 2 * x + 1)
 
 
-fit = {"epochs": 3, "batch_size": 16, "callbacks": [Kills()]}
+fit = {"epochs": LAST + 1, "batch_size": 16, "callbacks": [Kills()]}

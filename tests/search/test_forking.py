@@ -97,9 +97,12 @@ def supervised(supervisor: Supervisor, until: Callable[[], bool], seconds: float
         time.sleep(0.02)
 
 
+FAREWELL = 'echo -n "$$ ends with 0" > "$OPTSELECT_FAREWELL"'
+
+
 def team(folder: Path, forks: Forks, environment: dict[str, str]) -> Supervisor:
     """Whose spawned children say so and have nothing to do."""
-    spawned = ["/bin/sh", "-c", f"echo spawned >> '{folder / 'spawned'}'"]
+    spawned = ["/bin/sh", "-c", f"echo spawned >> '{folder / 'spawned'}'; {FAREWELL}"]
     return Supervisor(
         spawned, environment, worker_slots(1, [], folder), lambda death: False, folder / "farewells", forks
     )
