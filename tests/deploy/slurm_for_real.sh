@@ -326,7 +326,8 @@ leased 0 || fail "a ticket is still leased"
 attempts_lost 1 || fail "a trial has lost an attempt by it"
 returned="t.state = 'leased' AND NOT $lives"
 # Both, but for a trial that ended in that very moment.
-await 60 "at least one trial is free again" [ -n "$(ask "SELECT 1 FROM $rows '$study' AND $returned LIMIT 1")" ]
+one_is_free() { [ -n "$(ask "SELECT 1 FROM $rows '$study' AND $returned LIMIT 1")" ]; }
+await 60 "at least one trial is free again" one_is_free
 count "$returned AND NOT EXISTS (SELECT 1 FROM checkpoint c WHERE c.ticket_id = t.id AND c.epoch = t.epochs)" 0 || fail "a trial was given back without a checkpoint of its last epoch"
 ask "SELECT t.id, trial_number, attempt, epochs, worker_id FROM $rows '$study' AND $returned" >"$run/returned"
 while read -r -a held; do echo "trial ${held[1]} was given back with a checkpoint of epoch ${held[3]}"; done <"$run/returned"
