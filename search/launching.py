@@ -348,9 +348,9 @@ def new_study(
 
 
 def create(study: NewStudy, spec: StudySpec, database: Database, engine: Engine) -> StoredStudy:
-    """Store the study and all its tickets; where another launcher was faster, its study must be the same."""
+    """Store the study and its first tickets; where another launcher was faster, its study must be the same."""
     # Optuna and SciPy cost a second: only where they are needed.
-    from optselect.search.planning import first_tickets
+    from optselect.search.planning import first_step
     from optselect.search.study import create_optuna_study
     from optselect.storage.optuna_storage import optuna_storage
 
@@ -360,7 +360,9 @@ def create(study: NewStudy, spec: StudySpec, database: Database, engine: Engine)
         if stored is None:
             with storage.part_of(connection):
                 create_optuna_study(storage, study.name, spec.objective, spec.direction)
-            return studies.insert_study(connection, study, first_tickets(spec), spec.trials)
+            step = first_step(spec)
+            decisions = () if step.decision is None else (step.decision,)
+            return studies.insert_study(connection, study, step.tickets, spec.trials, decisions)
     refuse_another(stored, spec, study.bundle_sha256)
     return stored
 
