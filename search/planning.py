@@ -11,9 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-from scipy.stats import qmc
-
 from optselect.search.dimension import Choice, Dimension
 from optselect.search.seeds import search_seed
 from optselect.search.spec import StudySpec
@@ -101,6 +98,9 @@ def quota_points(spec: StudySpec, optimizer: str, quota: int) -> list[dict[str, 
 
     Optuna's own Sobol sampler keeps its place per study and cannot fill a space with branches.
     """
+    import numpy as np
+    from scipy.stats import qmc  # more than half a second: only where a quota is drawn
+
     dimensions = [dimension for dimension in spec.space[optimizer] if dimension.scale != "fixed"]
     if not dimensions:
         return [{"optimizer": optimizer}] * quota
