@@ -39,6 +39,7 @@ from optselect.search.supervising import (
 )
 from optselect.search.tables import SINGLE_RUNS, next_commands, summary
 from optselect.search.terminal import stdout_console
+from optselect.search.trying import Crowd, describer_of_many
 from optselect.search.ways import RATE_SET_TWICE, ways_lines
 from optselect.storage import overview, studies
 from optselect.storage.checkpoint_files import check_place
@@ -221,13 +222,13 @@ def with_more_seeds(spec: StudySpec, progress: Progress, seeds: int) -> Step:
 
 def describer_of(
     problem: Path, request: Request, place: Surroundings, staff: Staff, zygote: Zygote | None
-) -> Describer | InProcessDescriber:
+) -> Describer | Crowd | InProcessDescriber:
     classes = asked_classes(request)
     if staff.in_process:
         return InProcessDescriber(problem, classes, request.jit == "on", request.precision)
     weights, seeds = weights_folder(place.home), ",".join(map(str, first_seeds(request.seed)))
     options = ["--weights", str(weights), "--seeds", seeds, *training_options(request)]
-    return Describer.start(problem, zygote, classes, options)
+    return describer_of_many(problem, zygote, classes, options)
 
 
 # --- creating -----------------------------------------------------------------------------------------
@@ -237,7 +238,7 @@ def find_or_create(
     request: Request,
     name: str,
     problem: Path,
-    describer: Describer | InProcessDescriber,
+    describer: Describer | Crowd | InProcessDescriber,
     database: Database,
     engine: Engine,
     place: Surroundings,
@@ -291,7 +292,7 @@ def attached(
     stored: StoredStudy,
     request: Request,
     problem: Path,
-    describer: Describer | InProcessDescriber,
+    describer: Describer | Crowd | InProcessDescriber,
     bundled: bool,
 ) -> StoredStudy:
     """Refuse another study and other files; of the same one say where a launch of today would do otherwise."""

@@ -69,9 +69,7 @@ def next_step(spec: StudySpec, progress: Progress) -> Step:
         return planned_search(spec, progress.trials)
     missing = progress.budget - len(searched)
     if spec.goal == "best-config":
-        return in_slices(
-            missing, progress.decisions, lambda count: joint_tickets(spec, len(searched), count)
-        )
+        return in_slices(missing, progress.decisions, lambda count: joint_tickets(spec, len(searched), count))
     compares = spec.seeds > 0 and not spec.is_thin(progress.budget)
     if not decided(progress, "elimination"):
         if missing > 0 and (step := up_to_the_share(spec, progress, missing)).tickets:
@@ -309,7 +307,11 @@ def final_tickets(spec: StudySpec, progress: Progress) -> list[NewTicket]:
 def first_finals(spec: StudySpec, progress: Progress) -> Iterator[NewTicket]:
     """Every finalist on the first seeds, seed by seed."""
     scale = scale_of(spec.objective, spec.direction, progress.trials)
-    best = [c[0] for name in survivors(spec, progress.decisions) if (c := candidates(progress.trials, name, scale))]
+    best = [
+        c[0]
+        for name in survivors(spec, progress.decisions)
+        if (c := candidates(progress.trials, name, scale))
+    ]
     if spec.is_thin(progress.budget):
         best = sorted(best, key=lambda trial: scale.cost(trial.value or 0.0))[:THIN_FINALISTS]
     first = len({trial.seed for trial in progress.trials if trial.phase == "final"})

@@ -104,7 +104,12 @@ def plan_next(
         go_on: the next slice of the search that is under way, where few of the last one are left.
     """
     step = Step(and_then=True)
-    asked = {"study": study_id, "sliced": json.dumps([SLICED]), "phases": list(SEARCH_PHASES), "few": FEW_FREE}
+    asked = {
+        "study": study_id,
+        "sliced": json.dumps([SLICED]),
+        "phases": list(SEARCH_PHASES),
+        "few": FEW_FREE,
+    }
     while step.and_then:
         found = connection.execute(PROGRESS, asked).first()
         if found is None:
