@@ -116,7 +116,7 @@ class Carrier:
 def main() -> int:
     """Carry until told to end; returns the exit code."""
     os.nice(NICE)
-    name, tracking = sys.argv[1], (sys.argv[2:] or [None])[0]
+    name, tracking = sys.argv[1], next(iter(sys.argv[2:]), None)
     try:
         database = open_database(None, default_home(os.environ), os.environ)
         engine = make_engine(database)

@@ -6,6 +6,7 @@ more describes the problem. Few are tried by that one itself.
 
 import contextlib
 import dataclasses
+import itertools
 import os
 import sys
 import time
@@ -45,7 +46,7 @@ def shares(classes: Sequence[AskedClass], processes: int) -> list[Sequence[Asked
     ['ab', 'cd', 'efg']
     """
     ends = [len(classes) * number // processes for number in range(processes + 1)]
-    return [classes[begin:end] for begin, end in zip(ends, ends[1:], strict=False) if begin < end]
+    return [classes[begin:end] for begin, end in itertools.pairwise(ends) if begin < end]
 
 
 def options_of_a_try(options: Sequence[str]) -> list[str]:

@@ -116,7 +116,7 @@ def plan_next(
             return
         if not found.is_over:
             searched = connection.execute(SEARCHED, asked).all()
-            begun = Begun(found.budget, found.decisions, {row.optimizer: row.count for row in searched})
+            begun = Begun(found.budget, found.decisions, {optimizer: count for optimizer, count in searched})
             insert_tickets(connection, study_id, go_on(begun))
             return
         trials = sorted(list_trials(connection, study_id), key=lambda trial: trial.ord)

@@ -41,7 +41,7 @@ def test_the_quota_is_the_same_for_all_and_never_more_than_the_budget(trials: in
 
 def test_all_optimizers_meet_the_same_seeds_from_a_pool_of_twelve() -> None:
     spec = spec_of(optimizers=OPTIMIZERS, trials=100, seed=2)
-    tickets = first_step(spec).tickets[4:]
+    tickets = list(first_step(spec).tickets[4:])
     tickets += survivor_tickets(spec, NAMES, dict.fromkeys(NAMES, QUOTA), 100 - 3 * QUOTA)
     by_optimizer = {name: [t.seed for t in tickets if t.optimizer == name][:33] for name in NAMES}
     assert len({tuple(seeds) for seeds in by_optimizer.values()}) == 1
