@@ -96,6 +96,11 @@ class Describer:
         self.loading_seconds = answer.pop(LOADING, {})
         return answer
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether the child has neither answered nor ended."""
+        return self.process.poll() is None and not (Path(self.folder.name) / ANSWER).exists()
+
     def _is_answered(self, folder: Path) -> bool:
         """Wait for the answer or the child's end, and say what takes it so long."""
         heard, told = LoadingLines(folder, "log"), ""

@@ -100,7 +100,7 @@ class Fleet:
         """Let the last curves reach MLflow."""
         end = time.monotonic() + patience_seconds
         for service in [*self._ending, *self.services.values()]:
-            service.flusher.close(max(0.0, end - time.monotonic()))
+            service.carrier.close(max(0.0, end - time.monotonic()))
 
     # --- the places ---
 
@@ -150,9 +150,9 @@ class Fleet:
             for slot in [slot for slot in service.team.slots if slot.closed]:
                 self._take_back(name, service, slot)
             if not service.team.slots:
-                service.flusher.begin_close(PATIENCE_SECONDS)
+                service.carrier.begin_close(PATIENCE_SECONDS)
                 self._ending.append(self.services.pop(name))
-        self._ending = [service for service in self._ending if service.flusher.is_running]
+        self._ending = [service for service in self._ending if service.carrier.is_running]
 
     def _take_back(self, name: str, service: Service, slot: Slot) -> None:
         if slot.failed:

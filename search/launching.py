@@ -41,6 +41,7 @@ from optselect.search.supervising import (
 )
 from optselect.search.tables import SINGLE_RUNS, next_commands, summary
 from optselect.search.terminal import stdout_console
+from optselect.search.trying import Crowd, describer_of_many
 from optselect.search.ways import RATE_SET_TWICE, ways_lines
 from optselect.storage import overview, studies
 from optselect.storage.checkpoint_files import check_place
@@ -225,7 +226,7 @@ def with_more_seeds(spec: StudySpec, progress: Progress, seeds: int) -> Step:
 
 def describer_of(
     problem: Path, request: Request, place: Surroundings, staff: Staff, zygote: Zygote | None
-) -> Describer | InProcessDescriber:
+) -> Describer | Crowd | InProcessDescriber:
     classes = asked_classes(request)
     if staff.in_process:
         rows = rows_folder(place.home)
@@ -233,7 +234,7 @@ def describer_of(
     weights, seeds = weights_folder(place.home), ",".join(map(str, first_seeds(request.seed)))
     kept = ["--weights", str(weights), "--seeds", seeds, "--rows", str(rows_folder(place.home))]
     options = [*kept, *training_options(request)]
-    return Describer.start(problem, zygote, classes, options)
+    return describer_of_many(problem, zygote, classes, options)
 
 
 # --- creating -----------------------------------------------------------------------------------------
@@ -243,7 +244,7 @@ def find_or_create(
     request: Request,
     name: str,
     problem: Path,
-    describer: Describer | InProcessDescriber,
+    describer: Describer | Crowd | InProcessDescriber,
     database: Database,
     engine: Engine,
     place: Surroundings,
@@ -299,7 +300,7 @@ def attached(
     stored: StoredStudy,
     request: Request,
     problem: Path,
-    describer: Describer | InProcessDescriber,
+    describer: Describer | Crowd | InProcessDescriber,
     bundled: bool,
 ) -> StoredStudy:
     """Refuse another study and other files; of the same one say where a launch of today would do otherwise."""
@@ -356,9 +357,9 @@ def new_study(
 
 
 def create(study: NewStudy, spec: StudySpec, database: Database, engine: Engine) -> StoredStudy:
-    """Store the study and all its tickets; where another launcher was faster, its study must be the same."""
+    """Store the study and its first tickets; where another launcher was faster, its study must be the same."""
     # Optuna and SciPy cost a second: only where they are needed.
-    from optselect.search.planning import first_tickets
+    from optselect.search.planning import first_step
     from optselect.search.study import create_optuna_study
     from optselect.storage.optuna_storage import optuna_storage
 
@@ -368,7 +369,9 @@ def create(study: NewStudy, spec: StudySpec, database: Database, engine: Engine)
         if stored is None:
             with storage.part_of(connection):
                 create_optuna_study(storage, study.name, spec.objective, spec.direction)
-            return studies.insert_study(connection, study, first_tickets(spec), spec.trials)
+            step = first_step(spec)
+            decisions = () if step.decision is None else (step.decision,)
+            return studies.insert_study(connection, study, step.tickets, spec.trials, decisions)
     refuse_another(stored, spec, study.bundle_sha256)
     return stored
 

@@ -1,4 +1,4 @@
-"""How does this machine serve a study? A supervisor of worker processes, a flusher to MLflow, a live view."""
+"""How does this machine serve a study? A supervisor of worker processes, a carrier of curves to MLflow, a live view."""
 
 import contextlib
 import enum
@@ -16,6 +16,7 @@ from typing import Protocol
 
 import psutil
 
+from optselect.search.carrying import Carrier
 from optselect.search.enlisting import enlisted
 from optselect.search.errors import InvalidInput
 from optselect.search.executors.devices import Seat
@@ -145,7 +146,7 @@ def supervise(
         with closing(zygote), observing(engine, study.id, lease_seconds(os.environ)):
             interrupted = watch(service.team, attend, outage)
         echo.copy()
-        service.flusher.close(patience_seconds=0.0 if interrupted else PATIENCE_SECONDS)
+        service.carrier.close(patience_seconds=0.0 if interrupted else PATIENCE_SECONDS)
     outage.demand_end()
     team = service.team
     code = (
@@ -154,7 +155,7 @@ def supervise(
         else judged(team.exit_code(), work_left(engine, study), limited="--max-trials" in extra)
     )
     engine.dispose()
-    return Ending(code, team.last_words() if code not in (0, 75, 130) else "", service.flusher.behind)
+    return Ending(code, team.last_words() if code not in (0, 75, 130) else "", service.carrier.behind)
 
 
 class Work(enum.Enum):
@@ -194,11 +195,11 @@ def judged(code: int, work: Work, limited: bool) -> int:
 
 @dataclass
 class Service:
-    """What this machine does for one study: a team of training processes, and a thread that carries its curves."""
+    """What this machine does for one study: a team of training processes, and one process that carries its curves."""
 
     study: StoredStudy
     team: Supervisor
-    flusher: Flusher
+    carrier: Carrier
 
     @classmethod
     def start(
@@ -216,20 +217,16 @@ class Service:
         """Free what dead processes of this machine still hold, and begin; the team starts at its first poll."""
         burials = Burials(engine, study)
         burials.bury()
+        environment = child_environment(database, os.environ, folder)
         team = Supervisor(
             command=worker_command(study.name, extra),
-            environment={
-                **child_environment(database, os.environ, folder),
-                "OPTSELECT_BEGAN": f"{began(os.environ):.3f}",
-            },
+            environment=environment | {"OPTSELECT_BEGAN": f"{began(os.environ):.3f}"},
             slots=slots,
             on_death=burials.bury,
             farewells=folder / "farewells",
             forks=None if zygote is None else Forks(zygote, worker_arguments(study.name, extra)),
         )
-        return cls(
-            study, team, Flusher(engine, study, lambda: find_tracking(database, study, tracking), publish)
-        )
+        return cls(study, team, Carrier(study.name, environment, tracking))
 
 
 @dataclass

@@ -24,7 +24,7 @@ from optselect.search.departure import Beat, Departure, Holding, kept_lease
 from optselect.search.describing import stored_description
 from optselect.search.exit_codes import WorkerExit
 from optselect.search.farewell import say_farewell
-from optselect.search.phases import evaluation_runs, next_step
+from optselect.search.phases import evaluation_runs, next_slice, next_step
 from optselect.search.planning import ANY
 from optselect.search.pruner import FEWEST_TRIALS_TO_CUT, Halving, promoted, rungs, says_nothing_yet
 from optselect.search.reporting import Reporter, Writer
@@ -623,8 +623,13 @@ class Trainer:
         patiently(whole)
 
     def plan(self, connection: Connection, study_id: int) -> None:
-        """Make the next phase's tickets where this was the last one of a phase."""
-        plan_next(connection, study_id, lambda progress: next_step(self.spec, progress))
+        """Make the next phase's tickets where this was the last one of a phase, or the next slice of a long search."""
+        plan_next(
+            connection,
+            study_id,
+            lambda progress: next_step(self.spec, progress),
+            lambda begun: next_slice(self.spec, begun),
+        )
 
 
 def given_or_suggested(ticket: Ticket, trial: Trial, spec: StudySpec, total_steps: int | None) -> Settings:

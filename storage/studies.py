@@ -90,23 +90,30 @@ COLUMNS = """id, name, spec, spec_version, problem, bundle, bundle_sha256, data_
 
 INSERT_STUDY = text(f"""
     INSERT INTO study(name, optuna_study_name, spec, spec_version, problem, bundle, bundle_sha256, data_hash,
-                      versions, objective, direction, tracking_uri, checkpoints, budget)
+                      versions, objective, direction, tracking_uri, checkpoints, budget,
+                      decisions)
     VALUES (:name, :name, CAST(:spec AS jsonb), :spec_version, CAST(:problem AS jsonb), CAST(:bundle AS jsonb),
             :bundle_sha256, :data_hash, CAST(:versions AS jsonb), :objective, :direction, :tracking_uri, :checkpoints,
-            :budget)
+            :budget, CAST(:decisions AS jsonb))
     RETURNING {COLUMNS}""")
 
 
 def insert_study(
-    connection: Connection, study: NewStudy, tickets: Sequence[NewTicket], budget: int | None = None
+    connection: Connection,
+    study: NewStudy,
+    tickets: Sequence[NewTicket],
+    budget: int | None = None,
+    decisions: Sequence[Mapping[str, Any]] = (),
 ) -> StoredStudy:
     """Store a new study with its first tickets, inside `creating`.
 
     Args:
-        budget: search trials in all, of which a later phase gets the rest; default: those of `tickets`.
+        budget: search trials in all, of which a later phase or slice gets the rest; default: those of `tickets`.
+        decisions: what is decided already.
     """
     searched = sum(ticket.phase in SEARCH_PHASES for ticket in tickets)
     values = dict(vars(study)) | {"budget": searched if budget is None else budget}
+    values["decisions"] = json.dumps(list(decisions))
     for name in ("spec", "problem", "bundle", "versions"):
         values[name] = json.dumps(values[name])
     row = connection.execute(INSERT_STUDY, values).mappings().one()

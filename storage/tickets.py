@@ -403,6 +403,8 @@ NEXT_ORD = text("SELECT coalesce(max(ord) + 1, 0) FROM ticket WHERE study_id = :
 
 def insert_tickets(connection: Connection, study_id: int, tickets: Sequence[NewTicket]) -> None:
     """Append tickets, each with its outbox row; the caller holds the study's row or its creation lock."""
+    if not tickets:
+        return
     first = int(connection.execute(NEXT_ORD, {"study": study_id}).scalar_one())
     rows = [{"ord": first + place, **vars(ticket)} for place, ticket in enumerate(tickets)]
     connection.execute(INSERT_TICKETS, {"study": study_id, "rows": json.dumps(rows)})

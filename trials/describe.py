@@ -2,6 +2,7 @@
 
     python -m optselect.trials.describe [PROBLEM] --out FILE [--epochs N] [--optimizers JSON] [--jit]
                                         [--precision POLICY] [--weights FOLDER --seeds 0,1,2] [--rows FOLDER]
+                                        [--tried-elsewhere | --only-classes]
 
 writes the answer, or {"error": "..."}, as JSON; exits 0, or 2 where the problem is at fault. After the answer it
 leaves the initial weights of the seeds below FOLDER: TensorFlow is loaded here, and nothing will be trained. The rows
@@ -17,6 +18,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +51,7 @@ from optselect.trials.opened_files import OpenedFiles
 from optselect.trials.optimizers import innermost, is_scaled, output_layers
 from optselect.trials.outcome import numbers_in
 from optselect.trials.problem import Problem, load_problem
-from optselect.trials.reference import AskedClass, read_classes
+from optselect.trials.reference import AskedClass, read_classes, tried_file
 from optselect.trials.seed_effects import rows_differ, unsteady_note
 from optselect.trials.user_code import PROBLEM_MODULE, demand_users_failure, leave_a_trace_of_interrupts
 from optselect.trials.user_files import hash_named
@@ -76,9 +78,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             path, options.epochs, references, jit=jit, precision=precision, loading=loading
         )
         run_first_operation()
+        if options.only_classes:
+            tried = describe_classes(problem, classes, partial(_note_tried, tried_file(options.out)))
+            _answer(options.out, {"optimizers": {name: asdict(one) for name, one in tried.items()}})
+            return 0
         opened = OpenedFiles()
         opened.listen_to(problem)
-        description = describe(problem, classes, opened)
+        description = describe(problem, classes, opened, tries=not options.tried_elsewhere)
     except (ProblemError, ConfigurationError) as error:
         _answer(options.out, error_json(str(error)))
         return 2
@@ -108,6 +114,10 @@ def keeping_rows(problem: Problem, data_hash: str, root: Path | None) -> Iterato
             lock.release()
 
 
+def _note_tried(file: Path, count: int) -> None:
+    write_whole(file, str(count).encode())
+
+
 def _answer(out: Path, answer: dict[str, Any]) -> None:
     write_whole(out, json.dumps(answer, indent=1).encode())
 
@@ -119,11 +129,15 @@ def _make_weights(files: WeightFiles, problem: Problem, seeds: Sequence[int]) ->
 
 
 def describe(
-    problem: Problem, classes: Sequence[AskedClass] = (), opened: OpenedFiles | None = None
+    problem: Problem,
+    classes: Sequence[AskedClass] = (),
+    opened: OpenedFiles | None = None,
+    tries: bool = True,
 ) -> ProblemDescription:
     """Describe a loaded problem; trains one batch, to learn the metrics and to see that model and data fit.
 
-    `classes` are the problem's optimizers that are not Keras's; each is tried. `opened` has listened to model().
+    `classes` are the problem's optimizers that are not Keras's; each is tried, unless another process does that.
+    `opened` has listened to model().
     """
     beginnings = _beginnings(problem)  # before anything is trained: models may share layers
     model = problem.make_model()
@@ -138,7 +152,7 @@ def describe(
         raise does_not_train(problem, error) from error
     first = train_shortly(model, problem)
     metrics = tuple(numbers_in(first.logs))
-    optimizers = describe_classes(problem, classes)
+    optimizers = describe_classes(problem, classes) if tries else {}
     files, folders = problem.files, (problem.path.parent, Path.cwd())
     seeds_differ = beginnings.differ or rows_differ(problem)
     return ProblemDescription(
@@ -332,6 +346,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--jit", action="store_true", help="as it will be trained with XLA")
     parser.add_argument("--precision", help="the dtype policy of its training; default: the file's own")
     parser.add_argument("--weights", type=Path, help="below this folder initial weights are kept")
+    parser.add_argument("--tried-elsewhere", action="store_true", help="only load the classes")
+    parser.add_argument("--only-classes", action="store_true", help="only try the classes")
     parser.add_argument("--seeds", type=seeds_in, default=(0,), help="whose weights to make")
     parser.add_argument("--rows", type=Path, help="below this folder the rows are kept")
     return parser.parse_args(arguments)

@@ -100,6 +100,11 @@ def write_classes(asked: Sequence[AskedClass]) -> str:
     return json.dumps([[str(one.reference), dict(one.arguments)] for one in asked])
 
 
+def tried_file(answer: Path) -> Path:
+    """Where a child that tries classes writes how many it has tried, beside its answer."""
+    return answer.with_suffix(".tried")
+
+
 def read_classes(text: str) -> list[AskedClass]:
     """Read what write_classes wrote."""
     return [AskedClass(stored_reference(reference), arguments) for reference, arguments in json.loads(text)]
