@@ -159,7 +159,6 @@ def kept_weights(
     """Find initial weights in files, for seeding TensorFlow would spoil this process."""
     modules = assignment.study.bundle
     files = WeightFiles.of(folder, problem.path, modules, data_hash, origin_of(assignment, problem))
-    find = made_by_children(files, problem.path, seeds_beside, problem.precision, assignment.listed)
     find = made_by_children(files, problem.path, seeds_beside, problem.precision, rows, assignment.listed)
     if not files.is_begun:  # on another machine: it must begin as the study does, before a trial is claimed
         find(search_seed(assignment.study.spec["seed"], 0))
