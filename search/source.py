@@ -11,6 +11,7 @@ from types import MappingProxyType
 from optselect.search.describing import stored_description
 from optselect.search.errors import InvalidInput
 from optselect.search.spec import CustomClass, StudySpec
+from optselect.storage.full_disk import writing
 from optselect.storage.studies import StoredStudy
 from optselect.trials.bundled import bundled_problems, resolve_problem
 from optselect.trials.errors import ProblemError
@@ -121,8 +122,9 @@ def unpacked(study: StoredStudy, home: Path) -> Path:
         if not file.exists() or file.read_bytes() != body:
             file.parent.mkdir(parents=True, exist_ok=True)
             aside = file.with_name(f"{file.name}.{study.id}.part")
-            aside.write_bytes(body)
-            aside.replace(file)
+            with writing(file):
+                aside.write_bytes(body)
+                aside.replace(file)
     return folder / Path(study.problem["path"]).name
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from optselect.storage.errors import InvalidAddress
+from optselect.storage.full_disk import writing
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ def write_file(folder: str, name: str, body: bytes) -> str:
     file.parent.mkdir(parents=True, exist_ok=True)
     aside = file.with_name(f"{file.name}.{uuid.uuid4().hex}.part")
     try:
-        with aside.open("wb") as stream:
+        with writing(file), aside.open("wb") as stream:
             stream.write(body)
             stream.flush()
             os.fsync(stream.fileno())  # or a power cut after the rename leaves an empty file

@@ -25,6 +25,7 @@ from sqlalchemy.exc import TimeoutError as PoolBusy
 
 from optselect.storage import embedded
 from optselect.storage.errors import InvalidAddress, StorageError, Unreachable
+from optselect.storage.full_disk import writing
 
 EMBEDDED_DATABASE = "optselect"
 OLDEST_POSTGRES = 13  # gen_random_uuid() without an extension
@@ -424,7 +425,8 @@ def write_pgpass(url: URL, path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     aside = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
     try:
-        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with writing(path), open(descriptor, "w", encoding="utf-8") as file:
             file.write(line)
         os.replace(aside, path)
     except OSError as error:

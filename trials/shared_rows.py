@@ -141,6 +141,9 @@ def _write(file: Path, own: np.ndarray[Any, Any]) -> None:
         with aside.open("wb") as stream:
             np.save(stream, own, allow_pickle=False)
         os.replace(aside, file)
+    except OSError as error:
+        error.filename = error.filename or str(file)  # a full disk names none
+        raise
     finally:
         aside.unlink(missing_ok=True)
 

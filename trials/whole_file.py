@@ -8,5 +8,11 @@ from pathlib import Path
 def write_whole(path: Path, data: bytes) -> None:
     """Replace a file: a reader sees the old content or the new, never a part."""
     aside = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-    aside.write_bytes(data)
-    os.replace(aside, path)
+    try:
+        aside.write_bytes(data)
+        os.replace(aside, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk names none
+        raise
+    finally:
+        aside.unlink(missing_ok=True)
