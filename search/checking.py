@@ -29,6 +29,7 @@ from optselect.search.terminal import stdout_console
 from optselect.storage import tracking
 from optselect.storage.database import Database
 from optselect.storage.errors import StorageError
+from optselect.storage.full_disk import full_disk
 from optselect.storage.initialise import ensure_mlflow
 from optselect.trials.bundled import resolve_problem
 from optselect.trials.configuration import BASELINE
@@ -129,7 +130,8 @@ def attempt(
         found = action()
         return Attempt(Checked(name, True, words(found)), found)
     except (SearchError, StorageError, TrialsError, OSError) as error:
-        return Attempt(Checked(name, False, " ".join(str(error).split()), code), None)
+        said = full_disk(error, os.environ) or str(error)
+        return Attempt(Checked(name, False, " ".join(said.split()), code), None)
 
 
 def words_of_database(database: Database) -> str:

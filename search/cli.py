@@ -76,10 +76,12 @@ def main() -> NoReturn:
             leave(0)
         check_numbers(os.environ)
         code = app(arguments, prog_name="optselect", standalone_mode=False)
+        sys.stdout.flush()  # here, where a full disk becomes a line
     except KeyboardInterrupt:
         code = 130
     except Exception as error:  # noqa: BLE001  the one place where anything becomes a line and an exit code
         code = explain(error)
+        drop_output()
         if debug or (
             code == UserExit.OUR_FAILURE and arguments[:1] == ["worker"]
         ):  # the latter is a log file
@@ -87,6 +89,14 @@ def main() -> NoReturn:
         if arguments[:1] == ["worker"]:
             code = as_worker_code(error, code)
     leave(code or 0)
+
+
+def drop_output() -> None:
+    """Forget what could not be printed: Python would try it once more at its end, and complain in words of its own."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def help_asked(arguments: Sequence[str]) -> typer.Context | None:

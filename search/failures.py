@@ -1,5 +1,6 @@
 """What does a person read when a command fails, and with which code does it end?"""
 
+import os
 import sys
 
 import typer
@@ -11,8 +12,17 @@ def explain(error: Exception) -> int:
     """Print one line about an error; returns the exit code of a user's command."""
     code, message = diagnosis(error)
     if message:
-        print(f"optselect: {' '.join(message.split())}", file=sys.stderr)
+        print(f"optselect: {printable(' '.join(message.split()))}", file=sys.stderr)
     return code
+
+
+def printable(text: str) -> str:
+    r"""Text without letters that would steer a terminal: names come from files and rows of others.
+
+    >>> printable("a \x1b[2J\x07 b")
+    'a ?[2J? b'
+    """
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def diagnosis(error: Exception) -> tuple[int, str]:
@@ -21,6 +31,10 @@ def diagnosis(error: Exception) -> tuple[int, str]:
         return usage_error(error)
     if isinstance(error, (typer.Abort, BrokenPipeError)):
         return UserExit.OUR_FAILURE, ""
+    from optselect.storage.full_disk import full_disk
+
+    if line := full_disk(error, os.environ):  # whatever it was called on its way here
+        return UserExit.UNREACHABLE, line
     from optselect.search.errors import SearchError
     from optselect.storage.errors import (
         InUse,
@@ -43,10 +57,10 @@ def diagnosis(error: Exception) -> tuple[int, str]:
 
     if (refusal := as_refusal(error)) is not None:
         return UserExit.UNREACHABLE, str(refusal)
-    if isinstance(error, OSError) and error.filename:  # a full disk, a closed folder
+    if isinstance(error, OSError) and error.filename:  # a closed folder
         return (
             UserExit.UNREACHABLE,
-            f"{error.filename}: {error.strerror}. Set OPTSELECT_HOME to a folder with room that can be written.",
+            f"{error.filename}: {error.strerror}. Set OPTSELECT_HOME to a folder that can be written.",
         )
     return (
         UserExit.OUR_FAILURE,

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from optselect.search.describing import stored_description
 from optselect.search.errors import InvalidInput
 from optselect.search.spec import CustomClass, StudySpec
+from optselect.storage.full_disk import writing
 from optselect.storage.own_files import make_folder, write_closed
 from optselect.storage.studies import StoredStudy
 from optselect.trials.bundled import bundled_problems, resolve_problem
@@ -134,8 +135,9 @@ def unpacked(study: StoredStudy, home: Path) -> Path:
         if not file.exists() or file.read_bytes() != body:
             make_folder(file.parent)
             aside = file.with_name(f"{uuid.uuid4().hex}.part")
-            write_closed(aside, body)
-            aside.replace(file)
+            with writing(file):
+                write_closed(aside, body)
+                aside.replace(file)
     return folder / problem
 
 

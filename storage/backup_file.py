@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from optselect.storage.errors import InvalidAddress, SchemaMismatch
+from optselect.storage.full_disk import writing
 from optselect.storage.initialise import REVISION, installed
 
 FORMAT = 1
@@ -46,7 +47,10 @@ def pack(folder: Path, manifest: dict[str, Any], file: Path) -> None:
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1))
     aside = file.with_name(f"{uuid.uuid4().hex}.part")
     try:
-        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
+        with (
+            writing(file),
+            open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target,
+        ):
             with tarfile.open(fileobj=target, mode="w") as tar:
                 for name in MEMBERS:
                     if (folder / name).exists():
@@ -108,7 +112,7 @@ def copy_out(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> Non
     source = tar.extractfile(member)
     if source is None:
         raise tarfile.ReadError(member.name)
-    with source, open(target, "xb") as file:
+    with source, writing(target), open(target, "xb") as file:
         shutil.copyfileobj(source, file, LONGEST_READ)
 
 

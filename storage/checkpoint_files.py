@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from optselect.storage.errors import InvalidAddress, InvalidRow
+from optselect.storage.full_disk import writing
 from optselect.storage.own_files import closed, make_folder
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ def write_file(folder: str, name: str, body: bytes) -> str:
     make_folder(file.parent)
     aside = file.with_name(f"{file.name}.{uuid.uuid4().hex}.part")
     try:
-        with open(aside, "wb", opener=closed) as stream:
+        with writing(file), open(aside, "wb", opener=closed) as stream:
             stream.write(body)
             stream.flush()
             os.fsync(stream.fileno())  # or a power cut after the rename leaves an empty file

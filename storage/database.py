@@ -27,6 +27,7 @@ from sqlalchemy.exc import TimeoutError as PoolBusy
 from optselect.storage import embedded
 from optselect.storage.environment import number_in
 from optselect.storage.errors import InvalidAddress, NotGranted, SchemaMismatch, StorageError, Unreachable
+from optselect.storage.full_disk import writing
 from optselect.storage.home import open_home
 from optselect.storage.own_files import make_folder
 from optselect.storage.sqlstates import OF_NO_USE, SENTENCES, Cure, Trouble, trouble_in, trouble_of
@@ -493,7 +494,8 @@ def write_pgpass(url: URL, path: Path) -> None:
     make_folder(path.parent)
     aside = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
     try:
-        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with writing(path), open(descriptor, "w", encoding="utf-8") as file:
             file.write(line)
         os.replace(aside, path)
     except OSError as error:

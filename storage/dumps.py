@@ -6,6 +6,7 @@ this machine alone, and what it prints is compared with the few lines that a bac
 kind refuses the file.
 """
 
+import errno
 import os
 import re
 import subprocess
@@ -184,7 +185,12 @@ def shown(words: str) -> str:
 def pg_restore(dump: Path, *arguments: str) -> Iterator[IO[bytes]]:
     """What pg_restore prints of a dump; it is given no server."""
     # The format is named: of others pg_restore would read further files.
-    command = [find_binaries(os.environ) / "pg_restore", "--format=custom", *arguments, str(dump)]
+    command: list[str | Path] = [
+        find_binaries(os.environ) / "pg_restore",
+        "--format=custom",
+        *arguments,
+        dump,
+    ]
     with tempfile.TemporaryFile() as said:  # no pipe: nobody reads it meanwhile
         process = subprocess.Popen(
             command,
@@ -226,10 +232,18 @@ def pg_dump(url: URL, file: Path, *arguments: str) -> None:
             write_pgpass(url, Path(name) / "pgpass")
             kept = {key: value for key, value in environment.items() if key != "PGPASSWORD"}
             environment = {**kept, "PGPASSFILE": str(Path(name) / "pgpass")}
-        command = [find_binaries(os.environ) / "pg_dump", f"--dbname={place}", "--no-password"]
+        command: list[str | Path] = [
+            find_binaries(os.environ) / "pg_dump",
+            f"--dbname={place}",
+            "--no-password",
+        ]
         output = ["--format=custom", "--no-owner", "--no-privileges", f"--file={file}"]
         done = subprocess.run(
             [*command, *output, *arguments], env=environment, capture_output=True, text=True, check=False
         )
     if done.returncode != 0:
+        if (
+            "ERROR:" not in done.stderr and "No space left on device" in done.stderr
+        ):  # here, not on the server
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
         raise Unreachable(f"pg_dump failed on database {url.database}: {cause_of_failure(done.stderr)}.")

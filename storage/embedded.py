@@ -434,7 +434,9 @@ def start(base: Path, binaries: Path, account: Account | None) -> URL:
             return url
         said = f"{log_since(base, logged)}\n{done.stdout}"
         if time.monotonic() - begun > seconds_to_wait(said):
-            raise Unreachable(f"The embedded PostgreSQL in {base} does not start: {cause_of_failure(said)}.")
+            raise Unreachable(
+                f"The embedded PostgreSQL in {base} does not start: {cause_of_failure(said)}. Its log is {base / 'log'}"
+            )
         time.sleep(0.2)
 
 
@@ -591,7 +593,7 @@ def file_system_of(path: Path, mounts: str) -> str:
 def cause_of_failure(text: str) -> str:
     """Pick the telling line out of what Postgres printed."""
     if "No space left on device" in text:
-        return "the disk is full"
+        return "no space left on its disk (free some)"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     telling = [line for line in lines if re.search(r"FATAL|PANIC|error:|ERROR", line)]
     line = (telling or lines or ["no reason given"])[0]

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, cast
 
 import psycopg2
 from psycopg2.extensions import connection as PostgresConnection
@@ -149,7 +150,9 @@ def fill(connection: PostgresConnection, dump: Dump, layout: Layout) -> None:
         with contents(dump.file, entries_in_order(dump, layout)) as parts:
             for part in parts:
                 if isinstance(part, Rows):
-                    cursor.copy_expert(copy_statement(part, layout), part)
+                    cursor.copy_expert(
+                        copy_statement(part, layout), cast(IO[bytes], part)
+                    )  # it is read, no more
                     copied.append(part.table)
                 else:
                     stands[part.name] = part

@@ -222,6 +222,9 @@ def write_array(file: Path, array: np.ndarray[Any, Any]) -> None:
         with open(aside, "wb", opener=closed) as stream:
             np.save(stream, array, allow_pickle=False)
         os.replace(aside, file)
+    except OSError as error:
+        error.filename = error.filename or str(file)  # a full disk names none
+        raise
     finally:
         aside.unlink(missing_ok=True)
 

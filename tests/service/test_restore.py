@@ -134,13 +134,13 @@ def test_a_dump_that_runs_a_program_is_refused_and_who_saved_it_was_told(
         ("CREATE TEXT SEARCH DICTIONARY optuna.mine (TEMPLATE = simple)", "TEXT SEARCH DICTIONARY"),
         ("ALTER TABLE optselect.meta ADD mine int", r".*optselect\.meta \(key, value, mine\)"),
         (
-            "CREATE TRIGGER mine BEFORE UPDATE ON optselect.meta"
-            " FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+            "CREATE TRIGGER mine BEFORE UPDATE ON optselect.meta FOR EACH ROW"
+            + " EXECUTE FUNCTION suppress_redundant_updates_trigger()",
             "TRIGGER optselect.meta mine",
         ),
         (
             "CREATE FOREIGN DATA WRAPPER mine; CREATE SERVER mine FOREIGN DATA WRAPPER mine;"
-            " CREATE FOREIGN TABLE optuna.mine (a int) SERVER mine",
+            + " CREATE FOREIGN TABLE optuna.mine (a int) SERVER mine",
             "FOREIGN TABLE",
         ),
     ],
