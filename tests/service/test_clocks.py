@@ -131,13 +131,13 @@ def test_workers_whose_clocks_differ_by_minutes_train_a_study_while_the_servers_
     store_steady(forked, database, tmp_path)
     hurry = tmp_path / "hurry"
     slow = {"EPOCH_SECONDS": "4", "OPTSELECT_LEASE_SECONDS": "3", "HURRY_FILE": str(hurry)}
+    # All behind the true time: libfaketime lets libpq's connections time out in a process whose clock is ahead.
+    clock.set("-5m")
     with workplace(forked, database, tmp_path) as here, ExitStack() as started:
-        late, early = (
-            started.enter_context(here.shell.start("worker", "study", **slow, **other_clock(offset)))
-            for offset in ("-5m", "+5m")
-        )
+        late = started.enter_context(here.shell.start("worker", "study", **slow, **other_clock("-10m")))
         started.callback(late.kill)
-        started.callback(early.kill)
+        await_that(lambda: here.ask(HELD_IN_THE_MIDDLE) == [(1,)], "one is in the middle of a trial", 180)
+        early = started.enter_context(forked.start(here.shell, "worker", "study", **slow))
         await_that(lambda: here.ask(HELD_IN_THE_MIDDLE) == [(2,)], "both are in the middle of a trial", 180)
         idle = started.enter_context(forked.start(here.shell, "worker", "study", **slow))
         for offset in ("-1h", "+1h", "-1h"):
@@ -153,7 +153,7 @@ def test_workers_whose_clocks_differ_by_minutes_train_a_study_while_the_servers_
         assert time.monotonic() - died < 10
         hurry.touch()
         assert idle.end() == 0, idle.words()
-        assert early.wait(60) == 0
+        assert early.end() == 0, early.words()
         here.demand_whole()
         assert here.ask("SELECT attempt FROM ticket ORDER BY attempt") == [(1,), (2,)]
 

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import psycopg2
 import pytest
 from mlflow.entities import RunTag
-from mlflow.exceptions import BAD_REQUEST, MlflowException
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import BAD_REQUEST
 from sqlalchemy import text
 from sqlalchemy.engine import URL
 
