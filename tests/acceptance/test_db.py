@@ -3,13 +3,11 @@
 import os
 from pathlib import Path
 
-import pytest
-
 from optselect.storage.database import make_engine, open_database
 from optselect.storage.initialise import REVISION
 from tests.acceptance.commands import shell
 from tests.acceptance.forked import Forks
-from tests.homes import small_file_system, throw_away_home
+from tests.homes import throw_away_home
 from tests.service.conftest import execute
 from tests.service.studies import store_study
 
@@ -54,16 +52,6 @@ def test_a_database_goes_from_its_first_status_to_a_restored_backup(tmp_path: Pa
         assert forked.run(one, "db", "stop").stdout.startswith("stopped")
         assert forked.json(one, "db", "status")["running"] is False
         assert forked.run(one, "db", "stop").stdout.startswith("no embedded server")
-
-
-@pytest.mark.slow
-def test_a_home_on_a_full_disk_is_told_in_one_line(tmp_path: Path, forked: Forks) -> None:
-    with throw_away_home("full") as place, small_file_system(place, "3m"):
-        refused = forked.run(shell(place, tmp_path), "db", "upgrade")
-    assert refused.returncode == 5, refused.stderr
-    assert refused.stderr.count("\n") == 1
-    assert str(place) in refused.stderr and "OPTSELECT_HOME" in refused.stderr
-    assert "no space left" in refused.stderr.lower()
 
 
 def test_the_catalogue_is_printed_for_people_and_for_programs(tmp_path: Path, forked: Forks) -> None:
