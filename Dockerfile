@@ -19,7 +19,7 @@ RUN pip install --no-cache-dir -c constraints.txt .
 WORKDIR /home/optselect
 USER 10001
 ENV OPTSELECT_HOME=/home/optselect/data PYTHONUNBUFFERED=1
-ENTRYPOINT ["python", "-m", "optselect"]
+ENTRYPOINT ["python", "-P", "-m", "optselect"]
 CMD ["--help"]
 
 FROM app AS mlflow

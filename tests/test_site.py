@@ -98,3 +98,11 @@ def test_the_reference_has_every_optimizer_and_exit_code(made_of_code: Any) -> N
 
 def test_the_examples_in_the_hook_hold(made_of_code: Any) -> None:
     assert doctest.testmod(made_of_code).failed == 0
+
+
+def test_each_test_that_the_threat_model_names_is_there() -> None:
+    named = re.findall(r"`([\w/]+\.py)::(\w+)`", (ROOT / "docs/security.md").read_text("utf-8"))
+    missing = [
+        f"{file}::{name}" for file, name in named if f"\ndef {name}(" not in (ROOT / "tests" / file).read_text()
+    ]
+    assert len(named) > 10 and not missing

@@ -6,7 +6,6 @@ replaces pods that are lost with their node.
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -173,7 +172,7 @@ def container(order: Order) -> dict[str, Any]:
     return {
         "name": "worker",
         "image": order.options["image"],
-        "args": worker_arguments(order),
+        "args": order.worker_arguments,  # behind the entry point of our image
         "env": [{"name": name, "value": value} for name, value in environment.items()],
         "resources": {"requests": wanted, "limits": {"memory": wanted["memory"], **gpus}},
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
@@ -186,8 +185,3 @@ def container(order: Order) -> dict[str, Any]:
             ),
         ],
     }
-
-
-def worker_arguments(order: Order) -> Sequence[str]:
-    """Behind the entry point of our image, which is `python -m optselect`."""
-    return order.worker("python")[3:]

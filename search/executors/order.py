@@ -30,7 +30,12 @@ class Order:
 
     def worker(self, python: str) -> list[str]:
         """The command that the engine starts for each worker."""
-        return own_python("optselect", "worker", self.study, "--slots", "1", *self.arguments, python=python)
+        return own_python("optselect", *self.worker_arguments, python=python)
+
+    @property
+    def worker_arguments(self) -> list[str]:
+        """What follows the name of the program, where an image starts it."""
+        return ["worker", self.study, "--slots", "1", *self.arguments]
 
 
 class Executor(Protocol):
