@@ -3,7 +3,7 @@ PYTHON ?= python
 # The environment's own programs come first, so that a recipe reads like the line one would type.
 export PATH := $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("scripts"))'):$(PATH)
 
-.PHONY: check format lint layers types test test-slow lint-deploy docs compose-for-real slurm-for-real ray bench-storage bench-engine bench-memory property chaos
+.PHONY: check format lint layers types test test-slow lint-deploy docs compose-for-real slurm-for-real ray bench-storage bench-engine bench-memory bench-size property chaos
 .NOTPARALLEL:
 
 check: format lint layers types test
@@ -63,6 +63,10 @@ bench-engine:
 # What the processes of a launch own, and whether one that trains on and on grows: some ten minutes.
 bench-memory:
 	$(PYTHON) -m benchmarks.memory $(ARGUMENTS)
+
+# A study of 3,000 empty trainings: trials a second, the supervisor's memory, the reading commands. docs/scale.md has figures.
+bench-size:
+	$(PYTHON) -m benchmarks.size $(ARGUMENTS)
 
 # New drawn optimizers, models and callbacks each time, a hundred, each trained by a program and by fit: a quarter of an hour.
 property:

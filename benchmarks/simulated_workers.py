@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import text
 
 from optselect.search.departure import Departure
-from optselect.search.planning import first_tickets, survivor_tickets
+from optselect.search.planning import first_step, survivor_tickets
 from optselect.search.sharing import Slice
 from optselect.search.spec import Request, StudySpec, resolve
 from optselect.search.study import create_optuna_study, load_optuna_study
@@ -67,7 +67,7 @@ def store_simulated_study(
         problem=problem.path, optimizers=optimizers, trials=trials, epochs=epochs, tune="all", seeds=0
     )
     spec = resolve(request, problem, False, Path("/nowhere"))
-    quota = first_tickets(spec)
+    quota = first_step(spec).tickets
     already = {
         optimizer: sum(ticket.optimizer == optimizer for ticket in quota) for optimizer in spec.optimizers
     }

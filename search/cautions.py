@@ -32,6 +32,7 @@ CONTAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 def cautions(found: Findings) -> list[str]:
     """The most important first."""
     return [
+        *not_compared(found),
         *contradictions(found),
         *better_defaults(found),
         *too_few_trials(found),
@@ -41,6 +42,12 @@ def cautions(found: Findings) -> list[str]:
         *inclusions(found),
         *shortfall(found),
     ]
+
+
+def not_compared(found: Findings) -> Iterator[str]:
+    """The user's own optimizer was set aside: what is tuned has nothing to be better than."""
+    if reason := found.record.set_aside.get(BASELINE):
+        yield f"Your own optimizer is {reason}. So nothing is compared with it."
 
 
 def contradictions(found: Findings) -> Iterator[str]:

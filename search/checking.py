@@ -3,9 +3,10 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 from rich.table import Table
@@ -17,14 +18,18 @@ from optselect.search.executors import devices
 from optselect.search.executors.forking import Zygote
 from optselect.search.exit_codes import UserExit
 from optselect.search.launching import Surroundings
+from optselect.search.limits import room_here
+from optselect.search.names import study_name
 from optselect.search.objective import in_words
 from optselect.search.rehearsing import Outlook, look_ahead, rehearse, rehearsing
-from optselect.search.spec import Request, study_name
+from optselect.search.source import rows_folder
+from optselect.search.spec import Request
 from optselect.search.supervising import default_workers
 from optselect.search.terminal import stdout_console
 from optselect.storage import tracking
 from optselect.storage.database import Database
 from optselect.storage.errors import StorageError
+from optselect.storage.full_disk import full_disk
 from optselect.storage.initialise import ensure_mlflow
 from optselect.trials.bundled import resolve_problem
 from optselect.trials.configuration import BASELINE
@@ -105,14 +110,16 @@ def checks(request: Request, place: Surroundings) -> Iterator[Checked]:
             ask = partial(tracking_found, place, database.found)
             yield attempt("MLflow", ask, str, UserExit.UNREACHABLE).line
         yield attempt("devices", devices_found, str, UserExit.INVALID).line
-        look = partial(look_ahead, request, zygote)
+        rows = rows_folder(place.home)
+        look = partial(look_ahead, request, rows, zygote)
         outlook = attempt("model and data", look, words_of_outlook, UserExit.INVALID)
         yield outlook.line
         if outlook.found is not None:
             spec = outlook.found.spec
+            yield Checked("loading", True, words_of_loading(outlook.found.loading_seconds))
             yield Checked("objective", True, in_words(spec.objective, spec.direction))
             yield from notes_on(outlook.found.problem)
-            yield from optimizers_found(request, outlook.found, zygote)
+            yield from optimizers_found(request, outlook.found, rows, zygote)
 
 
 def attempt(
@@ -123,7 +130,8 @@ def attempt(
         found = action()
         return Attempt(Checked(name, True, words(found)), found)
     except (SearchError, StorageError, TrialsError, OSError) as error:
-        return Attempt(Checked(name, False, " ".join(str(error).split()), code), None)
+        said = full_disk(error, os.environ) or str(error)
+        return Attempt(Checked(name, False, " ".join(said.split()), code), None)
 
 
 def words_of_database(database: Database) -> str:
@@ -152,7 +160,7 @@ def devices_found() -> str:
     seats = devices.seats(devices.NO_WISH, os.environ)
     workers = f"{default_workers(seats)} workers by default"
     if not found:
-        return f"no GPU, {os.cpu_count()} cores: {workers}"
+        return f"no GPU, {room_here().cores} cores: {workers}"
     return f"{len(found)} GPU: {', '.join(device.name for device in found)}: {workers}"
 
 
@@ -160,6 +168,18 @@ def words_of_outlook(outlook: Outlook) -> str:
     problem = outlook.problem
     steps = f", {problem.steps_per_epoch} batches an epoch" if problem.steps_per_epoch else ""
     return f"{problem.parameters:,} weights{steps}; metrics {', '.join(problem.metrics)}"
+
+
+def words_of_loading(seconds: Mapping[str, float]) -> str:
+    """How long each part of the user's code took.
+
+    >>> words_of_loading({"net.py": 0.02, "data()": 12.0, "model()": 0.41})
+    'net.py took 0.02 s, data() 12 s, model() 0.41 s'
+    """
+    parts = [
+        f"{part}{' took' if place == 0 else ''} {s:.2g} s" for place, (part, s) in enumerate(seconds.items())
+    ]
+    return ", ".join(parts)
 
 
 def notes_on(problem: ProblemDescription) -> Iterator[Checked]:
@@ -170,10 +190,12 @@ def notes_on(problem: ProblemDescription) -> Iterator[Checked]:
         yield Checked("module names", True, problem.modules_note, is_note=True)
 
 
-def optimizers_found(request: Request, outlook: Outlook, zygote: Zygote | None) -> Iterator[Checked]:
+def optimizers_found(
+    request: Request, outlook: Outlook, rows: Path, zygote: Zygote | None
+) -> Iterator[Checked]:
     """A line for each optimizer."""
     try:
-        found: Rehearsal = rehearse(request, outlook, zygote)
+        found: Rehearsal = rehearse(request, outlook, rows, zygote)
     except TrialsError as error:
         yield Checked("optimizers", False, " ".join(str(error).split()), UserExit.INVALID)
         return
@@ -213,11 +235,12 @@ def plan(request: Request, typed: str, name: str | None, workers: int | None, pl
     count = default_workers(devices.seats(devices.NO_WISH, os.environ)) if workers is None else workers
     with rehearsing(request.problem) as zygote:
         began = time.monotonic()
-        outlook = look_ahead(request, zygote)
+        rows = rows_folder(place.home)
+        outlook = look_ahead(request, rows, zygote)
         start = time.monotonic() - began  # a launch does the same first
         for note in filter(None, (outlook.problem.seeds_note, outlook.problem.modules_note)):
             print(f"note: {note}", file=sys.stderr)
-        found = rehearse(request, outlook, zygote)
+        found = rehearse(request, outlook, rows, zygote)
     study = study_name(name, resolve_problem(request.problem))
     forecast = Forecast.of(outlook.spec, found, count, start)
     if place.as_json:

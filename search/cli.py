@@ -14,6 +14,9 @@ from optselect.search.commands import before, keep, look, run
 from optselect.search.commands.examples import example_of
 from optselect.search.exit_codes import UserExit
 from optselect.search.failures import as_worker_code, explain
+from optselect.search.farewell import say_farewell
+from optselect.storage.environment import check_numbers
+from optselect.trials.user_code import leave_a_trace_of_interrupts
 
 COMMANDS: Mapping[str, Sequence[Callable[..., object]]] = {
     "Before": (before.init, before.check, before.plan),
@@ -62,6 +65,7 @@ for function in DATABASE:
 
 def main() -> NoReturn:
     """Run the command of sys.argv and exit; every failure is one line."""
+    leave_a_trace_of_interrupts()
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     if debug:
@@ -70,11 +74,14 @@ def main() -> NoReturn:
         if (asked := help_asked(arguments)) is not None:
             typer.echo(asked.get_help())
             leave(0)
+        check_numbers(os.environ)
         code = app(arguments, prog_name="optselect", standalone_mode=False)
+        sys.stdout.flush()  # here, where a full disk becomes a line
     except KeyboardInterrupt:
         code = 130
     except Exception as error:  # noqa: BLE001  the one place where anything becomes a line and an exit code
         code = explain(error)
+        drop_output()
         if debug or (
             code == UserExit.OUR_FAILURE and arguments[:1] == ["worker"]
         ):  # the latter is a log file
@@ -82,6 +89,14 @@ def main() -> NoReturn:
         if arguments[:1] == ["worker"]:
             code = as_worker_code(error, code)
     leave(code or 0)
+
+
+def drop_output() -> None:
+    """Forget what could not be printed: Python would try it once more at its end, and complain in words of its own."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def help_asked(arguments: Sequence[str]) -> typer.Context | None:
@@ -104,6 +119,7 @@ def help_asked(arguments: Sequence[str]) -> typer.Context | None:
 
 def leave(code: int) -> NoReturn:
     """Exit; a process that holds TensorFlow goes at once, for taking it down costs two seconds and gains nothing."""
+    say_farewell(code)
     if "tensorflow" not in sys.modules:
         sys.exit(code)
     logging.shutdown()

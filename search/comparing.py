@@ -3,13 +3,14 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-from scipy import special
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
-Numbers = npt.NDArray[np.float64]
-Values = Sequence[float] | Numbers
+# NumPy and SciPy cost a third of a second: whoever only looks at a study calculates nothing of this.
+Values: TypeAlias = "Sequence[float] | npt.NDArray[np.float64]"
 
 CONSTANT = 1e-4
 """Differences that spread by less than this share of their mean are one and the same but for rounding."""
@@ -53,6 +54,9 @@ def mean_interval(values: Values, level: float = 0.05) -> Interval:
     >>> mean_interval([0.5] * 5, level=0.01)  # nothing is known of its spread
     Interval(mean=0.5, low=-inf, high=inf)
     """
+    import numpy as np
+    from scipy import special
+
     count, mean = len(values), float(np.mean(values))
     if is_constant(values):
         half = 0.0 if constant_p(count) < level else math.inf
@@ -67,6 +71,9 @@ def p_value(differences: Values) -> float:
     >>> p_value([0.0, 0.0, 0.0]), p_value([0.2, 0.2, 0.2])
     (1.0, 0.25)
     """
+    import numpy as np
+    from scipy import special
+
     if is_constant(differences):
         return constant_p(len(differences)) if np.any(differences) else 1.0
     count = len(differences)
@@ -80,6 +87,8 @@ def is_constant(values: Values) -> bool:
     >>> is_constant([0.95 - 0.94, 0.93 - 0.92]), is_constant([0.0, 0.0]), is_constant([0.01, 0.02])
     (True, True, False)
     """
+    import numpy as np
+
     return bool(np.ptp(values) <= CONSTANT * abs(np.mean(values)))
 
 
@@ -98,6 +107,8 @@ def best_shares(costs: Mapping[str, Values], draws: int = 10_000) -> dict[str, f
     >>> best_shares({"a": [1.0, 1.1, 0.9], "b": [2.0, 2.1, 1.9]})
     {'a': 1.0, 'b': 0.0}
     """
+    import numpy as np
+
     random = np.random.default_rng(0)
     means = [
         np.asarray(values)[random.integers(len(values), size=(draws, len(values)))].mean(axis=1)
@@ -112,6 +123,9 @@ def seeds_needed(differences: Values, margin: float, level: float = 0.05) -> int
 
     The standard formula for 80 % power, at 5 %: (1.96 + 0.84)**2 * variance / difference**2.
     """
+    import numpy as np
+    from scipy import special
+
     size = max(abs(float(np.mean(differences))), margin)
     if size == 0.0:
         return len(differences)

@@ -16,7 +16,7 @@ from optselect.search.errors import InvalidInput
 from optselect.search.space import Custom, Override, custom_references
 from optselect.search.spec import Request, StudySpec
 from optselect.search.spec_file import SCHEDULE_RULES, Source, read_table
-from optselect.trials.configuration import COMMON
+from optselect.trials.configuration import COMMON, LARGEST, SMALLEST, as_float32
 from optselect.trials.description import CustomDescription, ParameterDescription
 from optselect.trials.reference import AskedClass, Reference
 
@@ -113,10 +113,13 @@ def widened(dimension: Dimension, parameter: ParameterDescription) -> Dimension:
     if isinstance(default, bool) or not isinstance(default, (int, float)) or not math.isfinite(default):
         return dimension
     value = one_minus(float(default)) if dimension.scale == "complement" else float(default)
+    if not SMALLEST <= as_float32(value) < math.inf:
+        return dimension  # no range around it would be one of numbers that trainings calculate with
     if value <= 0 or (dimension.scale == "complement" and value >= 1):
         return dimension  # exactly 0 or 1 is another optimizer: Keras's own ranges leave it out too
     low = min(dimension.low, value / MARGIN) if value < dimension.low else dimension.low
     high = max(dimension.high, value * MARGIN) if value > dimension.high else dimension.high
+    low, high = max(low, SMALLEST), min(high, LARGEST)
     if dimension.scale == "complement":
         high = min(high, TINY)
     return dimension.model_copy(update={"low": low, "high": high})

@@ -12,12 +12,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 
 from optselect.search.exit_codes import WorkerExit
+from optselect.search.farewell import say_farewell
 from optselect.storage import tickets
 from optselect.storage.database import Engine, transient
 from optselect.storage.tickets import Lease, Orders
+from optselect.trials.errors import ProblemError
+from optselect.trials.user_code import explain
 
 log = logging.getLogger(__name__)
 
@@ -148,6 +152,12 @@ class Departure:
             signal.signal(number, leave)
         try:
             yield
+        except KeyboardInterrupt as error:
+            if self.interrupted:
+                raise
+            raise ProblemError(
+                f"The problem's code must not raise KeyboardInterrupt. Received: {explain(error, Path.cwd())}"
+            ) from error
         finally:
             for number, handler in old.items():
                 signal.signal(number, handler)
@@ -173,7 +183,9 @@ class Departure:
             with contextlib.suppress(Exception):  # the lease runs out by itself
                 tickets.give_back(*self._held)
         logging.shutdown()
-        os._exit(WorkerExit.INTERRUPTED if self.interrupted else WorkerExit.RETRY)
+        code = WorkerExit.INTERRUPTED if self.interrupted else WorkerExit.RETRY
+        say_farewell(code)
+        os._exit(code)
 
     @contextlib.contextmanager
     def giving_back(self, engine: Engine, lease: Lease) -> Iterator[None]:

@@ -4,10 +4,11 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ from typing import Any
 from optselect.search.executors.devices import Seat
 from optselect.search.executors.forking import ForkedChild, Zygote
 from optselect.search.executors.local import training_environment
+from optselect.search.executors.mourning import Ended, cause_of_death, last_words
+from optselect.search.loading_lines import LoadingLines
 from optselect.search.spec import Request
 from optselect.storage.interpreter import own_python
 from optselect.storage.studies import StoredStudy
-from optselect.trials.description import CustomDescription, ProblemDescription, read_optimizers
+from optselect.trials.description import LOADING, CustomDescription, ProblemDescription, read_optimizers
 from optselect.trials.errors import ProblemError
 from optselect.trials.reference import AskedClass, Reference, write_classes
 
@@ -59,6 +62,7 @@ class Describer:
     process: ForkedChild | subprocess.Popen[bytes]
     call: str = "describe"  # or "rehearse": a module of trials
     answered: bool = False
+    loading_seconds: Mapping[str, float] = field(default_factory=dict)  # by part, as its answer says
 
     @classmethod
     def start(
@@ -89,13 +93,23 @@ class Describer:
         answer: dict[str, Any] = json.loads((folder / ANSWER).read_text("utf-8"))
         if "error" in answer:
             raise ProblemError(answer["error"])
+        self.loading_seconds = answer.pop(LOADING, {})
         return answer
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether the child has neither answered nor ended."""
+        return self.process.poll() is None and not (Path(self.folder.name) / ANSWER).exists()
+
     def _is_answered(self, folder: Path) -> bool:
-        """Wait for the answer or the child's end."""
+        """Wait for the answer or the child's end, and say what takes it so long."""
+        heard, told = LoadingLines(folder, "log"), ""
         while not (folder / ANSWER).exists():
             if self.process.poll() is not None:
                 return (folder / ANSWER).exists()
+            if (line := "; ".join(heard.now())) and line != told:
+                print(line, file=sys.stderr, flush=True)
+                told = line
             time.sleep(POLL_SECONDS)
         return True
 
@@ -108,11 +122,9 @@ class Describer:
         self.folder.cleanup()
 
     def _last_words(self, code: int) -> str:
-        lines = (Path(self.folder.name) / "log").read_text(errors="replace").strip().splitlines()
-        return (
-            f"{self.problem.name if self.problem else 'The class'} could not be tried: its process ended with code {code}. "
-            f"Its last line: {lines[-1] if lines else '(none)'}"
-        )
+        words = last_words((Path(self.folder.name) / "log").read_text(errors="replace"))
+        what = self.problem.name if self.problem else "The class"
+        return f"{what} could not be tried: {cause_of_death(Ended(code, words))}."
 
 
 def forked(zygote: Zygote, arguments: Sequence[str], folder: Path, call: str) -> ForkedChild:

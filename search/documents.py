@@ -159,6 +159,12 @@ class Status(Document):
     trials: Annotated[Counts, says("Search trials by state.")]
     evaluation: Annotated[dict[str, Counts], says("All other runs by state, for each phase.")]
     by_optimizer: Annotated[dict[str, OptimizerCounts], says("Search trials by state, for each optimizer.")]
+    set_aside: Annotated[
+        dict[str, str],
+        says(
+            "Optimizers that were given up because their trials ended their processes, each with the reason."
+        ),
+    ]
     best: Annotated[Best | None, says("The best search trial; null: none is complete.")]
     programs_built: Annotated[int, says("Programs that the ended trials had compiled.")]
     workers: Annotated[list[Worker], says("Workers on all machines.")]

@@ -1,4 +1,4 @@
-"""What is in an evidence bundle, and how is a verdict read from it where there is no database?
+"""What is in an evidence bundle, from which a verdict is read where there is no database (bundle_reading.py)?
 
 A zip of plain files: the study, every trial and epoch, the problem's source, versions and seeds, the report as page,
 JSON and code. Its manifest has the hash of each file. A reader takes none of the report's words for granted: the
@@ -11,30 +11,21 @@ import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import optselect
+from optselect.search.bundle_reading import CURVES, FORMAT, MANIFEST, SOURCE, STUDY, TRIALS, curves_of
 from optselect.search.documents import document_text
-from optselect.search.errors import InvalidInput
-from optselect.search.findings import Record, find
+from optselect.search.findings import find
 from optselect.search.flat_rows import csv_text, trial_rows
-from optselect.search.named_file import read_named
 from optselect.search.report import Evidence, html_page
-from optselect.search.spec import StudySpec
 from optselect.search.spec_file import spec_toml
 from optselect.search.verdict_page import answer_json
 from optselect.storage.curves import EpochRow
-from optselect.storage.jsonb import numbers, storable
+from optselect.storage.jsonb import storable
 from optselect.storage.overview import TrialRow
 from optselect.storage.studies import StoredStudy
-from optselect.trials.description import ProblemDescription
 
-if TYPE_CHECKING:
-    from optselect.search.insight import Curves
-
-FORMAT = 1
-MANIFEST = "manifest.json"
 AFTER_ZERO = (1980, 1, 1, 0, 0, 0)
 """The first moment that a zip can name: the same study gives the same bytes."""
 
@@ -73,13 +64,13 @@ def contents(
     if not isinstance(found, str):
         report["report.html"] = html_page(found, curves_of(curves, record.spec.objective))
     return {
-        "study.json": as_json(study_facts(study)),
+        STUDY: as_json(study_facts(study)),
         "study.toml": spec_toml(record.spec, study.name),
-        "trials.json": as_json([asdict(trial) for trial in record.trials]),
+        TRIALS: as_json([asdict(trial) for trial in record.trials]),
         "trials.csv": csv_text(trial_rows(study.name, record.trials)),
-        "curves.json": as_json({ticket: [asdict(row) for row in rows] for ticket, rows in curves.items()}),
+        CURVES: as_json({ticket: [asdict(row) for row in rows] for ticket, rows in curves.items()}),
         **report,
-        **{f"source/{name}": text for name, text in evidence.sources.items()},
+        **{f"{SOURCE}{name}": text for name, text in evidence.sources.items()},
     }
 
 
@@ -105,77 +96,3 @@ def zipped(files: Mapping[str, bytes]) -> bytes:
         for name, content in files.items():
             archive.writestr(zipfile.ZipInfo(name, AFTER_ZERO), content, compress_type=zipfile.ZIP_DEFLATED)
     return body.getvalue()
-
-
-# --- reading ------------------------------------------------------------------------------------------
-
-
-def bundled_evidence(file: Path) -> Evidence:
-    """What a bundle has of its study; raises InvalidInput where it is none, or not what was written."""
-    files = whole_files(file)
-    study = json.loads(files["study.json"])
-    record = Record(
-        name=study["name"],
-        spec=StudySpec.model_validate(study["spec"]),
-        problem=ProblemDescription.from_json(study["problem"]),
-        budget=study["budget"],
-        finished=study["state"] == "finished",
-        decisions=study["decisions"],
-        trials=[read_trial(row) for row in json.loads(files["trials.json"])],
-    )
-    sources = {
-        name.removeprefix("source/"): body.decode()
-        for name, body in files.items()
-        if name.startswith("source/")
-    }
-    return Evidence(
-        record,
-        sources,
-        lambda: curves_of(read_epochs(json.loads(files["curves.json"])), record.spec.objective),
-    )
-
-
-def whole_files(file: Path) -> dict[str, bytes]:
-    """Every file that the manifest names, each with its hash."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(read_named(file))) as archive:
-            manifest = json.loads(archive.read(MANIFEST))
-            found = {name: archive.read(name) for name in manifest["files"]}
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
-        raise InvalidInput(
-            f"{file} must be a bundle that `optselect export STUDY` wrote. Received: {error}."
-        ) from error
-    if manifest.get("format") != FORMAT:
-        raise InvalidInput(
-            f"{file} must be a bundle of format {FORMAT}. Received: format {manifest.get('format')}. Read it with "
-            f"optselect {manifest.get('optselect')}."
-        )
-    changed = [
-        name for name, body in found.items() if hashlib.sha256(body).hexdigest() != manifest["files"][name]
-    ]
-    if changed:
-        raise InvalidInput(
-            f"{file} must be as it was written. Received: another {changed[0]}. Export the study again."
-        )
-    return found
-
-
-def read_trial(row: dict[str, Any]) -> TrialRow:
-    """A trial as it was; NaN and infinities are words in JSON."""
-    return TrialRow(**{**row, "result": numbers(row["result"])})
-
-
-def read_epochs(stored: Mapping[str, Sequence[dict[str, Any]]]) -> dict[int, list[EpochRow]]:
-    """The epochs by ticket, as they were."""
-    return {
-        int(ticket): [EpochRow(**{**row, "metrics": numbers(row["metrics"])}) for row in rows]
-        for ticket, rows in stored.items()
-    }
-
-
-def curves_of(epochs: Mapping[int, Sequence[EpochRow]], objective: str) -> "Curves":
-    """The objective by ticket and epoch."""
-    return {
-        ticket: {row.epoch: row.metrics[objective] for row in rows if objective in row.metrics}
-        for ticket, rows in epochs.items()
-    }

@@ -17,6 +17,8 @@ class UserExit(enum.IntEnum):
     """The study finished, but no trial ended with a value."""
     UNREACHABLE = 5
     """The database or MLflow does not serve, or a folder is full or closed."""
+    UNFINISHED = 75
+    """Trials are left, and nobody trains them here any more: told to leave, or other workers have ended."""
     INTERRUPTED = 130
     """Ctrl-C: this machine's trials went back with a checkpoint."""
 

@@ -1,5 +1,6 @@
 """What does a person read when a command fails, and with which code does it end?"""
 
+import os
 import sys
 
 import typer
@@ -11,8 +12,17 @@ def explain(error: Exception) -> int:
     """Print one line about an error; returns the exit code of a user's command."""
     code, message = diagnosis(error)
     if message:
-        print(f"optselect: {' '.join(message.split())}", file=sys.stderr)
+        print(f"optselect: {printable(' '.join(message.split()))}", file=sys.stderr)
     return code
+
+
+def printable(text: str) -> str:
+    r"""Text without letters that would steer a terminal: names come from files and rows of others.
+
+    >>> printable("a \x1b[2J\x07 b")
+    'a ?[2J? b'
+    """
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def diagnosis(error: Exception) -> tuple[int, str]:
@@ -21,27 +31,36 @@ def diagnosis(error: Exception) -> tuple[int, str]:
         return usage_error(error)
     if isinstance(error, (typer.Abort, BrokenPipeError)):
         return UserExit.OUR_FAILURE, ""
+    from optselect.storage.full_disk import full_disk
+
+    if line := full_disk(error, os.environ):  # whatever it was called on its way here
+        return UserExit.UNREACHABLE, line
     from optselect.search.errors import SearchError
-    from optselect.storage.errors import InUse, InvalidAddress, NotFound, SchemaMismatch, Unreachable
+    from optselect.storage.errors import (
+        InUse,
+        InvalidAddress,
+        InvalidRow,
+        InvalidVariable,
+        NotFound,
+        SchemaMismatch,
+        Unreachable,
+    )
     from optselect.trials.errors import TrialsError
 
-    if isinstance(error, (SearchError, TrialsError, InvalidAddress, InUse)):
+    if isinstance(error, (SearchError, TrialsError, InvalidAddress, InvalidRow, InvalidVariable, InUse)):
         return UserExit.INVALID, str(error)
     if isinstance(error, NotFound):
         return UserExit.NOT_FOUND, str(error)
     if isinstance(error, (Unreachable, SchemaMismatch)):
         return UserExit.UNREACHABLE, str(error)
-    from optselect.storage.database import one_line, transient
+    from optselect.storage.database import as_refusal
 
-    if transient(error):
+    if (refusal := as_refusal(error)) is not None:
+        return UserExit.UNREACHABLE, str(refusal)
+    if isinstance(error, OSError) and error.filename:  # a closed folder
         return (
             UserExit.UNREACHABLE,
-            f"The database went away: {one_line(error)}. Start it again, then repeat.",
-        )
-    if isinstance(error, OSError) and error.filename:  # a full disk, a closed folder
-        return (
-            UserExit.UNREACHABLE,
-            f"{error.filename}: {error.strerror}. Set OPTSELECT_HOME to a folder with room that can be written.",
+            f"{error.filename}: {error.strerror}. Set OPTSELECT_HOME to a folder that can be written.",
         )
     return (
         UserExit.OUR_FAILURE,
@@ -72,6 +91,9 @@ def typed_value(options: list[str]) -> str | None:
 
 def as_worker_code(error: Exception, code: int) -> int:
     """The worker contract has codes of its own: engines can match only one "do not restart"."""
-    if type(error).__name__ == "SchemaMismatch" or code in (UserExit.INVALID, UserExit.NOT_FOUND):
+    from optselect.storage.database import as_refusal
+
+    kind = type(as_refusal(error) or error).__name__
+    if kind in ("SchemaMismatch", "NotGranted") or code in (UserExit.INVALID, UserExit.NOT_FOUND):
         return WorkerExit.MISCONFIGURED
     return WorkerExit.RETRY if code == UserExit.UNREACHABLE else code

@@ -26,6 +26,7 @@ from optselect.search.evidence import (
 )
 from optselect.search.spec import StudySpec
 from optselect.search.verdict import Comparison, Contender, Judgement, Outcome, judge
+from optselect.storage.deaths import set_aside
 from optselect.storage.overview import TrialRow
 from optselect.trials.configuration import BASELINE, ArgumentValue
 from optselect.trials.description import ProblemDescription
@@ -46,6 +47,17 @@ class Record:
     @cached_property
     def scale(self) -> Scale:
         return scale_of(self.spec.objective, self.spec.direction, self.trials)
+
+    @cached_property
+    def set_aside(self) -> dict[str, str]:
+        """Who was given up because its trials ended their processes, and why."""
+        return set_aside(self.decisions)
+
+    @property
+    def compared(self) -> StudySpec:
+        """The study of those that were not set aside: what its phases were planned for."""
+        left = self.spec.without(self.set_aside)
+        return left if left.optimizers else self.spec
 
     def searched(self, optimizer: str) -> list[TrialRow]:
         return [trial for trial in self.trials if trial.searched and trial.optimizer == optimizer]
@@ -159,7 +171,7 @@ def find(record: Record) -> Findings | str:
         return reason
     grouped = runs_of_finalists(current_finals(record.trials), record.scale)
     rivals = {n: c for n, c in contenders(current_finals(record.trials), record.scale).items() if competes(n)}
-    thin = record.spec.is_thin(record.budget)
+    thin = record.compared.is_thin(record.budget)
     judgement = judge(list(rivals.values()), thin=thin)
     return Findings(
         record=record,
@@ -186,6 +198,9 @@ def why_none(record: Record) -> str:
         return f"No verdict yet: the study is not finished. To go on: optselect resume {record.name}"
     found = runs_of_finalists(current_finals(record.trials), record.scale)
     if not any(is_tuned(name) for name in found):
+        if aside := [name for name in record.spec.optimizers if name in record.set_aside]:
+            reasons = "; ".join(f"{name}: {record.set_aside[name]}" for name in aside)
+            return f"No verdict: no optimizer that could be trained on fresh seeds is left. {reasons}."
         return "No verdict: no trial reached its last epoch, so no optimizer could be trained on fresh seeds."
     if same := one_run(found, ROUNDING if record.problem.seeds_differ else DRIFT):
         return why_one_run(list(filter(competes, same)) or same, len({run.seed for run in found[same[0]]}))

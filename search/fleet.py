@@ -11,15 +11,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from optselect.search.errors import InvalidInput
 from optselect.search.executors.devices import Seat
 from optselect.search.executors.forking import Zygote, closing
-from optselect.search.executors.local import Slot, Verdict, after_exit, slot_on, zygote_of
+from optselect.search.executors.local import Slot, slot_on, zygote_of
 from optselect.search.exit_codes import WorkerExit
+from optselect.search.observing import observing
 from optselect.search.sharing import next_study
 from optselect.search.supervising import PATIENCE_SECONDS, Outage, Service, log_folder, run_folder, watch
+from optselect.search.trust import ALL_TRUSTED, Trust
 from optselect.storage import studies
 from optselect.storage.database import Database, Engine
+from optselect.storage.errors import InvalidRow, NotFound
 from optselect.storage.studies import Share
+from optselect.storage.tickets import lease_seconds
 
 GIVING_WAY = ("--gives-way",)
 
@@ -33,6 +38,7 @@ class Terms:
     tracking: str | None = None
     extra: tuple[str, ...] = ()
     seats: Sequence[Seat] = ()
+    trust: Trust = ALL_TRUSTED
 
 
 def serve_all(database: Database, engine: Engine, terms: Terms) -> int:
@@ -40,7 +46,7 @@ def serve_all(database: Database, engine: Engine, terms: Terms) -> int:
     outage = Outage()
     with run_folder(database.home) as folder:
         fleet = Fleet(database, engine, terms, folder, zygote_of("every-study", os.environ, terms.seats))
-        with closing(fleet.zygote):
+        with closing(fleet.zygote), observing(engine, None, lease_seconds(os.environ)):
             interrupted = watch(fleet, lambda: fleet.assign(studies.read_shares(engine)), outage)
         fleet.close(0.0 if interrupted else PATIENCE_SECONDS)
     outage.demand_end()
@@ -94,7 +100,7 @@ class Fleet:
         """Let the last curves reach MLflow."""
         end = time.monotonic() + patience_seconds
         for service in [*self._ending, *self.services.values()]:
-            service.flusher.close(max(0.0, end - time.monotonic()))
+            service.carrier.close(max(0.0, end - time.monotonic()))
 
     # --- the places ---
 
@@ -114,7 +120,12 @@ class Fleet:
 
     def _serve(self, name: str, place: int) -> None:
         if name not in self.services:
-            study = studies.load_study(self.engine, name)
+            try:
+                study = studies.load_study(self.engine, name)
+                self.terms.trust.demand(study)
+            except (InvalidInput, InvalidRow, NotFound) as error:
+                self._refuse(name, str(error))
+                return
             self.services[name] = Service.start(
                 self.database,
                 self.engine,
@@ -139,16 +150,18 @@ class Fleet:
             for slot in [slot for slot in service.team.slots if slot.closed]:
                 self._take_back(name, service, slot)
             if not service.team.slots:
-                service.flusher.begin_close(PATIENCE_SECONDS)
+                service.carrier.begin_close(PATIENCE_SECONDS)
                 self._ending.append(self.services.pop(name))
-        self._ending = [service for service in self._ending if service.flusher.is_running]
+        self._ending = [service for service in self._ending if service.carrier.is_running]
 
     def _take_back(self, name: str, service: Service, slot: Slot) -> None:
-        assert slot.last_code is not None
-        if after_exit(slot.last_code, 0.0, sys.maxsize).verdict is Verdict.FAIL:
-            self._refused.add(name)
-            say(f"{name} is left to other machines. The end of its log here:\n{service.team.last_words()}")
+        if slot.failed:
+            self._refuse(name, f"The end of its log here:\n{service.team.last_words()}")
         service.team.slots.remove(slot)
+
+    def _refuse(self, name: str, why: str) -> None:
+        self._refused.add(name)
+        say(f"{name if name.isprintable() else repr(name)} is left to other machines. {why}")
 
     # --- idleness ---
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from optselect.search.departure import Departure
 from optselect.search.executors.devices import NO_WISH, Seat, seats
 from optselect.search.executors.local import training_environment
+from optselect.search.observing import observing
 from optselect.search.publishing import publish
 from optselect.search.same_files import demand_same_files
-from optselect.search.source import find_source
-from optselect.search.supervising import PATIENCE_SECONDS, Ending
+from optselect.search.source import find_source, rows_folder
+from optselect.search.supervising import PATIENCE_SECONDS, Ending, began
 from optselect.search.worker_log import log_to_stderr
 from optselect.storage.database import Database, Engine
 from optselect.storage.studies import StoredStudy
@@ -29,16 +30,18 @@ class InProcessDescriber:
         classes: Sequence[AskedClass] = (),
         jit: bool = False,
         precision: str | None = None,
+        rows: Path | None = None,
     ) -> None:
         self._problem, self._classes = problem, classes
-        self._jit, self._precision = jit, precision
+        self._jit, self._precision, self._rows = jit, precision, rows
 
     def result(self) -> ProblemDescription:
         """Load, build and try the problem; raises ProblemError."""
         prepare_tensorflow()
-        from optselect.trials.describe import describe  # TensorFlow
+        from optselect.trials.describe import describe, keeping_rows  # TensorFlow
+        from optselect.trials.keras_names import names_not_counted
         from optselect.trials.opened_files import OpenedFiles
-        from optselect.trials.problem import load_problem, names_not_counted
+        from optselect.trials.problem import load_problem
 
         references = [one.reference for one in self._classes]
         with names_not_counted():  # the worker, here too, loads it anew and must find the same metrics
@@ -47,7 +50,9 @@ class InProcessDescriber:
             )
             opened = OpenedFiles()
             opened.listen_to(problem)
-            return describe(problem, self._classes, opened)
+            description = describe(problem, self._classes, opened)
+            with keeping_rows(problem, description.data_hash, self._rows):
+                return description
 
     def close(self) -> None:
         """Nothing to end."""
@@ -64,7 +69,10 @@ def train_in_process(database: Database, engine: Engine, study: StoredStudy, tra
 
         source = find_source(study, database.home, use_local=False)
         demand_same_files(study, source)
-        code = work(Assignment(database, engine, study, source, LEASE_SECONDS), departure)
+        rows, since = rows_folder(database.home), began(os.environ)
+        assigned = Assignment(database, engine, study, source, LEASE_SECONDS, rows=rows, rows_since=since)
+        with observing(engine, study.id):
+            code = work(assigned, departure)
     flusher.close(patience_seconds=PATIENCE_SECONDS if code == 0 else 0.0)
     return Ending(code, "", flusher.behind)
 

@@ -1,6 +1,7 @@
 """How does a process join studies? As a training process of one, as its supervisor, or as a machine that serves all."""
 
 import contextlib
+import faulthandler
 import os
 import shutil
 import sys
@@ -15,15 +16,19 @@ from optselect.search.executors import devices
 from optselect.search.executors.devices import NO_WISH, Seat, Wish
 from optselect.search.fleet import Terms, serve_all
 from optselect.search.launching import Surroundings
+from optselect.search.observing import observing
 from optselect.search.same_files import demand_same_files
-from optselect.search.source import find_source, weights_folder
-from optselect.search.supervising import demand_room, supervise
+from optselect.search.source import find_source, rows_folder, unpacked, weights_folder
+from optselect.search.supervising import began, demand_room, supervise
 from optselect.search.trust import ALL_TRUSTED, Trust
 from optselect.search.worker_log import log_to_stderr
 from optselect.storage import studies
 from optselect.storage.database import Database, Engine, make_engine, make_worker_engine, open_database
+from optselect.storage.environment import number_in
 from optselect.storage.initialise import check_schema
-from optselect.storage.tickets import LEASE_SECONDS
+from optselect.storage.studies import StoredStudy
+from optselect.storage.tickets import lease_seconds
+from optselect.trials.listed_code import ListedCode
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ def join(study: str | None, asked: Joining, place: Surroundings) -> int:
     try:
         if study is not None:
             return supervise_study(study, count, own, place, extra, asked.trust)
-        terms = Terms(count, asked.max_idle_seconds, place.tracking, extra, own)
+        terms = Terms(count, asked.max_idle_seconds, place.tracking, extra, own, asked.trust)
         return supervise_all(terms, place)
     finally:
         if handed_over := os.environ.get("OPTSELECT_HANDED_OVER"):
@@ -85,35 +90,54 @@ def join(study: str | None, asked: Joining, place: Surroundings) -> int:
 def train_here(name: str, place: Surroundings, asked: Joining) -> int:
     """Check all that can be checked without TensorFlow, then work."""
     log_to_stderr()
+    faulthandler.enable()  # a signal that ends this process says where it hit, in the log
     departure = Departure()
     with departure.on_signals():
-        if supervisor := os.environ.get("OPTSELECT_SUPERVISOR"):
-            departure.follow(int(supervisor))
+        if supervisor := int(number_in(os.environ, "OPTSELECT_SUPERVISOR", 0)):
+            departure.follow(supervisor)
         database, engine = opened(place, make_worker_engine)
         study = studies.load_study(engine, name)
-        asked.trust.demand(study)
-        source = find_source(study, place.home, asked.use_local)
-        with contextlib.suppress(OSError):  # another machine need not have the folder
-            os.chdir(study.spec["folder"])
-        if not asked.use_local:
-            demand_same_files(study, source)
+        listed = asked.trust.code_of(study, place.home)
+        source = source_here(study, place.home, asked.use_local, listed)
         from optselect.search.worker import Assignment, work  # TensorFlow: seconds, and only in this branch
 
-        lease = float(os.environ.get("OPTSELECT_LEASE_SECONDS", LEASE_SECONDS))
         assignment = Assignment(
             database,
             engine,
             study,
             source,
-            lease,
+            lease_seconds(os.environ),
             asked.max_trials,
             asked.slot,
             use_local=asked.use_local,
             gives_way=asked.gives_way,
             weights=weights_folder(place.home),
-            stuck_seconds=float(os.environ.get("OPTSELECT_STUCK_SECONDS", STUCK_SECONDS)),
+            listed=listed,
+            stuck_seconds=number_in(os.environ, "OPTSELECT_STUCK_SECONDS", STUCK_SECONDS),
+            rows=rows_folder(place.home),
+            rows_since=began(os.environ),
         )
-        return work(assignment, departure)
+        with (
+            contextlib.nullcontext() if supervisor else observing(engine, study.id, assignment.lease_seconds)
+        ):
+            return work(assignment, departure)
+
+
+def source_here(study: StoredStudy, home: Path, use_local: bool, listed: ListedCode | None) -> Path:
+    """The problem file to train, from the folder where its data is looked for; raises InvalidInput.
+
+    Of a listed source that is this process's own folder: no row says where to go.
+    """
+    if listed is not None:
+        source = unpacked(study, home)
+        demand_same_files(study, source, (source.parent, Path.cwd()))
+        return source
+    source = find_source(study, home, use_local)
+    with contextlib.suppress(OSError):  # another machine need not have the folder
+        os.chdir(study.spec["folder"])
+    if not use_local:
+        demand_same_files(study, source)
+    return source
 
 
 def opened(place: Surroundings, make: Callable[[Database], Engine] = make_engine) -> tuple[Database, Engine]:

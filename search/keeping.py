@@ -1,6 +1,7 @@
 """What do the db commands do? They show, upgrade, stop, save and restore the database of studies."""
 
 import os
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -113,8 +114,14 @@ def print_url(place: Surroundings, for_optuna: bool, for_mlflow: bool, show_pass
 
 def write_backup(place: Surroundings, file: Path) -> None:
     """Save everything into one file."""
-    backup(place.open(), file)
+    odd = backup(place.open(), file)
     print(f"{file}: {file.stat().st_size / 1e6:.1f} MB")
+    if odd:
+        print(
+            f"note: db restore will refuse this file, for {odd[0]} stands among the tables: drop it, or move it to a"
+            " schema of your own, then save again.",
+            file=sys.stderr,
+        )
 
 
 def read_backup(place: Surroundings, file: Path) -> None:

@@ -22,15 +22,17 @@ from optselect.search.executors.forking import Zygote, closing
 from optselect.search.executors.local import worker_command, zygote_of
 from optselect.search.exit_codes import UserExit
 from optselect.search.in_process import InProcessDescriber, train_in_process
+from optselect.search.names import demand_apart, study_name
 from optselect.search.objective import difference_today, in_words, settled
 from optselect.search.placing import Placement, launch_json, launch_line, preview, start_workers
 from optselect.search.same_files import demand_same_files, demand_same_weights, has_pretrained
 from optselect.search.seeds import first_seeds
-from optselect.search.source import bundle_hash, local_hash, read_bundle, weights_folder
-from optselect.search.spec import SPEC_VERSION, Request, StudySpec, differences, resolve, study_name
+from optselect.search.source import bundle_hash, local_hash, read_bundle, rows_folder, weights_folder
+from optselect.search.spec import SPEC_VERSION, Request, StudySpec, differences, resolve
 from optselect.search.standing import standing, status_json
 from optselect.search.supervising import (
     Ending,
+    began,
     default_workers,
     demand_room,
     log_folder,
@@ -39,6 +41,7 @@ from optselect.search.supervising import (
 )
 from optselect.search.tables import SINGLE_RUNS, next_commands, summary
 from optselect.search.terminal import stdout_console
+from optselect.search.trying import Crowd, describer_of_many
 from optselect.search.ways import RATE_SET_TWICE, ways_lines
 from optselect.storage import overview, studies
 from optselect.storage.checkpoint_files import check_place
@@ -186,7 +189,7 @@ def resume(name: str, more: More, place: Surroundings, staff: Staff, use_local: 
     more.demand_possible(study, spec)
     seats = staff.seats()
     if not use_local and staff.trains_here(seats) and (study.state != "finished" or more != More()):
-        demand_same_beginning(study, spec)
+        demand_same_beginning(study, spec, place.home)
 
     def plan(connection: Connection, study_id: int) -> None:
         plan_next(connection, study_id, lambda progress: with_more_seeds(spec, progress, more.seeds))
@@ -197,7 +200,7 @@ def resume(name: str, more: More, place: Surroundings, staff: Staff, use_local: 
     return serve(study, database, engine, place, staff, seats, extra, resumed=True)
 
 
-def demand_same_beginning(study: StoredStudy, spec: StudySpec) -> None:
+def demand_same_beginning(study: StoredStudy, spec: StudySpec, home: Path) -> None:
     """Refuse to go on from other weights than the study's; a machine without the problem's file trains the bundle."""
     try:
         problem = resolve_problem(spec.problem)
@@ -205,7 +208,8 @@ def demand_same_beginning(study: StoredStudy, spec: StudySpec) -> None:
         return
     demand_same_files(study, problem)
     if has_pretrained(study):  # no weights depend on the classes of the user's own, nor on XLA
-        options = [] if spec.precision is None else ["--precision", spec.precision]
+        options = ["--rows", str(rows_folder(home))]
+        options += [] if spec.precision is None else ["--precision", spec.precision]
         with contextlib.closing(Describer.start(problem, None, (), options)) as describer:
             demand_same_weights(study, describer.result())
 
@@ -222,13 +226,15 @@ def with_more_seeds(spec: StudySpec, progress: Progress, seeds: int) -> Step:
 
 def describer_of(
     problem: Path, request: Request, place: Surroundings, staff: Staff, zygote: Zygote | None
-) -> Describer | InProcessDescriber:
+) -> Describer | Crowd | InProcessDescriber:
     classes = asked_classes(request)
     if staff.in_process:
-        return InProcessDescriber(problem, classes, request.jit == "on", request.precision)
+        rows = rows_folder(place.home)
+        return InProcessDescriber(problem, classes, request.jit == "on", request.precision, rows)
     weights, seeds = weights_folder(place.home), ",".join(map(str, first_seeds(request.seed)))
-    options = ["--weights", str(weights), "--seeds", seeds, *training_options(request)]
-    return Describer.start(problem, zygote, classes, options)
+    kept = ["--weights", str(weights), "--seeds", seeds, "--rows", str(rows_folder(place.home))]
+    options = [*kept, *training_options(request)]
+    return describer_of_many(problem, zygote, classes, options)
 
 
 # --- creating -----------------------------------------------------------------------------------------
@@ -238,7 +244,7 @@ def find_or_create(
     request: Request,
     name: str,
     problem: Path,
-    describer: Describer | InProcessDescriber,
+    describer: Describer | Crowd | InProcessDescriber,
     database: Database,
     engine: Engine,
     place: Surroundings,
@@ -248,6 +254,7 @@ def find_or_create(
     stored = studies.find_study(engine, name)
     if stored is not None:
         return attached(stored, request, problem, describer, bundled)
+    demand_apart(name, studies.study_names(engine))
     description = describer.result()
     spec = resolved(request, description, bundled)
     bundle = read_bundle(problem, description.modules, spec.custom)
@@ -293,7 +300,7 @@ def attached(
     stored: StoredStudy,
     request: Request,
     problem: Path,
-    describer: Describer | InProcessDescriber,
+    describer: Describer | Crowd | InProcessDescriber,
     bundled: bool,
 ) -> StoredStudy:
     """Refuse another study and other files; of the same one say where a launch of today would do otherwise."""
@@ -350,9 +357,9 @@ def new_study(
 
 
 def create(study: NewStudy, spec: StudySpec, database: Database, engine: Engine) -> StoredStudy:
-    """Store the study and all its tickets; where another launcher was faster, its study must be the same."""
+    """Store the study and its first tickets; where another launcher was faster, its study must be the same."""
     # Optuna and SciPy cost a second: only where they are needed.
-    from optselect.search.planning import first_tickets
+    from optselect.search.planning import first_step
     from optselect.search.study import create_optuna_study
     from optselect.storage.optuna_storage import optuna_storage
 
@@ -362,7 +369,9 @@ def create(study: NewStudy, spec: StudySpec, database: Database, engine: Engine)
         if stored is None:
             with storage.part_of(connection):
                 create_optuna_study(storage, study.name, spec.objective, spec.direction)
-            return studies.insert_study(connection, study, first_tickets(spec), spec.trials)
+            step = first_step(spec)
+            decisions = () if step.decision is None else (step.decision,)
+            return studies.insert_study(connection, study, step.tickets, spec.trials, decisions)
     refuse_another(stored, spec, study.bundle_sha256)
     return stored
 
@@ -476,7 +485,7 @@ def conclude(
     if not finished and ending.code == 130:
         err.print(f"Stopped here. To go on: optselect resume {study.name}", soft_wrap=True)
         return 130
-    if ending.code not in (0, 75):
+    if not finished and ending.code not in (0, 75):
         err.print(
             f"The workers could not go on. The end of their log:\n{ending.last_words}",
             markup=False,
@@ -489,7 +498,7 @@ def conclude(
             return UserExit.INVALID
         why = f"It was {study.state} from outside" if study.state != "running" else "Not finished yet"
         err.print(f"{why}. To go on: optselect resume {study.name}", soft_wrap=True)
-        return ending.code
+        return ending.code or (UserExit.UNFINISHED if study.state == "running" else UserExit.DONE)
     return 0 if standing(study, trials).search.best is not None else no_usable_trial(trials, err)
 
 
@@ -616,6 +625,7 @@ def detach(
     )  # the password file's, removed at its end
     environment = child_environment(database, os.environ, handed_over)
     environment["OPTSELECT_HANDED_OVER"] = str(handed_over)
+    environment["OPTSELECT_BEGAN"] = f"{began(os.environ):.3f}"
     if place.tracking:
         environment["MLFLOW_TRACKING_URI"] = place.tracking
     with open(logs / "supervisor.log", "ab", opener=closed) as log:

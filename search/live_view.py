@@ -9,7 +9,14 @@ from rich.text import Text
 from optselect.search.pace import NOTHING_KNOWN, Left, time_left
 from optselect.search.spec import StudySpec
 from optselect.search.standing import Standing, better, standing
-from optselect.search.tables import dash, headline, plain_table, shown_seconds, shown_value
+from optselect.search.tables import (
+    dash,
+    headline,
+    plain_table,
+    set_aside_lines,
+    shown_seconds,
+    shown_value,
+)
 from optselect.search.trial_page import sparkline
 from optselect.search.usage import shown_usage
 from optselect.storage.overview import ENDED, TrialRow, WorkerRow
@@ -28,6 +35,8 @@ class Sight:
     study: StoredStudy
     trials: Sequence[TrialRow]
     workers: Sequence[WorkerRow]
+    loading: Sequence[str] = ()
+    """What the training processes of this machine said lately of the user's code that they load."""
 
     @property
     def alive(self) -> list[WorkerRow]:
@@ -43,7 +52,9 @@ def live_view(sight: Sight) -> RenderableType:
         Text(phase_line(now, left), style="dim"),
         "",
         by_optimizer(sight.study, now, sight.trials),
+        *set_aside_lines(sight.study),
         *(Text(worker_line(worker), style="dim") for worker in (sight.alive if is_over else sight.workers)),
+        *(Text(line, style="dim") for line in sight.loading),
     )
 
 

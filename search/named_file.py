@@ -4,14 +4,16 @@ import uuid
 from pathlib import Path
 
 from optselect.search.errors import InvalidInput
+from optselect.storage.full_disk import writing
 
 
 def write_named(file: Path, data: bytes) -> None:
     """Replace a file: whoever opens it sees the old content or the new; raises InvalidInput."""
-    aside = file.with_name(f"{file.name}.{uuid.uuid4().hex}.part")
+    aside = file.with_name(f"{uuid.uuid4().hex}.part")  # beside it, under a name that is short in any case
     try:
-        aside.write_bytes(data)
-        aside.replace(file)
+        with writing(file):
+            aside.write_bytes(data)
+            aside.replace(file)
     except OSError as error:
         raise InvalidInput(
             f"{file} must lie in a folder that can be written. Received: {error.strerror}."

@@ -13,6 +13,8 @@ A study that gets more trials goes through survivors and finals again, on new se
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from optselect.search.comparing import mean_interval, shown_share
 from optselect.search.dimension import Choice
@@ -33,10 +35,11 @@ from optselect.search.evidence import (
 )
 from optselect.search.planning import (
     evaluation,
+    in_slices,
     joint_tickets,
     quota_of,
     quota_tickets,
-    search_tickets,
+    search_step,
     share_of,
     survivor_tickets,
 )
@@ -44,8 +47,9 @@ from optselect.search.seeds import ELIMINATION_SEEDS, elimination_seed, final_se
 from optselect.search.spec import StudySpec
 from optselect.search.switching import copied
 from optselect.search.verdict import MOST_SEEDS, judge, next_look
+from optselect.storage.deaths import set_aside
 from optselect.storage.overview import TrialRow
-from optselect.storage.phases import Progress, Step
+from optselect.storage.phases import SLICE, Begun, Progress, Step
 from optselect.storage.tickets import NewTicket
 from optselect.trials.configuration import BASELINE
 
@@ -60,13 +64,23 @@ CLEARLY_WORSE = 0.05
 
 
 def next_step(spec: StudySpec, progress: Progress) -> Step:
-    """Decide what a study does next; an empty step ends it."""
+    """Decide what a study does next; an empty step ends it. Whoever was set aside gets nothing any more."""
+    aside = set_aside(progress.decisions)
+    left = spec.without(aside)
+    if not left.optimizers:
+        return Step()
+    step = next_step_of(left, progress)
+    return replace(step, tickets=[ticket for ticket in step.tickets if ticket.optimizer not in aside])
+
+
+def next_step_of(spec: StudySpec, progress: Progress) -> Step:
+    """The next step of the optimizers that are left."""
     searched = [trial for trial in progress.trials if trial.searched]
     if not progress.budget:
         return planned_search(spec, progress.trials)
     missing = progress.budget - len(searched)
     if spec.goal == "best-config":
-        return Step(joint_tickets(spec, len(searched), missing))
+        return in_slices(missing, progress.decisions, lambda count: joint_tickets(spec, len(searched), count))
     compares = spec.seeds > 0 and not spec.is_thin(progress.budget)
     if not decided(progress, "elimination"):
         if missing > 0 and (step := up_to_the_share(spec, progress, missing)).tickets:
@@ -74,7 +88,7 @@ def next_step(spec: StudySpec, progress: Progress) -> Step:
         if compares:
             return eliminate(spec, progress.trials)
     if missing > 0:
-        return more_search(spec, survivors(spec, progress), progress, missing)
+        return more_search(spec, survivors(spec, progress.decisions), progress, missing)
     if compares and (again := list(second_look(spec, progress))):
         return Step(again)
     return Step(final_tickets(spec, progress)) if spec.seeds else Step()
@@ -87,14 +101,34 @@ def up_to_the_share(spec: StudySpec, progress: Progress, missing: int) -> Step:
     had = sum(trial.searched and trial.optimizer in tuned for trial in progress.trials)
     lacking = min(missing, share_of(spec, progress.budget) * len(tuned) - had)
     if lacking > 0:
-        return more_search(spec, tuned, progress, lacking)
+        return Step(search_tickets(spec, tuned, progress, lacking))
     return Step() if opened else open_switches(spec, progress.trials, progress.budget, missing)
 
 
 def more_search(spec: StudySpec, optimizers: Sequence[str], progress: Progress, trials: int) -> Step:
+    """The rest of the budget, or the first slice of it."""
+    return in_slices(
+        trials, progress.decisions, lambda count: search_tickets(spec, optimizers, progress, count)
+    )
+
+
+def search_tickets(
+    spec: StudySpec, optimizers: Sequence[str], progress: Progress, trials: int
+) -> list[NewTicket]:
     """So many further search trials, for whoever has the fewest."""
     already = Counter(trial.optimizer for trial in progress.trials if trial.searched)
-    return Step(survivor_tickets(spec, optimizers, already, trials, copied_values(progress)))
+    return survivor_tickets(spec, optimizers, already, trials, copied_values(progress.decisions))
+
+
+def next_slice(spec: StudySpec, begun: Begun) -> list[NewTicket]:
+    """The next tickets of a search whose first slices are made: the same as if all were made at once."""
+    count, spec = min(begun.missing, SLICE), spec.without(set_aside(begun.decisions))
+    if not spec.optimizers:
+        return []
+    if spec.goal == "best-config":
+        return joint_tickets(spec, sum(begun.searched.values()), count)
+    left, copied = survivors(spec, begun.decisions), copied_values(begun.decisions)
+    return survivor_tickets(spec, left, begun.searched, count, copied)
 
 
 def decided(progress: Progress, phase: str) -> bool:
@@ -102,10 +136,11 @@ def decided(progress: Progress, phase: str) -> bool:
     return any(decision.get("phase") == phase for decision in progress.decisions)
 
 
-def survivors(spec: StudySpec, progress: Progress) -> list[str]:
+def survivors(spec: StudySpec, decisions: Sequence[Mapping[str, Any]]) -> list[str]:
     """Who is left; all of them where none ever reached its last epoch, for the budget is searched in any case."""
-    gone = dropped(progress.decisions)
-    return [name for name in spec.optimizers if name not in gone] or list(spec.optimizers)
+    gone, aside = dropped(decisions), set_aside(decisions)
+    left = [name for name in spec.optimizers if name not in aside]
+    return [name for name in left if name not in gone] or left
 
 
 # --- the budget ---------------------------------------------------------------------------------------
@@ -113,12 +148,22 @@ def survivors(spec: StudySpec, progress: Progress) -> list[str]:
 
 def planned_search(spec: StudySpec, baselines: Sequence[TrialRow]) -> Step:
     """The search that fits into the minutes, at the pace of the baseline runs that have just ended."""
-    begun = [trial.started for trial in baselines if trial.started is not None]
-    ended = [trial.finished for trial in baselines if trial.finished is not None]
-    seconds = max(ended) - min(begun)
+    seconds = seconds_of(baselines)
     runs = int((60 * (spec.minutes or 0) - seconds) * len(baselines) / max(seconds, 1e-3))
     budget = fitting_budget(spec, runs)
-    return Step(search_tickets(spec, budget), budget=budget)
+    return replace(search_step(spec, budget), budget=budget)
+
+
+def seconds_of(trials: Sequence[TrialRow]) -> float:
+    """How long trials took together, from the first one's beginning to the last one's end.
+
+    The server's clock tells it, which may be set meanwhile; so it is held between the longest of them and their sum, as
+    the workers measured them by clocks that cannot, with a second for what lies between two trials.
+    """
+    begun = [trial.started for trial in trials if trial.started is not None]
+    ended = [trial.finished for trial in trials if trial.finished is not None]
+    own = [trial.result.get("seconds", trial.seconds or 0.0) for trial in trials]
+    return float(min(max(max(ended) - min(begun), *own), sum(own) + len(own)))
 
 
 def fitting_budget(spec: StudySpec, runs: int) -> int:
@@ -163,9 +208,9 @@ def open_switches(spec: StudySpec, trials: Sequence[TrialRow], budget: int, miss
     return Step(tickets, decision={"phase": "switch", "copied": given})
 
 
-def copied_values(progress: Progress) -> Mapping[str, Mapping[str, Choice]]:
+def copied_values(decisions: Sequence[Mapping[str, Any]]) -> Mapping[str, Mapping[str, Choice]]:
     """What each switch copies, as it was decided."""
-    return next((made["copied"] for made in progress.decisions if made.get("phase") == "switch"), {})
+    return next((made["copied"] for made in decisions if made.get("phase") == "switch"), {})
 
 
 # --- elimination --------------------------------------------------------------------------------------
@@ -255,7 +300,7 @@ def second_look(spec: StudySpec, progress: Progress) -> Iterator[NewTicket]:
     if current_finals(progress.trials):
         return
     scale = scale_of(spec.objective, spec.direction, progress.trials)
-    for name in survivors(spec, progress):
+    for name in survivors(spec, progress.decisions):
         had = {key_of(run) for run in progress.trials if run.phase == "elimination" and run.optimizer == name}
         for best in best_configurations(progress.trials, name, scale)[:LOOKED_AT_AGAIN]:
             if key_of(best) not in had:
@@ -286,7 +331,11 @@ def final_tickets(spec: StudySpec, progress: Progress) -> list[NewTicket]:
 def first_finals(spec: StudySpec, progress: Progress) -> Iterator[NewTicket]:
     """Every finalist on the first seeds, seed by seed."""
     scale = scale_of(spec.objective, spec.direction, progress.trials)
-    best = [c[0] for name in survivors(spec, progress) if (c := candidates(progress.trials, name, scale))]
+    best = [
+        c[0]
+        for name in survivors(spec, progress.decisions)
+        if (c := candidates(progress.trials, name, scale))
+    ]
     if spec.is_thin(progress.budget):
         best = sorted(best, key=lambda trial: scale.cost(trial.value or 0.0))[:THIN_FINALISTS]
     first = len({trial.seed for trial in progress.trials if trial.phase == "final"})

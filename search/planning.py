@@ -7,15 +7,14 @@ round-robin: a study that is stopped early leaves equal shares. What follows is 
 
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-
-import numpy as np
-from scipy.stats import qmc
+from typing import Any
 
 from optselect.search.dimension import Choice, Dimension
 from optselect.search.seeds import search_seed
 from optselect.search.spec import StudySpec
+from optselect.storage.phases import SLICE, SLICED, Step
 from optselect.storage.tickets import NewTicket
 from optselect.trials.configuration import BASELINE
 
@@ -27,9 +26,10 @@ ANY = "any"
 """In place of an optimizer: the sampler chooses that too."""
 
 
-def first_tickets(spec: StudySpec) -> list[NewTicket]:
+def first_step(spec: StudySpec) -> Step:
     """The baselines and, unless minutes decide later how much that is, what the budget is first spent on."""
-    return [*baseline_tickets(spec), *search_tickets(spec, spec.trials)]
+    search = search_step(spec, spec.trials)
+    return Step([*baseline_tickets(spec), *search.tickets], search.decision)
 
 
 def baseline_tickets(spec: StudySpec) -> list[NewTicket]:
@@ -47,14 +47,25 @@ def baseline_tickets(spec: StudySpec) -> list[NewTicket]:
     ]
 
 
-def search_tickets(spec: StudySpec, trials: int) -> list[NewTicket]:
+def search_step(spec: StudySpec, trials: int) -> Step:
     """What a study searches first: the quota of each optimizer, or everything where the sampler chooses jointly.
 
     Switches have their quota later: they copy the best of their optimizers (phases.py).
     """
     if spec.goal == "best-config":
-        return joint_tickets(spec, 0, trials)
-    return quota_tickets(spec, spec.singles, quota_of(spec, trials))[:trials]
+        return in_slices(trials, (), lambda count: joint_tickets(spec, 0, count))
+    return Step(quota_tickets(spec, spec.singles, quota_of(spec, trials))[:trials])
+
+
+def in_slices(
+    trials: int, decisions: Sequence[Mapping[str, Any]], make: Callable[[int], Sequence[NewTicket]]
+) -> Step:
+    """So many search tickets, or the first slice of them; `storage/phases.py` asks for the next ones in time.
+
+    Only what the budget decides is made in slices: quota, share, elimination and finals grow with the optimizers alone.
+    """
+    known = trials <= SLICE or SLICED in decisions
+    return Step(make(min(trials, SLICE)), decision=None if known else SLICED)
 
 
 def quota_of(spec: StudySpec, trials: int) -> int:
@@ -87,6 +98,9 @@ def quota_points(spec: StudySpec, optimizer: str, quota: int) -> list[dict[str, 
 
     Optuna's own Sobol sampler keeps its place per study and cannot fill a space with branches.
     """
+    import numpy as np
+    from scipy.stats import qmc  # more than half a second: only where a quota is drawn
+
     dimensions = [dimension for dimension in spec.space[optimizer] if dimension.scale != "fixed"]
     if not dimensions:
         return [{"optimizer": optimizer}] * quota

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
 from rich.live import Live
@@ -22,12 +22,13 @@ LINE_SECONDS = 10.0
 Refresh = Callable[[Sight], None]
 
 
-def look(engine: Engine, study: StoredStudy) -> Sight:
+def look(engine: Engine, study: StoredStudy, loading: Sequence[str] = ()) -> Sight:
     """As it is now, whoever works on it."""
     return Sight(
         studies.refreshed(engine, study),
         overview.list_trials(engine, study.id),
         overview.list_workers(engine, study.id),
+        loading,
     )
 
 
@@ -53,8 +54,12 @@ class Lines:
         self._ended = -1
         self._state = "running"
         self._due = 0.0
+        self._loading = ""
 
     def show(self, sight: Sight) -> None:
+        if (words := "; ".join(sight.loading)) and words != self._loading:
+            print(words, file=sys.stderr, flush=True)
+        self._loading = words
         now = standing(sight.study, sight.trials)
         ended = sum(tally.ended for tally in now.by_phase.values())
         at_once = ended == len(sight.trials) and now.search.ended == sight.study.budget

@@ -5,7 +5,7 @@ Asked of children that load TensorFlow: one describes the problem, one trains ea
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,8 @@ class Outlook:
 
     problem: ProblemDescription
     spec: StudySpec
+    loading_seconds: Mapping[str, float]
+    """How long the user's file, data() and model() took."""
 
 
 @contextlib.contextmanager
@@ -37,18 +39,21 @@ def rehearsing(problem: str) -> Iterator[Zygote | None]:
         yield zygote
 
 
-def look_ahead(request: Request, zygote: Zygote | None) -> Outlook:
+def look_ahead(request: Request, rows: Path, zygote: Zygote | None) -> Outlook:
     """Describe the problem and resolve the request; raises ProblemError or InvalidInput."""
-    problem, options = resolve_problem(request.problem), training_options(request)
+    problem = resolve_problem(request.problem)
+    options = [*training_options(request), "--rows", str(rows)]
     with contextlib.closing(Describer.start(problem, zygote, asked_classes(request), options)) as child:
         description = child.result()
-    return Outlook(description, resolved(request, description, is_bundled(request.problem)))
+    spec = resolved(request, description, is_bundled(request.problem))
+    return Outlook(description, spec, child.loading_seconds)
 
 
-def rehearse(request: Request, outlook: Outlook, zygote: Zygote | None) -> Rehearsal:
+def rehearse(request: Request, outlook: Outlook, rows: Path, zygote: Zygote | None) -> Rehearsal:
     """Train the user's own optimizer and each of the study's that needs no argument; raises ProblemError."""
     names = [BASELINE, *outlook.spec.with_defaults]
     options = [*training_options(request), "--names", ",".join(names), "--epochs", str(outlook.spec.epochs)]
+    options += ["--rows", str(rows), "--data", outlook.problem.data_hash]
     problem = resolve_problem(request.problem)
     classes = asked_classes(request)
     with contextlib.closing(Describer.start(problem, zygote, classes, options, "rehearse")) as child:

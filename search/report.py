@@ -135,7 +135,7 @@ def best_model(found: Findings, folder: str) -> bytes:
         if (body := read_model(folder, run.ticket)) is not None:
             return body
     raise NotFound(
-        f"{folder} must hold a trained model of {finalist.name}. Received: none. It lies on the machine that trained "
+        f"{folder}/models must hold a trained model of {finalist.name}. Received: none. It lies on the machine that trained "
         "it, unless --checkpoints names a place that all machines share; a model that Keras cannot save is not kept."
     )
 

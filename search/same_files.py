@@ -2,6 +2,7 @@
 and of a child that makes the weights anew where some are pre-trained: no list of files is ever complete.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from optselect.search.describing import stored_description
@@ -19,9 +20,14 @@ def reading_folders(study: StoredStudy, problem: Path) -> tuple[Path, Path]:
     return problem.parent, launched if launched.is_dir() else Path.cwd()
 
 
-def demand_same_files(study: StoredStudy, problem: Path) -> None:
-    """Refuse files that are not those of the launch; raises InvalidInput."""
-    changed = changed_file(stored_description(study).files, reading_folders(study, problem))
+def demand_same_files(study: StoredStudy, problem: Path, folders: Sequence[Path] | None = None) -> None:
+    """Refuse files that are not those of the launch; raises InvalidInput.
+
+    Args:
+        folders: where they are looked for; default: reading_folders.
+    """
+    places = reading_folders(study, problem) if folders is None else folders
+    changed = changed_file(stored_description(study).files, places)
     if changed:
         raise InvalidInput(f'Study "{study.name}": {changed}. Bring that file here, {MEND}')
 

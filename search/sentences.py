@@ -245,8 +245,11 @@ def mean_of(found: Findings) -> str:
 
 
 def others_given_up(found: Findings) -> Iterator[str]:
-    if found.dropped:
-        each = "; ".join(f"{name} ({reason})" for name, reason in found.dropped.items())
+    given_up = {
+        name: reason for name, reason in found.dropped.items() if name != BASELINE
+    }  # a warning says that
+    if given_up:
+        each = "; ".join(f"{name} ({reason})" for name, reason in given_up.items())
         yield f"Given up on the way: {each}."
 
 
@@ -275,8 +278,8 @@ def to_settle(found: Findings) -> Iterator[str]:
     """How much more would decide, and the command."""
     name = found.record.name
     if found.thin:
-        least = FEWEST_TRIALS * len(found.record.spec.optimizers) - found.record.budget
-        more = SHARE * len(found.record.spec.optimizers) - found.record.budget
+        count = len(found.record.compared.optimizers)
+        least, more = FEWEST_TRIALS * count - found.record.budget, SHARE * count - found.record.budget
         yield (
             f"A verdict takes at least {least} more trials; {SHARE} for each optimizer are advised: "
             f"optselect resume {name} --trials +{more}. Or name fewer optimizers in a new study."

@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from optselect.storage.environment import number_in
 from optselect.storage.studies import Share
 
 SLICE_SECONDS = 120.0
@@ -69,7 +70,7 @@ class Slice:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "Slice":
-        return cls(float(environment.get("OPTSELECT_SLICE_SECONDS", SLICE_SECONDS)), time.monotonic())
+        return cls(number_in(environment, "OPTSELECT_SLICE_SECONDS", SLICE_SECONDS), time.monotonic())
 
     def is_over(self, idle: bool) -> bool:
         now = time.monotonic()

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
 from rich.text import Text
-from scipy import stats
 
 from optselect.search.comparing import Interval, mean_interval, p_value, shown_share
 from optselect.search.describing import stored_description
@@ -156,6 +155,8 @@ def welch(one: Sequence[float], other: Sequence[float]) -> tuple[Interval, float
     >>> round(found.mean, 6), found.low > 7, p < 0.001
     (10.0, True, True)
     """
+    from scipy import stats  # more than half a second
+
     test = stats.ttest_ind(other, one, equal_var=False)
     bounds = test.confidence_interval(0.95)
     mean = sum(other) / len(other) - sum(one) / len(one)

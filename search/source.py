@@ -2,19 +2,23 @@
 
 import hashlib
 import io
+import itertools
 import json
 import tokenize
+import uuid
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
 from optselect.search.describing import stored_description
 from optselect.search.errors import InvalidInput
 from optselect.search.spec import CustomClass, StudySpec
+from optselect.storage.full_disk import writing
 from optselect.storage.own_files import make_folder, write_closed
 from optselect.storage.studies import StoredStudy
 from optselect.trials.bundled import bundled_problems, resolve_problem
 from optselect.trials.errors import ProblemError
+from optselect.trials.listed_code import ListedCode
 from optselect.trials.reference import BUNDLE_FOLDER, Reference, stored_reference
 
 
@@ -65,10 +69,12 @@ def bundle_hash(bundle: Mapping[str, str]) -> str:
 
 
 def local_hash(problem: Path, bundle: Mapping[str, str], custom: Mapping[str, CustomClass]) -> str | None:
-    """The hash that the bundle's files have on this machine; None where one is missing."""
+    """The hash that the bundle's files have on this machine; None where one is missing, the problem's own included."""
+    if problem.name not in bundle:  # a row may name another file beside a copy of the bundle's
+        return None
     try:
         return bundle_hash(read_bundle(problem, bundle, custom))
-    except (OSError, InvalidInput):
+    except (OSError, InvalidInput, KeyError):
         return None
 
 
@@ -98,33 +104,87 @@ def find_classes(study: StoredStudy, problem: Path, home: Path) -> list[Referenc
     described = stored_description(study).optimizers
     found = []
     for name, one in StudySpec.model_validate(study.spec).custom.items():
-        file = described[name].file
-        if not file:
-            found.append(stored_reference(one.reference))
-        elif file.startswith(f"{BUNDLE_FOLDER}/"):
+        file, reference = described[name].file if name in described else "", stored_reference(one.reference)
+        if file.startswith(f"{BUNDLE_FOLDER}/"):
             found.append(Reference(str(unpacked(study, home).parent / file), name))
-        else:
+        elif file:
             found.append(Reference(str(problem.parent / file), name))
+        elif not reference.is_file:
+            found.append(reference)
+        if (file or reference.is_file) and file not in study.bundle:
+            raise InvalidInput(
+                f'The classes of study "{study.name}" must stand in its bundle, or be installed. '
+                f"Received: {name} from {file or reference.place}."
+            )
     return found
 
 
 def unpacked(study: StoredStudy, home: Path) -> Path:
     """Write the bundle below the home folder, once for each content, and return the problem file there."""
-    folder = home / "bundles" / study.bundle_sha256
-    for name, content in study.bundle.items():
+    # By the hash of what came: files of another bundle, whatever hash stands beside it, lie elsewhere.
+    folder = (home / "bundles" / bundle_hash(study.bundle)).resolve()
+    problem = Path(study.problem["path"]).name
+    demand_names(study, problem)
+    for name, body in written_sources(study).items():
         file = folder / name
-        if not file.resolve().is_relative_to(folder.resolve()):
+        if not file.resolve().is_relative_to(folder):
             raise InvalidInput(
                 f'The bundle of study "{study.name}" must stay in its folder. Received: {name}.'
             )
-        # What once came under this hash may have lied.
-        body = written_source(content)
+        # Whoever has this home may have changed it.
         if not file.exists() or file.read_bytes() != body:
             make_folder(file.parent)
-            aside = file.with_name(f"{file.name}.{study.id}.part")
-            write_closed(aside, body)
-            aside.replace(file)
-    return folder / Path(study.problem["path"]).name
+            aside = file.with_name(f"{uuid.uuid4().hex}.part")
+            with writing(file):
+                write_closed(aside, body)
+                aside.replace(file)
+    return folder / problem
+
+
+def demand_names(study: StoredStudy, problem: str) -> None:
+    """Refuse a bundle whose files would lie elsewhere than below its folder, or in each other's place."""
+    for name in study.bundle:
+        parts = PurePosixPath(name).parts
+        is_plain = (
+            parts and "/".join(parts) == name and not {"..", "/"} & set(parts) and not set("\\\0") & set(name)
+        )
+        if not is_plain or any(str(above) in study.bundle for above in PurePosixPath(name).parents):
+            raise InvalidInput(
+                f'The bundle of study "{study.name}" must stay in its folder. Received: {name!r}.'
+            )
+    if problem not in study.bundle:
+        raise InvalidInput(
+            f'The problem of study "{study.name}" must be a file of its bundle. Received: {problem!r}, and '
+            f"{', '.join(sorted(study.bundle))}."
+        )
+
+
+def written_sources(study: StoredStudy) -> dict[str, bytes]:
+    """The files of a study's bundle."""
+    try:
+        return {name: written_source(content) for name, content in study.bundle.items()}
+    except (SyntaxError, UnicodeError, LookupError) as error:
+        raise InvalidInput(
+            f'The bundle of study "{study.name}" must be Python\'s source. Received: {error}.'
+        ) from error
+
+
+def listed_code(study: StoredStudy, home: Path) -> ListedCode:
+    """The code that may run where the study's bundle is all that is trusted."""
+    names = sorted(study.bundle, key=str.casefold)
+    for name, other in itertools.pairwise(names):
+        if name.casefold() == other.casefold():  # which one runs must not be the file system's to say
+            raise InvalidInput(
+                f"Files of a listed bundle must differ by more than capital letters. Received: {name} and {other} of "
+                f'study "{study.name}".'
+            )
+    hashes = {name: hashlib.sha256(body).hexdigest() for name, body in written_sources(study).items()}
+    return ListedCode(str(unpacked(study, home).parent), hashes)
+
+
+def rows_folder(home: Path) -> Path:
+    """Where this machine keeps what data() gave, by its hash."""
+    return home / "rows"
 
 
 def weights_folder(home: Path) -> Path:

@@ -5,8 +5,7 @@ study, enough to go on by name alone. The same request on the same model always 
 so launching again can tell "the same study" from "another one".
 """
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -150,6 +149,12 @@ class StudySpec(BaseModel):
     ) -> dict[str, tuple[Dimension, ...]]:
         """In the order of the optimizers, which jsonb does not keep: Optuna's choices must never change."""
         return {name: space[name] for name in info.data["optimizers"]}
+
+    def without(self, names: Container[str]) -> "StudySpec":
+        """The same study as if these optimizers had not been asked for; what is planned for the others is theirs."""
+        left = tuple(name for name in self.optimizers if name not in names)
+        switches = tuple(switch for switch in self.switches if switch.name in left)
+        return self.model_copy(update={"optimizers": left, "switches": switches})
 
     @property
     def singles(self) -> tuple[str, ...]:
@@ -440,22 +445,6 @@ def change_of_range(was: Dimension | None, becomes: Dimension | None) -> str:
         if old != new:
             break
     return f"{old} -> {new}"
-
-
-def study_name(name: str | None, problem: Path) -> str:
-    """The study's name: the one given, or the problem file's.
-
-    >>> study_name(None, Path("my net.py"))
-    'my-net'
-    """
-    if name is None:
-        return re.sub(r"[^\w.-]+", "-", problem.stem).strip("-.") or "study"
-    if not re.fullmatch(r"\w[\w.-]{0,99}", name):
-        raise InvalidInput(
-            "--name must begin with a letter or digit and hold at most 100 letters, digits, dots, hyphens and "
-            f"underscores. Received: {name!r}."
-        )
-    return name
 
 
 def demand(flag: str, value: int, low: int, high: int, otherwise: str = "") -> None:

@@ -34,6 +34,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from optselect.search.dimension import Choice, Dimension, keras_arguments, one_minus
 from optselect.search.errors import InvalidInput
+from optselect.search.names import study_name
 from optselect.search.near_names import did_you_mean
 from optselect.search.objective import BETTER, as_typed
 from optselect.search.space import Override, custom_references, find_optimizer
@@ -49,7 +50,6 @@ from optselect.search.spec import (
     Precision,
     StudySpec,
     Tune,
-    study_name,
 )
 from optselect.search.switching import EARLIEST, LATEST, SwitchSpec
 from optselect.search.toml_lines import line_of
@@ -60,9 +60,11 @@ from optselect.trials.configuration import (
     SCHEDULES,
     OptimizerConfig,
     Rule,
+    as_float32,
     check_arguments,
     check_custom,
     custom_rule,
+    fits_float32,
 )
 from optselect.trials.errors import ConfigurationError
 
@@ -400,11 +402,13 @@ class Argument:
             raise self.source.wrong(key, "be a whole number up to 2**53", f"{key[-1]}={reprlib.repr(value)}")
         if not isinstance(value, (bool, int, float, str)) or not self.rule.holds(value):
             raise self.source.wrong(key, f"be {self.rule.must}", f"{key[-1]}={value!r}")
-        return (
-            float(value)
-            if isinstance(value, int) and not isinstance(value, bool) and not self.whole
-            else value
-        )
+        is_float = isinstance(value, int) and not isinstance(value, bool) and not self.whole
+        number = float(value) if is_float else value
+        if not fits_float32(number):
+            must = f"be {self.rule.must} in float32, in which trainings calculate"
+            received = f"{key[-1]}={value!r}, which becomes {as_float32(float(number)):g} there"
+            raise self.source.wrong(key, must, received)
+        return number
 
     def choice(self, values: Sequence[Any]) -> Dimension:
         if len(values) < 2 or any(values.count(value) > 1 for value in values):

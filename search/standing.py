@@ -14,6 +14,7 @@ from optselect.search.documents import (
     Worker,
 )
 from optselect.search.ways import programs_built
+from optselect.storage.deaths import set_aside
 from optselect.storage.overview import ENDED, STATES, TrialRow, WorkerRow
 from optselect.storage.studies import StoredStudy
 from optselect.storage.tickets import SEARCH_PHASES
@@ -131,6 +132,7 @@ def status_json(
             }
             for name, tally in now.by_optimizer.items()
         },
+        "set_aside": set_aside(study.decisions),
         "best": best_json(now.search.best),
         "programs_built": programs_built(trials),
         "workers": [worker_json(worker) for worker in workers],

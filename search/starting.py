@@ -13,8 +13,9 @@ import typer
 from optselect.search.documents import SCHEMA, Written, print_document
 from optselect.search.errors import InvalidInput
 from optselect.search.named_file import write_named
+from optselect.search.names import study_name
 from optselect.search.near_names import did_you_mean
-from optselect.search.spec import demand_one_of, study_name
+from optselect.search.spec import demand_one_of
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 TASKS = ("regression", "classification")

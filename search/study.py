@@ -141,7 +141,7 @@ def tell_ending(trial: Trial, ending: Ending, exploded: Explosion | None) -> Non
         trial.set_user_attr(name, ending.notes[name])
     if ending.outcome == "complete":
         study.tell(trial, ending.value, skip_if_finished=True)
-    elif ending.outcome == "failed":
+    elif ending.outcome == "failed" and exploded is None:
         trial.set_user_attr("failure", ending.message)
         study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
     else:
@@ -150,6 +150,12 @@ def tell_ending(trial: Trial, ending: Ending, exploded: Explosion | None) -> Non
             trial.set_constraint("diverged", exploded.violation)
             trial.set_user_attr("diverged_epoch", exploded.epoch)
         study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+
+
+def tell_passed_over(trial: Trial, ending: Ending, worst: Explosion) -> None:
+    """Tell Optuna of a place that was not tried because it is known to be bad."""
+    trial.set_user_attr("failure", ending.message)
+    tell_ending(trial, ending, worst)
 
 
 def tell_pruned(trial: Trial, ending: Ending, reached: float) -> None:

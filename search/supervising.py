@@ -1,6 +1,7 @@
-"""How does this machine serve a study? A supervisor of worker processes, a flusher to MLflow, a live view."""
+"""How does this machine serve a study? A supervisor of worker processes, a carrier of curves to MLflow, a live view."""
 
 import contextlib
+import enum
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ from typing import Protocol
 
 import psutil
 
+from optselect.search.carrying import Carrier
 from optselect.search.enlisting import enlisted
 from optselect.search.errors import InvalidInput
 from optselect.search.executors.devices import Seat
@@ -23,27 +25,35 @@ from optselect.search.executors.local import (
     Forks,
     Slot,
     Supervisor,
-    cause_of_death,
     worker_arguments,
     worker_command,
     worker_slots,
     zygote_of,
 )
+from optselect.search.exit_codes import WorkerExit
+from optselect.search.limits import Room, room_here
+from optselect.search.loading_lines import LoadingLines
+from optselect.search.observing import observing
 from optselect.search.progress import REFRESH_SECONDS, look, progress_view
 from optselect.search.publishing import publish
-from optselect.storage import workers
+from optselect.storage import studies, tickets, workers
 from optselect.storage.database import (
+    MOST_SILENT_TRIES,
     Database,
     Engine,
     child_environment,
+    gave_up,
     make_engine,
     one_line,
     outage_seconds,
     transient,
 )
+from optselect.storage.deaths import Death, Toll
+from optselect.storage.environment import number_in
 from optselect.storage.errors import Unreachable
 from optselect.storage.own_files import make_folder
 from optselect.storage.studies import StoredStudy
+from optselect.storage.tickets import lease_seconds
 from optselect.storage.tracking import Flusher, count_unsent, find_tracking
 
 POLL_SECONDS = 0.1
@@ -67,27 +77,31 @@ class Ending:
 
 def default_workers(seats: Sequence[Seat]) -> int:
     """One worker for each seat on a GPU, else one per core, as far as the memory reaches."""
+    here = room_here()
     if seats:
-        return len(seats)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    fitting = psutil.virtual_memory().available // BYTES_PER_WORKER
-    return max(1, min(cores, fitting, MOST_DEFAULT_WORKERS))
+        return min(len(seats), most_workers(here))
+    return max(1, min(here.cores, here.free // BYTES_PER_WORKER, MOST_DEFAULT_WORKERS))
 
 
 def demand_room(flag: str, count: int) -> None:
-    """Refuse more training processes than this machine's memory can hold."""
-    most = most_workers()
+    """Refuse more training processes than the memory of this machine, or of this container, can hold."""
+    here = room_here()
+    most = most_workers(here)
     if count > most:
-        memory = psutil.virtual_memory().total
         raise InvalidInput(
-            f"{flag} must be at most {most} on this machine, whose memory is {memory / 1e9:.0f} GB and a training "
-            f"process takes {LEAST_BYTES_PER_WORKER / 1e9:.1f} GB. Received: {count}."
+            f"{flag} must be at most {most} {here.where} and a training process takes "
+            f"{LEAST_BYTES_PER_WORKER / 1e9:.1f} GB. Received: {count}."
         )
 
 
-def most_workers() -> int:
-    """As many as the memory of this machine can hold at all."""
-    return max(1, psutil.virtual_memory().total // LEAST_BYTES_PER_WORKER)
+def most_workers(here: Room) -> int:
+    """As many as the memory can hold at all."""
+    return max(1, here.memory // LEAST_BYTES_PER_WORKER)
+
+
+def began(environment: Mapping[str, str]) -> float:
+    """When the command began on whose behalf this process works, in seconds of the epoch."""
+    return number_in(environment, "OPTSELECT_BEGAN", 0.0) or psutil.Process().create_time()
 
 
 def supervise(
@@ -117,6 +131,7 @@ def supervise(
         # An engine collects what its tasks print; and on several nodes the files would be the same.
         logs = log_folder(database, study) if post.launch is not None else folder / "logs"
         echo = Echo(None if post.launch is not None else logs)
+        heard = LoadingLines(logs, "worker-*.log")
         slots = worker_slots(count, seats, logs)
         service = Service.start(
             database, engine, study, slots, folder, tracking=tracking, extra=extra, zygote=zygote
@@ -124,28 +139,67 @@ def supervise(
 
         def attend() -> None:
             echo.copy()
-            refresh(look(engine, study))
+            refresh(look(engine, study, () if echo.folder else heard.now()))
             if (wanted := post.change()) is not None:
-                service.team.resize(min(wanted, most_workers()), seats, logs)
+                service.team.resize(min(wanted, most_workers(room_here())), seats, logs)
 
-        with closing(zygote):
+        with closing(zygote), observing(engine, study.id, lease_seconds(os.environ)):
             interrupted = watch(service.team, attend, outage)
         echo.copy()
-        service.flusher.close(patience_seconds=0.0 if interrupted else PATIENCE_SECONDS)
-    engine.dispose()
+        service.carrier.close(patience_seconds=0.0 if interrupted else PATIENCE_SECONDS)
     outage.demand_end()
     team = service.team
-    code = 130 if interrupted else team.exit_code()
-    return Ending(code, team.last_words() if code not in (0, 75, 130) else "", service.flusher.behind)
+    code = (
+        130
+        if interrupted
+        else judged(team.exit_code(), work_left(engine, study), limited="--max-trials" in extra)
+    )
+    engine.dispose()
+    return Ending(code, team.last_words() if code not in (0, 75, 130) else "", service.carrier.behind)
+
+
+class Work(enum.Enum):
+    """What the tables say of a study whose workers here have ended."""
+
+    NONE = "none"
+    """Every ticket is done."""
+    HELD = "held"
+    """Somebody has paused or stopped the study."""
+    LEFT = "left"
+
+
+def work_left(engine: Engine, study: StoredStudy) -> Work:
+    """Whether tickets are undone, and whether anybody shall do them."""
+    if tickets.count_undone(engine, study.id) == 0:
+        return Work.NONE
+    return Work.LEFT if studies.study_state(engine, study.id) == "running" else Work.HELD
+
+
+def judged(code: int, work: Work, limited: bool) -> int:
+    """The exit code by the tickets: nobody is done while some are left, and crashes count no more once none is.
+
+    Args:
+        limited: whether the workers were to leave some.
+
+    >>> judged(0, Work.LEFT, limited=False), judged(0, Work.LEFT, limited=True), judged(0, Work.HELD, limited=False)
+    (75, 0, 0)
+    >>> judged(137, Work.NONE, limited=False), judged(137, Work.LEFT, limited=False), judged(64, Work.NONE, limited=False)
+    (0, 137, 64)
+    """
+    if code == WorkerExit.DONE and work is Work.LEFT and not limited:
+        return int(WorkerExit.RETRY)
+    if code not in set(WorkerExit) and work is Work.NONE:
+        return int(WorkerExit.DONE)
+    return code
 
 
 @dataclass
 class Service:
-    """What this machine does for one study: a team of training processes, and a thread that carries its curves."""
+    """What this machine does for one study: a team of training processes, and one process that carries its curves."""
 
     study: StoredStudy
     team: Supervisor
-    flusher: Flusher
+    carrier: Carrier
 
     @classmethod
     def start(
@@ -163,16 +217,16 @@ class Service:
         """Free what dead processes of this machine still hold, and begin; the team starts at its first poll."""
         burials = Burials(engine, study)
         burials.bury()
+        environment = child_environment(database, os.environ, folder)
         team = Supervisor(
             command=worker_command(study.name, extra),
-            environment=child_environment(database, os.environ, folder),
+            environment=environment | {"OPTSELECT_BEGAN": f"{began(os.environ):.3f}"},
             slots=slots,
-            on_death=lambda pid, code: burials.bury({pid: cause_of_death(code)}),
+            on_death=burials.bury,
+            farewells=folder / "farewells",
             forks=None if zygote is None else Forks(zygote, worker_arguments(study.name, extra)),
         )
-        return cls(
-            study, team, Flusher(engine, study, lambda: find_tracking(database, study, tracking), publish)
-        )
+        return cls(study, team, Carrier(study.name, environment, tracking))
 
 
 @dataclass
@@ -181,17 +235,35 @@ class Burials:
 
     engine: Engine
     study: StoredStudy
-    causes: dict[int, str] = field(default_factory=dict)
+    deaths: dict[int, Death] = field(default_factory=dict)
 
-    def bury(self, causes: Mapping[int, str] | None = None) -> None:
-        self.causes |= causes or {}
+    def bury(self, death: Death | None = None) -> bool:
+        """Bury whoever is known to be dead; returns whether the one that died now was of use."""
+        if death is not None:
+            self.deaths[death.pid] = death
         try:
-            workers.bury_dead_neighbours(self.engine, self.study.id, self.causes)
+            tolls = workers.bury_dead_neighbours(self.engine, self.study.id, self.deaths)
         except Exception as error:
             if not transient(error):
                 raise
-        else:
-            self.causes.clear()
+            return False
+        self.deaths.clear()
+        for toll in tolls.values():
+            self.tell(toll)
+        return death is not None and is_of_use(tolls.get(death.pid, Toll()), death)
+
+    def tell(self, toll: Toll) -> None:
+        """Say at once who is set aside, and why."""
+        for optimizer, reason in (toll.set_aside or {}).items():
+            print(f"{self.study.name}: {optimizer} is {reason}", file=sys.stderr, flush=True)
+
+
+def is_of_use(toll: Toll, death: Death) -> bool:
+    """Whether a dead worker has brought the study on: by trials that it ended, or by one that its end is charged to.
+
+    The latter comes to an end: a trial and an optimizer die so often only. Kills by another hand may go on for ever.
+    """
+    return toll.finished > 0 or (toll.charged > 0 and death.is_own)
 
 
 @dataclass
@@ -217,6 +289,7 @@ class Outage:
     patience_seconds: float = field(default_factory=lambda: outage_seconds(os.environ))
     since: float | None = None
     why: str = ""
+    _in_vain: int = 0  # questions one after the other
 
     def ask(self, call: Callable[[], None]) -> None:
         """Call, or say once that the database is away."""
@@ -225,11 +298,13 @@ class Outage:
         except Exception as error:
             if not transient(error):
                 raise
-            self._begin(one_line(error))
+            self._in_vain += 1
+            if not gave_up(error) or self._in_vain > MOST_SILENT_TRIES:
+                self._begin(one_line(error))
             return
         if self.since is not None:
             print("the database is back", file=sys.stderr, flush=True)
-        self.since = None
+        self.since, self._in_vain = None, 0
 
     def _begin(self, why: str) -> None:
         self.why = why
@@ -289,7 +364,7 @@ class Team(Protocol):
 
 def watch(team: Team, look: Callable[[], None], outage: Outage) -> bool:
     """Poll the team until its last child is gone, and look at the database now and then; True where Ctrl-C ended it."""
-    due, parent = 0.0, int(os.environ.get("OPTSELECT_SUPERVISOR") or 0)
+    due, parent = 0.0, int(number_in(os.environ, "OPTSELECT_SUPERVISOR", 0))
     with draining(team) as interrupted:
         while team.alive:
             if parent and os.getppid() != parent:  # nobody would stop this process any more

@@ -16,6 +16,7 @@ from optselect.search.documents import SCHEMA, CatalogueEntry, Optimizers
 from optselect.search.objective import in_words
 from optselect.search.standing import Standing, Tally, better_defaults, ranked, standing
 from optselect.search.switching import EPOCH, FRACTION, SECOND
+from optselect.storage.deaths import set_aside
 from optselect.storage.overview import StudyRow, TrialRow
 from optselect.storage.studies import StoredStudy
 
@@ -64,7 +65,14 @@ def summary(study: StoredStudy, trials: Sequence[TrialRow]) -> RenderableType:
         table.add_row(*baseline_row(study, now.baseline))
     head = Text(headline(study, now), style="bold")
     judged = Text(f"objective {in_words(study.objective, study.direction)}", style="dim")
-    return Group(head, judged, table)
+    return Group(head, judged, table, *set_aside_lines(study))
+
+
+def set_aside_lines(study: StoredStudy) -> list[Text]:
+    """Who was given up because its trials ended their processes, and why."""
+    return [
+        Text(f"{name} is {reason}", style="yellow") for name, reason in set_aside(study.decisions).items()
+    ]
 
 
 AT_DEFAULTS = "  at defaults"

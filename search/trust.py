@@ -8,10 +8,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from optselect.search.describing import stored_description
 from optselect.search.errors import InvalidInput
-from optselect.search.source import bundle_hash
+from optselect.search.source import bundle_hash, listed_code
 from optselect.storage.studies import StoredStudy
+from optselect.trials.listed_code import ListedCode
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -45,12 +45,14 @@ class Trust:
                 "The source of a study must be listed by --only-bundles or --trust to run here. "
                 f'Received: study "{study.name}" with the source {came}. Read it, then list this hash.'
             )
-        for name, own in stored_description(study).optimizers.items():
-            if own.file and own.file not in study.bundle:
-                raise InvalidInput(
-                    f"The classes of a study must stand in its listed source, or be installed, to run here. "
-                    f"Received: {name} from {own.file}."
-                )
+
+    def code_of(self, study: StoredStudy, home: Path) -> ListedCode | None:
+        """The only code of a listed study that may run here besides what is installed; None: whatever is here.
+
+        What is listed is a hash: which files a row names decides nothing, what is loaded is held against this.
+        """
+        self.demand(study)
+        return None if self.hashes is None else listed_code(study, home)
 
 
 ALL_TRUSTED = Trust()

@@ -23,7 +23,8 @@ from optuna.trial import Trial
 from optselect.search.departure import Beat, Departure, Holding, kept_lease
 from optselect.search.describing import stored_description
 from optselect.search.exit_codes import WorkerExit
-from optselect.search.phases import evaluation_runs, next_step
+from optselect.search.farewell import say_farewell
+from optselect.search.phases import evaluation_runs, next_slice, next_step
 from optselect.search.planning import ANY
 from optselect.search.pruner import FEWEST_TRIALS_TO_CUT, Halving, promoted, rungs, says_nothing_yet
 from optselect.search.reporting import Reporter, Writer
@@ -44,6 +45,7 @@ from optselect.search.study import (
     load_optuna_study,
     tell_ending,
     tell_orphans,
+    tell_passed_over,
     tell_pruned,
     told_within,
 )
@@ -55,8 +57,11 @@ from optselect.storage import checkpoints, curves, model_files, tickets, unsent,
 from optselect.storage.checkpoints import Checkpoint
 from optselect.storage.curves import EpochRow
 from optselect.storage.database import Connection, Database, Engine, again, one_line, outage_seconds
+from optselect.storage.deaths import set_aside
+from optselect.storage.environment import number_in
 from optselect.storage.errors import LeaseLost
-from optselect.storage.phases import decide_once, plan_next
+from optselect.storage.leases import SILENT
+from optselect.storage.phases import decide_once, plan_next, read_decisions
 from optselect.storage.studies import StoredStudy, order_state, read_shares, study_state
 from optselect.storage.tickets import Ending, Orders, Ticket
 from optselect.storage.trial_files import folder_of_trial
@@ -68,6 +73,9 @@ from optselect.trials.fingerprint import hash_data
 from optselect.trials.first_operation import run_first_operation
 from optselect.trials.initial_weights import Values
 from optselect.trials.jit import choose_jit
+from optselect.trials.kept_rows import KeptRows, folder_of_rows
+from optselect.trials.listed_code import ListedCode
+from optselect.trials.loading import Loading
 from optselect.trials.outcome import Epoch, Outcome, TrialResult
 from optselect.trials.problem import Problem, load_problem
 from optselect.trials.programs import Programs
@@ -97,7 +105,10 @@ class Assignment:
     use_local: bool = False  # whatever data() gives here is trained
     gives_way: bool = False  # to studies that are worse off
     weights: Path | None = None  # where initial weights are kept; None: made in this very process
+    rows: Path | None = None  # where what data() gave is kept; None: it is called in this very process
+    rows_since: float = 0.0  # when the command began that wants its rows seen to be what data() gives
     stuck_seconds: float = math.inf  # for ever: under a debugger a training may stand still
+    listed: ListedCode | None = None  # the only code that may run besides what is installed; None: any
 
 
 def work(assignment: Assignment, departure: Departure) -> int:
@@ -131,17 +142,24 @@ def visible_device() -> str:
     return f"GPU {device}" if device else "CPU"
 
 
+def rows_of(assignment: Assignment) -> KeptRows | None:
+    """Where the study's rows are kept on this machine; under --use-local they are whatever data() gives."""
+    if assignment.rows is None or assignment.use_local:
+        return None
+    return KeptRows.of(assignment.rows, assignment.study.data_hash, assignment.rows_since)
+
+
 def hash_of_data(assignment: Assignment, problem: Problem) -> str:
     return hash_data(problem.data) if assignment.use_local else assignment.study.data_hash
 
 
 def kept_weights(
-    assignment: Assignment, problem: Problem, data_hash: str, folder: Path
+    assignment: Assignment, problem: Problem, data_hash: str, folder: Path, rows: KeptRows | None
 ) -> Callable[[int], Values]:
     """Find initial weights in files, for seeding TensorFlow would spoil this process."""
-    modules = stored_description(assignment.study).modules
+    modules = assignment.study.bundle
     files = WeightFiles.of(folder, problem.path, modules, data_hash, origin_of(assignment, problem))
-    find = made_by_children(files, problem.path, seeds_beside, problem.precision)
+    find = made_by_children(files, problem.path, seeds_beside, problem.precision, rows, assignment.listed)
     if not files.is_begun:  # on another machine: it must begin as the study does, before a trial is claimed
         find(search_seed(assignment.study.spec["seed"], 0))
     return find
@@ -204,22 +222,33 @@ class Trainer:
     @classmethod
     def prepare(cls, assignment: Assignment, departure: Departure) -> "Trainer":
         """Load the user's code last: our own imports are complete by then, and the user's modules may win."""
-        if most := os.environ.get("OPTSELECT_GPU_MEGABYTES"):
-            limit_memory(int(most))
+        if most := int(number_in(os.environ, "OPTSELECT_GPU_MEGABYTES", 0)):
+            limit_memory(most)
         optuna_study = load_optuna_study(assignment.database, assignment.study.name, assignment.engine)
         spec = StudySpec.model_validate(assignment.study.spec)
         classes = find_classes(assignment.study, assignment.source, assignment.database.home)
         jit, precision = spec.jit == "on", spec.precision
-        problem = load_problem(assignment.source, spec.epochs, classes, jit=jit, precision=precision)
+        rows = rows_of(assignment)
+        problem = load_problem(
+            assignment.source,
+            spec.epochs,
+            classes,
+            jit=jit,
+            precision=precision,
+            listed=assignment.listed,
+            rows=rows,
+            loading=Loading(log.info),
+        )
         run_first_operation()
         if not assignment.use_local:
             demand_same_data(problem, assignment.study)
         if assignment.weights is not None:
             data_hash = hash_of_data(assignment, problem)
-            find = kept_weights(assignment, problem, data_hash, assignment.weights)
+            find = kept_weights(assignment, problem, data_hash, assignment.weights, rows)
             problem.initial_weights = problem.initial_weights.found_by(find)
-            rows = assignment.weights / f"rows-{data_hash[-32:]}"
-            problem.data = share_rows(problem.data, rows, problem.validation_batch_size)
+        if assignment.rows is not None:
+            folder = folder_of_rows(assignment.rows, hash_of_data(assignment, problem))
+            problem.data = share_rows(problem.data, folder, problem.validation_batch_size)
         if spec.jit == "auto":
             problem.decide_jit(jit_of(assignment, spec, problem))
         return cls(assignment, spec, problem, optuna_study, departure, Slice.of(os.environ))
@@ -318,6 +347,7 @@ class Trainer:
         with contextlib.suppress(Exception):  # else the lease runs out by itself
             tickets.expire_lease(self.engine, ticket.lease, cause)
         logging.shutdown()
+        say_farewell(WorkerExit.RETRY)
         os._exit(WorkerExit.RETRY)
 
     def train_claimed(self, ticket: Ticket, holding: Holding) -> bool:
@@ -329,6 +359,9 @@ class Trainer:
         if ticket.attempts_exhausted:
             return self.give_up(ticket, trial)
         settings = self.suggest(ticket, trial)
+        if ticket.phase == "joint" and (reason := self.why_set_aside(settings.optimizer)):
+            self.pass_over(ticket, trial, f"{settings.optimizer} is {reason}")
+            return True
         log.info(
             "trial %d: %s, seed %d, attempt %d", trial.number, shown(settings), ticket.seed, ticket.attempt
         )
@@ -404,7 +437,7 @@ class Trainer:
             self.send(ticket, kept.rows, kept.checkpoint)
             patiently(lambda: tickets.forgive_attempt(self.engine, ticket.lease))
             unsent.forget(self.unsent_folder, ticket.id)
-        yield from checkpoints.whole_checkpoints(self.engine, ticket.id)
+        yield from checkpoints.whole_checkpoints(self.engine, ticket.id, self.checkpoint_folder)
 
     def train_from(
         self, start: Checkpoint | None, settings: Settings, ticket: Ticket, holding: Holding
@@ -473,7 +506,7 @@ class Trainer:
         return keep
 
     def send(self, ticket: Ticket, rows: Sequence[EpochRow], checkpoint: Checkpoint | None) -> Orders:
-        folder = checkpoints.folder_for(self.study, self.assignment.database.home)
+        folder = self.checkpoint_folder
         placed = None if checkpoint is None else checkpoints.place(checkpoint, ticket.lease, folder)
         lease_seconds = self.assignment.lease_seconds
         return patiently(lambda: curves.write_epochs(self.engine, ticket.lease, rows, lease_seconds, placed))
@@ -481,6 +514,10 @@ class Trainer:
     def keep(self, ticket: Ticket, state: Unsent) -> None:
         file = unsent.keep(self.unsent_folder, ticket.id, state)
         log.warning("kept on this machine, to go on from: %s", file)
+
+    @property
+    def checkpoint_folder(self) -> str:
+        return checkpoints.folder_for(self.study, self.assignment.database.home)
 
     @property
     def unsent_folder(self) -> Path:
@@ -521,10 +558,20 @@ class Trainer:
         trials = f"the {rank.others + 1} trials of {optimizer}"
         return f"{metric} {value:.4g} at epoch {number} was not in the best third of {trials} there"
 
+    def why_set_aside(self, optimizer: str) -> str:
+        """Why an optimizer is trained no more, which the sampler does not know."""
+        return set_aside(patiently(lambda: read_decisions(self.engine, self.study.id))).get(optimizer, "")
+
     # --- the end ---
 
+    def pass_over(self, ticket: Ticket, trial: Trial, why: str) -> None:
+        """Fail a trial without training; the sampler hears of a bad place, for failed ones it would not see."""
+        ending = Ending("failed", 0, message=why)
+        worst = explosion(self.spec.objective, self.spec.direction, {}, 1, self.spec.epochs)
+        self.finish(ticket, ending, tell=lambda: tell_passed_over(trial, ending, worst))
+
     def give_up(self, ticket: Ticket, trial: Trial) -> bool:
-        cause = ticket.cause or "its worker fell silent (killed, out of memory, or its machine lost)"
+        cause = ticket.cause or SILENT
         message = f"lost {ticket.max_attempts} times; the last time: {cause}; see the worker logs"
         ending = Ending("failed", len(self.curve(ticket)), message=message)
         self.finish(ticket, ending, tell=lambda: tell_ending(trial, ending, None))
@@ -565,7 +612,9 @@ class Trainer:
     def finish(self, ticket: Ticket, ending: Ending, tell: Callable[[], None]) -> None:
         def whole() -> None:
             with (
-                tickets.finishing(self.engine, ticket.lease, ending, self.plan) as connection,
+                tickets.finishing(
+                    self.engine, ticket.lease, ending, self.plan, self.checkpoint_folder
+                ) as connection,
                 told_within(self.optuna_study, connection),
             ):
                 tell()
@@ -573,8 +622,13 @@ class Trainer:
         patiently(whole)
 
     def plan(self, connection: Connection, study_id: int) -> None:
-        """Make the next phase's tickets where this was the last one of a phase."""
-        plan_next(connection, study_id, lambda progress: next_step(self.spec, progress))
+        """Make the next phase's tickets where this was the last one of a phase, or the next slice of a long search."""
+        plan_next(
+            connection,
+            study_id,
+            lambda progress: next_step(self.spec, progress),
+            lambda begun: next_slice(self.spec, begun),
+        )
 
 
 def given_or_suggested(ticket: Ticket, trial: Trial, spec: StudySpec, total_steps: int | None) -> Settings:

@@ -8,7 +8,6 @@ these may hang. When its stdin ends, its children are told to leave, and it is g
 """
 
 import contextlib
-import faulthandler
 import gc
 import importlib
 import json
@@ -97,12 +96,12 @@ def ended(children: dict[int, int]) -> list[tuple[int, int]]:
 
 def become_child(request: Mapping[str, Any], parent: int) -> NoReturn:
     """Do what was asked for, as a process of its own would, and exit."""
-    # TensorFlow may hang after a fork. A thread that needs no Python ends the process then, with a traceback
-    # of where it hung, unless trials/first_operation.py has reported by then.
-    faulthandler.dump_traceback_later(request["seconds"], exit=True, file=2)
+    from optselect.trials.first_operation import keep_watch
+
     code = 1
     try:
         become(request, parent)
+        keep_watch()  # TensorFlow may hang after a fork
         code = CALLS[request["call"]](request["arguments"])
     except BaseException:  # noqa: BLE001  a forked child must not return into the loop that forked it
         traceback.print_exc()
@@ -116,13 +115,16 @@ def become(request: Mapping[str, Any], parent: int) -> None:
     """Take over session, streams, environment and name."""
     import numpy
 
+    from optselect.trials.first_operation import WATCHDOG
+
     os.setsid()  # Ctrl-C is the supervisor's to answer
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for stream in (1, 2):
         os.dup2(log, stream)
     # It follows its parent: a number asked for here might be that of whoever adopts an orphan.
-    for name, value in {**request["environment"], "OPTSELECT_SUPERVISOR": str(parent)}.items():
+    own = {"OPTSELECT_SUPERVISOR": str(parent), WATCHDOG: str(request["seconds"])}
+    for name, value in {**request["environment"], **own}.items():
         if value is None:
             del os.environ[name]
         else:

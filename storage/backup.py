@@ -1,48 +1,58 @@
-"""How do studies and curves move to another machine? In one file, written and read by Postgres's own tools.
+"""How do studies and curves move to another machine? In one file.
 
-The file is a tar of a manifest and one dump for each place: our two schemas, and MLflow's tables where they live
-beside ours.
+Postgres's own tools write it. It is read as a stranger's: we make the tables ourselves, as they were at its revision,
+fill them by statements of our own, and bring them to today's revision then. All of it happens, or nothing.
 """
 
-import json
-import os
-import subprocess
-import tarfile
 import tempfile
-import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from psycopg2.extensions import make_dsn
 from sqlalchemy import Connection, text
-from sqlalchemy.engine import URL
 
-from optselect.storage.database import Database, libpq_parameters, make_engine, write_pgpass
-from optselect.storage.embedded import cause_of_failure, find_binaries
+from optselect.storage.backup_file import FORMAT, MLFLOW, OURS, Saved, pack, unpack
+from optselect.storage.database import Database, connect, drop_database, make_engine
+from optselect.storage.dumps import pg_dump
 from optselect.storage.errors import InvalidAddress, SchemaMismatch, StorageError, Unreachable
+from optselect.storage.filling import (
+    USUAL_OF_MLFLOW,
+    Dump,
+    fill,
+    layout_of,
+    odd_objects,
+    read_dump,
+    refuse_others,
+    revision_of,
+)
+from optselect.storage.fresh_tables import Place, exists, fresh_tables, put_back_unfinished, revision_in
 from optselect.storage.initialise import (
     DATABASE_EXISTS,
     REVISION,
-    initialise,
     installed,
     locked,
     make_mlflow_place,
     mlflow_database,
     mlflow_url,
+    mlflow_url_in,
     plain_errors,
     read_state,
+    set_meta,
+    upgrade_mlflow,
+    upgrade_optuna,
+    upgrade_ours,
 )
 
-FORMAT = 1
-OURS = "optselect.dump"
-MLFLOW = "mlflow.dump"
-MANIFEST = "manifest.json"
+LIMITED = ("--no-comments", "--no-publications", "--no-subscriptions", "--no-security-labels")
+"""What an administrator may have added stays with his server."""
 
 
-def backup(database: Database, file: Path) -> None:
-    """Write all studies and MLflow's copy of their curves into `file`; it is seen whole or not at all."""
+def backup(database: Database, file: Path) -> list[str]:
+    """Write all studies and MLflow's copy of their curves into `file`; it is seen whole or not at all.
+
+    Returns what stands among the tables and would make a restore refuse the file: views and functions of others.
+    """
     if not file.parent.is_dir():
         raise InvalidAddress(
             f"{file} must lie in a folder that can be written. Received: no folder {file.parent}."
@@ -50,33 +60,34 @@ def backup(database: Database, file: Path) -> None:
     with plain_errors(database), file_errors(file), tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         manifest = describe(database)
-        dump(database.url, folder / OURS, ["optuna", "optselect"])
+        ours, mlflow = ["optuna", "optselect"], mlflow_schema(manifest["mlflow_place"])
+        pg_dump(database.url, folder / OURS, *LIMITED, *(f"--schema={schema}" for schema in ours))
+        odd = odd_objects(read_dump(folder / OURS, *ours))
         # After ours: what MLflow received meanwhile is sent again and changes nothing. The other way round its dump
         # would lack points that our outbox calls sent.
         if manifest["mlflow_place"] is not None:
-            in_schema = manifest["mlflow_place"] == "schema"
-            dump(mlflow_url(database), folder / MLFLOW, ["mlflow"] if in_schema else [])
-        (folder / MANIFEST).write_text(json.dumps(manifest, indent=1))
-        pack(folder, file)
+            pg_dump(mlflow_url(database), folder / MLFLOW, *LIMITED, f"--schema={mlflow}")
+            odd += odd_objects(read_dump(folder / MLFLOW, mlflow), USUAL_OF_MLFLOW)
+        pack(folder, manifest, file)
+        return odd
 
 
 def restore(database: Database, file: Path) -> None:
-    """Read a backup into a database that holds no study; raises InvalidAddress where it holds one."""
+    """Read a backup into a database that holds no study; raises InvalidAddress where it holds one.
+
+    A failure leaves the database as it was.
+    """
     with plain_errors(database), file_errors(file), tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        manifest = unpack(file, folder)
+        saved = unpack(file, Path(name))
         with locked(make_engine(database, pooled=False), "optselect-init") as connection:
             refuse_studies(connection, database)
-            place = make_mlflow_place(connection, database) if manifest["mlflow_place"] else None
-            connection.commit()
-            refuse_other_place(manifest["mlflow_place"], place)
-            if place is not None:
-                restore_mlflow(database, folder / MLFLOW, place)
-            replace_schemas(database.url, ["optuna", "optselect"], folder / OURS)
-            # The dump's note is about the other machine; without one the next use checks MLflow's tables itself.
-            connection.execute(text("DELETE FROM optselect.meta WHERE key = 'mlflow'"))
-            connection.commit()
-        initialise(database)  # a backup of an older version gets today's tables
+            with ExitStack() as tables:
+                filled = [made_tables(connection, database, saved, tables)]
+                if saved.mlflow is not None:
+                    filled.append(made_mlflow_tables(connection, database, saved, tables))
+                fill_all(filled)
+                upgrade_ours(connection)
+                note_mlflow(connection, saved.place)
 
 
 # --- writing -------------------------------------------------------------------------------------------------------
@@ -96,56 +107,77 @@ def describe(database: Database) -> dict[str, Any]:
     return {"format": FORMAT, "revision": revision, "mlflow_place": place, "versions": meta}
 
 
-def dump(url: URL, file: Path, schemas: Sequence[str]) -> None:
-    wanted = [f"--schema={schema}" for schema in schemas]
-    run_client(
-        "pg_dump", url, ["--format=custom", "--no-owner", "--no-privileges", f"--file={file}", *wanted]
-    )
+def mlflow_schema(place: str | None) -> str:
+    return "mlflow" if place == "schema" else "public"
 
 
-def pack(folder: Path, file: Path) -> None:
-    aside = file.with_name(f"{file.name}.{uuid.uuid4().hex}.part")
-    try:
-        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
-            with tarfile.open(fileobj=target, mode="w") as tar:
-                for name in (MANIFEST, OURS, MLFLOW):  # the manifest first: a reader sees at once what comes
-                    if (folder / name).exists():
-                        tar.add(folder / name, arcname=name)
-            target.flush()
-            os.fsync(target.fileno())
-        os.replace(aside, file)
-    finally:
-        aside.unlink(missing_ok=True)
+# --- reading: the tables -------------------------------------------------------------------------------------------
+
+Filled = tuple[Place, Dump]
+"""A dump, and the place whose tables its rows go to."""
 
 
-# --- reading -------------------------------------------------------------------------------------------------------
+def made_tables(connection: Connection, database: Database, saved: Saved, tables: ExitStack) -> Filled:
+    """Our tables and Optuna's, at the revisions of the backup, until `tables` ends."""
+    dump = read_dump(saved.ours, "optuna", "optselect")
+    if revision_of(dump, "optselect") != saved.revision:
+        raise InvalidAddress("The manifest and the tables of the backup differ in revision: use another one.")
+    optuna, ours = (Place(database.url, schema) for schema in dump.schemas)
+    made_by = revision_of(dump, "optuna")
 
+    def make_optuna() -> None:
+        upgrade_optuna(database)
+        if (here := revision_in(optuna)) != made_by:
+            raise SchemaMismatch(
+                f"Optuna's tables in the backup have revision {made_by}, the installed Optuna {installed('optuna')}"
+                f" makes {here}: restore with Optuna {saved.versions.get('optuna')}, then upgrade it."
+            )
 
-def unpack(file: Path, folder: Path) -> dict[str, Any]:
-    try:
-        with tarfile.open(file) as tar:
-            for name in (
-                MANIFEST,
-                OURS,
-                MLFLOW,
-            ):  # by name: nothing else of a stranger's file touches the disk
-                if name in tar.getnames():
-                    tar.extract(name, folder, filter="data")
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
-        revision, kind = str(manifest["revision"]), manifest["format"]
-        complete = (folder / OURS).exists() and (folder / MLFLOW).exists() == bool(manifest["mlflow_place"])
-    except (tarfile.TarError, ValueError, KeyError, TypeError, FileNotFoundError) as error:
-        if not file.exists():
-            raise
-        raise InvalidAddress(f"{file} is not a backup made by `optselect db backup`.") from error
-    if not complete:
-        raise InvalidAddress(f"The backup {file} is incomplete: use another one.")
-    if kind != FORMAT or revision > REVISION:
-        raise SchemaMismatch(
-            f"The backup {file} was made by a newer optselect ({manifest['versions'].get('optselect')}, revision"
-            f" {revision}) than the installed {installed('optselect')}: install the newer one."
+    tables.enter_context(fresh_tables(optuna, made_by, make_optuna))
+    tables.enter_context(
+        fresh_tables(
+            ours,
+            saved.revision,
+            lambda: upgrade_ours(connection, saved.revision),
+            reuse=saved.revision == REVISION,  # else they change after they are filled
         )
-    return manifest
+    )
+    return ours, dump
+
+
+def made_mlflow_tables(connection: Connection, database: Database, saved: Saved, tables: ExitStack) -> Filled:
+    """MLflow's tables at the revision of the backup, until `tables` ends."""
+    assert saved.mlflow is not None and saved.place is not None
+    schema = mlflow_schema(saved.place)
+    dump = read_dump(saved.mlflow, schema)
+    revision = revision_of(dump, schema)
+    tables.enter_context(mlflow_place(connection, database, saved.place))
+    url = mlflow_url_in(database, saved.place)
+    place = Place(database.url if schema == "mlflow" else url, schema)
+    put_back_unfinished(place)
+    refuse_runs(place)
+    tables.enter_context(fresh_tables(place, revision, lambda: upgrade_mlflow(url, revision)))
+    return place, dump
+
+
+@contextmanager
+def mlflow_place(connection: Connection, database: Database, saved: str) -> Iterator[None]:
+    """A place for MLflow's tables, of the kind that the backup has; where the block fails, it goes again."""
+    name = mlflow_database(database)
+    known = connection.execute(DATABASE_EXISTS, {"name": name}).scalar() or exists(connection, "mlflow")
+    here = make_mlflow_place(connection, database)
+    connection.commit()
+    try:
+        refuse_other_place(saved, here)
+        yield
+    except BaseException:
+        if not known and here == "database":
+            drop_database(database.url, name)
+        elif not known:
+            connection.rollback()
+            connection.execute(text("DROP SCHEMA IF EXISTS mlflow CASCADE"))
+            connection.commit()
+        raise
 
 
 def refuse_studies(connection: Connection, database: Database) -> None:
@@ -166,18 +198,14 @@ def refuse_other_place(saved: str | None, here: str | None) -> None:
         )
 
 
-def restore_mlflow(database: Database, file: Path, place: str) -> None:
-    # mlflow_url() would ask our tables, which are not restored yet.
-    url = database.url if place == "schema" else database.url.set(database=mlflow_database(database))
-    schema = "mlflow" if place == "schema" else "public"
-    with make_engine(url, schema, pooled=False).connect() as connection:
-        runs = count(connection, f"{schema}.runs")
+def refuse_runs(place: Place) -> None:
+    with make_engine(place.url, place.schema, pooled=False).connect() as connection:
+        runs = count(connection, f"{place.schema}.runs")
     if runs:
         raise InvalidAddress(
-            f"A backup is restored only where MLflow holds no run; {url.database} holds {runs}:"
+            f"A backup is restored only where MLflow holds no run; {place.url.database} holds {runs}:"
             " choose an empty database (--storage) or another OPTSELECT_HOME."
         )
-    replace_schemas(url, [schema], file)
 
 
 def count(connection: Connection, table: str) -> int:
@@ -186,59 +214,29 @@ def count(connection: Connection, table: str) -> int:
     return int(connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())
 
 
-def replace_schemas(url: URL, schemas: Sequence[str], file: Path) -> None:
-    """Empty the schemas, then restore all or nothing; the caller knows that nothing of value is in them."""
-    with make_engine(url, "public", pooled=False).begin() as connection:
-        for schema in schemas:
-            connection.execute(text(f"DROP SCHEMA IF EXISTS {schema} CASCADE"))
-            if schema == "public":  # a dump takes this one for granted, the others it creates
-                connection.execute(text("CREATE SCHEMA public"))
-    script = file.with_suffix(".sql")
-    run_client("pg_restore", None, ["--no-owner", "--no-privileges", f"--file={script}", str(file)])
-    forget_new_settings(script)
-    run_client(
-        "psql",
-        url,
-        ["--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", f"--file={script}"],
-    )
+# --- reading: the rows ---------------------------------------------------------------------------------------------
 
 
-def forget_new_settings(script: Path) -> None:
-    """Blank out a setting that the pg_restore of today writes and servers before 17 refuse."""
-    with open(script, "r+b") as file:
-        head = file.read(4096).partition(b"\nCREATE ")[0]  # the settings stand before the first command
-        begin = head.find(b"SET transaction_timeout = 0;")
-        if begin >= 0:
-            file.seek(begin)
-            file.write(b"--")  # the rest of the line becomes a comment
+def fill_all(filled: list[Filled]) -> None:
+    """Fill the tables of every place; they are seen together, when all rows are in."""
+    with ExitStack() as stack:
+        open_transactions = []
+        for place, dump in filled:
+            layout = layout_of(place.url, dump.schemas)
+            refuse_others(dump, layout)
+            connection = stack.enter_context(closing(connect(place.url)))
+            fill(connection, dump, layout)
+            open_transactions.append(connection)
+        for connection in reversed(open_transactions):  # ours last: without them the restore can be repeated
+            connection.commit()
 
 
-# --- Postgres's own tools ------------------------------------------------------------------------------------------
-
-
-def run_client(program: str, url: URL | None, arguments: Sequence[str]) -> None:
-    """Run pg_dump, pg_restore or psql; without `url` on no server at all.
-
-    The password goes by a 0600 file, since anyone may read a command line.
-    """
-    with tempfile.TemporaryDirectory() as name:
-        environment = {**os.environ, "LC_ALL": "C"}
-        command: list[str | Path] = [find_binaries(os.environ) / program]
-        if url is not None:
-            place = make_dsn(
-                **{key: value for key, value in libpq_parameters(url).items() if key != "password"}
-            )
-            command += [f"--dbname={place}", "--no-password"]
-            if url.password is not None:
-                write_pgpass(url, Path(name) / "pgpass")
-                environment = {key: value for key, value in environment.items() if key != "PGPASSWORD"}
-                environment["PGPASSFILE"] = str(Path(name) / "pgpass")
-        done = subprocess.run(
-            [*command, *arguments], env=environment, capture_output=True, text=True, check=False
-        )
-    if done.returncode != 0:
-        where = f" on database {url.database}" if url is not None else ""
-        raise Unreachable(f"{program} failed{where}: {cause_of_failure(done.stderr)}.")
+def note_mlflow(connection: Connection, place: str | None) -> None:
+    """Note where MLflow's tables are here, and nothing of their version: the next use looks at them itself."""
+    connection.execute(text("DELETE FROM optselect.meta WHERE key IN ('mlflow', 'mlflow_place')"))
+    if place is not None:
+        set_meta(connection, mlflow_place=place)
+    connection.commit()
 
 
 @contextmanager

@@ -4,10 +4,11 @@ A checkpoint is the bytes of a snapshot under their hash, written in the same tr
 to it. Two are kept: should the newest be damaged, the one before serves.
 """
 
+import contextlib
 import hashlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
-from optselect.storage.checkpoint_files import read_file, remove_quietly, write_file
+from optselect.storage.checkpoint_files import (
+    checkpoint_named,
+    read_file,
+    remove_quietly,
+    ticket_folder,
+    write_file,
+)
 from optselect.storage.database import again, outage_seconds
 from optselect.storage.studies import StoredStudy
 from optselect.storage.tickets import Lease, fence_values
@@ -43,22 +50,23 @@ class PlacedCheckpoint:
     seconds: float
     size: int
     sha256: str
+    folder: str  # the study's, where outdated ones lie, too
     uri: str | None = None
     body: bytes | None = None
 
 
 def folder_for(study: StoredStudy, home: Path) -> str:
     """Where large checkpoints of a study go: its own place, else this machine's home."""
-    return f"{study.checkpoints or home / 'checkpoints'}/{study.name}-{study.id}"
+    return f"{(study.checkpoints or str(home / 'checkpoints')).rstrip('/')}/{study.name}-{study.id}"
 
 
 def place(checkpoint: Checkpoint, lease: Lease, folder: str) -> PlacedCheckpoint | None:
     """Write a large checkpoint to its file; None, with a warning, where the disk takes it not: the older one stays."""
     body = checkpoint.snapshot
-    facts = (checkpoint.epoch, checkpoint.seconds, len(body), hashlib.sha256(body).hexdigest())
+    facts = (checkpoint.epoch, checkpoint.seconds, len(body), hashlib.sha256(body).hexdigest(), folder)
     if len(body) <= MOST_BYTES_IN_TABLE:
         return PlacedCheckpoint(*facts, body=body)
-    name = f"ticket-{lease.ticket_id}/epoch-{checkpoint.epoch}-{lease.token.hex[:12]}.npz"
+    name = f"{ticket_folder(lease.ticket_id)}/epoch-{checkpoint.epoch}-{lease.token.hex[:12]}.npz"
     try:
         return PlacedCheckpoint(*facts, uri=write_file(folder, name, body))
     except OSError as error:
@@ -81,15 +89,16 @@ PUT = text("""
 
 
 def put(connection: Connection, lease: Lease, checkpoint: PlacedCheckpoint) -> list[str]:
-    """Store a checkpoint's row and drop all but the one before; returns the files that may go after the commit."""
+    """Store a checkpoint's row and drop all but the one before; returns the addresses that may go after the commit."""
     values = fence_values(lease) | vars(checkpoint)
     return list(connection.execute(PUT, values).scalars())
 
 
-def remove_files(addresses: list[str]) -> None:
-    """Remove files whose rows are gone."""
+def remove_files(folder: str, ticket_id: int, addresses: Sequence[str]) -> None:
+    """Remove files of a ticket whose rows are gone."""
     for address in addresses:
-        remove_quietly(address)
+        with contextlib.suppress(OSError):  # a name that was never ours
+            remove_quietly(folder, checkpoint_named(address, ticket_id))
 
 
 STORED = text("""
@@ -97,7 +106,7 @@ STORED = text("""
      WHERE ticket_id = :ticket AND epoch < :before ORDER BY epoch DESC LIMIT 1""")
 
 
-def whole_checkpoints(engine: Engine, ticket_id: int) -> Iterator[Checkpoint]:
+def whole_checkpoints(engine: Engine, ticket_id: int, folder: str) -> Iterator[Checkpoint]:
     """The checkpoints of a ticket that can be read and have their hash, newest first; a warning for each other."""
     before = 2**31 - 1
     while True:
@@ -108,7 +117,7 @@ def whole_checkpoints(engine: Engine, ticket_id: int) -> Iterator[Checkpoint]:
             return
         before = row.epoch
         try:
-            yield Checkpoint(row.epoch, row.seconds, whole_body(row))
+            yield Checkpoint(row.epoch, row.seconds, whole_body(row, ticket_id, folder))
         except OSError as error:
             log.warning("the checkpoint of epoch %d cannot be used: %s", row.epoch, error)
 
@@ -139,9 +148,9 @@ def stored_before(engine: Engine, ticket_id: int, epoch: int) -> Any:
         return connection.execute(STORED, {"ticket": ticket_id, "before": epoch}).first()
 
 
-def whole_body(row: Any) -> bytes:
+def whole_body(row: Any, ticket_id: int, folder: str) -> bytes:
     """A checkpoint's bytes; raises OSError where they are not what was stored."""
-    body = bytes(row.body) if row.uri is None else read_file(row.uri)
+    body = bytes(row.body) if row.uri is None else read_file(folder, checkpoint_named(row.uri, ticket_id))
     if hashlib.sha256(body).hexdigest() != row.sha256:
         where = "its row" if row.uri is None else row.uri
         raise OSError(f"the {row.bytes} bytes in {where} do not have their hash any more")

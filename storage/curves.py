@@ -70,7 +70,8 @@ def write_epochs(
     with engine.begin() as connection:
         state, stop = demand_row(connection.execute(WRITE_EPOCHS, values).first(), lease)
         outdated = [] if checkpoint is None else checkpoints.put(connection, lease, checkpoint)
-    checkpoints.remove_files(outdated)
+    if checkpoint is not None:
+        checkpoints.remove_files(checkpoint.folder, lease.ticket_id, outdated)
     return Orders(state, stop)
 
 

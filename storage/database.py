@@ -5,6 +5,7 @@ becomes `postgresql+psycopg2://` here, since SQLAlchemy 2.1 reads a bare `postgr
 """
 
 import os
+import random
 import re
 import time
 import uuid
@@ -17,20 +18,27 @@ from typing import Any, TypeVar
 import psycopg2
 import psycopg2.errorcodes
 import sqlalchemy
+from psycopg2.sql import SQL, Identifier
 from sqlalchemy import NullPool, create_engine, event
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolBusy
 
 from optselect.storage import embedded
-from optselect.storage.errors import InvalidAddress, StorageError, Unreachable
+from optselect.storage.environment import number_in
+from optselect.storage.errors import InvalidAddress, NotGranted, SchemaMismatch, StorageError, Unreachable
+from optselect.storage.full_disk import writing
 from optselect.storage.home import open_home
 from optselect.storage.own_files import make_folder
+from optselect.storage.sqlstates import OF_NO_USE, SENTENCES, Cure, Trouble, trouble_in, trouble_of
 
 EMBEDDED_DATABASE = "optselect"
 OLDEST_POSTGRES = 13  # gen_random_uuid() without an extension
 PATIENCE_SECONDS = 600.0
 RETRY_SECONDS = 0.5
+FIRST_PAUSE_SECONDS = 0.01
+"""Most that is waited before a transaction is begun anew for the first time; then twice as much, and so on."""
+MOST_SILENT_TRIES = 5
 LONGEST_THOUGHT_SECONDS = 120
 """Between two statements of one transaction; MLflow may take a few requests' time there."""
 
@@ -191,10 +199,16 @@ def create_database(server: URL, name: str) -> None:
     """Create a database unless it exists; psycopg2's InsufficientPrivilege passes through."""
     with closing(connect(server)) as connection, connection.cursor() as cursor:
         connection.autocommit = True
-        quoted = '"' + name.replace('"', '""') + '"'
         # Another process may be faster; the unique violation is the same race, seen a moment earlier.
         with suppress(psycopg2.errors.DuplicateDatabase, psycopg2.errors.UniqueViolation):
-            cursor.execute(f"CREATE DATABASE {quoted}")
+            cursor.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+
+
+def drop_database(server: URL, name: str) -> None:
+    """Drop a database that this process has created."""
+    with closing(connect(server)) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        cursor.execute(SQL("DROP DATABASE IF EXISTS {}").format(Identifier(name)))
 
 
 def connect(url: URL) -> psycopg2.extensions.connection:
@@ -321,33 +335,67 @@ def set_search_path(engine: Engine, schema: str) -> None:
 
     event.listen(engine, "begin", begin)
     event.listen(engine, "before_cursor_execute", prefix, retval=True)
+    event.listen(engine, "handle_error", leave_of_no_use)
+
+
+def leave_of_no_use(context: ExceptionContext) -> None:
+    """Keep no connection that answers and yet serves nobody: it would be kept for ever, and every next try be made on it.
+
+    After a failover the address may lead to the new server, while an open connection still leads to the old one.
+    """
+    if getattr(context.original_exception, "pgcode", None) in OF_NO_USE:
+        context.is_disconnect = True
+
+
+def trouble_of_error(error: BaseException) -> Trouble | None:
+    """What an error of the database means; None where it is none, or none of ours.
+
+    Looks through SQLAlchemy's and Optuna's wrappers only: a user's code may raise psycopg2's errors, too, and whoever
+    reports those wraps them.
+    """
+    while not isinstance(error, DBAPIError | psycopg2.Error | PoolBusy):
+        if not type(error).__module__.startswith("optuna.") or error.__cause__ is None:
+            return None
+        error = error.__cause__
+    if isinstance(error, PoolBusy):
+        return Trouble.AWAY
+    original = error.orig if isinstance(error, DBAPIError) else error
+    if code := getattr(original, "pgcode", None):
+        return trouble_of(str(code))
+    is_bare = type(original) in (
+        psycopg2.DatabaseError,
+        psycopg2.InterfaceError,
+    )  # a broken or closed connection
+    if is_bare or isinstance(original, psycopg2.OperationalError):
+        return trouble_in(str(original))
+    return Trouble.AWAY if isinstance(error, DBAPIError) and error.connection_invalidated else Trouble.OURS
 
 
 def transient(error: BaseException) -> bool:
-    """Tell whether waiting may cure an error: the connection is lost, the server restarts, its disk or slots are full.
+    """Tell whether trying again may cure an error, be it soon or at once."""
+    trouble = trouble_of_error(error)
+    return trouble is not None and trouble.cure in (Cure.WAIT, Cure.REPEAT)
 
-    Looks through Optuna's and SQLAlchemy's wrappers for the database's own error, or that of a pool whose connections
-    are all in use.
-    """
-    while not isinstance(error, DBAPIError | psycopg2.Error):
-        if isinstance(error, PoolBusy):
-            return True
-        if isinstance(error, StorageError) or error.__cause__ is None:
-            return False
-        error = error.__cause__
-    original = error.orig if isinstance(error, DBAPIError) else error
-    if code := getattr(original, "pgcode", None):
-        return str(code).startswith(("08", "25P03", "53100", "53300", "57P0"))
-    if isinstance(original, psycopg2.OperationalError):  # no code: refused, reset, closed, or never let in
-        return not re.search(
-            "authentication failed|no password supplied|does not exist|pg_hba", str(original)
-        )
-    return isinstance(error, DBAPIError) and error.connection_invalidated
+
+def gave_up(error: BaseException) -> bool:
+    """Tell whether the server ended one transaction and serves on: the next try may well succeed."""
+    trouble = trouble_of_error(error)
+    return trouble is not None and trouble.cure is Cure.REPEAT
+
+
+def as_refusal(error: BaseException) -> StorageError | None:
+    """What is said of an error that no further try cures; None for a mistake of ours, and for other people's."""
+    trouble = trouble_of_error(error)
+    if trouble is None or trouble.cure is Cure.BUG:
+        return None
+    sentence = SENTENCES[trouble].format(words=one_line(error))
+    kinds = {Trouble.TABLES: SchemaMismatch, Trouble.RIGHTS: NotGranted}
+    return kinds.get(trouble, Unreachable)(sentence)
 
 
 def outage_seconds(environment: Mapping[str, str]) -> float:
     """How long an outage is waited out; tests have less time."""
-    return float(environment.get("OPTSELECT_OUTAGE_SECONDS", PATIENCE_SECONDS))
+    return number_in(environment, "OPTSELECT_OUTAGE_SECONDS", PATIENCE_SECONDS)
 
 
 def again(
@@ -358,24 +406,49 @@ def again(
 ) -> Answer:
     """Call until it succeeds or fails for good; `on_wait` hears once that the database is away.
 
-    Raises Unreachable when the patience ends. The call must be harmless to repeat as a whole.
+    Raises Unreachable when the patience ends, and at once what the server refuses. The call must be harmless to repeat
+    as a whole: one transaction, or statements that find what an earlier try has left.
     """
-    end, told = time.monotonic() + patience_seconds, False
+    end, told, tries = time.monotonic() + patience_seconds, False, 0
     while True:
         try:
             return call()
         except Exception as error:
             if not transient(error):
+                refuse(error)
                 raise
             if time.monotonic() >= end:
-                raise Unreachable(
-                    f"The database did not come back within {patience_seconds:.0f} s ({one_line(error)}):"
-                    " start it again, then resume."
-                ) from error
-            if on_wait is not None and not told:
+                raise Unreachable(after_patience(error, patience_seconds)) from error
+            waits, tries = pause_before(error, tries), tries + 1
+            if on_wait is not None and not told and (waits >= RETRY_SECONDS or tries > MOST_SILENT_TRIES):
                 on_wait(error)
-            told = True
-        time.sleep(RETRY_SECONDS)
+                told = True
+        time.sleep(waits)
+
+
+def refuse(error: BaseException) -> None:
+    """Raise what is to be said of an error where somebody must act first."""
+    if (refusal := as_refusal(error)) is not None:
+        raise refusal from error
+
+
+def pause_before(error: BaseException, tries: int) -> float:
+    """Seconds until the next try: a transaction that the server gave up is begun anew at once, by chance apart from others."""
+    if not gave_up(error):
+        return RETRY_SECONDS
+    return random.uniform(0.0, min(RETRY_SECONDS, FIRST_PAUSE_SECONDS * 2**tries))
+
+
+def after_patience(error: BaseException, seconds: float) -> str:
+    """What is said once the patience has ended."""
+    words, trouble = one_line(error), trouble_of_error(error)
+    if trouble is Trouble.READ_ONLY:
+        return f"The database took no writes for {seconds:.0f} s. {SENTENCES[trouble].format(words=words)}"
+    if trouble is Trouble.CONFLICT:
+        return (
+            f"The database gave up each try within {seconds:.0f} s. {SENTENCES[trouble].format(words=words)}"
+        )
+    return f"The database did not come back within {seconds:.0f} s ({words}): start it again, then resume."
 
 
 def one_line(error: BaseException) -> str:
@@ -421,7 +494,8 @@ def write_pgpass(url: URL, path: Path) -> None:
     make_folder(path.parent)
     aside = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
     try:
-        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with writing(path), open(descriptor, "w", encoding="utf-8") as file:
             file.write(line)
         os.replace(aside, path)
     except OSError as error:

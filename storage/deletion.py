@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine, text
 
-from optselect.storage.checkpoint_files import remove_quietly
+from optselect.storage.checkpoint_files import remove_ours
 from optselect.storage.checkpoints import folder_for
 from optselect.storage.database import Database
 from optselect.storage.errors import InUse
 from optselect.storage.studies import LOCK_STUDY, StoredStudy
-from optselect.storage.tickets import LEASE_SECONDS
+from optselect.storage.tickets import IS_RUNNING, LEASE_SECONDS
 from optselect.storage.tracking import Tracking, open_client
 from optselect.storage.trial_files import files_folder
 
@@ -33,7 +33,7 @@ HOLDINGS = text("""
            (SELECT count(*) FROM epoch_log e JOIN ticket t ON t.id = e.ticket_id WHERE t.study_id = :study) AS epochs,
            count(c.ticket_id) AS checkpoints, coalesce(sum(c.bytes), 0)::bigint AS checkpoint_bytes,
            (SELECT count(*) FROM worker WHERE study_id = :study AND state <> 'gone'
-               AND heartbeat_at > clock_timestamp() - make_interval(secs => :lease_seconds)) AS workers
+               AND abs(extract(epoch FROM clock_timestamp() - heartbeat_at)) < :lease_seconds) AS workers
       FROM ticket t JOIN checkpoint c ON c.ticket_id = t.id WHERE t.study_id = :study""")
 
 
@@ -44,8 +44,7 @@ def read_holdings(engine: Engine, study_id: int) -> Holdings:
         return Holdings(**connection.execute(HOLDINGS, values).mappings().one())
 
 
-HELD = text("""
-    SELECT count(*) FROM ticket WHERE study_id = :study AND state = 'leased' AND lease_until >= clock_timestamp()""")
+HELD = text(f"SELECT count(*) FROM ticket WHERE study_id = :study AND {IS_RUNNING}")
 CLOSE = text("UPDATE study SET state = 'stopped' WHERE id = :study AND state <> 'finished'")
 DELETE = text("DELETE FROM study WHERE id = :study")
 
@@ -77,8 +76,8 @@ def delete_experiment(study: StoredStudy, tracking: Tracking) -> None:
 
 def delete_files(study: StoredStudy, database: Database) -> None:
     """Remove checkpoints and models, on this machine or in a place that all share, and what callbacks wrote here."""
-    remove_quietly(folder_for(study, database.home), whole_folder=True)
-    shutil.rmtree(files_folder(study, database.home), ignore_errors=True)
+    remove_ours(folder_for(study, database.home))
+    shutil.rmtree(files_folder(study, database.home), ignore_errors=True)  # of a link it follows none
 
 
 def delete_rows(engine: Engine, database: Database, study: StoredStudy) -> None:

@@ -31,6 +31,7 @@ import psycopg2
 from sqlalchemy.engine import URL
 
 from optselect.storage.errors import StorageError, Unreachable
+from optselect.storage.full_disk import fullest
 from optselect.storage.home import (
     MACHINE_FOLDER,
     fallback_base,
@@ -55,6 +56,7 @@ REMOTE_FILE_SYSTEMS = {
     "beegfs",
     "fuse.sshfs",
 }
+NO_SPACE = "no space left on its disk (free some)"
 WAYS_OUT = (
     "install PostgreSQL, set OPTSELECT_PG_BIN to a folder with pg_ctl, or give --storage postgresql://…"
 )
@@ -435,7 +437,11 @@ def start(base: Path, binaries: Path, account: Account | None) -> URL:
             return url
         said = f"{log_since(base, logged)}\n{done.stdout}"
         if time.monotonic() - begun > seconds_to_wait(said):
-            raise Unreachable(f"The embedded PostgreSQL in {base} does not start: {cause_of_failure(said)}.")
+            # On a full disk its log takes nothing more either.
+            cause = cause_of_failure(said) if fullest((base,)) is None else NO_SPACE
+            raise Unreachable(
+                f"The embedded PostgreSQL in {base} does not start: {cause}. Its log is {base / 'log'}"
+            )
         time.sleep(0.2)
 
 
@@ -592,7 +598,7 @@ def file_system_of(path: Path, mounts: str) -> str:
 def cause_of_failure(text: str) -> str:
     """Pick the telling line out of what Postgres printed."""
     if "No space left on device" in text:
-        return "the disk is full"
+        return NO_SPACE
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     telling = [line for line in lines if re.search(r"FATAL|PANIC|error:|ERROR", line)]
     line = (telling or lines or ["no reason given"])[0]

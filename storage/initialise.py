@@ -17,7 +17,7 @@ from pathlib import Path
 import psycopg2
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, ProgrammingError
+from sqlalchemy.exc import ProgrammingError
 
 from optselect.storage.database import (
     EMBEDDED_DATABASE,
@@ -26,9 +26,11 @@ from optselect.storage.database import (
     make_engine,
     masked,
     one_line,
-    transient,
+    refuse,
+    trouble_of_error,
 )
 from optselect.storage.errors import SchemaMismatch, StorageError, Unreachable
+from optselect.storage.sqlstates import Trouble
 
 REVISION = "0006"  # the newest in migrations/versions; known here so that a check need not import Alembic
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
@@ -44,6 +46,20 @@ DATABASE_EXISTS = text("SELECT EXISTS (SELECT FROM pg_database WHERE datname = :
 
 # Read from standard input: the address holds the password, and anyone may see a command line.
 UPGRADE_MLFLOW = "import sys; from mlflow.db import upgrade; upgrade.callback(sys.stdin.readline().strip())"
+# MLflow's own command makes no older revision: these are the lines behind it.
+MAKE_MLFLOW = """
+import sys
+from alembic import command
+from mlflow.store.db import utils
+from mlflow.store.tracking.dbmodels.initial_models import Base
+address, revision = sys.stdin.read().split()
+engine = utils.create_sqlalchemy_engine_with_retry(address)
+Base.metadata.create_all(engine)
+config = utils._get_alembic_config(address)
+with engine.begin() as connection:
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+"""
 
 
 def initialise(database: Database) -> None:
@@ -106,10 +122,17 @@ def mlflow_url(database: Database) -> URL:
     if not database.embedded:  # there the role may create databases
         state = read_state(make_engine(database, pooled=False))
         if state is not None and state[1].get("mlflow_place") == "schema":
-            old = database.url.query.get("options", "")
-            options = f"{old if isinstance(old, str) else ' '.join(old)} -csearch_path=mlflow".strip()
-            return database.url.update_query_dict({"options": options})
-    return database.url.set(database=mlflow_database(database))
+            return mlflow_url_in(database, "schema")
+    return mlflow_url_in(database, "database")
+
+
+def mlflow_url_in(database: Database, place: str) -> URL:
+    """Return the address that MLflow's tables have in a place: `database` or `schema`."""
+    if place == "database":
+        return database.url.set(database=mlflow_database(database))
+    old = database.url.query.get("options", "")
+    options = f"{old if isinstance(old, str) else ' '.join(old)} -csearch_path=mlflow".strip()
+    return database.url.update_query_dict({"options": options})
 
 
 def mlflow_database(database: Database) -> str:
@@ -132,6 +155,7 @@ def read_state(engine: Engine) -> tuple[str | None, dict[str, str]] | None:
         missing = (psycopg2.errors.UndefinedTable, psycopg2.errors.InvalidSchemaName)
         if isinstance(error.orig, missing):
             return None
+        refuse(error)  # the tables are there, and this role may not read them
         raise
 
 
@@ -201,8 +225,8 @@ def upgrade_optuna(database: Database) -> None:
         storage.engine.dispose()
 
 
-def upgrade_ours(connection: Connection) -> None:
-    """Run the missing revisions and note the versions, in one transaction."""
+def upgrade_ours(connection: Connection, revision: str = "head") -> None:
+    """Run the missing revisions up to one and note the versions, in one transaction."""
     from alembic import command
     from alembic.config import Config
     from alembic.script import ScriptDirectory
@@ -214,7 +238,7 @@ def upgrade_ours(connection: Connection) -> None:
         connection, known={step.revision for step in ScriptDirectory.from_config(config).walk_revisions()}
     )
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
     set_meta(connection, optselect=installed("optselect"), optuna=installed("optuna"))
 
 
@@ -248,16 +272,17 @@ def make_mlflow_place(connection: Connection, database: Database) -> str:
         return "schema"
 
 
-def upgrade_mlflow(url: URL) -> None:
-    """Let MLflow make or upgrade its tables, in a process of its own.
+def upgrade_mlflow(url: URL, revision: str | None = None) -> None:
+    """Let MLflow make or upgrade its tables, in a process of its own; to its newest revision, or to an older one.
 
     There, since its migrations set up logging anew, and Alembic cannot run two migrations in one process at a time.
     """
     address = url.render_as_string(hide_password=False)
+    program, told = (UPGRADE_MLFLOW, address) if revision is None else (MAKE_MLFLOW, f"{address}\n{revision}")
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
     done = subprocess.run(
-        [sys.executable, "-P", "-c", UPGRADE_MLFLOW],  # -P: a mlflow.py in the user's folder is not MLflow
-        input=address,
+        [sys.executable, "-P", "-c", program],  # -P: a mlflow.py in the user's folder is not MLflow
+        input=told,
         env=environment | {"MLFLOW_DISABLE_TELEMETRY": "true"},
         capture_output=True,
         text=True,
@@ -265,6 +290,11 @@ def upgrade_mlflow(url: URL) -> None:
     )
     if done.returncode != 0:
         said = (done.stderr.strip().splitlines() or ["no reason given"])[-1].replace(address, masked(url))
+        if revision is not None and "Can't locate revision" in said:
+            raise SchemaMismatch(
+                f"MLflow's tables must be of a revision that the installed MLflow {installed('mlflow')} knows."
+                f" Received: {revision}. Install a newer MLflow."
+            )
         raise Unreachable(f"MLflow's tables cannot be made in {masked(url)}: {said}.")
 
 
@@ -276,13 +306,11 @@ def plain_errors(database: Database) -> Iterator[None]:
     except StorageError:
         raise
     except Exception as error:
-        cause = error if isinstance(error, DBAPIError) else error.__cause__
-        if isinstance(cause, DBAPIError) and isinstance(cause.orig, psycopg2.errors.InsufficientPrivilege):
+        if trouble_of_error(error) is Trouble.RIGHTS:
             raise Unreachable(
                 f"The role {database.url.username} may not make tables in {database.masked} ({one_line(error)}):"
                 f" GRANT CREATE ON DATABASE {json.dumps(database.url.database)} to it, or let its owner run"
                 " `optselect db upgrade` once."
             ) from error
-        if transient(error):
-            raise Unreachable(f"The database {database.masked} went away: {one_line(error)}.") from error
+        refuse(error)
         raise

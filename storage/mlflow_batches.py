@@ -4,8 +4,14 @@ An error of MLflow's is one of three things: it is away and takes nothing now; i
 numbers, parameters or tags of one. Only the first may stop other runs.
 """
 
+import contextlib
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from psycopg2 import errorcodes, errors
+
+from optselect.storage.sqlstates import Trouble, trouble_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -76,7 +82,29 @@ def refuses_a_part(error: Exception) -> bool:
 def refuses_a_run(error: Exception) -> bool:
     """Tell an error that concerns the run of the request; the next one may be taken."""
     code = getattr(error, "error_code", "")  # MLflow's own errors have one
-    return bool(code) and code not in AWAY and not str(error).startswith(NO_ANSWER)
+    words = str(error)
+    return bool(code) and code not in AWAY and not words.startswith(NO_ANSWER) and not is_of_its_server(words)
+
+
+def is_of_its_server(words: str) -> bool:
+    """Tell whether MLflow passes on that its own database takes nothing now, which it calls a bad request.
+
+    >>> is_of_its_server("(psycopg2.errors.ReadOnlySqlTransaction) cannot execute INSERT in a read-only transaction")
+    True
+    >>> is_of_its_server("(psycopg2.errors.NumericValueOutOfRange) bigint out of range")
+    False
+    """
+    named = re.search(r"\(psycopg2\.errors\.(\w+)\)", words)
+    codes = [code for name, code in vars(errorcodes).items() if name.isupper() and len(code) == len("25006")]
+    found = (code for code in codes if named is not None and is_named(code, named[1]))
+    return any(trouble_of(code) is not Trouble.OURS for code in found)
+
+
+def is_named(code: str, name: str) -> bool:
+    """Whether psycopg2 calls an error of this code so; warnings have no name."""
+    with contextlib.suppress(KeyError):
+        return bool(errors.lookup(code).__name__ == name)
+    return False
 
 
 def words_of(error: Exception) -> str:

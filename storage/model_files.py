@@ -44,20 +44,21 @@ def keep_if_best(
         log.warning("the trained model is not kept: %s", error)
         return
     for other in others:
-        remove_quietly(f"{folder}/{file_name(other.id)}")
+        remove_quietly(folder, file_name(other.id))
 
 
 def model_folder(study: StoredStudy, home: Path) -> str:
-    return f"{folder_for(study, home)}/models"
+    """The study's folder, below which models lie in one of their own."""
+    return folder_for(study, home)
 
 
 def file_name(ticket: int) -> str:
-    return f"ticket-{ticket}.keras"
+    return f"models/ticket-{ticket}.keras"
 
 
 def read_model(folder: str, ticket: int) -> bytes | None:
     """The file of a run's model; None where it was not kept, or on another machine."""
     try:
-        return read_file(f"{folder}/{file_name(ticket)}")
+        return read_file(folder, file_name(ticket))
     except OSError:
         return None

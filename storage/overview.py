@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 
 from optselect.storage.jsonb import numbers
-from optselect.storage.tickets import SEARCH_PHASES
+from optselect.storage.tickets import IS_RUNNING, SEARCH_PHASES
 
 STATES = ("waiting", "running", "complete", "pruned", "diverged", "failed")
 ENDED = ("complete", "pruned", "diverged", "failed")
@@ -80,16 +80,19 @@ class StudyRow:
     created_at: datetime
 
 
-# A lease that ran out belongs to a dead worker: its trial waits for the next one.
-TRIALS = text("""
+# A lease that ran out belongs to a dead worker: its trial waits for the next one. No time is less than none: the server's
+# clock may have been set back since, and what was trained is measured by a clock that cannot be.
+TRIALS = text(f"""
     SELECT id AS ticket, ord, trial_number AS trial, phase, optimizer,
            CASE WHEN state = 'done' THEN outcome
-                WHEN state = 'leased' AND lease_until >= clock_timestamp() THEN 'running' ELSE 'waiting' END AS state,
-           trial_value AS value, epochs, coalesce(params, '{}'::jsonb) AS params, attempt AS attempts, seed,
+                WHEN {IS_RUNNING} THEN 'running' ELSE 'waiting' END AS state,
+           trial_value AS value, epochs, coalesce(params, '{{}}'::jsonb) AS params, attempt AS attempts, seed,
            mlflow_run_id, error AS message,
-           extract(epoch FROM coalesce(finished_at, clock_timestamp()) - started_at)::float8 AS seconds,
-           role, coalesce(result - 'notes', '{}'::jsonb) AS result,
-           coalesce(result -> 'notes', '{}'::jsonb) AS notes,
+           CASE WHEN started_at IS NOT NULL
+                THEN greatest(extract(epoch FROM coalesce(finished_at, clock_timestamp()) - started_at)::float8,
+                              (result ->> 'seconds')::float8, 0) END AS seconds,
+           role, coalesce(result - 'notes', '{{}}'::jsonb) AS result,
+           coalesce(result -> 'notes', '{{}}'::jsonb) AS notes,
            extract(epoch FROM started_at)::float8 AS started, extract(epoch FROM finished_at)::float8 AS finished
       FROM ticket WHERE study_id = :study ORDER BY trial_number NULLS LAST, ord""")
 
@@ -105,9 +108,9 @@ def list_trials(source: Engine | Connection, study_id: int) -> list[TrialRow]:
 
 WORKERS = text("""
     SELECT id, host, pid, slot, device, usage,
-           extract(epoch FROM clock_timestamp() - heartbeat_at)::float8 AS seconds_silent,
+           abs(extract(epoch FROM clock_timestamp() - heartbeat_at))::float8 AS seconds_silent,
            (SELECT count(*) FROM ticket WHERE worker_id = worker.id AND state = 'done') AS done,
-           extract(epoch FROM clock_timestamp() - started_at)::float8 AS seconds
+           greatest(0, extract(epoch FROM clock_timestamp() - started_at))::float8 AS seconds
       FROM worker WHERE study_id = :study AND state <> 'gone' ORDER BY started_at""")
 
 

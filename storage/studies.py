@@ -3,6 +3,8 @@
 import contextlib
 import difflib
 import json
+import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,7 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
-from optselect.storage.errors import NotFound
+from optselect.storage.checkpoint_files import demand_root
+from optselect.storage.errors import InvalidRow, NotFound
 from optselect.storage.tickets import SEARCH_PHASES, NewTicket, insert_tickets, plan_nothing
 
 
@@ -56,6 +59,20 @@ class StoredStudy:
     created_at: datetime
     finished_at: datetime | None
 
+    def __post_init__(self) -> None:
+        """Paths are made of the name, and commands: it must be one word, as every launch writes it."""
+        if not NAME.fullmatch(self.name):
+            raise InvalidRow(
+                "The name of a stored study must begin with a letter or digit and hold letters, digits, dots, hyphens "
+                f"and underscores only, for folders are named so. Received: {self.name!r}. No launch wrote that row; "
+                "look who may write the database."
+            )
+        if self.checkpoints is not None:
+            demand_root(self.checkpoints)
+
+
+NAME = re.compile(r"\w[\w.-]*")
+
 
 CREATION_LOCK = text("SELECT pg_advisory_xact_lock(hashtext('optselect-create-study'))")
 
@@ -73,23 +90,30 @@ COLUMNS = """id, name, spec, spec_version, problem, bundle, bundle_sha256, data_
 
 INSERT_STUDY = text(f"""
     INSERT INTO study(name, optuna_study_name, spec, spec_version, problem, bundle, bundle_sha256, data_hash,
-                      versions, objective, direction, tracking_uri, checkpoints, budget)
+                      versions, objective, direction, tracking_uri, checkpoints, budget,
+                      decisions)
     VALUES (:name, :name, CAST(:spec AS jsonb), :spec_version, CAST(:problem AS jsonb), CAST(:bundle AS jsonb),
             :bundle_sha256, :data_hash, CAST(:versions AS jsonb), :objective, :direction, :tracking_uri, :checkpoints,
-            :budget)
+            :budget, CAST(:decisions AS jsonb))
     RETURNING {COLUMNS}""")
 
 
 def insert_study(
-    connection: Connection, study: NewStudy, tickets: Sequence[NewTicket], budget: int | None = None
+    connection: Connection,
+    study: NewStudy,
+    tickets: Sequence[NewTicket],
+    budget: int | None = None,
+    decisions: Sequence[Mapping[str, Any]] = (),
 ) -> StoredStudy:
     """Store a new study with its first tickets, inside `creating`.
 
     Args:
-        budget: search trials in all, of which a later phase gets the rest; default: those of `tickets`.
+        budget: search trials in all, of which a later phase or slice gets the rest; default: those of `tickets`.
+        decisions: what is decided already.
     """
     searched = sum(ticket.phase in SEARCH_PHASES for ticket in tickets)
     values = dict(vars(study)) | {"budget": searched if budget is None else budget}
+    values["decisions"] = json.dumps(list(decisions))
     for name in ("spec", "problem", "bundle", "versions"):
         values[name] = json.dumps(values[name])
     row = connection.execute(INSERT_STUDY, values).mappings().one()
@@ -111,7 +135,8 @@ def find_study(source: Engine | Connection, name: str) -> StoredStudy | None:
 
 def load_study(engine: Engine, name: str) -> StoredStudy:
     """The study of that name; raises NotFound with the nearest name."""
-    study = find_study(engine, name)
+    # Names are stored with letters put together, as most keyboards give them; macOS gives those of files taken apart.
+    study = find_study(engine, name) or find_study(engine, unicodedata.normalize("NFC", name))
     if study is None:
         raise NotFound(unknown_study(name, study_names(engine)))
     return study
@@ -148,8 +173,8 @@ class Share:
 
 SHARES = text("""
     SELECT s.name,
-           count(*) FILTER (WHERE t.state = 'free' OR t.lease_until < clock_timestamp()) AS claimable,
-           count(*) FILTER (WHERE t.state = 'leased' AND t.lease_until >= clock_timestamp()) AS running
+           count(*) FILTER (WHERE t.state = 'free' OR t.lease_until = '-infinity') AS claimable,
+           count(*) FILTER (WHERE t.state = 'leased' AND t.lease_until > '-infinity') AS running
       FROM study s JOIN ticket t ON t.study_id = s.id AND t.state <> 'done'
      WHERE s.state = 'running' GROUP BY s.id ORDER BY s.created_at""")
 
@@ -169,7 +194,7 @@ def study_state(engine: Engine, study_id: int) -> str:
         return str(connection.execute(STATE, {"study": study_id}).scalar_one())
 
 
-NOW = text("SELECT state, budget, finished_at FROM study WHERE id = :study")
+NOW = text("SELECT state, budget, decisions, finished_at FROM study WHERE id = :study")
 
 
 def refreshed(engine: Engine, study: StoredStudy) -> StoredStudy:

@@ -1,8 +1,9 @@
 """Who may train what? One ticket per budgeted trial: claimed, leased, fenced by its token, finished once.
 
 Every write of a worker carries the ticket's token. A claim by somebody else changes the token, so a worker
-that was suspended past its lease finds no row at its next write (LeaseLost) and can do no harm. All times
-are the server's: clocks of machines may differ.
+that was suspended past its lease finds no row at its next write (LeaseLost) and can do no harm. No clock decides
+who holds a ticket: `lease_until` is a mark that each renewal changes, and -infinity once nobody holds it any more;
+who may set it so stands in leases.py.
 """
 
 import contextlib
@@ -14,12 +15,17 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
-from optselect.storage.checkpoint_files import remove_folders
+from optselect.storage.checkpoint_files import remove_ours, ticket_folder
+from optselect.storage.environment import number_in
 from optselect.storage.errors import LeaseLost
 from optselect.storage.jsonb import storable
 
 LEASE_SECONDS = 60.0
 """How long a silent worker keeps its ticket."""
+
+IS_RUNNING = """state = 'leased' AND lease_until BETWEEN clock_timestamp() AND clock_timestamp() + interval '10 minutes'"""
+"""Whether somebody trains a ticket, for whoever only looks. After a jump of the server's clock it is wrong until the next
+beat, on both sides: what lies far ahead is as old as what lies behind."""
 
 SEARCH_PHASES = ("quota", "survivors", "joint")
 """The phases that --trials counts; every other phase is an evaluation on top."""
@@ -110,19 +116,20 @@ OPEN_STUDY = text("SELECT id FROM study WHERE id = :study AND state = 'running' 
 LATER_PLACES = 32
 """How much further back a ticket counts whose optimizer another worker holds a program for: it waits, and not for ever."""
 
-# '=' and not IN: the subquery must run once. Expired leases come first: resumed trials beat new ones. Of the free
+# '=' and not IN: the subquery must run once. What nobody holds any more comes first: resumed trials beat new ones. Of the free
 # tickets none beyond LATER_PLACES can be the next, so that a claim reads as many in a large study as in a small one.
 CLAIM = text("""
     WITH elsewhere AS (
       SELECT DISTINCT unnest(programs) AS optimizer FROM worker
        WHERE study_id = :study AND id <> :worker AND state <> 'gone'
-         AND heartbeat_at > clock_timestamp() - make_interval(secs => :lease_seconds)),
+         AND heartbeat_at BETWEEN clock_timestamp() - make_interval(secs => :lease_seconds)
+                              AND clock_timestamp() + make_interval(secs => :lease_seconds)),
     taken AS (
       UPDATE ticket SET state = 'leased', worker_id = :worker, token = gen_random_uuid(), attempt = attempt + 1,
              lease_until = clock_timestamp() + make_interval(secs => :lease_seconds),
              started_at = coalesce(started_at, clock_timestamp())
        WHERE id = (SELECT id FROM ticket
-                    WHERE (study_id = :study AND state = 'leased' AND lease_until < clock_timestamp())
+                    WHERE (study_id = :study AND state = 'leased' AND lease_until = '-infinity')
                        OR (study_id = :study AND state = 'free' AND ord <= :later_places
                            + (SELECT min(ord) FROM ticket WHERE study_id = :study AND state = 'free'))
                     ORDER BY state = 'leased' DESC, trial_id IS NULL,
@@ -188,6 +195,11 @@ def find_orphans(engine: Engine, study_id: int) -> list[int]:
     """The numbers of running Optuna trials that no ticket knows: their workers died between asking and binding."""
     with engine.begin() as connection:
         return list(connection.execute(ORPHANS, {"study": study_id}).scalars())
+
+
+def lease_seconds(environment: Mapping[str, str]) -> float:
+    """How long a lease is; tests have less time."""
+    return number_in(environment, "OPTSELECT_LEASE_SECONDS", LEASE_SECONDS)
 
 
 def as_json(usage: Mapping[str, float] | None) -> str | None:
@@ -275,7 +287,7 @@ def restart_after(engine: Engine, lease: Lease, epoch: int) -> None:
 
 
 GIVE_BACK = text("""
-    UPDATE ticket SET lease_until = clock_timestamp(), attempt = attempt - 1
+    UPDATE ticket SET lease_until = '-infinity', attempt = attempt - 1
      WHERE id = :ticket AND token = :token AND state = 'leased' RETURNING id""")
 
 
@@ -297,7 +309,7 @@ def forgive_attempt(engine: Engine, lease: Lease) -> None:
 
 
 EXPIRE = text("""
-    UPDATE ticket SET lease_until = clock_timestamp() - interval '1 second', cause = :cause
+    UPDATE ticket SET lease_until = '-infinity', cause = :cause
      WHERE id = :ticket AND token = :token AND state = 'leased'""")
 
 
@@ -305,17 +317,6 @@ def expire_lease(engine: Engine, lease: Lease, cause: str) -> None:
     """Let the next worker claim the ticket at once; the attempt counts as lost, for this cause."""
     with engine.begin() as connection:
         connection.execute(EXPIRE, fence_values(lease) | {"cause": cause})
-
-
-EXPIRE_OF_WORKER = text("""
-    UPDATE ticket SET lease_until = clock_timestamp() - interval '1 second', cause = :cause
-     WHERE worker_id = :worker AND state = 'leased'""")
-
-
-def expire_leases(engine: Engine, worker_id: uuid.UUID, cause: str) -> int:
-    """Free the tickets of a worker that is known to be dead, so that nobody waits for its lease."""
-    with engine.begin() as connection:
-        return connection.execute(EXPIRE_OF_WORKER, {"worker": worker_id, "cause": cause}).rowcount
 
 
 # --- finishing ----------------------------------------------------------------------------------------
@@ -349,12 +350,14 @@ def finishing(
     lease: Lease,
     ending: Ending,
     plan: Callable[[Connection, int], None] = plan_nothing,
+    folder: str | None = None,
 ) -> Iterator[Connection]:
     """Hold the ticket's row while the block tells Optuna, then mark the ticket done; raises LeaseLost.
 
     Args:
         plan: makes the tickets of the next phase where this was the last one of a phase; it runs under the
             study's lock, before the study counts as finished.
+        folder: the study's, where large checkpoints lie; None: they stay there.
 
     What the block writes with the connection it is given is kept or lost with the mark. It must take no other one: a
     beat of the lease may hold it and wait for this row. It must be safe to run again.
@@ -367,9 +370,10 @@ def finishing(
         connection.execute(LOCK_STUDY, {"study": study_id})
         connection.execute(MARK_DONE, fence_values(lease) | ending_values(ending))
         plan(connection, study_id)
-        dropped = connection.execute(DROP_CHECKPOINTS, {"ticket": lease.ticket_id}).scalars()
-        # Before the commit: after a crash in between the rows are there again and name what is to be removed.
-        remove_folders(uri for uri in dropped if uri is not None)
+        dropped = connection.execute(DROP_CHECKPOINTS, {"ticket": lease.ticket_id}).scalars().all()
+        # Before the commit: after a crash in between the rows are there again and tell that files are to be removed.
+        if folder is not None and any(uri is not None for uri in dropped):
+            remove_ours(folder, ticket_folder(lease.ticket_id))
         connection.execute(FINISH_STUDY, {"study": study_id})
 
 
@@ -399,6 +403,8 @@ NEXT_ORD = text("SELECT coalesce(max(ord) + 1, 0) FROM ticket WHERE study_id = :
 
 def insert_tickets(connection: Connection, study_id: int, tickets: Sequence[NewTicket]) -> None:
     """Append tickets, each with its outbox row; the caller holds the study's row or its creation lock."""
+    if not tickets:
+        return
     first = int(connection.execute(NEXT_ORD, {"study": study_id}).scalar_one())
     rows = [{"ord": first + place, **vars(ticket)} for place, ticket in enumerate(tickets)]
     connection.execute(INSERT_TICKETS, {"study": study_id, "rows": json.dumps(rows)})

@@ -91,6 +91,7 @@ def find_tracking(database: Database, study: StoredStudy, own: str | None) -> Tr
     """Where this process sends a study's curves: its own setting, else the study's, else MLflow's tables beside ours."""
     address = own or study.tracking_uri
     if address:
+        check_tracking(address)  # a row may hold what no launch writes, such as a folder of this machine
         return Tracking(address)
     url = ensure_mlflow(database)
     return Tracking(url.render_as_string(hide_password=False), artifact_root(database))
@@ -256,10 +257,14 @@ class Connected:
     points: int = 0  # sent so far
     has_refusals: bool = False  # whether MLflow has refused anything that this connection sent
     in_vain: int = 0  # how many batches, one after the other, were put off
+    due: list[int] = field(default_factory=list)  # tickets of which something waits, the next one last
 
     def flush(self) -> bool:
         """Send one batch, or refresh what the experiment tells; tell whether there may be more."""
-        sent = flush_one(self.engine, self.client, self.study, self.experiment_id)
+        self.due = self.due or due_tickets(self.engine, self.study.id)[::-1]
+        sent = None
+        if self.due:
+            sent = flush_one(self.engine, self.client, self.study, self.experiment_id, self.due.pop())
         if sent is not None:
             self.runs, self.points, self.has_news = self.runs + sent.runs, self.points + sent.points, True
             self.has_refusals = self.has_refusals or sent.refused
@@ -429,7 +434,22 @@ def shown_window(engine: Engine, study: StoredStudy) -> Window | None:
 
 # A ticket that was never asked for (no trial_number) has nothing to show yet. Of a running trial only the epochs up
 # to its last checkpoint are sent: those behind it may be trained again, and MLflow cannot take points back.
-NEXT = text("""
+WAITING = """
+      FROM outbox o JOIN ticket t ON t.id = o.ticket_id JOIN study ON study.id = t.study_id
+     CROSS JOIN LATERAL (SELECT CASE WHEN t.state = 'done' THEN 2147483647 ELSE
+           coalesce((SELECT max(epoch) FROM checkpoint c WHERE c.ticket_id = t.id), 0) END AS upto) AS sure
+     WHERE t.study_id = :study AND NOT o.finished
+       AND o.next_try NOT BETWEEN clock_timestamp() AND clock_timestamp() + make_interval(secs => :longest)
+       AND t.trial_number IS NOT NULL AND (t.params IS NOT NULL OR t.state = 'done')
+       AND (t.state = 'done' OR t.mlflow_run_id IS NULL OR jsonb_array_length(o.superseded) > 0
+            OR EXISTS (SELECT 1 FROM epoch_log e WHERE e.ticket_id = t.id AND e.epoch > o.mlflow_epoch
+                          AND e.epoch <= sure.upto))"""
+
+# To find the next one among some thousand costs more than to send it: so several are found at once.
+DUE = text(f"SELECT o.ticket_id {WAITING} ORDER BY o.next_try, t.ord LIMIT 50 FOR UPDATE OF o SKIP LOCKED")
+
+NEXT = text(
+    """
     SELECT o.ticket_id, o.mlflow_epoch, o.superseded, o.error AS refused, t.trial_number, t.restarts,
            t.mlflow_run_id, t.state, t.outcome, t.phase, t.role, t.optimizer, t.seed, t.attempt, t.worker_id, t.params,
            t.error, t.epochs, t.trial_value,
@@ -439,24 +459,23 @@ NEXT = text("""
            coalesce((SELECT CASE WHEN (made ->> 'jit')::boolean THEN 'on' ELSE 'off' END
                        FROM jsonb_array_elements(study.decisions) AS made WHERE made ->> 'phase' = 'jit'),
                     study.spec ->> 'jit', 'off') AS jit
-      FROM outbox o JOIN ticket t ON t.id = o.ticket_id JOIN study ON study.id = t.study_id
-     CROSS JOIN LATERAL (SELECT CASE WHEN t.state = 'done' THEN 2147483647 ELSE
-           coalesce((SELECT max(epoch) FROM checkpoint c WHERE c.ticket_id = t.id), 0) END AS upto) AS sure
-     WHERE t.study_id = :study AND NOT o.finished AND o.next_try <= clock_timestamp()
-       AND t.trial_number IS NOT NULL AND (t.params IS NOT NULL OR t.state = 'done')
-       AND (t.state = 'done' OR t.mlflow_run_id IS NULL OR jsonb_array_length(o.superseded) > 0
-            OR EXISTS (SELECT 1 FROM epoch_log e WHERE e.ticket_id = t.id AND e.epoch > o.mlflow_epoch
-                          AND e.epoch <= sure.upto))
-     ORDER BY o.next_try, t.ord LIMIT 1 FOR UPDATE OF o SKIP LOCKED""")
+"""
+    + WAITING
+    + " AND o.ticket_id = :ticket FOR UPDATE OF o SKIP LOCKED"
+)
 
 ROWS = text("""
     SELECT epoch, ts_ms, metrics, coalesce(system, '{}'::jsonb) AS system FROM epoch_log
-     WHERE ticket_id = :ticket_id AND epoch > :mlflow_epoch AND epoch <= :upto ORDER BY epoch LIMIT 200""")
+     WHERE ticket_id = :ticket_id AND epoch > :mlflow_epoch AND epoch <= :upto ORDER BY epoch LIMIT :most""")
+MOST_ROWS = 200
 
 SENT = text("""
     UPDATE outbox SET mlflow_epoch = :epoch, next_try = clock_timestamp(), error = :error
      WHERE ticket_id = :ticket_id""")
-FINISHED = text("UPDATE outbox SET finished = true, error = :error WHERE ticket_id = :ticket_id")
+FINISHED = text("""
+    UPDATE outbox SET finished = true, error = :error,
+           mlflow_epoch = coalesce((SELECT max(epoch) FROM epoch_log e WHERE e.ticket_id = outbox.ticket_id), mlflow_epoch)
+     WHERE ticket_id = :ticket_id""")
 NOTED = text("UPDATE outbox SET error = :error WHERE ticket_id = :ticket_id")
 PUT_OFF = text("""
     UPDATE outbox SET next_try = clock_timestamp() + make_interval(secs => :seconds), error = :error
@@ -482,15 +501,24 @@ class Sent:
     put_off: bool = False  # or nothing
 
 
-def flush_one(engine: Engine, client: "MlflowClient", study: StoredStudy, experiment_id: str) -> Sent | None:
-    """Send one batch of one run; None where nothing waits. A run that MLflow refuses is put off and holds up no other.
+def due_tickets(engine: Engine, study_id: int) -> list[int]:
+    """The tickets of which something waits to be sent, in turn; not all of them, where they are many."""
+    with engine.begin() as connection:
+        return list(connection.execute(DUE, {"study": study_id, "longest": AWAY_SECONDS}).scalars())
+
+
+def flush_one(
+    engine: Engine, client: "MlflowClient", study: StoredStudy, experiment_id: str, ticket_id: int
+) -> Sent:
+    """Send one batch of one run, unless somebody else does. A run that MLflow refuses is put off and holds up no other.
 
     Only the outbox row is locked while MLflow answers: a locked ticket would stop the training thread.
     """
     with engine.begin() as connection:
-        row = connection.execute(NEXT, {"study": study.id}).mappings().first()
+        asked = {"study": study.id, "ticket": ticket_id, "longest": AWAY_SECONDS}
+        row = connection.execute(NEXT, asked).mappings().first()
         if row is None:
-            return None
+            return Sent()
         job = dict(row)
         try:
             return carry(connection, client, study, experiment_id, job)
@@ -510,28 +538,38 @@ def carry(
     experiment_id: str,
     job: Mapping[str, Any],
 ) -> Sent:
-    """Do the next thing that a run lacks."""
+    """Send the next batch of what a run lacks; a short run that has ended goes as one, which costs a third as much."""
     if job["superseded"]:
         for run_id in job["superseded"]:
             close_superseded(client, run_id)
         connection.execute(CLOSED_OLD_RUNS, job)
         return Sent()
-    if job["mlflow_run_id"] is None:
-        run_id, refused = find_or_create_run(client, study, experiment_id, job)
-        connection.execute(SET_RUN, {**job, "run": run_id})
-        connection.execute(NOTED, note_for(job, refused))
-        return Sent(refused=bool(refused))
-    rows = whole_batch(connection.execute(ROWS, job).all())
-    if rows:
-        sent = points(study, rows)
-        refused = send(client, job["mlflow_run_id"], [*sent, *name_tags(study, rows)])
+    run_id, settings = job["mlflow_run_id"], []
+    if run_id is None:
+        run_id, settings = find_or_create_run(client, study, experiment_id, job), settings_of(job)
+    found = connection.execute(ROWS, {**job, "most": MOST_ROWS}).all()
+    rows = whole_batch(found)
+    sent, names = points(study, rows), name_tags(study, rows)
+    ends = job["state"] == "done" and len(rows) == len(found) < MOST_ROWS  # with this batch
+    last = end_of(study, job) if ends else []
+    refused = send(client, run_id, [*settings, *sent, *names, *last]) if settings or sent or last else []
+    if ends:
+        ended = max(job["started_ms"], job["finished_ms"])  # the server's clock may have been set back
+        client.set_terminated(run_id, STATUS[job["outcome"]], end_time=ended)
+        connection.execute(FINISHED, note_for(job, refused))
+    elif rows:
         connection.execute(SENT, {**note_for(job, refused), "epoch": rows[-1].epoch})
-        return Sent(points=len(sent) - len(refused), refused=bool(refused))
-    if job["state"] != "done":
-        return Sent()
-    refused = close_run(client, study, job)
-    connection.execute(FINISHED, note_for(job, refused))
-    return Sent(runs=1, refused=bool(refused))
+    else:
+        connection.execute(NOTED, note_for(job, refused))
+    if job["mlflow_run_id"] is None:  # only now, for it locks the ticket
+        connection.execute(SET_RUN, {**job, "run": run_id})
+    return Sent(points=len(sent) - refused_of(sent, refused), runs=int(ends), refused=bool(refused))
+
+
+def refused_of(metrics: Sequence[Any], refused: Sequence[str]) -> int:
+    """How many of these were refused."""
+    known = {f"metric {metric.key}" for metric in metrics}
+    return sum(any(line.startswith(f"{name}: ") for name in known) for line in refused)
 
 
 FOR_NOW = "all of it, for now: "
@@ -638,24 +676,24 @@ def finite_or_nan(value: float) -> float:
 
 def find_or_create_run(
     client: "MlflowClient", study: StoredStudy, experiment_id: str, job: Mapping[str, Any]
-) -> tuple[str, list[str]]:
-    """The run of this ticket and restart, and what was refused of it.
-
-    Creating is not repeatable, so look for an earlier try first.
-    """
-    from mlflow.entities import Param
-
+) -> str:
+    """The run of this ticket and restart. Creating is not repeatable, so look for an earlier try first."""
     wanted = (
         f"tags.`optselect.ticket` = '{job['ticket_id']}' AND tags.`optselect.restart` = '{job['restarts']}'"
     )
     found = client.search_runs([experiment_id], wanted, max_results=1)
     if found:
-        run_id = str(found[0].info.run_id)
-    else:
-        name, tags = run_name(job), run_tags(study, job)
-        run_id = str(client.create_run(experiment_id, job["started_ms"], tags, name).info.run_id)
+        return str(found[0].info.run_id)
+    name, tags = run_name(job), run_tags(study, job)
+    return str(client.create_run(experiment_id, job["started_ms"], tags, name).info.run_id)
+
+
+def settings_of(job: Mapping[str, Any]) -> list[Any]:
+    """What a run was trained with."""
+    from mlflow.entities import Param
+
     settings = [Param(key, value[:LONGEST_VALUE]) for key, value in run_params(job).items()]
-    return run_id, send(client, run_id, [*settings, *tags_of(param_names().originals(job["params"] or {}))])
+    return [*settings, *tags_of(param_names().originals(job["params"] or {}))]
 
 
 LONGEST_VALUE = 6000
@@ -704,11 +742,8 @@ def is_positive(value: Any) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and value > 0
 
 
-def close_run(client: "MlflowClient", study: StoredStudy, job: Mapping[str, Any]) -> list[str]:
-    """Write a run's single numbers and its end, all with the fixed time at which the ticket was finished.
-
-    Returns what was refused of it.
-    """
+def end_of(study: StoredStudy, job: Mapping[str, Any]) -> list[Any]:
+    """A run's single numbers and its end, all with the fixed time at which the ticket was finished."""
     from mlflow.entities import Metric
 
     metrics = [
@@ -723,9 +758,7 @@ def close_run(client: "MlflowClient", study: StoredStudy, job: Mapping[str, Any]
     }
     if job["error"]:
         facts[NOTE] = job["error"]
-    refused = send(client, job["mlflow_run_id"], [*metrics, *tags_of(facts)])
-    client.set_terminated(job["mlflow_run_id"], STATUS[job["outcome"]], end_time=job["finished_ms"])
-    return refused
+    return [*metrics, *tags_of(facts)]
 
 
 def final_numbers(job: Mapping[str, Any]) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """How does a person get to see MLflow? A server on this machine, started on demand over MLflow's own tables."""
 
 import contextlib
+import errno
 import os
 import socket
 import subprocess
@@ -132,6 +133,8 @@ def await_answer(server: TrackingServer, log_file: Path, cancelled: threading.Ev
         if cancelled.wait(0.2) or is_served(server.note):
             return
     lines = log_file.read_text(errors="replace").strip().splitlines() or ["(its log is empty)"]
+    if any(os.strerror(errno.ENOSPC) in line for line in lines):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(log_file.parent))
     raise Unreachable(f"The MLflow server did not come up; its last line: {lines[-1]} ({log_file})")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 from sqlalchemy import Engine, text
 
-from optselect.storage import tickets
+from optselect.storage.deaths import Death, Toll, bury
 
 
 @dataclass(frozen=True)
@@ -83,23 +83,25 @@ NEIGHBOURS = text("""
      WHERE host = :host AND boot_id = :boot_id AND state <> 'gone' AND (study_id = :study)""")
 
 
-def bury_dead_neighbours(engine: Engine, study_id: int, causes: Mapping[int, str] | None = None) -> int:
+def bury_dead_neighbours(
+    engine: Engine, study_id: int, deaths: Mapping[int, Death] | None = None
+) -> dict[int, Toll]:
     """Free the tickets of this machine's workers whose process is gone; the rest wait for their leases.
 
-    `causes` says how processes ended, by pid, where their parent saw it.
+    `deaths` says how processes ended, by pid, where their parent saw it. Returns what each death came to, by pid.
 
     Only processes of this boot and pid namespace are judged. A process that bears a dead worker's pid but
     is none of ours counts as dead; a mistake would cost one attempt, never a result: the fence holds.
     """
-    place, freed = this_place(), 0
+    place, tolls = this_place(), dict[int, Toll]()
     with engine.begin() as connection:
         rows = connection.execute(NEIGHBOURS, {**vars(place), "study": study_id}).all()
     for worker_id, pid in rows:
         if not is_worker(pid):
-            cause = (causes or {}).get(pid, "its process is gone")
-            freed += tickets.expire_leases(engine, worker_id, cause)
+            death = (deaths or {}).get(pid, Death(pid, "its process is gone"))
+            tolls[pid] = bury(engine, study_id, worker_id, death)
             sign_off(engine, worker_id)
-    return freed
+    return tolls
 
 
 def is_worker(pid: int) -> bool:

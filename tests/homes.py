@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from optselect.storage import embedded
 from optselect.storage.database import open_database
 from optselect.storage.home import fallback_base
@@ -33,6 +35,20 @@ def throw_away_home(name: str = "home with blanks", prepared: Path | None = None
         embedded.stop(top / name, os.environ)
         shutil.rmtree(top, ignore_errors=True)
         shutil.rmtree(fallback_base(top / name).parent, ignore_errors=True)
+
+
+@contextmanager
+def small_file_system(place: Path, size: str, options: str = "rw") -> Iterator[Path]:
+    """A file system of so many bytes, which is soon full; the test is skipped where none can be mounted."""
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=755,{options}", "tmpfs", str(place)]
+    mounted = subprocess.run(command, capture_output=True, check=False) if os.geteuid() == 0 else None
+    if mounted is None or mounted.returncode != 0:
+        pytest.skip("only root may mount a small file system, and not in every container")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def prepare_cluster(target: Path) -> None:

@@ -16,7 +16,7 @@ from optselect.trials.program_runner import ProgramRunner
 from optselect.trials.programs import Program, Programs
 from optselect.trials.step import Step
 from optselect.trials.structure import NoProgram
-from optselect.trials.user_code import explain
+from optselect.trials.user_code import demand_users_failure, explain
 from optselect.trials.watch import PlacesOptimizers, Watch
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,8 @@ def choose_runner(
             step = Step(refusal.step if refusal.step > step.number else 4, str(refusal))
         except TrialsError:
             raise
-        except Exception as error:  # whatever user code raises when it is traced: fit will tell
+        except BaseException as error:  # whatever user code raises when it is traced: fit will tell
+            demand_users_failure(error)
             log.debug("no program", exc_info=True)
             step = Step(4, f"it cannot be compiled as a whole: {explain(error, problem.path.parent)}")
     _tell(step)

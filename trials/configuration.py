@@ -3,6 +3,7 @@
 import keyword
 import math
 import numbers
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -266,6 +267,31 @@ class Rule:
 
     must: str
     holds: Callable[[object], bool]
+
+
+SMALLEST = 2.0**-126
+"""Of what float32 holds as precisely as any other number: XLA and many processors take less for 0."""
+LARGEST = (2 - 2.0**-23) * 2.0**127
+"""Of the numbers of float32."""
+
+
+def as_float32(value: float) -> float:
+    """Give what becomes of a number in the variables and kernels of a training.
+
+    >>> as_float32(0.5), as_float32(1e-50), as_float32(1e39), as_float32(0.99999999)
+    (0.5, 0.0, inf, 1.0)
+    """
+    try:
+        single = float(struct.unpack("f", struct.pack("f", value))[0])
+    except OverflowError:
+        return math.copysign(math.inf, value)
+    return single if abs(single) >= SMALLEST or math.isnan(single) else 0.0
+
+
+def fits_float32(value: object) -> bool:
+    """Tell whether a float is neither infinite nor a 0 that was none, once it is a float32."""
+    single = as_float32(value) if isinstance(value, float) else 0.0
+    return math.isfinite(single) and (single != 0.0 or not isinstance(value, float) or value == 0.0)
 
 
 def _is_number(value: object) -> bool:

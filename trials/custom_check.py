@@ -21,7 +21,7 @@ from optselect.trials.optimizers import innermost, install_optimizer
 from optselect.trials.problem import Problem
 from optselect.trials.programs import Programs
 from optselect.trials.snapshot import Position, restore_snapshot, state_variables, write_snapshot
-from optselect.trials.user_code import explain
+from optselect.trials.user_code import demand_users_failure, explain
 
 SEED = 0
 LOW_RATE = 1e-6
@@ -99,7 +99,8 @@ class _Try:
         model = self._model(config)
         try:
             self._fit(model, steps=2)
-        except Exception as error:
+        except BaseException as error:
+            demand_users_failure(error)
             if (sparse := self._sparse_layer(config, model)) is not None:
                 raise self._lacks(
                     f'take the sparse gradients of the layer "{sparse}" (tf.IndexedSlices): calculate with '
@@ -115,7 +116,8 @@ class _Try:
             install_optimizer(model, make_custom(config))
         except ConfigurationError:
             raise
-        except Exception as error:
+        except BaseException as error:
+            demand_users_failure(error)
             raise self._lacks("build on the model's weights", explain(error, self._folder)) from error
         return model
 
@@ -131,7 +133,8 @@ class _Try:
         dense = replace(config, custom_class=_with_dense_gradients(config.custom_class))
         try:
             self._fit(self._model(dense), steps=1)
-        except Exception:  # noqa: BLE001 - then it is another fault, whatever it raises
+        except BaseException as error:  # noqa: BLE001 - then it is another fault, whatever it raises
+            demand_users_failure(error)
             return None
         return str(embeddings[0].name)
 
@@ -210,7 +213,8 @@ def _missing_settings(config: OptimizerConfig) -> list[str]:
     names = parameters_of(config.custom_class)
     try:
         lost = [name for name in names if name not in make_custom(config).get_config()]
-    except Exception as error:  # noqa: BLE001 - whatever it raises
+    except BaseException as error:  # noqa: BLE001 - whatever it raises
+        demand_users_failure(error)
         return [
             f"{config.optimizer}.get_config() raises {type(error).__name__}: a model that is saved with it cannot be loaded."
         ]

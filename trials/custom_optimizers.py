@@ -17,10 +17,11 @@ import keras
 
 from optselect.trials.configuration import ArgumentValue, OptimizerConfig
 from optselect.trials.description import CustomDescription, ParameterDescription
-from optselect.trials.errors import ConfigurationError, ProblemError
+from optselect.trials.errors import ConfigurationError, ProblemError, SourceNotListed
+from optselect.trials.listed_code import ListedCode
 from optselect.trials.reference import Reference
 from optselect.trials.schedules import build_schedule
-from optselect.trials.user_code import PROBLEM_MODULE, explain, raised_below
+from optselect.trials.user_code import PROBLEM_MODULE, demand_users_failure, explain
 
 OPTIMIZER_MODULE = "optselect_optimizers_"
 """Beginning of the private name under which a file elsewhere than beside the problem is a module."""
@@ -41,15 +42,19 @@ BECAME: Mapping[str, str] = {
 """The methods that an optimizer had before Keras 3, and what they became."""
 
 
-def load_class(reference: Reference, problem: Path | None) -> type:
+def load_class(reference: Reference, problem: Path | None, listed: ListedCode | None = None) -> type:
     """Load the class and check what can be seen without calling it; raises ProblemError.
 
     `problem` is the path of the problem file, whose folder comes first on sys.path; None where there is none.
+    `listed` is the only code that may run besides what is installed.
     """
     name = reference.class_name
+    _demand_written_so(reference)
+    if listed is not None:
+        listed.demand_place(reference)
     if (file := _file_of(reference)) is not None:
         _refuse_before_keras_3(file, name)
-    module = _import(reference, problem)
+    module = _import(reference, problem, listed)
     found = getattr(module, name, None)
     if found is None:
         own = [key for key, value in vars(module).items() if _is_optimizer(value)]
@@ -77,7 +82,10 @@ def make_custom(config: OptimizerConfig) -> Any:
         arguments["learning_rate"] = build_schedule(config.schedule, _highest_rate(config))
     try:
         return config.custom_class(**arguments)
-    except Exception as error:
+    except SourceNotListed:
+        raise
+    except BaseException as error:
+        demand_users_failure(error)
         raise ConfigurationError(
             f"{config.optimizer} refuses its arguments: {type(error).__name__}: {' '.join(str(error).split())}"
         ) from error
@@ -182,6 +190,15 @@ def _fitting(custom_class: type, name: str, value: ArgumentValue) -> ArgumentVal
     return value if isinstance(value, int) else float(value)  # numpy's float32 is no float to Keras
 
 
+def _demand_written_so(reference: Reference) -> None:
+    """Refuse what no launch writes: a stored reference may have been written by another hand."""
+    is_module = all(part.isidentifier() for part in reference.place.split("."))
+    if not reference.class_name.isidentifier() or not (is_module or reference.path.is_absolute()):
+        raise ProblemError(
+            f"A stored class must be written /whole/path/file.py:Class or package.module:Class. Received: {reference}"
+        )
+
+
 # --- what can be seen without calling it --------------------------------------------------------------
 
 
@@ -233,7 +250,7 @@ def _check_methods(found: type, reference: Reference) -> None:
 # --- importing ----------------------------------------------------------------------------------------
 
 
-def _import(reference: Reference, problem: Path | None) -> ModuleType:
+def _import(reference: Reference, problem: Path | None, listed: ListedCode | None) -> ModuleType:
     def load() -> ModuleType:
         if not reference.is_file:
             return _in_problem(importlib.import_module(reference.place), problem)
@@ -243,7 +260,7 @@ def _import(reference: Reference, problem: Path | None) -> ModuleType:
             module = importlib.import_module(name)
             if Path(module.__file__ or "") == reference.path:
                 return module
-        return _import_elsewhere(reference.path)
+        return _import_elsewhere(reference.path, listed)
 
     return _explained(load, reference, problem)
 
@@ -252,19 +269,16 @@ def _explained(load: Callable[[], ModuleType], reference: Reference, problem: Pa
     folder = reference.path.parent if reference.is_file else (problem.parent if problem else Path.cwd())
     try:
         return load()
-    except Exception as error:
+    except BaseException as error:
+        demand_users_failure(error)
         if isinstance(error, ModuleNotFoundError) and reference.place.startswith(str(error.name)):
             raise ProblemError(
                 f"{reference}: there is no module {error.name}. It must be installed, or lie beside the problem file; "
                 "a file elsewhere is written with its path, path/to/file.py:Class."
             ) from error
-        raise ProblemError(
-            f"{_shown(reference)} must be importable. Received: {explain(error, folder)}"
-        ) from error
-    except SystemExit as error:
-        if not raised_below(error, folder):
-            raise
-        raise ProblemError(f"{_shown(reference)} must not end the program when it is imported.") from error
+        is_end = not isinstance(error, Exception)
+        must = "not end the program when it is imported" if is_end else "be importable"
+        raise ProblemError(f"{_shown(reference)} must {must}. Received: {explain(error, folder)}") from error
 
 
 def _in_problem(module: ModuleType, problem: Path | None) -> ModuleType:
@@ -282,7 +296,7 @@ def _module_below(file: Path, folder: Path) -> str:
     return ".".join(parts) if all(part.isidentifier() for part in parts) else ""
 
 
-def _import_elsewhere(file: Path) -> ModuleType:
+def _import_elsewhere(file: Path, listed: ListedCode | None) -> ModuleType:
     """Import a file from anywhere, once, under a private name; its neighbours are found after all else."""
     name = f"{OPTIMIZER_MODULE}{file.stem}"
     known = sys.modules.get(name)
@@ -290,7 +304,8 @@ def _import_elsewhere(file: Path) -> ModuleType:
         return known
     if str(file.parent) not in sys.path:
         sys.path.append(str(file.parent))
-    spec = importlib.util.spec_from_file_location(name, file)
+    own = None if listed is None else listed.loader(name, str(file))
+    spec = importlib.util.spec_from_file_location(name, file, loader=own)
     assert spec is not None and spec.loader is not None, "its name ends with .py"
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # before it runs: classes defined in it look their module up

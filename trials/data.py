@@ -62,6 +62,8 @@ class Data:
     train: Split
     validation: Split
     test: Split | None = None
+    is_mapped: bool = False
+    """Whether its arrays are maps of files that all processes of the machine read."""
 
     def splits(self) -> Iterator[tuple[str, Split]]:
         """Yield the name and the content of each split that is there."""
@@ -212,7 +214,7 @@ def _tensor_of(leaf: Any) -> Any:
     if leaf.dtype.kind not in "biuf":  # bfloat16
         return tf.constant(leaf)
     # Not tf.constant: it copies twice, and what TensorFlow's own allocator once took it keeps.
-    return tensor_over(_aligned_copy(leaf))
+    return tensor_over(aligned_copy(leaf))
 
 
 def tensor_over(array: np.ndarray[Any, Any]) -> Any:
@@ -221,7 +223,8 @@ def tensor_over(array: np.ndarray[Any, Any]) -> Any:
         return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
 
 
-def _aligned_copy(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def aligned_copy(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Copy an array to a place where a tensor can lie over it."""
     space = np.empty(array.nbytes + ALIGNMENT, np.uint8)
     start = -space.ctypes.data % ALIGNMENT
     copy: np.ndarray[Any, Any] = space[start : start + array.nbytes].view(array.dtype).reshape(array.shape)

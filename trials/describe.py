@@ -1,19 +1,24 @@
 """What is this problem, for a launcher that must not load TensorFlow itself?
 
     python -m optselect.trials.describe [PROBLEM] --out FILE [--epochs N] [--optimizers JSON] [--jit]
-                                        [--precision POLICY] [--weights FOLDER --seeds 0,1,2]
+                                        [--precision POLICY] [--weights FOLDER --seeds 0,1,2] [--rows FOLDER]
+                                        [--tried-elsewhere | --only-classes]
 
 writes the answer, or {"error": "..."}, as JSON; exits 0, or 2 where the problem is at fault. After the answer it
-leaves the initial weights of the seeds below FOLDER: TensorFlow is loaded here, and nothing will be trained.
+leaves the initial weights of the seeds below FOLDER: TensorFlow is loaded here, and nothing will be trained. The rows
+go below the folder of --rows, so that nobody else has to call data(); the answer says how long loading took.
 """
 
 import argparse
+import faulthandler
 import inspect
 import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +30,7 @@ from optselect.trials.configuration import ArgumentValue, OptimizerConfig, impor
 from optselect.trials.data import Arrays, Data, Split, named_leaves
 from optselect.trials.describe_custom import describe_alone, describe_classes
 from optselect.trials.describe_metrics import describe_metrics
-from optselect.trials.description import BaselineDescription, ProblemDescription, error_json
+from optselect.trials.description import LOADING, BaselineDescription, ProblemDescription, error_json
 from optselect.trials.errors import ConfigurationError, ProblemError
 from optselect.trials.fingerprint import (
     FIRST_BATCH,
@@ -38,15 +43,17 @@ from optselect.trials.first_operation import run_first_operation
 from optselect.trials.first_training import does_not_train, train_shortly
 from optselect.trials.initial_weights import build_model
 from optselect.trials.installed_first import InstalledFirst, lost_names
+from optselect.trials.kept_rows import KeptRows
+from optselect.trials.loading import Loading
 from optselect.trials.make_weights import seeds_in
 from optselect.trials.missing import check_missing_targets
 from optselect.trials.opened_files import OpenedFiles
 from optselect.trials.optimizers import innermost, is_scaled, output_layers
 from optselect.trials.outcome import numbers_in
 from optselect.trials.problem import Problem, load_problem
-from optselect.trials.reference import AskedClass, read_classes
+from optselect.trials.reference import AskedClass, read_classes, tried_file
 from optselect.trials.seed_effects import rows_differ, unsteady_note
-from optselect.trials.user_code import PROBLEM_MODULE
+from optselect.trials.user_code import PROBLEM_MODULE, demand_users_failure, leave_a_trace_of_interrupts
 from optselect.trials.user_files import hash_named
 from optselect.trials.weight_files import Origin, WeightFiles
 from optselect.trials.weight_marks import Beginnings, begin, begins_so
@@ -55,6 +62,8 @@ from optselect.trials.whole_file import write_whole
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Describe one problem; returns the exit code."""
+    leave_a_trace_of_interrupts()
+    faulthandler.enable()  # a signal that ends this process says where it hit
     options = _parse(arguments)
     try:
         classes = read_classes(options.optimizers)
@@ -64,15 +73,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         references = [one.reference for one in classes]
         path, jit, precision = resolve_problem(options.problem), options.jit, options.precision
-        problem = load_problem(path, options.epochs, references, jit=jit, precision=precision)
+        loading = Loading()
+        problem = load_problem(
+            path, options.epochs, references, jit=jit, precision=precision, loading=loading
+        )
         run_first_operation()
+        if options.only_classes:
+            tried = describe_classes(problem, classes, partial(_note_tried, tried_file(options.out)))
+            _answer(options.out, {"optimizers": {name: asdict(one) for name, one in tried.items()}})
+            return 0
         opened = OpenedFiles()
         opened.listen_to(problem)
-        description = describe(problem, classes, opened)
+        description = describe(problem, classes, opened, tries=not options.tried_elsewhere)
     except (ProblemError, ConfigurationError) as error:
         _answer(options.out, error_json(str(error)))
         return 2
-    _answer(options.out, description.to_json())
+    with keeping_rows(problem, description.data_hash, options.rows):
+        _answer(options.out, {**description.to_json(), LOADING: loading.seconds})
     if options.weights:
         origin = Origin(description.files, description.weights)
         files = WeightFiles.of(
@@ -81,6 +98,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with files.making():
             _make_weights(files, problem, options.seeds)
     return 0
+
+
+@contextmanager
+def keeping_rows(problem: Problem, data_hash: str, root: Path | None) -> Iterator[None]:
+    """Let whoever wants the rows after the block wait until they are kept."""
+    rows = None if root is None else KeptRows.of(root, data_hash)
+    lock = None if rows is None else rows.begin()
+    try:
+        yield
+        if rows is not None and lock is not None and problem.left_by_data is not None:
+            rows.keep(problem.data, problem.left_by_data)
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def _note_tried(file: Path, count: int) -> None:
+    write_whole(file, str(count).encode())
 
 
 def _answer(out: Path, answer: dict[str, Any]) -> None:
@@ -94,11 +129,15 @@ def _make_weights(files: WeightFiles, problem: Problem, seeds: Sequence[int]) ->
 
 
 def describe(
-    problem: Problem, classes: Sequence[AskedClass] = (), opened: OpenedFiles | None = None
+    problem: Problem,
+    classes: Sequence[AskedClass] = (),
+    opened: OpenedFiles | None = None,
+    tries: bool = True,
 ) -> ProblemDescription:
     """Describe a loaded problem; trains one batch, to learn the metrics and to see that model and data fit.
 
-    `classes` are the problem's optimizers that are not Keras's; each is tried. `opened` has listened to model().
+    `classes` are the problem's optimizers that are not Keras's; each is tried, unless another process does that.
+    `opened` has listened to model().
     """
     beginnings = _beginnings(problem)  # before anything is trained: models may share layers
     model = problem.make_model()
@@ -108,11 +147,12 @@ def describe(
     averaging = _averaging_callback(model, problem)
     try:
         unknown = check_missing_targets(problem)
-    except Exception as error:
+    except BaseException as error:
+        demand_users_failure(error)
         raise does_not_train(problem, error) from error
     first = train_shortly(model, problem)
     metrics = tuple(numbers_in(first.logs))
-    optimizers = describe_classes(problem, classes)
+    optimizers = describe_classes(problem, classes) if tries else {}
     files, folders = problem.files, (problem.path.parent, Path.cwd())
     seeds_differ = beginnings.differ or rows_differ(problem)
     return ProblemDescription(
@@ -151,7 +191,8 @@ def describe(
 def _beginnings(problem: Problem) -> Beginnings:
     try:
         return begin(problem.initial_weights.begin)
-    except Exception as error:
+    except BaseException as error:
+        demand_users_failure(error)
         raise does_not_train(problem, error) from error
 
 
@@ -233,7 +274,8 @@ def _averaging_callback(model: Any, problem: Problem) -> str:
 def _build(model: Any, problem: Problem) -> None:
     try:
         build_model(model, problem.one_batch)
-    except Exception as error:
+    except BaseException as error:
+        demand_users_failure(error)
         raise does_not_train(problem, error) from error
 
 
@@ -304,7 +346,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--jit", action="store_true", help="as it will be trained with XLA")
     parser.add_argument("--precision", help="the dtype policy of its training; default: the file's own")
     parser.add_argument("--weights", type=Path, help="below this folder initial weights are kept")
+    parser.add_argument("--tried-elsewhere", action="store_true", help="only load the classes")
+    parser.add_argument("--only-classes", action="store_true", help="only try the classes")
     parser.add_argument("--seeds", type=seeds_in, default=(0,), help="whose weights to make")
+    parser.add_argument("--rows", type=Path, help="below this folder the rows are kept")
     return parser.parse_args(arguments)
 
 

@@ -1,7 +1,7 @@
 """What are the optimizer classes that a study brings along, and do they work?"""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,13 @@ SOME: Mapping[str, float] = {
 """Values to try a class with that has no default for what one knows."""
 
 
-def describe_classes(problem: Problem, asked: Iterable[AskedClass]) -> dict[str, CustomDescription]:
+def describe_classes(
+    problem: Problem, asked: Iterable[AskedClass], on_tried: Callable[[int], object] = lambda _: None
+) -> dict[str, CustomDescription]:
     """Describe and try the classes of a problem, by name; raises ProblemError with what one lacks.
 
-    A class with an argument that nobody has given a value is described only: the launcher asks for it.
+    A class with an argument that nobody has given a value is described only: the launcher asks for it. `on_tried`
+    hears how many are done.
     """
     found = {}
     for one in asked:
@@ -53,6 +56,7 @@ def describe_classes(problem: Problem, asked: Iterable[AskedClass]) -> dict[str,
             }
             notes += try_class(problem, name, required_or_said)
         found[name] = dataclasses.replace(described, notes=tuple(notes))
+        on_tried(len(found))
     return found
 
 

@@ -11,6 +11,8 @@ from optselect.trials.errors import ProblemError
 from optselect.trials.installed_first import lost_note
 
 SCHEMA = 1
+LOADING = "loading_seconds"
+"""In an answer beside the description: how long each part of the user's code took. It is none of the problem."""
 SEEDS_CHANGE_NOTHING = (
     "Seeds change nothing: two of them give the same weights and the same order of rows, so runs on several seeds are "
     "one and the same run, and there will be no verdict. Leave out what fixes the seed in model(), such as "
@@ -166,7 +168,7 @@ class ProblemDescription:
     @classmethod
     def from_json(cls, given: Mapping[str, Any]) -> "ProblemDescription":
         """Read what to_json gave, or what describe.py wrote: ProblemError with its message if that was an error."""
-        values = dict(given)
+        values = {name: value for name, value in given.items() if name != LOADING}
         if "error" in values:
             raise ProblemError(values["error"])
         lists = ("metrics", "outputs", "warnings", "set_the_rate", "moved", "lost_modules")

@@ -2,7 +2,8 @@
 
 TrialsError
 ├── ProblemError         the user's problem file cannot be used as it stands
-│   └── WeightsChanged   what model() reads is not what it was when the study was launched
+│   ├── WeightsChanged   what model() reads is not what it was when the study was launched
+│   └── SourceNotListed  a file or module is no part of the source that may run here
 ├── ConfigurationError   an optimizer or one of its arguments cannot be what was asked for
 └── SnapshotError        the bytes are no state of this training
 DeviceLost               the GPU is gone: nobody's mistake, and the trial can go on elsewhere
@@ -21,6 +22,10 @@ class ProblemError(TrialsError):
 
 class WeightsChanged(ProblemError):
     """The model begins otherwise than the study's: no trial of it may be trained here."""
+
+
+class SourceNotListed(ProblemError, ImportError):
+    """Only listed sources may run here, and this is none; to whoever imports it, it is not there."""
 
 
 class ConfigurationError(TrialsError):

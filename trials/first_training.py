@@ -20,7 +20,7 @@ from optselect.trials.errors import ProblemError
 from optselect.trials.file_watch import UNKNOWN, FileWatch
 from optselect.trials.optimizers import innermost, install_optimizer, learning_rate_of
 from optselect.trials.problem import Problem
-from optselect.trials.user_code import explain
+from optselect.trials.user_code import demand_users_failure, explain
 
 EPOCHS = 2
 RATIO = 0.1
@@ -57,7 +57,7 @@ def train_shortly(model: Any, problem: Problem) -> FirstTraining:
     )
 
 
-def does_not_train(problem: Problem, error: Exception) -> ProblemError:
+def does_not_train(problem: Problem, error: BaseException) -> ProblemError:
     """Say in one line why one batch cannot be trained."""
     if isinstance(error, ProblemError):
         return error
@@ -202,7 +202,8 @@ def _fitted(model: Any, problem: Problem, epochs: int, callbacks: Sequence[Any])
                 callbacks=list(callbacks),
                 verbose=0,
             )
-    except Exception as error:
+    except BaseException as error:
+        demand_users_failure(error)
         raise does_not_train(problem, error) from error
     return {name: values[-1] for name, values in history.history.items() if values}
 

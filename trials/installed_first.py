@@ -54,17 +54,20 @@ class InstalledFirst(MetaPathFinder):
         return frozenset(modules_of(required_by(ROOTS)))
 
 
-def put_first(folder: Path) -> InstalledFirst:
-    """Let the folder come first on sys.path, but for what is needed; what PYTHONPATH named comes behind all."""
+def put_first(folder: Path, behind: Sequence[str] = ()) -> InstalledFirst:
+    """Let the folder come first on sys.path, but for what is needed, and other folders behind all that is there."""
     if sys.path[:1] != [str(folder)]:
         sys.path.insert(0, str(folder))
-    named = os.environ.get(ASKED_FOR, "").split(os.pathsep)
-    behind = [os.path.abspath(entry) for entry in named if entry]  # an empty one was nobody's wish
     sys.path += [entry for entry in behind if entry not in sys.path]
     finder = InstalledFirst(folder)
     others = [one for one in sys.meta_path if not isinstance(one, InstalledFirst)]
     sys.meta_path[:] = [finder, *others]
     return finder
+
+
+def named_by_pythonpath() -> list[str]:
+    """What PYTHONPATH names, where our own command took it off; an empty entry was nobody's wish."""
+    return [os.path.abspath(entry) for entry in os.environ.get(ASKED_FOR, "").split(os.pathsep) if entry]
 
 
 def lost_names(finder: InstalledFirst, files: Iterable[Path]) -> list[str]:

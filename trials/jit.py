@@ -17,7 +17,7 @@ from optselect.trials.errors import TrialsError
 from optselect.trials.problem import Problem
 from optselect.trials.programs import Program, Programs
 from optselect.trials.structure import NoProgram
-from optselect.trials.user_code import explain
+from optselect.trials.user_code import demand_users_failure, explain
 
 FIRST_BATCHES = 4
 SECONDS = 1.0
@@ -77,7 +77,8 @@ def _measured(problem: Problem, seed: int, epochs: int, structures: int) -> Choi
         xla, _ = _cost(problem, seed, jit=True)
     except (NoProgram, TrialsError) as refusal:
         return Choice(False, str(refusal))
-    except Exception as error:  # noqa: BLE001 - whatever XLA does not know
+    except BaseException as error:  # noqa: BLE001 - whatever XLA does not know
+        demand_users_failure(error)
         return Choice(False, f"XLA cannot compile it: {explain(error, problem.path.parent)}")
     return weigh(graph, xla, epochs, structures)
 

@@ -6,7 +6,6 @@ fit = {...}    optional: keyword arguments of Model.fit
 files = [...]  optional: what model() reads, such as pre-trained weights
 """
 
-import collections
 import dataclasses
 import importlib
 import importlib.util
@@ -33,12 +32,24 @@ from optselect.trials.callbacks import callbacks_in
 from optselect.trials.configuration import Configuration, OptimizerConfig
 from optselect.trials.custom_optimizers import load_class
 from optselect.trials.data import Arrays, Data, batch_count, read_data
-from optselect.trials.errors import ProblemError
+from optselect.trials.errors import ProblemError, SourceNotListed
 from optselect.trials.initial_weights import InitialWeights
-from optselect.trials.installed_first import InstalledFirst, left_out_note, lost_names, lost_note, put_first
+from optselect.trials.installed_first import (
+    InstalledFirst,
+    left_out_note,
+    lost_names,
+    lost_note,
+    named_by_pythonpath,
+    put_first,
+)
+from optselect.trials.kept_rows import KeptRows
+from optselect.trials.keras_names import count_names_from, counted_names
+from optselect.trials.listed_code import ListedCode
+from optselect.trials.loading import Loading
 from optselect.trials.reference import Reference
 from optselect.trials.row_order import TrainingRows
-from optselect.trials.user_code import PROBLEM_MODULE, explain, is_users, raised_below
+from optselect.trials.traces import Left, Traces
+from optselect.trials.user_code import PROBLEM_MODULE, demand_users_failure, explain, is_users
 from optselect.trials.user_files import places_of
 from optselect.trials.users_state import UsersCode, UsersState
 
@@ -68,6 +79,7 @@ class Problem:
     fit: Mapping[str, Any]  # as the user wrote it, with the epochs that hold
     optimizers: Mapping[str, type] = field(default_factory=dict)  # classes that are not Keras's, by name
     files: Sequence[str] = ()  # that the problem file names: model() reads them
+    left_by_data: Left | None = None  # what data() has left behind, where it was called here
     initial_weights: InitialWeights = field(init=False)
     initial_metrics: dict[int, Mapping[str, float]] = field(init=False, default_factory=dict)  # by seed
 
@@ -171,11 +183,18 @@ def load_problem(
     optimizers: Iterable[Reference] = (),
     jit: bool = False,
     precision: str | None = None,
+    listed: ListedCode | None = None,
+    rows: KeptRows | None = None,
+    loading: Loading | None = None,
 ) -> Problem:
     """Load and check a problem file; `epochs` replaces those of its fit, `optimizers` are classes of the user's own.
 
     `jit` lets XLA compile its models. `precision` becomes Keras's dtype policy of this process, as a line at the top
-    of the file would make it; None leaves it to the file.
+    of the file would make it; None leaves it to the file. `listed` is the only code that may run besides what is
+    installed; None: whatever is here.
+
+    `rows` are read in place of a call of data() where another process has made it already; `loading` tells what is at
+    work and how long it took.
 
     The file's folder becomes the first entry of sys.path, and the user's own modules there win over all that this
     process imported before, but for what it needs itself (installed_first.py). Raises ProblemError.
@@ -188,31 +207,60 @@ def load_problem(
     np.random.seed(0)
     if precision is not None:
         keras.config.set_dtype_policy(precision)
-    module = import_problem(path)
+    loading = loading or Loading()
+    with loading.part(path.name):
+        module = import_problem(path, listed)
     model, data = _function(module, path, "model"), _function(module, path, "data")
     fit = _read_fit(getattr(module, "fit", {}), path, epochs)
     files = _read_files(getattr(module, "files", ()), path)
-    classes = {reference.class_name: load_class(reference, path) for reference in optimizers}
+    classes = {}
+    for reference in optimizers:
+        with loading.part(reference.class_name):
+            classes[reference.class_name] = load_class(reference, path, listed)
+    traces = Traces.before(UsersCode(module, path, callbacks_in(fit.get("callbacks")), ()))
+
+    left: list[Left] = []
+
+    def load_data() -> Data:
+        with loading.part("data()"):
+            given = call_user(data, path)
+        left.append(traces.left())
+        return _checked_data(given, path, fit)
+
+    checked = load_data() if rows is None else rows.find(load_data, traces, loading)
+    splits = [split for _, split in checked.splits() if not isinstance(split, Arrays)]
+    code = UsersCode(module, path, callbacks_in(fit.get("callbacks")), tuple(splits))
+    make_model = ModelMaker(model, code, jit, precision, loading)
+    return Problem(path, make_model, checked, fit, classes, files, left[0] if left else None)
+
+
+def _checked_data(given: Any, path: Path, fit: Mapping[str, Any]) -> Data:
     try:
-        checked = read_data(call_user(data, path))
+        checked = read_data(given)
         _check_infinite(checked, fit)
     except ProblemError as error:
         raise _in_file(error, path) from error.__cause__
-    splits = [split for _, split in checked.splits() if not isinstance(split, Arrays)]
-    code = UsersCode(module, path, callbacks_in(fit.get("callbacks")), tuple(splits))
-    return Problem(path, ModelMaker(model, code, jit, precision), checked, fit, classes, files)
+    return checked
 
 
 class ModelMaker:
     """The user's model(), called as if for the first time, with each model checked before it is handed on."""
 
     def __init__(
-        self, model: Callable[[], Any], code: UsersCode, jit: bool = False, precision: str | None = None
+        self,
+        model: Callable[[], Any],
+        code: UsersCode,
+        jit: bool = False,
+        precision: str | None = None,
+        loading: Loading | None = None,
     ) -> None:
         self.code, self.jit, self.precision = code, jit, precision
         self.around: Callable[[], AbstractContextManager[None]] = nullcontext  # each call of model()
         self._model, self._path, self._first_state = model, code.path, code.state()
         self._last: tuple[Callable[[], Any], ...] = ()
+        self._loading = (
+            loading  # until model() was called once: later calls find what the first one has fetched
+        )
         self._counts, self._policy = counted_names(), keras.config.dtype_policy()
 
     def __call__(self) -> Any:
@@ -222,8 +270,9 @@ class ModelMaker:
         keras.config.set_dtype_policy(self._policy)
         self._first_state.restore()
         session = global_state.GLOBAL_STATE_TRACKER
-        with self.around():
+        with self.around(), nullcontext() if self._loading is None else self._loading.part("model()"):
             model = call_user(self._model, self._path)
+        self._loading = None
         self._first_state = self._first_state.with_new_modules(self.code)
         is_cleared = global_state.GLOBAL_STATE_TRACKER is not session
         if not isinstance(model, keras.Model):
@@ -293,44 +342,23 @@ def call_user(function: Callable[[], Any], path: Path) -> Any:
             return function()
     except ProblemError:
         raise
-    except Exception as error:
+    except BaseException as error:
+        demand_users_failure(error)
         log.debug("%s() of %s raised", name, path, exc_info=True)
+        what = "raise" if isinstance(error, Exception) else "end the program"
         raise ProblemError(
-            f"{path.name}: {name}() must not raise. Received: {explain(error, path.parent)}"
-        ) from error
-    except SystemExit as error:
-        if not raised_below(error, path.parent):
-            raise
-        raise ProblemError(
-            f"{path.name}: {name}() must not end the program. Received: {explain(error, path.parent)}"
+            f"{path.name}: {name}() must not {what}. Received: {explain(error, path.parent)}"
         ) from error
 
 
-@contextmanager
-def names_not_counted() -> Iterator[None]:
-    """Let Keras forget the names that it gives inside: a problem loaded again then names its metrics as before."""
-    counts = counted_names()
-    try:
-        yield
-    finally:
-        count_names_from(counts)
-
-
-def counted_names() -> Mapping[str, int]:
-    """Give how often Keras has used each name so far."""
-    return dict(global_state.get_global_attribute("object_name_uids") or {})
-
-
-def count_names_from(counts: Mapping[str, int]) -> None:
-    """Let Keras go on counting from there."""
-    global_state.set_global_attribute("object_name_uids", collections.defaultdict(int, counts))
-
-
-def import_problem(path: Path) -> ModuleType:
+def import_problem(path: Path, listed: ListedCode | None = None) -> ModuleType:
     """Import a problem file under a private name, so that one called like a library hides nothing."""
-    finder = _prefer_users_modules(path.parent)
+    if listed is not None:
+        listed.enter()
+    finder = _prefer_users_modules(path.parent, () if listed is not None else named_by_pythonpath())
     name = f"{PROBLEM_MODULE}{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    own = None if listed is None else listed.loader(name, str(path))
+    spec = importlib.util.spec_from_file_location(name, path, loader=own)
     if spec is None or spec.loader is None:
         raise ProblemError(f"The problem file must be a Python file (name.py). Received: {path.name!r}")
     module = importlib.util.module_from_spec(spec)
@@ -343,21 +371,20 @@ def import_problem(path: Path) -> ModuleType:
     try:
         with program_of(path):
             load()
+    except SourceNotListed:
+        raise
     except SyntaxError as error:
         raise ProblemError(
             f"{path.name} must be valid Python. Received: {explain(error, path.parent)}"
         ) from error
-    except Exception as error:
+    except BaseException as error:
+        demand_users_failure(error)
         log.debug("%s raised", path, exc_info=True)
+        is_end = not isinstance(error, Exception)
+        must = "not end the program when it is imported" if is_end else "be importable"
         notes = (lost_note(lost_names(finder, [path])), left_out_note(error))
         received = ". ".join([explain(error, path.parent), *filter(None, notes)])
-        raise ProblemError(f"{path.name} must be importable. Received: {received}") from error
-    except SystemExit as error:
-        if not raised_below(error, path.parent):
-            raise
-        raise ProblemError(
-            f"{path.name} must not end the program when it is imported. Received: {explain(error, path.parent)}"
-        ) from error
+        raise ProblemError(f"{path.name} must {must}. Received: {received}") from error
     return module
 
 
@@ -372,13 +399,13 @@ def program_of(path: Path) -> Iterator[None]:
         sys.argv = ours
 
 
-def _prefer_users_modules(folder: Path) -> InstalledFirst:
+def _prefer_users_modules(folder: Path, behind: Sequence[str]) -> InstalledFirst:
     """Put the folder first on sys.path and forget loaded modules that one of the user's hides.
 
     Without the second half a storage.py of the user's would never be found once another `storage` was imported.
     What Python and our packages need stays, and is found there later too.
     """
-    finder = put_first(folder)
+    finder = put_first(folder, behind)
     for name in _top_level_names(folder):
         loaded = sys.modules.get(name)
         if loaded is None or name == "__main__" or _comes_from(loaded, folder):

@@ -15,6 +15,8 @@ BUNDLE_FOLDER = "optselect-optimizers"
 """Within a study's bundle: files from elsewhere than below the problem's folder, by the class that needs them.
 
 No name of a package can have a hyphen: nothing of the user's is called so."""
+MOST_NAME_BYTES = 200
+"""Of a class's name: it is that of a folder in a bundle, where a file name may have 255."""
 EXAMPLES = "my_optimizers.py:MyMomentum or package.module:MyMomentum"
 
 
@@ -60,6 +62,11 @@ def read_reference(text: str, folder: Path) -> Reference:
     'package.module:Mine'
     """
     place, _, class_name = (part.strip() for part in text.rpartition(":"))
+    if len(class_name.encode()) > MOST_NAME_BYTES:
+        raise ConfigurationError(
+            f"The name of an optimizer of your own must have at most {MOST_NAME_BYTES} bytes, for it names a folder. "
+            f'Received: {len(class_name.encode())} bytes, "{class_name[:40]}...".'
+        )
     if not class_name.isidentifier():
         raise ConfigurationError(f'An optimizer of your own is written {EXAMPLES}. Received: "{text}".')
     if not place.endswith(".py"):
@@ -91,6 +98,11 @@ class AskedClass:
 def write_classes(asked: Sequence[AskedClass]) -> str:
     """Write them for a child process."""
     return json.dumps([[str(one.reference), dict(one.arguments)] for one in asked])
+
+
+def tried_file(answer: Path) -> Path:
+    """Where a child that tries classes writes how many it has tried, beside its answer."""
+    return answer.with_suffix(".tried")
 
 
 def read_classes(text: str) -> list[AskedClass]:

@@ -1,7 +1,7 @@
 """Does each optimizer train this model, can it be resumed, which way does it take, and how fast?
 
     python -m optselect.trials.rehearse PROBLEM --out FILE --names SGD,Adam [--epochs N] [--optimizers JSON] [--jit]
-                                        [--precision POLICY]
+                                        [--precision POLICY] [--rows FOLDER --data HASH]
 
 trains each for a moment on the first batches, by the very code of a trial, and writes the answer, or
 {"error": "..."}, as JSON. Nothing else is written.
@@ -9,6 +9,7 @@ trains each for a moment on the first batches, by the very code of a trial, and 
 
 import argparse
 import dataclasses
+import faulthandler
 import itertools
 import json
 import os
@@ -31,12 +32,14 @@ from optselect.trials.data import Arrays, Data, Split
 from optselect.trials.description import error_json
 from optselect.trials.errors import ConfigurationError, ProblemError
 from optselect.trials.first_operation import run_first_operation
+from optselect.trials.kept_rows import KeptRows
 from optselect.trials.outcome import Epoch, Outcome, Stop
 from optselect.trials.problem import Problem, load_problem
 from optselect.trials.programs import Programs
 from optselect.trials.reference import read_classes
 from optselect.trials.rehearsal import SCHEMA, Rehearsed
 from optselect.trials.trainer import run_trial
+from optselect.trials.user_code import leave_a_trace_of_interrupts
 from optselect.trials.whole_file import write_whole
 
 SEED = 0
@@ -50,11 +53,14 @@ FEWEST_EPOCHS = 3
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Rehearse one problem; returns the exit code."""
+    leave_a_trace_of_interrupts()
+    faulthandler.enable()  # a signal that ends this process says where it hit
     options = _parse(arguments)
     try:
         classes = [one.reference for one in read_classes(options.optimizers)]
         path, jit, precision = resolve_problem(options.problem), options.jit, options.precision
-        problem = load_problem(path, options.epochs, classes, jit=jit, precision=precision)
+        rows = KeptRows.of(options.rows, options.data) if options.rows and options.data else None
+        problem = load_problem(path, options.epochs, classes, jit=jit, precision=precision, rows=rows)
         run_first_operation()
         found = rehearse(problem, [name for name in options.names.split(",") if name])
     except (ProblemError, ConfigurationError) as error:
@@ -175,6 +181,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--jit", action="store_true", help="as it will be trained with XLA")
     parser.add_argument("--precision", help="the dtype policy of its training; default: the file's own")
+    parser.add_argument("--rows", type=Path, help="below this folder the rows are kept")
+    parser.add_argument("--data", help="the hash of the rows")
     return parser.parse_args(arguments)
 
 

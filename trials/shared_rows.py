@@ -19,10 +19,11 @@ import numpy as np
 import tensorflow as tf
 
 from optselect.trials.data import Arrays, Data, Split, tensor_over
-from optselect.trials.own_files import closed, make_folder
+from optselect.trials.kept_rows import MOST_BYTES, write_array
+from optselect.trials.own_files import make_folder
 from optselect.trials.row_order import read_arrays
 from optselect.trials.sources import Streamed
-from optselect.trials.weight_files import MOST_BYTES, forget_unused
+from optselect.trials.unused_folders import forget_unused
 
 log = logging.getLogger(__name__)
 
@@ -35,18 +36,21 @@ COMPARED_AT_ONCE = 2**24
 
 
 def share_rows(data: Data, folder: Path, test_batch_size: int) -> Data:
-    """Give the same data with its tensors in files below `folder`; where that cannot be, as it is."""
+    """Give the same data with its tensors in files below `folder`; where that cannot be, as it is.
+
+    Of data that is mapped already only the test rows are left there.
+    """
     size = sum(tensor.dtype.size * int(tf.size(tensor)) for tensor in _tensors(data))
-    if not LEAST_SHARED_BYTES <= size <= MOST_SHARED_BYTES:
+    if not data.is_mapped and not LEAST_SHARED_BYTES <= size <= MOST_SHARED_BYTES:
         return data
     try:
         make_folder(folder)
         os.utime(folder)  # in use
         with filelock.FileLock(folder / "lock", mode=0o600):
-            train, validation = (
-                _shared(data.train, folder / "train"),
-                _shared(data.validation, folder / "validation"),
-            )
+            train, validation = data.train, data.validation
+            if not data.is_mapped:
+                train = _shared(train, folder / "train")
+                validation = _shared(validation, folder / "validation")
             shared = Data(train, validation, _left_there(data.test, folder / "test", test_batch_size))
         forget_unused(folder.parent, MOST_BYTES, but=folder)
     except OSError as error:
@@ -124,7 +128,7 @@ def _lying(tensor: Any, file: Path) -> Any:
     own = np.asarray(tensor)
     try:
         if not file.exists():
-            _write(file, own)
+            write_array(file, own)
         lying = np.load(file, mmap_mode="c", allow_pickle=False)
     except ValueError:  # no whole file: a disk lost something
         file.unlink()
@@ -133,17 +137,6 @@ def _lying(tensor: Any, file: Path) -> Any:
     return (
         np.load(file, mmap_mode="c", allow_pickle=False) if is_same else None
     )  # anew: no page was read of it
-
-
-def _write(file: Path, own: np.ndarray[Any, Any]) -> None:
-    """In place at once, but without write_whole's bytes, which would be the rows once more."""
-    aside = file.with_suffix(".part")  # one process at a time holds the lock
-    try:
-        with open(aside, "wb", opener=closed) as stream:
-            np.save(stream, own, allow_pickle=False)
-        os.replace(aside, file)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _same_bytes(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> bool:

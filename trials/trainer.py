@@ -23,7 +23,7 @@ from optselect.trials.saved_model import save_model
 from optselect.trials.snapshot import Position, read_position, restore_snapshot
 from optselect.trials.step import Step
 from optselect.trials.structure import NoProgram
-from optselect.trials.user_code import explain, raised_below
+from optselect.trials.user_code import explain, is_users_failure
 from optselect.trials.watch import OnEpochs, Watch
 
 log = logging.getLogger(__name__)
@@ -72,8 +72,8 @@ def run_trial(
         trained.model = runner.model
         if test and watch.outcome is Outcome.COMPLETE and problem.data.test is not None:
             trained.test = runner.score_test()
-    except (Exception, SystemExit) as error:
-        if not _is_failure(error, watch, problem.path.parent):
+    except BaseException as error:
+        if not _is_failure(error, watch):
             raise
         _end_by_failure(watch, error, problem.path.parent, configuration)
     watch.report_rest()
@@ -152,11 +152,11 @@ def _end_by_failure(watch: Watch, error: BaseException, folder: Path, configurat
     watch.end(Outcome.FAILED, f"{RATE_SET_TWICE}: {cause}" if twice else cause)
 
 
-def _is_failure(error: BaseException, watch: Watch, folder: Path) -> bool:
+def _is_failure(error: BaseException, watch: Watch) -> bool:
     """Tell a failure of the user's model from what must come out of here."""
     if error is watch.caller_error or isinstance(error, (ConfigurationError, SnapshotError, WeightsChanged)):
         return False
-    return not isinstance(error, SystemExit) or raised_below(error, folder)
+    return is_users_failure(error)
 
 
 def explain_failure(error: BaseException, folder: Path) -> str:

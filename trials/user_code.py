@@ -1,9 +1,12 @@
 """What went wrong in the user's code, in one line?"""
 
 import re
+import signal
+import threading
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 LONGEST_MESSAGE = 300  # characters; some of TensorFlow's messages fill screens
 
@@ -27,14 +30,35 @@ def explain(error: BaseException, folder: Path) -> str:
     return f"{what} ({_short_name(place, folder)}, line {place.lineno})"
 
 
-def raised_below(error: BaseException, folder: Path) -> bool:
-    """Tell whether the very line that raised lies in the user's folder.
+def is_users_failure(error: BaseException) -> bool:
+    """Tell a failure of the user's code, or of a library that it calls, from an end that this process was told.
 
-    So a sys.exit() of the user's is told from a SystemExit that a signal handler of ours raised
-    while the user's code ran.
+    sys.exit(), KeyboardInterrupt and asyncio's CancelledError are failures like any other exception; but for Ctrl-C, and
+    for what code of ours raised while the user's code ran.
     """
+    if isinstance(error, Exception):
+        return True
+    if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        return False  # it may be Ctrl-C: Python's own handler leaves no trace of itself
     frames = traceback.extract_tb(error.__traceback__)
-    return bool(frames) and _is_below(frames[-1], folder)
+    return bool(frames) and not is_ours(Path(frames[-1].filename))
+
+
+def demand_users_failure(error: BaseException) -> None:
+    """Raise it again where it is none."""
+    if not is_users_failure(error):
+        raise error
+
+
+def leave_a_trace_of_interrupts() -> None:
+    """Let Ctrl-C raise from a line of ours, so that it is told from a KeyboardInterrupt that the user's code raises."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
+
+
+def interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def one_line(message: str) -> str:

@@ -18,8 +18,9 @@ def name_of(file: Path, folders: Sequence[Path]) -> str:
 
 
 def places_of(name: str, folders: Sequence[Path]) -> list[Path]:
-    """Where a file of that name lies now: below one folder or several, or nowhere."""
-    return [place for folder in dict.fromkeys(folders) if (place := folder / name).exists()]
+    """Where a file or folder of that name lies now: below one folder or several, or nowhere; a pipe or device is none."""
+    places = [folder / name for folder in dict.fromkeys(folders)]
+    return [place for place in places if place.is_file() or place.is_dir()]
 
 
 def hash_named(names: Iterable[str], folders: Sequence[Path]) -> dict[str, str]:

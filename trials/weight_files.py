@@ -9,7 +9,6 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import signal
 import subprocess
 import zipfile
@@ -27,10 +26,13 @@ from optselect.trials.errors import ProblemError, WeightsChanged
 from optselect.trials.fingerprint import hash_files, package_versions
 from optselect.trials.initial_weights import Values
 from optselect.trials.interpreter import own_python
+from optselect.trials.kept_rows import KeptRows
+from optselect.trials.listed_code import ListedCode
 from optselect.trials.own_files import make_folder
 from optselect.trials.problem import Problem
 from optselect.trials.reference import BUNDLE_FOLDER
 from optselect.trials.seed_effects import listed
+from optselect.trials.unused_folders import forget_unused
 from optselect.trials.user_files import changed_file
 from optselect.trials.weight_marks import begin
 from optselect.trials.whole_file import write_whole
@@ -188,14 +190,23 @@ def made_by_children(
     problem: Path,
     seeds_beside: Callable[[int], Sequence[int]],
     precision: str | None = None,
+    rows: KeptRows | None = None,
+    listed: ListedCode | None = None,
 ) -> Callable[[int], Values]:
     """Give a function that finds a seed's weights, and has them made where they are missing."""
     return lambda seed: files.find(
-        seed, lambda: have_made(problem, files.folder, seeds_beside(seed), precision)
+        seed, lambda: have_made(problem, files.folder, seeds_beside(seed), precision, rows, listed)
     )
 
 
-def have_made(problem: Path, folder: Path, seeds: Sequence[int], precision: str | None = None) -> None:
+def have_made(
+    problem: Path,
+    folder: Path,
+    seeds: Sequence[int],
+    precision: str | None = None,
+    rows: KeptRows | None = None,
+    listed: ListedCode | None = None,
+) -> None:
     """Start the short process and wait for it.
 
     Raises:
@@ -204,13 +215,15 @@ def have_made(problem: Path, folder: Path, seeds: Sequence[int], precision: str 
     """
     command = own_python("optselect.trials.make_weights", str(problem), "--folder", str(folder))
     command += [] if precision is None else ["--precision", precision]
+    command += [] if listed is None else ["--listed"]
+    command += [] if rows is None else ["--rows", str(rows.folder.parent), "--data", rows.data_hash]
     for _ in range(CHILDREN):
         ended = subprocess.run(
             [*command, "--seeds", ",".join(map(str, seeds))],
             check=False,
             # The same weights on machines with and without a GPU, which stays the trainings' own.
             env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
-            stdin=subprocess.DEVNULL,
+            input="" if listed is None else listed.to_json(),
             capture_output=True,
             text=True,
             start_new_session=True,  # a signal for the group of this process would end it half-way
@@ -226,20 +239,6 @@ def have_made(problem: Path, folder: Path, seeds: Sequence[int], precision: str 
         f"{problem.name}: the initial weights of seed {seeds[0]} could not be made, the process for it ended with "
         f"code {ended.returncode}. Its last line: {words[-1] if words else '(none)'}"
     )
-
-
-def forget_unused(root: Path, most_bytes: int, but: Path) -> None:
-    """Remove whole folders below `root`, longest unused first, until the rest fits."""
-    folders = sorted(
-        (folder for folder in root.iterdir() if folder.is_dir()), key=lambda one: one.stat().st_mtime
-    )
-    sizes = {folder: sum(file.stat().st_size for file in folder.glob("*.np[yz]")) for folder in folders}
-    for folder in folders:
-        if sum(sizes.values()) <= most_bytes:
-            return
-        if folder != but:
-            del sizes[folder]
-            shutil.rmtree(folder, ignore_errors=True)  # who reads there now makes them again
 
 
 def _as_bytes(value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -15,7 +15,7 @@ from benchmarks.nulls import finals
 from benchmarks.verdict.world import Place, Run, World
 from optselect.search.evidence import Scale, candidates, competes, contenders, current_finals, scale_of
 from optselect.search.phases import next_step
-from optselect.search.planning import first_tickets
+from optselect.search.planning import first_step
 from optselect.search.pruner import FEWEST_TRIALS_TO_CUT, promoted, rungs
 from optselect.search.space import Settings, suggest_optimizer
 from optselect.search.spec import StudySpec
@@ -78,7 +78,7 @@ class Replay:
     def run(self) -> "Replay":
         """Go on until nothing is left to plan."""
         self.optuna_study = optuna.create_study()
-        self.train(first_tickets(self.spec))
+        self.train(first_step(self.spec).tickets)
         while True:
             step = next_step(self.spec, Progress(self.spec.trials, self.decisions, self.rows))
             self.decisions += [] if step.decision is None else [step.decision]

@@ -69,6 +69,7 @@ def report(
     as_json: Json = False,
 ) -> None:
     """The verdict: which optimizer to use, how sure that is, and what would settle what is open."""
+    from optselect.search.bundle_reading import judging
     from optselect.search.report import log_model, print_code, print_report, write_page
     from optselect.search.terminal import stdout_console
 
@@ -80,12 +81,13 @@ def report(
     if with_model and study is not None:
         return log_model(study, register, place)
     evidence = evidence_of_either(study, bundle, place)
-    if html is not None:
-        write_page(evidence, html)
-    elif code:
-        print_code(evidence, script, optimizer)
-    else:
-        print_report(evidence, as_json, stdout_console())
+    with judging(bundle):
+        if html is not None:
+            write_page(evidence, html)
+        elif code:
+            print_code(evidence, script, optimizer)
+        else:
+            print_report(evidence, as_json, stdout_console())
 
 
 def demand_possible(
@@ -128,7 +130,7 @@ def demand_name(register: str | None) -> None:
 def evidence_of_either(study: str | None, bundle: Path | None, place: "Surroundings") -> "Evidence":
     """Of the study that the database has, or of the bundle."""
     if bundle is not None:
-        from optselect.search.evidence_bundle import bundled_evidence
+        from optselect.search.bundle_reading import bundled_evidence
 
         return bundled_evidence(bundle)
     from optselect.search.report import stored_evidence

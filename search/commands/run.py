@@ -149,9 +149,9 @@ def launch(
     from optselect.search.executors.devices import Wish
     from optselect.search.launching import Staff, print_preview
     from optselect.search.launching import launch as launch_study
+    from optselect.search.names import study_name
     from optselect.search.placing import read_placement
     from optselect.search.requesting import Flags, merged
-    from optselect.search.spec import study_name
     from optselect.trials.bundled import resolve_problem
 
     flags = Flags(

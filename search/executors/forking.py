@@ -23,7 +23,7 @@ from optselect.search.executors.devices import Seat
 from optselect.storage.interpreter import own_python
 
 WATCHDOG_SECONDS = 120.0
-"""A forked process that has not loaded the problem and run an operation by then ends; the next one is spawned."""
+"""A forked process whose own steps take longer ends, and the next one is spawned. The user's code has no such limit."""
 MOST_ZYGOTES = 3
 """One that dies again and again is given up: children are then spawned."""
 LEAVE_SECONDS = 2.0
@@ -60,10 +60,7 @@ class ForkedChild:
     number: int
     process: psutil.Process | None = None
     code: int | None = None
-
-    @property
-    def pid(self) -> int:
-        return 0 if self.process is None else self.process.pid
+    pid: int = 0
 
     def poll(self) -> int | None:
         if self.code is None:
@@ -97,6 +94,7 @@ class ForkedChild:
     # --- what the zygote says of it ---
 
     def begun(self, pid: int) -> None:
+        self.pid = pid
         try:
             self.process = psutil.Process(pid)
         except psutil.NoSuchProcess:  # it is over already, and its code is on the way

@@ -1,10 +1,14 @@
-"""How do worker processes stay alive on this machine? One child per slot, restarted by what its exit code says.
+"""How do worker processes stay alive on this machine? One child per slot, started again unless it said that it is done.
+
+An exit code counts as the worker's own word only with its farewell (farewell.py): without it any code, 0 too, is a
+death, and the tickets say what it cost (mourning.py).
 
 The supervisor trains nothing and imports no TensorFlow. A child is a fork of a zygote that has imported it
 (forking.py), or a process of its own where a GPU is in play or a fork failed. It leads a session of its own, so
 that Ctrl-C reaches the supervisor alone, which then lets the children drain.
 """
 
+import contextlib
 import enum
 import os
 import signal
@@ -16,8 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from optselect.search.executors.devices import Seat, is_there
-from optselect.search.executors.forking import Child, Zygote, can_fork
-from optselect.search.exit_codes import WorkerExit
+from optselect.search.executors.forking import WATCHDOG_SECONDS, Child, Zygote, can_fork
+from optselect.search.executors.memory_kills import Kills, resident_bytes
+from optselect.search.executors.mourning import Ended, cause_of_death, is_own_doing, last_words
+from optselect.search.exit_codes import UserExit, WorkerExit
+from optselect.search.farewell import FAREWELL, has_said_farewell
+from optselect.storage.deaths import Death
+from optselect.storage.environment import number_in
 from optselect.storage.interpreter import own_python
 from optselect.storage.own_files import closed, make_folder
 
@@ -26,6 +35,10 @@ FAST_SECONDS = 10.0
 MOST_FAST_CRASHES = 5
 GRACE_SECONDS = 30.0
 """From SIGTERM to SIGKILL."""
+LONGEST_WORDS = 64 * 1024
+"""Bytes of a log in which the reason of a death is looked for."""
+LAWFUL = (WorkerExit.DONE, WorkerExit.MISCONFIGURED, WorkerExit.RETRY, WorkerExit.INTERRUPTED)
+"""With a farewell no death: the worker holds no ticket any more."""
 LONGEST_PAUSE_SECONDS = 30.0
 SPARING = {
     "MALLOC_ARENA_MAX": "1",
@@ -56,27 +69,47 @@ class Step:
     pause_seconds: float = 0.0
 
 
-def after_exit(code: int, lived_seconds: float, fast_crashes: int) -> Step:
-    """Decide by a child's exit code, how long it lived and how many fast crashes came before in a row.
+@dataclass(frozen=True)
+class Exit:
+    """How a child ended, and what it left."""
 
-    >>> after_exit(0, 100.0, 0).verdict
+    code: int
+    lived_seconds: float
+    said_farewell: bool
+    """Whether the worker itself has announced the code."""
+    was_of_use: bool = False
+    """A death only: whether the child had ended a trial, or a trial was charged with its end."""
+
+
+def after_exit(end: Exit, fast_crashes: int) -> Step:
+    """Decide by how a child ended, and how many crashes came before in a row, each fast and of no use.
+
+    >>> after_exit(Exit(0, 100.0, said_farewell=True), 0).verdict
     <Verdict.CLOSE: 'close'>
-    >>> after_exit(64, 2.0, 0).verdict
-    <Verdict.FAIL: 'fail'>
-    >>> after_exit(-9, 100.0, 0)
+    >>> after_exit(Exit(0, 100.0, said_farewell=False), 0)
     Step(verdict=<Verdict.RESTART: 'restart'>, pause_seconds=0.5)
-    >>> after_exit(1, 2.0, 4).verdict
+    >>> after_exit(Exit(64, 2.0, said_farewell=True), 0).verdict
     <Verdict.FAIL: 'fail'>
+    >>> after_exit(Exit(1, 2.0, said_farewell=False), 4).verdict
+    <Verdict.FAIL: 'fail'>
+    >>> after_exit(Exit(1, 2.0, said_farewell=False, was_of_use=True), 4).verdict
+    <Verdict.RESTART: 'restart'>
     """
-    if code in (WorkerExit.DONE, WorkerExit.INTERRUPTED):
+    if end.said_farewell and end.code in (WorkerExit.DONE, WorkerExit.INTERRUPTED):
         return Step(Verdict.CLOSE)
-    if code == WorkerExit.MISCONFIGURED:
+    if end.said_farewell and end.code == WorkerExit.MISCONFIGURED:
         return Step(Verdict.FAIL)
-    if lived_seconds >= FAST_SECONDS:
+    if not is_futile(end):
         return Step(Verdict.RESTART, 0.5)
-    if code != WorkerExit.RETRY and fast_crashes + 1 >= MOST_FAST_CRASHES:
+    is_wanted = end.said_farewell and end.code == WorkerExit.RETRY
+    if not is_wanted and fast_crashes + 1 >= MOST_FAST_CRASHES:
         return Step(Verdict.FAIL)
     return Step(Verdict.RESTART, min(LONGEST_PAUSE_SECONDS, 0.5 * 2**fast_crashes))
+
+
+def is_futile(end: Exit) -> bool:
+    """Whether a child ended at once and for nothing: again and again that is a loop."""
+    return end.lived_seconds < FAST_SECONDS and not end.was_of_use
 
 
 @dataclass
@@ -92,7 +125,14 @@ class Slot:
     start_at: float = 0.0
     fast_crashes: int = 0
     last_code: int | None = None
+    meaning: int = (
+        0  # what its child's end means by the worker contract; of a death never one of its own codes
+    )
+    last_cause: str = ""  # of its child's death; empty where that said farewell
+    log_begins: int = 0  # where in the log its child's lines begin
     closed: bool = False
+    failed: bool = False  # closed for good: starting it again would end the same way
+    most_bytes: int = 0  # that its child was seen to hold
     leaving: bool = False  # one worker less is wanted: not started again
 
 
@@ -114,11 +154,15 @@ class Supervisor:
     command: Sequence[str]
     environment: Mapping[str, str]
     slots: list[Slot]
-    on_death: Callable[[int, int], object]
-    """Called with pid and code after a child was killed or crashed, so that its ticket waits for no lease."""
+    on_death: Callable[[Death], bool]
+    """Called after a child was killed or crashed, so that its ticket waits for no lease; says whether it was of use."""
+    farewells: Path
+    """A private folder in which children say that they end."""
     forks: Forks | None = None
     has_device: Callable[[str], bool] = is_there
     """Asked when a child lost its device."""
+    kills: Kills = field(default_factory=Kills)
+    """What the kernel has killed for memory."""
     stopping: bool = False
     _kill_at: float = field(default=0.0, repr=False)
 
@@ -126,6 +170,7 @@ class Supervisor:
         """Reap, restart, and once told to stop, kill what outlives the grace period."""
         for slot in self.slots:
             if slot.process is not None:
+                slot.most_bytes = max(slot.most_bytes, resident_bytes(slot.process.pid))
                 self._reap(slot)
             elif not slot.closed and not self.stopping and time.monotonic() >= slot.start_at:
                 self._start(slot)
@@ -163,32 +208,35 @@ class Supervisor:
 
     def exit_code(self) -> int:
         """The supervisor's own exit code by the worker contract."""
-        codes = [slot.last_code for slot in self.slots]
-        if WorkerExit.MISCONFIGURED in codes:
+        failed = [slot.meaning for slot in self.slots if slot.failed]
+        if WorkerExit.MISCONFIGURED in failed:
             return WorkerExit.MISCONFIGURED
-        if codes and all(code == WorkerExit.DEVICE_LOST for code in codes):
+        if self.slots and all(slot.meaning == WorkerExit.DEVICE_LOST for slot in self.slots):
             return WorkerExit.DEVICE_LOST
         if self.stopping:
             return WorkerExit.RETRY
-        crashes = [
-            code
-            for code in codes
-            if code not in (None, WorkerExit.DONE, WorkerExit.RETRY, WorkerExit.INTERRUPTED)
-        ]
-        return WorkerExit.DONE if not crashes else as_exit_code(crashes[0])
+        if failed:
+            return failed[0]
+        told = any(slot.meaning == WorkerExit.INTERRUPTED for slot in self.slots)
+        return WorkerExit.INTERRUPTED if told else WorkerExit.DONE
 
     def last_words(self, lines: int = 8) -> str:
-        """The end of the log of a slot that failed, for the person who must repair it."""
+        """Why a slot failed and the end of its log, for the person who must repair it."""
         for slot in self.slots:
-            if slot.last_code not in (None, WorkerExit.DONE, WorkerExit.RETRY, WorkerExit.INTERRUPTED):
-                return "\n".join(slot.log_file.read_text(errors="replace").splitlines()[-lines:])
+            if slot.failed:
+                log = slot.log_file.read_text(errors="replace").splitlines()[-lines:]
+                return "\n".join([*([slot.last_cause] if slot.last_cause else []), *log])
         return ""
 
     # --- one slot ---
 
     def _start(self, slot: Slot) -> None:
         make_folder(slot.log_file.parent)
+        self.farewells.mkdir(mode=0o700, parents=True, exist_ok=True)
         environment = {**self.environment, **training_environment(slot.seat, os.getpid())}
+        environment[FAREWELL] = str(self._farewell_of(slot))
+        slot.log_begins = slot.log_file.stat().st_size if slot.log_file.exists() else 0
+        slot.most_bytes = 0
         forks = self.forks
         if forks is None or slot.seat.device or slot.spawns or not forks.zygote.usable:
             slot.process = self._spawned(slot, environment)
@@ -215,18 +263,38 @@ class Supervisor:
             return
         pid, slot.process, slot.last_code = slot.process.pid, None, code
         lived = time.monotonic() - slot.started
-        step = after_exit(code, lived, slot.fast_crashes)
-        slot.fast_crashes = slot.fast_crashes + 1 if lived < FAST_SECONDS else 0
-        over = slot.leaving or step.verdict is not Verdict.RESTART
-        slot.closed = over or self._has_lost_its_device(slot)
+        said_farewell = has_said_farewell(self._farewell_of(slot), pid, code)
+        is_lawful = said_farewell and code in LAWFUL
+        was_of_use = not is_lawful and self._mourn(slot, pid, code, said_farewell)
+        end = Exit(code, lived, said_farewell, was_of_use)
+        step = after_exit(end, slot.fast_crashes)
+        slot.fast_crashes = slot.fast_crashes + 1 if is_futile(end) else 0
+        slot.meaning = code if said_farewell else as_exit_code(code)
+        slot.failed = step.verdict is Verdict.FAIL or self._has_lost_its_device(slot)
+        slot.closed = slot.failed or slot.leaving or step.verdict is Verdict.CLOSE
         slot.start_at = time.monotonic() + step.pause_seconds
-        if code not in (WorkerExit.DONE, WorkerExit.MISCONFIGURED, WorkerExit.RETRY, WorkerExit.INTERRUPTED):
-            slot.spawns = code != -signal.SIGKILL  # a kill is no fault of the fork
-            self.on_death(pid, code)
+
+    def _mourn(self, slot: Slot, pid: int, code: int, said_farewell: bool) -> bool:
+        """Tell of a child's death and its cause; returns whether its life was of use."""
+        slot.spawns = code != -signal.SIGKILL  # a kill is no fault of the fork
+        others = max((one.most_bytes for one in self.slots if one.process is not None), default=0)
+        ended = Ended(
+            code,
+            words=last_words(read_from(slot.log_file, slot.log_begins)),
+            was_killed_for_memory=code == -signal.SIGKILL and self.kills.has_risen(),
+            bytes_held=slot.most_bytes,
+            bytes_of_others=others,
+        )
+        slot.last_cause = cause_of_death(ended)
+        is_own = not said_farewell and not self.stopping and not slot.leaving and is_own_doing(ended)
+        return self.on_death(Death(pid, slot.last_cause, is_own))
+
+    def _farewell_of(self, slot: Slot) -> Path:
+        return self.farewells / f"slot-{slot.number}"
 
     def _has_lost_its_device(self, slot: Slot) -> bool:
         """Whether a child's device is gone for good: then nothing can be started there again."""
-        if slot.last_code != WorkerExit.DEVICE_LOST or self.has_device(slot.seat.device):
+        if slot.meaning != WorkerExit.DEVICE_LOST or self.has_device(slot.seat.device):
             return False
         print(f"{slot.seat.device} is gone; nothing runs there any more", file=sys.stderr, flush=True)
         return True
@@ -270,7 +338,8 @@ def zygote_of(study: str, environment: Mapping[str, str], seats: Sequence[Seat])
     if not can_fork(seats):
         return None
     public = {name: value for name, value in environment.items() if name not in PRIVATE}
-    return Zygote(study, {**public, **training_environment(Seat(), os.getpid())})
+    seconds = number_in(environment, "OPTSELECT_WATCHDOG_SECONDS", WATCHDOG_SECONDS)
+    return Zygote(study, {**public, **training_environment(Seat(), os.getpid())}, seconds)
 
 
 def training_environment(seat: Seat, supervisor: int) -> dict[str, str]:
@@ -294,23 +363,19 @@ def training_environment(seat: Seat, supervisor: int) -> dict[str, str]:
     }
 
 
-def cause_of_death(code: int) -> str:
-    """What a process's return code says of its end, for the person who looks for the reason.
-
-    >>> cause_of_death(-9), cause_of_death(3)
-    ('its process was killed (SIGKILL: by somebody, or for memory)', 'its process ended with code 3')
-    """
-    if code == -signal.SIGKILL:
-        return "its process was killed (SIGKILL: by somebody, or for memory)"
-    if code < 0:
-        return f"its process was killed ({signal.Signals(-code).name})"
-    return f"its process ended with code {code}"
+def read_from(file: Path, place: int) -> str:
+    """The end of what a log got since it was so long."""
+    with contextlib.suppress(OSError), file.open("rb") as log:
+        log.seek(max(place, log.seek(0, os.SEEK_END) - LONGEST_WORDS))
+        return log.read().decode(errors="replace")
+    return ""
 
 
 def as_exit_code(code: int) -> int:
-    """A process's return code as a shell shows it: 137 for SIGKILL.
+    """A crash as a shell shows it: 137 for SIGKILL; what would mean something else to an engine is a failure like others.
 
-    >>> as_exit_code(-9), as_exit_code(3)
-    (137, 3)
+    >>> as_exit_code(-9), as_exit_code(3), as_exit_code(0), as_exit_code(75), as_exit_code(-2)
+    (137, 3, 1, 1, 1)
     """
-    return 128 - code if code < 0 else code
+    shown = 128 - code if code < 0 else code
+    return int(UserExit.OUR_FAILURE) if shown in set(WorkerExit) else shown

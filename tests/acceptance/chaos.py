@@ -2,13 +2,16 @@
 
     python -m tests.acceptance.chaos --runs 100        (make chaos RUNS=100)
 
-A run kills training processes and supervisors by kill -9, restarts Postgres as a crash does and takes MLflow away for
-a while, in an order and at moments that follow from its seed, which it prints. Then every trial must be what it is
-in a study that nobody disturbed, to the last bit, in Postgres and in MLflow.
+A run kills training processes and supervisors by kill -9, restarts Postgres as a crash does, lets it take no writes
+for a while as in a failover, and takes MLflow away for a while; trainings end their own processes, and eat the memory
+of their control group where this machine lets one be made: in an order and at moments that follow from its seed, which it prints. Then every trial must be what it is in a
+study that nobody disturbed, to the last bit, in Postgres and in MLflow. A long run begins with a study whose one
+optimizer always kills its process.
 """
 
 import argparse
 import contextlib
+import json
 import math
 import os
 import random
@@ -28,8 +31,10 @@ from mlflow.entities import Run
 
 from optselect.storage import embedded
 from optselect.storage.errors import Unreachable
-from tests.acceptance import steady
+from optselect.storage.overview import ENDED
+from tests.acceptance import deadly, steady
 from tests.acceptance.commands import Shell, await_that, kill_at_once, query, shell
+from tests.acceptance.control_groups import Group, limited_group
 from tests.acceptance.forked import Forks, forks
 from tests.homes import THROW_AWAY, prepare_cluster, throw_away_home
 from tests.service.conftest import execute
@@ -40,8 +45,15 @@ TRIALS, EPOCHS = (
 )  # with the user's own optimizer twelve, all planned with the study: no sampler, equal numbers
 SUPERVISORS, SLOTS = 2, 2
 FLAGS = ("--optimizers", "sgd,adam", "--trials", str(TRIALS), "--epochs", str(EPOCHS), "--seeds", "0")
-SHORT = ("trainer", "supervisor", "trainer", "postgres", "mlflow", "trainer")
+KINDS = ("trainer", "supervisor", "postgres", "mlflow", "failover")
+OWN_DEATHS = ("death", "memory")
+"""Trainings that end their own processes; a third one might be the end of its optimizer."""
+MEMORY_BYTES = 6_000_000_000
+"""Of a supervisor and its processes, where a group can be made."""
+DEADLY = ("--optimizers", "sgd,rmsprop", "--trials", "8", "--seeds", "0", "--workers", "2")
+SHORT = ("trainer", "death", "supervisor", "trainer", "postgres", "mlflow", "trainer")
 MLFLOW_AWAY_SECONDS = 4.0
+FAILOVER_SECONDS = (2.0, 12.0)  # up to two leases
 LONGEST_PAUSE_SECONDS = 3.0
 Points = list[tuple[int, int, str]]
 SLOW_EPOCH_SECONDS = "0.5"  # while the chaos lasts, so that trials are hit in their middle
@@ -61,6 +73,7 @@ class Chaos:
     supervisors: list[subprocess.Popen[str]] = field(default_factory=list)
     seen: dict[int, Any] = field(default_factory=dict)  # settings by trial number, at first sight
     done: list[str] = field(default_factory=list)
+    group: Group | None = None  # with a limit of memory, for the supervisors
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -89,6 +102,10 @@ class Chaos:
     def hurry(self) -> Path:
         return self.here.folder / f"hurry-{self.study}"
 
+    @property
+    def death(self) -> Path:
+        return self.here.folder / f"death-{self.study}"
+
     def store(self) -> None:
         stored = self.forked.run(
             self.here, "launch", "steady.py", "--name", self.study, *FLAGS, "--workers", "0", "--in-process"
@@ -99,6 +116,7 @@ class Chaos:
 
     def start_supervisor(self) -> None:
         settings = {"EPOCH_SECONDS": SLOW_EPOCH_SECONDS, "HURRY_FILE": str(self.hurry)}
+        settings["DEATH_FILE"] = str(self.death)
         with (self.here.folder / f"supervisor-{self.study}-{len(self.supervisors)}.log").open("w") as log:
             self.supervisors.append(
                 subprocess.Popen(
@@ -111,6 +129,8 @@ class Chaos:
                     text=True,
                 )
             )
+        if self.group is not None:
+            self.group.take(self.supervisors[-1].pid)
 
     def await_trainer(self) -> None:
         """Until a trial is under way; a supervisor that gave up is replaced."""
@@ -143,6 +163,9 @@ class Chaos:
             "supervisor": self.kill_a_supervisor,
             "postgres": self.crash_postgres,
             "mlflow": self.take_mlflow_away,
+            "failover": self.take_no_writes,
+            "death": self.let_a_trainer_end_itself,
+            "memory": lambda: self.order_death("memory"),
         }
         happening[event]()
         self.done.append(event)
@@ -152,6 +175,20 @@ class Chaos:
         if trainers:
             with contextlib.suppress(psutil.NoSuchProcess):
                 kill_at_once(self.random.choice(trainers))
+
+    def let_a_trainer_end_itself(self) -> None:
+        self.order_death(self.random.choice(("exit", "signal")))
+
+    def order_death(self, how: str) -> None:
+        """Whichever training ends an epoch first dies of it."""
+        whole = self.death.with_suffix(".part")
+        whole.write_text(how)
+        whole.rename(self.death)
+
+        def is_obeyed() -> bool:
+            return not self.death.exists() or self.is_finished()
+
+        await_that(is_obeyed, f"a trainer ends itself by {how} (seed {self.seed}, {self.done})", 180)
 
     def kill_a_supervisor(self) -> None:
         living = [supervisor for supervisor in self.supervisors if supervisor.poll() is None]
@@ -168,6 +205,13 @@ class Chaos:
         postmaster.wait(60)
         time.sleep(self.random.uniform(0.0, LONGEST_PAUSE_SECONDS))
         embedded.ensure_running(self.here.home, THROW_AWAY)
+
+    def take_no_writes(self) -> None:
+        """For a while the server can only be read, on open connections, too; MLflow's database as well."""
+        for order in ("SET default_transaction_read_only = on", "RESET default_transaction_read_only"):
+            change(self.here, f"ALTER SYSTEM {order}")
+            change(self.here, "SELECT pg_reload_conf()")
+            time.sleep(self.random.uniform(*FAILOVER_SECONDS) if order.startswith("SET") else 0.0)
 
     def take_mlflow_away(self) -> None:
         """Nobody gets into its database, and whoever is in is thrown out."""
@@ -195,6 +239,7 @@ def answers(here: Shell, statement: str, study: str) -> bool:
 def demand_equal(chaos: Chaos, undisturbed: str) -> None:
     """Budget, rows, points, parameters and every number; raises AssertionError with the seed."""
     here, study, told = chaos.here, chaos.study, f"seed {chaos.seed}: {', '.join(chaos.done)}"
+    assert chaos.forked.json(here, "status", study)["set_aside"] == {}, told
     curves, wanted = curves_of(here, study), curves_of(here, undisturbed)
     assert len(curves) == TRIALS + 1, told
     assert curves == wanted, told
@@ -287,16 +332,35 @@ def train_undisturbed(forked: Forks, here: Shell) -> str:
 def survive(
     forked: Forks, here: Shell, study: str, seed: int, undisturbed: str, events: tuple[str, ...]
 ) -> Chaos:
-    chaos = Chaos(forked, here, study, seed)
-    chaos.run(events)
+    with limited_group(f"optselect-{study}", MEMORY_BYTES) as group:
+        if isinstance(group, str):
+            print(f"(without the event memory: {group})", end=" ", flush=True)
+            events = tuple(event for event in events if event != "memory")
+        chaos = Chaos(forked, here, study, seed, group=group if isinstance(group, Group) else None)
+        chaos.run(events)
     demand_equal(chaos, undisturbed)
     return chaos
 
 
 def random_events(seed: int) -> tuple[str, ...]:
     """What happens in a long run: each kind once, and more of it."""
-    chosen = random.Random(seed).choices(("trainer", "supervisor", "postgres", "mlflow"), (6, 2, 1, 1), k=5)
-    return ("trainer", "supervisor", "postgres", "mlflow", *chosen)
+    chosen = random.Random(seed).choices(KINDS, (6, 2, 1, 1, 1), k=5)
+    return (*KINDS, *OWN_DEATHS, *chosen)
+
+
+def demand_set_aside(here: Shell) -> None:
+    """One optimizer kills its process each time: it is set aside, the other one has all the budget."""
+    shutil.copy(deadly.__file__, here.folder)
+    done = here.run(
+        "launch", "deadly.py", "--name", "deadly", *DEADLY, "--json", KILLS="RMSprop", HOW="SIGSEGV"
+    )
+    assert done.returncode == 0, done.stderr
+    status = json.loads(done.stdout)
+    assert "SIGSEGV" in status["set_aside"]["RMSprop"], status
+    counts = status["by_optimizer"]
+    searched = {name: sum(counts[name][state] for state in ENDED) for name in ("SGD", "RMSprop")}
+    assert sum(searched.values()) == 8 and searched["RMSprop"] <= 2, searched
+    print("an optimizer that kills its process is set aside", flush=True)
 
 
 def main() -> None:
@@ -307,6 +371,7 @@ def main() -> None:
     first = random.randrange(10**6) if asked.seed is None else asked.seed
     with a_home() as home, tempfile.TemporaryDirectory() as folder, forks() as forked:
         here = shell(home, Path(folder))
+        demand_set_aside(here)
         undisturbed = train_undisturbed(forked, here)
         for run in range(asked.runs):
             began, seed = time.monotonic(), first + run

@@ -1,10 +1,6 @@
 """Bad input never hurts: one line that says what must hold, what came and what to do; nothing is left behind."""
 
 import re
-import subprocess
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +9,7 @@ import pytest
 from optselect.storage import embedded
 from tests.acceptance.commands import Shell, query, shell
 from tests.acceptance.forked import Forks
+from tests.homes import small_file_system, throw_away_home
 
 PASSWORD = "s3cret-passw0rd"
 
@@ -192,27 +189,12 @@ def left_behind(here: Shell) -> list[str]:
     return sorted(studies + trials + files)
 
 
-@contextmanager
-def small_disk(options: str) -> Iterator[Path]:
-    """A file system of 2 MB; skips where this account may not mount one."""
-    folder = Path(tempfile.mkdtemp(prefix="optselect-small-"))
-    folder.chmod(0o755)  # the server's own account must get in
-    mount = ["mount", "-t", "tmpfs", "-o", f"size=2m,mode=755,{options}", "none", str(folder)]
-    try:
-        if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-            pytest.skip("needs root to mount a small disk")
-        yield folder
-        subprocess.run(["umount", "-l", folder], check=True)
-    finally:
-        folder.rmdir()
-
-
-@pytest.mark.parametrize(("options", "cause"), [("rw", "the disk is full"), ("ro", "Read-only file system")])
+@pytest.mark.parametrize(("options", "cause"), [("rw", "no space left on"), ("ro", "is read-only")])
 def test_a_home_that_cannot_be_written_is_said_in_one_line(options: str, cause: str, here: Shell) -> None:
-    with small_disk(options) as disk:
+    with throw_away_home("disk") as disk, small_file_system(disk, "2m", options):
         done = here.run("studies", OPTSELECT_HOME=str(disk / "home"))
     assert done.returncode == 5, done.stderr
-    assert cause in done.stderr
+    assert cause in done.stderr and str(disk) in done.stderr and "OPTSELECT_HOME" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

@@ -8,6 +8,7 @@ from optselect.storage.initialise import REVISION
 from tests.acceptance.commands import shell
 from tests.acceptance.forked import Forks
 from tests.homes import throw_away_home
+from tests.service.conftest import execute
 from tests.service.studies import store_study
 
 
@@ -24,7 +25,13 @@ def test_a_database_goes_from_its_first_status_to_a_restored_backup(tmp_path: Pa
 
         store_study(make_engine(open_database(None, first, os.environ)), name="mine")
         saved = forked.run(one, "db", "backup", "saved.tar")
-        assert saved.returncode == 0, saved.stderr
+        assert (saved.returncode, saved.stderr) == (0, "")
+        execute(open_database(None, first, os.environ).url, "CREATE VIEW optselect.mine AS SELECT 1")
+        noted = forked.run(one, "db", "backup", "odd.tar")
+        assert noted.returncode == 0 and "VIEW optselect.mine stands among the tables" in noted.stderr
+        odd = forked.run(two, "db", "restore", "odd.tar")
+        assert odd.returncode == 2 and "Received: VIEW optselect.mine" in odd.stderr
+        assert odd.stderr.count("\n") == 1
         restored = forked.run(two, "db", "restore", "saved.tar")
         assert restored.returncode == 0, restored.stderr
         assert forked.json(two, "status", "mine")["trials"]["waiting"] == 3

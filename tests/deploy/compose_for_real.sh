@@ -5,7 +5,9 @@
 #
 #   sudo [RAY_PYTHON=VENV/bin/python] tests/deploy/compose_for_real.sh [SCRATCH]
 #
-# Needs root, Debian 12, about 12 GB and ten minutes, more on busy cores. SCRATCH is kept, and a later run uses the stand-ins in it: remove
+# It begins by saying in one line each what it needs and this machine lacks, and ends with 2 then.
+#
+# Needs root, Debian 12, the active environment installed with -c constraints.txt, about 12 GB and ten minutes, more on busy cores. SCRATCH is kept, and a later run uses the stand-ins in it: remove
 # it where the environment's packages are others now. RAY_PYTHON is of an environment with '.[ray]', in the same minor
 # version of Python; without it there is no Ray in the fleet.
 #
@@ -19,14 +21,74 @@ exec </dev/null
 scratch=$(realpath -m "${1:-/tmp/optselect-compose}")
 engine=$scratch/engine
 export DOCKER_HOST=unix://$scratch/docker.sock COMPOSE_PROJECT_NAME=optselect
-export PYTHONPATH=$PWD # the containers, this host and Ray run the same source
+export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH} # the containers, this host and Ray run the same source
+packages=(docker.io containerd runc iptables libip4tc2 libip6tc2 libxtables12 libnftnl11 libmnl0 libnfnetlink0
+    libnetfilter-conntrack3 tini debootstrap)
+# shellcheck source=tests/deploy/needs.sh
+. tests/deploy/needs.sh
+
+# The stand-in of the base image gets the active environment's packages, and the Dockerfile installs ours beside them.
+has_python() { python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; }
+is_installed() { python -c 'import optselect.search.cli, mlflow, psycopg2, pip'; }
+other_versions() { # of what optselect needs, beside constraints.txt
+    python - <<'INSIDE'
+from importlib import metadata
+from packaging.requirements import Requirement
+wanted = {one.name: one for line in open("constraints.txt") if (text := line.split("#")[0].strip()) for one in [Requirement(text)]}
+def installed(name):
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+needed, waiting = set(), ["optselect"]
+while waiting:
+    for text in metadata.requires(waiting.pop()) or []:
+        one = Requirement(text)
+        if (one.marker is None or one.marker.evaluate({"extra": ""})) and one.name not in needed:
+            needed.add(one.name)
+            waiting += [one.name] if installed(one.name) else []
+lacks = [n for n in needed if installed(n) is None or (n in wanted and not wanted[n].specifier.contains(installed(n), prereleases=True))]
+print(", ".join(sorted(f"{name} {installed(name) or 'none'}" for name in lacks)))
+INSIDE
+}
+mounts_groups() { # as start_engine does
+    unshare --net --mount sh -ec 'mount --make-rprivate /; mount -t sysfs sysfs /sys; mount -t tmpfs tmpfs /run
+        if grep -q "^[1-9]" /proc/self/cgroup; then mount -t tmpfs cgroup /sys/fs/cgroup; else mount -t cgroup2 cgroup2 /sys/fs/cgroup; fi'
+}
+fetches_from_index() { python -m pip install -q --dry-run --target "$(mktemp -u)" 'setuptools>=77' wheel; }
+makes_by_ray() { "$RAY_PYTHON" -c 'import ray, optselect, sys; sys.exit(sys.version_info[:2] != (3, 11))'; }
+
+check_needs() {
+    needs "root: run it by sudo" is_root
+    needs "Debian 12, whose packages are its engine and its images" is_debian bookworm
+    needs_tools "Debian's util-linux" unshare nsenter mount setpriv
+    needs_tools "Debian's iproute2" ip
+    needs_tools "Debian's procps" pgrep ps
+    needs_tools "Debian's apt and dpkg" apt-get apt-cache dpkg
+    needs_tools "it by python -m pip install '.[test]'" docker-compose
+    needs "Python 3.11 as python, as in the images" has_python
+    needs "optselect in the active environment: python -m pip install -c constraints.txt '.[test]'" is_installed
+    other=$(other_versions 2>/dev/null) || true
+    needs "the versions of constraints.txt in the active environment: python -m pip install -c constraints.txt '.[test]'${other:+; others are: $other}" [ -z "$other" ]
+    needs "Python's index for setuptools and wheel: see what pip download wheel says" fetches_from_index
+    local gigabytes=12
+    [ ! -f "$scratch/root.made" ] || gigabytes=4
+    needs "$gigabytes GB free for $scratch, in a folder that can be written: name another one as SCRATCH" has_gigabytes "$scratch" "$gigabytes"
+    needs "namespaces with mounts and network of their own: not in a container without them" makes_namespaces true
+    needs "sysfs, tmpfs and control groups to be mounted in a namespace: not in a container without CAP_SYS_ADMIN" mounts_groups
+    [ -z "${RAY_PYTHON:-}" ] || needs "'.[ray]' in the environment of RAY_PYTHON, in Python 3.11" makes_by_ray
+    if [ ! -x "$engine/usr/sbin/dockerd" ] || [ ! -f "$scratch/root.made" ]; then
+        needs "Debian's lists of packages with docker.io and debootstrap: run apt-get update" knows_packages "${packages[@]}"
+        needs "Debian's packages to be fetched, which are not in $scratch yet: see what apt-get download tini says" fetches_packages tini
+    fi
+    demand_needs
+}
+check_needs
+
 mkdir -p "$scratch" "$engine"
 step() { printf '\n== %s (after %d s)\n' "$1" "$SECONDS"; }
 
 # --- the engine ------------------------------------------------------------------------------------------------------
-
-packages=(docker.io containerd runc iptables libip4tc2 libip6tc2 libxtables12 libnftnl11 libmnl0 libnfnetlink0
-    libnetfilter-conntrack3 tini debootstrap)
 
 unpack_engine() {
     [ ! -x "$engine/usr/sbin/dockerd" ] || return 0

@@ -4,18 +4,65 @@
 #
 #   sudo tests/deploy/slurm_for_real.sh [SCRATCH]      # needs root, Debian 12, 4 GB and eight minutes; keeps SCRATCH
 #
+# It begins by saying in one line each what it needs and this machine lacks, and ends with 2 then.
+#
 # SLURM is Debian's, laid over /usr in namespaces that end with this script, whatever ends it: of this machine nothing is
 # changed but SCRATCH. A node is a network namespace with processes, /run, /dev/shm and a host name of its own; its GPUs
 # are /dev/null under other names. The nodes share the file system, as on clusters, and PostgreSQL is the embedded one.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 exec </dev/null
+scratch=$(realpath -m "${1:-/tmp/optselect-slurm}")
+packages=(slurmctld slurmd slurm-client munge iproute2)
+# shellcheck source=tests/deploy/needs.sh
+. tests/deploy/needs.sh
+
+lays_over() { # as make_hub does, over a folder of no importance
+    makes_namespaces sh -ec 'mount --make-rprivate /; mount -t tmpfs tmpfs /mnt; mkdir /mnt/over
+        mount -t overlay overlay -o lowerdir=/mnt/over:/usr /usr; mount -t tmpfs tmpfs /run'
+}
+is_installed() { python -c 'import optselect.search.cli, optselect.storage.embedded, psycopg2'; }
+has_postgres() { python -c 'import os; from optselect.storage import embedded; embedded.find_binaries(os.environ)'; }
+
+check_needs() {
+    needs "root: run it by sudo" is_root
+    needs "Debian 12, whose SLURM it lays over /usr" is_debian bookworm
+    needs_tools "Debian's util-linux" unshare mount setpriv
+    needs_tools "Debian's procps" pgrep
+    needs_tools "Debian's apt and dpkg" apt-get apt-cache dpkg
+    needs "optselect in the active environment: python -m pip install ." is_installed
+    needs "the programs of the embedded PostgreSQL: see what python -m optselect db status says" has_postgres
+    needs "4 GB free for $scratch, in a folder that can be written: name another one as SCRATCH" has_gigabytes "$scratch" 4
+    needs "each folder above $scratch to let every account in: PostgreSQL has one of its own" lets_others_in "$scratch"
+    needs "namespaces with mounts, network, processes and host name of their own: not in a container without them" makes_namespaces true
+    needs "overlay and tmpfs to be mounted in a namespace: not in a container without CAP_SYS_ADMIN" lays_over
+    if [ ! -x "$scratch/slurm/usr/sbin/slurmd" ]; then
+        needs "Debian's lists of packages with ${packages[*]}: run apt-get update" knows_packages "${packages[@]}"
+        needs "Debian's packages to be fetched, which are not in $scratch yet: see what apt-get download munge says" fetches_packages munge
+    fi
+    demand_needs
+}
+
+# Here and not within the namespaces, which have no network.
+unpack_slurm() {
+    [ ! -x "$scratch/slurm/usr/sbin/slurmd" ] || return 0
+    mkdir -p "$scratch/packages/partial"
+    apt-get install -y -q --no-install-recommends --download-only --reinstall -o Dir::Cache::archives="$scratch/packages" \
+        "${packages[@]}" >"$scratch/apt.log" 2>&1 || { tail -n 5 "$scratch/apt.log"; exit 2; }
+    rm -rf "$scratch/slurm" # what a broken try has left
+    for file in "$scratch"/packages/*.deb; do dpkg -x "$file" "$scratch/slurm.part"; done
+    # As Debian's alternatives would name them.
+    for name in slurmstepd slurmctld slurmd; do ln -sf "$name-wlm" "$scratch/slurm.part/usr/sbin/$name"; done
+    mv "$scratch/slurm.part" "$scratch/slurm"
+}
+
 if [ -z "${SLURM_FOR_REAL:-}" ]; then # process 1 of the namespaces: with it everything ends
+    check_needs
+    unpack_slurm
     SLURM_FOR_REAL=1 exec unshare --mount --net --uts --ipc --pid --fork --kill-child --mount-proc \
         bash tests/deploy/slurm_for_real.sh "$@"
 fi
 
-scratch=$(realpath -m "${1:-/tmp/optselect-slurm}")
 run=$scratch/run
 net=198.18.220 # kept for tests of networks: no real host has an address there
 declare -A power=()
@@ -39,16 +86,6 @@ await() { # SECONDS WHAT COMMAND...
 }
 
 # --- a cluster -------------------------------------------------------------------------------------------------------
-
-unpack_slurm() {
-    [ ! -x "$scratch/slurm/usr/sbin/slurmd" ] || return 0
-    mkdir -p "$scratch/packages/partial"
-    apt-get install -y -q --no-install-recommends --download-only -o Dir::Cache::archives="$scratch/packages" \
-        slurmctld slurmd slurm-client munge iproute2 >"$scratch/apt.log"
-    for file in "$scratch"/packages/*.deb; do dpkg -x "$file" "$scratch/slurm"; done
-    # As Debian's alternatives would name them.
-    for name in slurmstepd slurmctld slurmd; do ln -sf "$name-wlm" "$scratch/slurm/usr/sbin/$name"; done
-}
 
 # The controller, PostgreSQL and the person who types are on a machine of their own.
 make_hub() {
@@ -220,6 +257,7 @@ held_by() { # NODE: ticket, trial, attempt, epoch and worker of a trial in its m
     ask "SELECT t.id, trial_number, attempt, epochs, worker_id FROM $rows '$study' AND $lives AND host = '$1' AND epochs BETWEEN 2 AND 15"
 }
 trains() { [ -n "$(held_by "$1")" ]; } # NODE
+holds() { read -r -a held <<<"$(held_by "$1")" && [ ${#held[@]} = 5 ]; } # NODE: and remembers it as held
 both_train() { trains w1 && trains w2; }
 is_so() { [ -n "$(ask "SELECT 1 FROM ticket t WHERE id = $1 AND trial_number = $2 AND restarts = 0 AND ($3)")" ]; } # TICKET TRIAL CONDITION
 # Each of these is given what held_by has said.
@@ -249,7 +287,6 @@ step "SLURM of two nodes, and PostgreSQL"
 rm -rf "$run"
 mkdir -p "$run/state" "$run/spool-w1" "$run/spool-w2" "$run/logs"
 chmod 755 "$scratch" "$run" # PostgreSQL's own account must get in
-unpack_slurm
 make_hub
 configure_slurm
 start_controller
@@ -272,7 +309,7 @@ worker=$(processes w1 'optselect worker fleet --slots 1' | head -n 1)
 optselect status fleet
 
 step "kill -9 of a worker with all its processes, on w1"
-read -r -a held <<<"$(held_by w1)"
+await 120 "w1 is in mid-trial" holds w1
 processes w1 '-m optselect' | xargs kill -KILL
 await 90 "trial ${held[1]} lost an attempt, and is taken anew" taken_anew "${held[@]}"
 await 90 "it goes on under its number, beyond epoch ${held[3]}" goes_on "${held[@]}"
@@ -288,20 +325,21 @@ queue
 leased 0 || fail "a ticket is still leased"
 attempts_lost 1 || fail "a trial has lost an attempt by it"
 returned="t.state = 'leased' AND NOT $lives"
-count "$returned AND EXISTS (SELECT 1 FROM checkpoint c WHERE c.ticket_id = t.id AND c.epoch = t.epochs)" 2 || fail "not both gave back a trial"
+# Both, but for a trial that ended in that very moment.
+one_is_free() { [ -n "$(ask "SELECT 1 FROM $rows '$study' AND $returned LIMIT 1")" ]; }
+await 60 "at least one trial is free again" one_is_free
+count "$returned AND NOT EXISTS (SELECT 1 FROM checkpoint c WHERE c.ticket_id = t.id AND c.epoch = t.epochs)" 0 || fail "a trial was given back without a checkpoint of its last epoch"
 ask "SELECT t.id, trial_number, attempt, epochs, worker_id FROM $rows '$study' AND $returned" >"$run/returned"
-{ read -r -a first && read -r -a second; } <"$run/returned"
-echo "trials ${first[1]} and ${second[1]} were given back with checkpoints of epochs ${first[3]} and ${second[3]}"
+while read -r -a held; do echo "trial ${held[1]} was given back with a checkpoint of epoch ${held[3]}"; done <"$run/returned"
 cat "$run"/logs/1-*.log | grep -F 'told to leave (time-limit); it ended with 75' || fail "no worker ended with 75"
 
 step "a second launch beside the first one, which waits"
 hand_in resume fleet --workers 2 --executor-option cpus-per-task=2
-await 120 "trial ${first[1]} goes on under its number" goes_on "${first[@]}"
-await 120 "trial ${second[1]} goes on under its number" goes_on "${second[@]}"
+while read -r -a held <&3; do await 120 "trial ${held[1]} goes on under its number" goes_on "${held[@]}"; done 3<"$run/returned"
 
 step "preemption: a job of a partition with a higher priority wants w1"
 await 120 "both nodes are in mid-trial" both_train
-read -r -a held <<<"$(held_by w1)"
+await 120 "w1 is in mid-trial" holds w1
 task=$(tasks -t R -w w1 -o %i)
 urgent=$(cd "$run" && sbatch --parsable --partition urgent --nodelist w1 --exclusive --output "$run/urgent.out" --wrap 'sleep 15')
 runs_urgent() { [ "$(squeue -h -j "$urgent" -o %T)" = RUNNING ]; }
@@ -318,7 +356,7 @@ tasks -t R -w w1 -o %i | grep -q "^1_" || fail "it is none of them"
 await 120 "both nodes are in mid-trial" both_train
 
 step "w2 loses its power"
-read -r -a held <<<"$(held_by w2)"
+await 120 "w2 is in mid-trial" holds w2
 task=$(tasks -t R -w w2 -o %i)
 power_off w2
 lost=$SECONDS

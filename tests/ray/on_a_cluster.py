@@ -47,6 +47,23 @@ QUICK = {  # a lost node is noticed after ten seconds, not 65
     "RAY_DISABLE_IMPORT_WARNING": "1",
 }
 
+
+def lacking() -> Iterator[str]:
+    """What the cluster needs of this machine and does not find, a line each."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        yield "root on Linux: run it by sudo"
+    for tool, package in (("ip", "iproute2"), ("unshare", "util-linux"), ("mount", "mount")):
+        if shutil.which(tool) is None:
+            yield f"{tool} on PATH: install Debian's {package}"
+    if not RAY.exists():
+        yield "Ray in this environment: python -m pip install '.[test,ray]'"
+    if shutil.disk_usage(tempfile.gettempdir()).free < 4 * 10**9:
+        yield f"4 GB free for {tempfile.gettempdir()}: set TMPDIR to another folder"
+
+
+if found := list(lacking()):
+    pytest.exit("\n".join(f"needs {line}" for line in found), returncode=2)
+
 POWER_ON = """
 mount --make-rprivate /
 mount --bind "$STATE" "$RAY_TMPDIR"

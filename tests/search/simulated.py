@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from optselect.search.phases import next_step
-from optselect.search.planning import first_tickets, placed
+from optselect.search.planning import first_step, placed
 from optselect.search.spec import Request, StudySpec, resolve
 from optselect.storage.overview import TrialRow
 from optselect.storage.phases import Progress, Step
@@ -39,7 +39,7 @@ class Simulated:
     def run(self) -> "Simulated":
         if self.budget < 0:
             self.budget = self.spec.trials
-            self.train(first_tickets(self.spec))
+            self.train(first_step(self.spec).tickets)
         for _ in range(100):
             step = next_step(self.spec, self.progress)
             if not self.take(step):

@@ -8,7 +8,7 @@ import pytest
 
 from optselect.search.custom import asked_classes, notes, read_customs
 from optselect.search.errors import InvalidInput
-from optselect.search.planning import baseline_tickets, search_tickets
+from optselect.search.planning import baseline_tickets, search_step
 from optselect.search.requesting import Flags, merged
 from optselect.search.settings import settings_code
 from optselect.search.spec import StudySpec, differences, resolve
@@ -107,7 +107,7 @@ def test_an_argument_without_a_default_must_be_given_one(here: Path) -> None:
         "baseline",
         "SGD",
     ]  # Mine has no defaults to run at
-    assert {"optimizer": "Mine"}.items() <= search_tickets(spec, 4)[1].fixed_params.items()
+    assert {"optimizer": "Mine"}.items() <= search_step(spec, 4).tickets[1].fixed_params.items()
 
 
 def test_a_known_name_without_a_default_is_searched_at_any_budget(here: Path) -> None:

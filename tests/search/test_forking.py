@@ -1,5 +1,6 @@
 """A real zygote forks processes that load TensorFlow from it; however they or it die, nobody is left (no training)."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -16,11 +17,31 @@ from optselect.search.executors.forking import ForkedChild, Zygote, can_fork
 from optselect.search.executors.local import Forks, Supervisor, training_environment, worker_slots, zygote_of
 from optselect.trials.errors import ProblemError
 
-HANGS_AFTER_A_FORK = """
+IS_FORK = 'b"optselect.search.zygote" in pathlib.Path("/proc/self/cmdline").read_bytes()'
+HANGS_AFTER_A_FORK = f"""
 import pathlib, time
-if b"optselect.search.zygote" in pathlib.Path("/proc/self/cmdline").read_bytes():
+import tensorflow as tf
+def hang(*given, **named):
     time.sleep(600)
-raise ValueError("loaded by a spawned process")
+if {IS_FORK}:
+    tf.function = hang  # as its first operation may
+else:
+    raise ValueError("loaded by a spawned process")
+def model():
+    pass
+def data():
+    return tuple((tf.ones((2, 1)), tf.ones(2)) for _ in range(2))
+"""
+TAKES_ITS_TIME = f"""
+import pathlib, time
+time.sleep(1)
+def model():
+    time.sleep(1)
+    raise ValueError("in a fork" if {IS_FORK} else "in another process")
+def data():
+    time.sleep(1)
+    import numpy
+    return tuple((numpy.ones((2, 1)), numpy.ones(2)) for _ in range(2))
 """
 
 pytestmark = pytest.mark.skipif(not can_fork([]), reason="forks are made on Linux only")
@@ -76,10 +97,15 @@ def supervised(supervisor: Supervisor, until: Callable[[], bool], seconds: float
         time.sleep(0.02)
 
 
+FAREWELL = 'echo -n "$$ ends with 0" > "$OPTSELECT_FAREWELL"'
+
+
 def team(folder: Path, forks: Forks, environment: dict[str, str]) -> Supervisor:
     """Whose spawned children say so and have nothing to do."""
-    spawned = ["/bin/sh", "-c", f"echo spawned >> '{folder / 'spawned'}'"]
-    return Supervisor(spawned, environment, worker_slots(1, [], folder), lambda pid, code: None, forks)
+    spawned = ["/bin/sh", "-c", f"echo spawned >> '{folder / 'spawned'}'; {FAREWELL}"]
+    return Supervisor(
+        spawned, environment, worker_slots(1, [], folder), lambda death: False, folder / "farewells", forks
+    )
 
 
 def test_a_fork_ends_with_the_code_and_the_last_words_of_the_command(zygote: Zygote, tmp_path: Path) -> None:
@@ -98,7 +124,17 @@ def test_a_fork_that_hangs_is_ended_by_its_watchdog_with_the_place_in_its_log(
     monkeypatch.setattr(zygote, "watchdog_seconds", 0.5)
     child = zygote.fork("describe", arguments, os.environ, tmp_path / "log")
     assert child.wait() == 1
-    assert 'hangs.py", line 4' in (tmp_path / "log").read_text()
+    assert 'hangs.py", line 5' in (tmp_path / "log").read_text()
+
+
+def test_the_watchdog_leaves_the_users_code_all_its_time(
+    zygote: Zygote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "slow.py").write_text(TAKES_ITS_TIME)
+    monkeypatch.setattr(zygote, "watchdog_seconds", 0.5)
+    describer = Describer.start(tmp_path / "slow.py", zygote)
+    with contextlib.closing(describer), pytest.raises(ProblemError, match="in a fork"):
+        describer.result()
 
 
 def test_what_a_fork_cannot_describe_a_spawned_process_does(

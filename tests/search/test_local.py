@@ -10,28 +10,32 @@ import pytest
 
 from optselect.search.executors import local
 from optselect.search.executors.devices import Seat, Wish, seats
-from optselect.search.executors.local import Supervisor, Verdict, after_exit, worker_slots
+from optselect.search.executors.local import Exit, Supervisor, Verdict, after_exit, worker_slots
 from tests.search.fake_nvml import machine
 
 
 @pytest.mark.parametrize(
-    ("code", "lived", "fast", "verdict"),
+    ("end", "fast", "verdict"),
     [
-        (0, 1.0, 0, Verdict.CLOSE),
-        (130, 1.0, 0, Verdict.CLOSE),
-        (64, 1.0, 0, Verdict.FAIL),
-        (75, 1.0, 50, Verdict.RESTART),
-        (-9, 60.0, 0, Verdict.RESTART),
-        (1, 1.0, 3, Verdict.RESTART),
-        (1, 1.0, 4, Verdict.FAIL),
+        (Exit(0, 1.0, said_farewell=True), 0, Verdict.CLOSE),
+        (Exit(130, 1.0, said_farewell=True), 0, Verdict.CLOSE),
+        (Exit(64, 1.0, said_farewell=True), 0, Verdict.FAIL),
+        (Exit(75, 1.0, said_farewell=True), 50, Verdict.RESTART),
+        (Exit(-9, 60.0, said_farewell=False), 0, Verdict.RESTART),
+        (Exit(1, 1.0, said_farewell=False), 3, Verdict.RESTART),
+        (Exit(1, 1.0, said_farewell=False), 4, Verdict.FAIL),
+        (Exit(1, 1.0, said_farewell=False, was_of_use=True), 4, Verdict.RESTART),
+        (Exit(1, 60.0, said_farewell=False), 4, Verdict.RESTART),
+        *((Exit(code, 60.0, said_farewell=False), 0, Verdict.RESTART) for code in (0, 64, 75, 130)),
+        *((Exit(code, 1.0, said_farewell=False), 4, Verdict.FAIL) for code in (0, 64, 75, 130)),
     ],
 )
-def test_what_follows_an_exit(code: int, lived: float, fast: int, verdict: Verdict) -> None:
-    assert after_exit(code, lived, fast).verdict is verdict
+def test_what_follows_an_exit(end: Exit, fast: int, verdict: Verdict) -> None:
+    assert after_exit(end, fast).verdict is verdict
 
 
 def test_a_worker_that_wants_a_restart_within_seconds_waits_longer_each_time() -> None:
-    pauses = [after_exit(75, 1.0, fast).pause_seconds for fast in range(8)]
+    pauses = [after_exit(Exit(75, 1.0, said_farewell=True), fast).pause_seconds for fast in range(8)]
     assert pauses == sorted(pauses)
     assert pauses[-1] == local.LONGEST_PAUSE_SECONDS
 
@@ -41,8 +45,18 @@ def team(tmp_path: Path, script: str, count: int = 1) -> Supervisor:
         command=[sys.executable, "-c", script],
         environment=dict(os.environ),
         slots=worker_slots(count, [], tmp_path),
-        on_death=lambda pid, code: (tmp_path / "deaths").open("a").write("x"),
+        on_death=lambda death: (tmp_path / "deaths").open("a").write(f"{death.cause}\n") == 0,
+        farewells=tmp_path / "farewells",
     )
+
+
+SAYS = "from optselect.search.farewell import say_farewell; import os, sys; "
+"""What a worker does at its end; see ends()."""
+
+
+def ends(code: int) -> str:
+    """The end of a worker that leaves by itself."""
+    return f"{SAYS}say_farewell({code}); sys.exit({code})"
 
 
 def run(supervisor: Supervisor, seconds: float = 20.0) -> None:
@@ -54,7 +68,7 @@ def run(supervisor: Supervisor, seconds: float = 20.0) -> None:
 
 
 def test_children_that_end_well_are_not_started_again(tmp_path: Path) -> None:
-    script = f"open({str(tmp_path / 'starts')!r}, 'a').write('x')"
+    script = f"open({str(tmp_path / 'starts')!r}, 'a').write('x'); {ends(0)}"
     supervisor = team(tmp_path, script, count=2)
     run(supervisor)
     assert (tmp_path / "starts").read_text() == "xx"
@@ -63,15 +77,17 @@ def test_children_that_end_well_are_not_started_again(tmp_path: Path) -> None:
 
 def test_a_killed_child_is_started_again_and_its_death_is_reported(tmp_path: Path) -> None:
     mark = tmp_path / "once"
-    script = f"import os, pathlib; m = pathlib.Path({str(mark)!r}); m.exists() or (m.touch(), os.kill(os.getpid(), 9))"
+    script = f"import os, pathlib; m = pathlib.Path({str(mark)!r}); m.exists() or (m.touch(), os.kill(os.getpid(), 9)); {ends(0)}"
     supervisor = team(tmp_path, script)
     run(supervisor)
-    assert (tmp_path / "deaths").read_text() == "x"
+    assert (
+        tmp_path / "deaths"
+    ).read_text() == "its process was killed (SIGKILL: by somebody, or for memory)\n"
     assert supervisor.exit_code() == 0
 
 
 def test_a_misconfigured_child_is_not_started_again_and_its_last_words_are_kept(tmp_path: Path) -> None:
-    supervisor = team(tmp_path, "import sys; print('no such study', file=sys.stderr); sys.exit(64)")
+    supervisor = team(tmp_path, f"import sys; print('no such study', file=sys.stderr); {ends(64)}")
     run(supervisor)
     assert supervisor.exit_code() == 64
     assert supervisor.last_words() == "no such study"
@@ -142,7 +158,7 @@ def test_slots_take_the_seats_in_turn(tmp_path: Path) -> None:
     assert [slot.seat for slot in worker_slots(2, [], tmp_path)] == [Seat(), Seat()]
 
 
-PRINTS = "import os, sys; print(*(os.environ.get(n) for n in sys.argv[1].split(',')), flush=True)"
+PRINTS = f"import os, sys; print(*(os.environ.get(n) for n in sys.argv[1].split(',')), flush=True); {ends(0)}"
 
 
 def test_each_process_is_started_on_its_own_device_by_uuid(tmp_path: Path) -> None:
@@ -152,7 +168,8 @@ def test_each_process_is_started_on_its_own_device_by_uuid(tmp_path: Path) -> No
         [sys.executable, "-c", PRINTS, names],
         dict(os.environ),
         worker_slots(4, own, tmp_path),
-        lambda *_: None,
+        lambda death: False,
+        tmp_path / "farewells",
     )
     run(supervisor)
     logs = [(tmp_path / f"worker-{number}.log").read_text().split() for number in range(4)]
@@ -164,12 +181,55 @@ def test_each_process_is_started_on_its_own_device_by_uuid(tmp_path: Path) -> No
 def test_a_lost_device_is_tried_again_only_while_it_is_there(tmp_path: Path, there: bool) -> None:
     script = (
         f"import sys; file = open({str(tmp_path / 'starts')!r}, 'a+'); file.write('x'); file.seek(0); "
-        "sys.exit(0 if len(file.read()) > 1 else 70)"
+        f"code = 0 if len(file.read()) > 1 else 70; {SAYS}say_farewell(code); sys.exit(code)"
     )
     supervisor = Supervisor(
         [sys.executable, "-c", script], dict(os.environ), worker_slots(1, [Seat("GPU-7")], tmp_path),
-        lambda *_: None, has_device=lambda device: there and device == "GPU-7",
+        lambda death: False, tmp_path / "farewells", has_device=lambda device: there and device == "GPU-7",
     )  # fmt: skip
     run(supervisor)
     assert (tmp_path / "starts").read_text() == ("xx" if there else "x")
     assert supervisor.exit_code() == (0 if there else 70)
+
+
+def test_a_child_that_ends_with_zero_and_no_farewell_has_died(tmp_path: Path) -> None:
+    mark = tmp_path / "once"
+    script = f"import os, pathlib; m = pathlib.Path({str(mark)!r}); m.exists() or (m.touch(), print('bye', flush=True), os._exit(0)); {ends(0)}"
+    supervisor = team(tmp_path, script)
+    run(supervisor)
+    assert (tmp_path / "deaths").read_text() == "its process ended with code 0: bye\n"
+    assert supervisor.exit_code() == 0
+
+
+@pytest.mark.parametrize("code", [0, 64, 75, 130])
+def test_a_code_of_the_contract_without_a_farewell_never_comes_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    monkeypatch.setattr(local, "MOST_FAST_CRASHES", 1)
+    supervisor = team(tmp_path, f"import os; os._exit({code})")
+    run(supervisor)
+    assert supervisor.exit_code() == 1
+    assert supervisor.last_words() == f"its process ended with code {code}"
+
+
+def test_deaths_that_are_of_use_are_no_crash_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "MOST_FAST_CRASHES", 2)
+    starts = tmp_path / "starts"
+    script = (
+        f"f = open({str(starts)!r}, 'a+'); f.write('x'); f.flush(); f.seek(0); n = len(f.read()); {SAYS}"
+        "n < 4 and os._exit(3); say_farewell(0)"
+    )
+    supervisor = team(tmp_path, script)
+    supervisor.on_death = lambda death: True
+    run(supervisor)
+    assert starts.read_text() == "xxxx"
+    assert supervisor.exit_code() == 0
+    supervisor = team(tmp_path, "import os; os._exit(3)")
+    run(supervisor)
+    assert supervisor.exit_code() == 3
+
+
+def test_who_was_told_to_leave_from_outside_is_not_done(tmp_path: Path) -> None:
+    supervisor = team(tmp_path, ends(130))
+    run(supervisor)
+    assert supervisor.exit_code() == 130

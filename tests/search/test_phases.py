@@ -3,12 +3,20 @@
 import itertools
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from optselect.search.evidence import competes, contenders, current_finals, scale_of
-from optselect.search.phases import LOOKED_AT_AGAIN, evaluation_runs, fitting_budget, further_seeds, next_step
-from optselect.search.planning import QUOTA, SHARE
+from optselect.search.phases import (
+    LOOKED_AT_AGAIN,
+    evaluation_runs,
+    fitting_budget,
+    further_seeds,
+    next_step,
+    seconds_of,
+)
+from optselect.search.planning import QUOTA, SHARE, baseline_tickets, quota_tickets
 from optselect.search.verdict import MOST_SEEDS, Judgement, judge
 from optselect.storage.overview import TrialRow
 from optselect.storage.tickets import NewTicket
@@ -182,5 +190,67 @@ def test_minutes_become_a_budget_at_the_pace_of_the_baseline_runs(minutes: int) 
     assert minutes < 5 or first_look * 2.0 > 0.8 * 60 * minutes
 
 
+@pytest.mark.parametrize("jump", [-3600.0, 3600.0])
+def test_a_clock_that_is_set_among_the_baseline_runs_makes_the_budget_neither_huge_nor_nothing(
+    jump: float,
+) -> None:
+    runs = study(trials=None, minutes=20).run().of("baseline")
+    later = [replace(run, started=run.started + jump, finished=run.finished + jump) for run in runs[2:]]  # type: ignore[operator]
+    assert max(run.seconds or 0.0 for run in runs) <= seconds_of([*runs[:2], *later]) <= 3.0 * len(runs)
+    assert seconds_of(runs) == 2.0 * len(runs), "a clock that nobody sets is believed"
+
+
 def test_a_budget_that_fits_nothing_still_tries_each_optimizer_once() -> None:
     assert fitting_budget(spec_of(optimizers="sgd,adam,lion"), runs=-5) == 3
+
+
+# --- who is set aside ---------------------------------------------------------------------------------
+
+
+ASIDE = {"phase": "set aside", "dropped": {"Lion": "set aside, for its trials ended their process 3 times"}}
+
+
+def set_aside_after(tickets: int, name: str = "Lion", **asked: object) -> Simulated:
+    """A study in which an optimizer dies once so many of its tickets are done: the next fails, free ones are withdrawn."""
+    done = Simulated(spec_of(optimizers="sgd,adam,lion", **asked), noisy)
+    done.budget = done.spec.trials
+    first = [*baseline_tickets(done.spec), *quota_tickets(done.spec, done.spec.singles, QUOTA)]
+    of_it = [ticket for ticket in first if ticket.optimizer == name and ticket.role != "defaults"]
+    done.train([ticket for ticket in first if ticket not in of_it[tickets + 1 :]])
+    done.decisions.append({**ASIDE, "dropped": {name: "set aside"}})
+    return done.run()
+
+
+def test_who_is_set_aside_gets_nothing_more_and_the_others_have_its_budget() -> None:
+    done = set_aside_after(1, trials=60)
+    assert sum(row.searched for row in done.rows) == 60
+    counts = Counter(row.optimizer for row in done.rows if row.searched)
+    assert counts["Lion"] == 2 and counts["SGD"] == counts["Adam"] == 29
+    later = [row for row in done.rows if row.phase in ("survivors", "elimination", "final")]
+    assert {row.optimizer for row in later} == {"SGD", "Adam", "baseline"}
+    assert verdict_of(done).outcome == "winner"
+
+
+def test_where_all_are_set_aside_the_study_ends() -> None:
+    done = Simulated(spec_of(optimizers="sgd", trials=24), noisy)
+    done.budget, done.decisions = 24, [{**ASIDE, "dropped": {"SGD": "set aside"}}]
+    assert done.run().rows == []
+
+
+def test_without_the_users_own_the_others_are_compared_with_each_other() -> None:
+    done = Simulated(
+        spec_of(optimizers="sgd,adam", trials=40),
+        noisy,
+        decisions=[{**ASIDE, "dropped": {"baseline": "set aside"}}],
+    ).run()
+    assert {row.optimizer for row in done.of("final")} == {"SGD", "Adam"}
+    assert verdict_of(done).leader == "SGD"
+
+
+def test_minutes_are_planned_for_those_who_are_left() -> None:
+    spec = spec_of(optimizers="sgd,adam,lion", minutes=10)
+    done = Simulated(spec, noisy, decisions=[ASIDE])
+    done.budget = 0
+    done.train(baseline_tickets(spec))
+    done.run()
+    assert "Lion" not in {row.optimizer for row in done.rows if row.phase != "baseline"}

@@ -6,7 +6,7 @@ from collections import Counter
 import optuna
 import pytest
 
-from optselect.search.planning import QUOTA, first_tickets, quota_points, survivor_tickets
+from optselect.search.planning import QUOTA, first_step, quota_points, survivor_tickets
 from optselect.search.seeds import SEARCH_SEEDS
 from optselect.search.space import suggest_optimizer
 from tests.search.simulated import spec_of
@@ -16,7 +16,7 @@ NAMES = ["SGD", "Adam", "Lion"]
 
 
 def test_the_baselines_come_first_and_on_top_of_the_budget() -> None:
-    tickets = first_tickets(spec_of(optimizers=OPTIMIZERS, trials=24))
+    tickets = first_step(spec_of(optimizers=OPTIMIZERS, trials=24)).tickets
     assert [(t.role, t.optimizer) for t in tickets[:4]] == [
         ("own", "baseline"),
         *(("defaults", name) for name in NAMES),
@@ -26,13 +26,13 @@ def test_the_baselines_come_first_and_on_top_of_the_budget() -> None:
 
 
 def test_without_finals_only_the_users_own_optimizer_runs_beside_the_search() -> None:
-    tickets = first_tickets(spec_of(optimizers=OPTIMIZERS, trials=24, seeds=0))
+    tickets = first_step(spec_of(optimizers=OPTIMIZERS, trials=24, seeds=0)).tickets
     assert Counter(ticket.phase for ticket in tickets) == {"baseline": 1, "quota": 3 * QUOTA}
 
 
 @pytest.mark.parametrize(("trials", "quota"), [(2, 2), (7, 6), (15, 15), (100, 3 * QUOTA)])
 def test_the_quota_is_the_same_for_all_and_never_more_than_the_budget(trials: int, quota: int) -> None:
-    tickets = first_tickets(spec_of(optimizers=OPTIMIZERS, trials=trials))[4:]
+    tickets = first_step(spec_of(optimizers=OPTIMIZERS, trials=trials)).tickets[4:]
     assert len(tickets) == quota
     for stop in range(1, quota + 1):
         shares = Counter(ticket.optimizer for ticket in tickets[:stop])
@@ -41,7 +41,7 @@ def test_the_quota_is_the_same_for_all_and_never_more_than_the_budget(trials: in
 
 def test_all_optimizers_meet_the_same_seeds_from_a_pool_of_twelve() -> None:
     spec = spec_of(optimizers=OPTIMIZERS, trials=100, seed=2)
-    tickets = first_tickets(spec)[4:]
+    tickets = list(first_step(spec).tickets[4:])
     tickets += survivor_tickets(spec, NAMES, dict.fromkeys(NAMES, QUOTA), 100 - 3 * QUOTA)
     by_optimizer = {name: [t.seed for t in tickets if t.optimizer == name][:33] for name in NAMES}
     assert len({tuple(seeds) for seeds in by_optimizer.values()}) == 1

@@ -8,10 +8,11 @@ import pytest
 
 from optselect.search.dimension import Dimension, Scale
 from optselect.search.errors import InvalidInput
+from optselect.search.names import study_name
 from optselect.search.objective import parse_objective
 from optselect.search.planning import baseline_tickets
 from optselect.search.space import Override
-from optselect.search.spec import Request, StudySpec, differences, resolve, study_name
+from optselect.search.spec import Request, StudySpec, differences, resolve
 from tests.search.problems import description
 
 

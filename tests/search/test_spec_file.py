@@ -1,5 +1,6 @@
 """A spec file says what the flags say, and ranges in Keras's values; each mistake is named with its line."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -346,3 +347,33 @@ def test_every_dimension_of_the_catalogue_can_be_written_and_read(write: Any) ->
 )
 def test_the_line_of_a_key_is_found(text: str, key: tuple[str, ...], line: int | None) -> None:
     assert line_of(text, key) == line
+
+
+@pytest.mark.parametrize(
+    ("line", "received"),
+    [
+        ("learning_rate = 1e-50", "learning_rate=1e-50, which becomes 0"),
+        ("learning_rate = {low = 1e-40, high = 1e-2}", "low=1e-40, which becomes 0"),
+        ("learning_rate = {low = 1e-4, high = 1e39}", "high=1e+39, which becomes inf"),
+        ("learning_rate = [1e-3, 1e-39]", "learning_rate=1e-39"),
+        ("epsilon = 1e-46", "epsilon=1e-46"),
+        ("epsilon = {low = 1e-46, high = 1e-3}", "low=1e-46"),
+        ("weight_decay = 1e-300", "weight_decay=1e-300"),
+        ("clipnorm = 1e200", "clipnorm=1e+200"),
+        ("learning_rate = inf", "learning_rate=inf"),
+        ("learning_rate = {low = nan, high = 1.0}", "low=nan"),
+    ],
+)
+def test_numbers_that_float32_does_not_hold_are_refused(tmp_path: Path, line: str, received: str) -> None:
+    (tmp_path / "study.toml").write_text(f"[space.Adam]\n{line}\n")
+    with pytest.raises(InvalidInput, match=re.escape(received)) as refused:
+        read_spec(tmp_path / "study.toml")
+    assert "study.toml, line 2" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "line", ["learning_rate = 1e-30", "epsilon = 1.2e-38", "beta_1 = 0.99999999", "beta_1 = 0.0"]
+)
+def test_small_numbers_that_float32_holds_are_taken(tmp_path: Path, line: str) -> None:
+    (tmp_path / "study.toml").write_text(f"[space.Adam]\n{line}\n")
+    assert read_spec(tmp_path / "study.toml").space["Adam"].dimensions

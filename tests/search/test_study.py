@@ -16,6 +16,7 @@ from optselect.search.study import (
     ending_already_told,
     explosion,
     tell_ending,
+    tell_passed_over,
 )
 from optselect.storage.tickets import Ending, Ticket
 
@@ -97,6 +98,18 @@ def test_a_failed_trial_keeps_its_reason(study: optuna.Study) -> None:
     tell_ending(trial, Ending("failed", 0, message="ValueError: no"), None)
     assert study.trials[0].state == TrialState.FAIL
     assert ending_already_told(study.trials[0], 0).message == "ValueError: no"
+
+
+def test_a_trial_that_is_passed_over_has_failed_for_us_and_is_a_bad_place_for_the_sampler(
+    study: optuna.Study,
+) -> None:
+    trial = ask_for(study, ticket())
+    ending = Ending("failed", 0, message="Adam is set aside")
+    tell_passed_over(trial, ending, explosion("val_loss", "minimize", {}, 1, 10))
+    told = study.trials[0]
+    assert told.state == TrialState.PRUNED
+    assert any("constraints" in key for key in told.system_attrs)
+    assert ending_already_told(told, 0) == ending
 
 
 def complete(study: optuna.Study, optimizer: str, phase: str, value: float) -> None:

@@ -11,7 +11,7 @@ from optselect.storage.backup import backup, restore
 from optselect.storage.database import Database
 from optselect.storage.errors import InvalidAddress, Unreachable
 from optselect.storage.initialise import mlflow_url
-from tests.service.conftest import execute, fresh_database
+from tests.service.conftest import copy_database, execute, fresh_database
 
 STUDY = """
 INSERT INTO optselect.study (name, optuna_study_name, spec, spec_version, problem, bundle, bundle_sha256, data_hash,
@@ -24,7 +24,7 @@ VALUES ('optselect/kept', '/tmp', 'active', 0, 0, 'default')"""
 
 
 def test_a_backup_moves_studies_and_curves_to_an_empty_database(
-    tracked_database: Database, server: URL, template: str, tmp_path: Path
+    tracked_database: Database, server: URL, template: str, tracked_template: Database, tmp_path: Path
 ) -> None:
     execute(tracked_database.url, STUDY)
     execute(tracked_database.url, OPTUNA_STUDY)
@@ -33,6 +33,7 @@ def test_a_backup_moves_studies_and_curves_to_an_empty_database(
     assert [path.name for path in tmp_path.iterdir()] == ["a backup.tar"]
 
     with fresh_database(server, tracked_database.home, template) as target:
+        copy_database(server, str(mlflow_url(tracked_template).database), str(mlflow_url(target).database))
         restore(target, tmp_path / "a backup.tar")
         assert execute(target.url, "SELECT name FROM optselect.study") == [("kept",)]
         assert execute(target.url, "SELECT study_name FROM optuna.studies") == [("kept",)]

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, Engine
 
 from optselect.search.phases import next_step
-from optselect.search.planning import first_tickets
+from optselect.search.planning import first_step
 from optselect.search.spec import StudySpec
 from optselect.storage import overview, studies, tickets
 from optselect.storage.errors import LeaseLost
@@ -25,7 +25,7 @@ SEEDS = range(3)
 def store(engine: Engine, spec: StudySpec) -> StoredStudy:
     new = replace(new_study("budget"), spec=spec.model_dump(mode="json"))
     with studies.creating(engine) as connection:
-        return studies.insert_study(connection, new, first_tickets(spec), spec.trials)
+        return studies.insert_study(connection, new, first_step(spec).tickets, spec.trials)
 
 
 class Careless(threading.Thread):

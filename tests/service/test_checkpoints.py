@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from optselect.storage.errors import InvalidAddress, LeaseLost
 from optselect.storage.studies import StoredStudy
 from optselect.storage.tickets import Ending, Ticket
 from optselect.storage.unsent import Unsent
-from tests.service.test_tickets import claim, epochs, finish
+from tests.service.test_tickets import claim, epochs, finish, lost_claim
 
 SMALL, LARGE = b"small state", b"x" * (MOST_BYTES_IN_TABLE + 1)
 
@@ -30,8 +31,9 @@ def save(engine: Engine, ticket: Ticket, epoch: int, snapshot: bytes, folder: st
     curves.write_epochs(engine, ticket.lease, epochs(epoch), checkpoint=placed)
 
 
-def stored(engine: Engine, ticket: Ticket) -> list[tuple[int, bytes]]:
-    return [(found.epoch, found.snapshot) for found in checkpoints.whole_checkpoints(engine, ticket.id)]
+def stored(engine: Engine, ticket: Ticket, folder: object = "nowhere") -> list[tuple[int, bytes]]:
+    found = checkpoints.whole_checkpoints(engine, ticket.id, str(folder))
+    return [(one.epoch, one.snapshot) for one in found]
 
 
 def files(folder: Path) -> list[Path]:
@@ -43,17 +45,18 @@ def files(folder: Path) -> list[Path]:
 def test_two_checkpoints_are_kept_and_none_after_the_trials_end(
     engine: Engine, ticket: Ticket, tmp_path: Path, snapshot: bytes, scheme: str
 ) -> None:
+    folder = f"{scheme}{tmp_path}/study-1"
     for epoch in (1, 2, 3):
-        save(engine, ticket, epoch, snapshot, f"{scheme}{tmp_path}")
-    assert stored(engine, ticket) == [(3, snapshot), (2, snapshot)]
+        save(engine, ticket, epoch, snapshot, folder)
+    assert stored(engine, ticket, folder) == [(3, snapshot), (2, snapshot)]
     assert len(files(tmp_path)) == (2 if snapshot == LARGE else 0)
-    finish(engine, ticket, Ending("complete", 3, 0.5))
-    assert stored(engine, ticket) == []
-    assert files(tmp_path) == []
+    finish(engine, ticket, Ending("complete", 3, 0.5), folder)
+    assert stored(engine, ticket, folder) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_holder_of_the_past_stores_no_checkpoint(engine: Engine, study: StoredStudy) -> None:
-    old = claim(engine, study, lease_seconds=-1.0)
+    old = lost_claim(engine, study)
     new = claim(engine, study)
     save(engine, new, 1, SMALL)
     with pytest.raises(LeaseLost):
@@ -71,7 +74,7 @@ def test_a_corrupt_checkpoint_falls_back_to_the_one_before_with_a_warning(
         connection.execute(text("UPDATE checkpoint SET body = 'torn' WHERE epoch = 2 AND uri IS NULL"))
     for file in tmp_path.rglob("epoch-2-*"):
         file.write_bytes(snapshot[:100])
-    assert stored(engine, ticket) == [(1, snapshot)]
+    assert stored(engine, ticket, tmp_path) == [(1, snapshot)]
     assert "the checkpoint of epoch 2 cannot be used" in caplog.text
 
 
@@ -81,7 +84,7 @@ def test_a_checkpoint_that_is_gone_falls_back_to_the_start_with_a_warning(
     save(engine, ticket, 1, LARGE, str(tmp_path))
     for file in files(tmp_path):
         file.unlink()
-    assert stored(engine, ticket) == []
+    assert stored(engine, ticket, tmp_path) == []
     assert "No such file" in caplog.text
 
 
@@ -95,7 +98,7 @@ def test_a_full_disk_costs_a_checkpoint_and_a_warning_and_the_older_one_stays(
     save(engine, ticket, 1, LARGE, str(tmp_path))
     monkeypatch.setattr(os, "fsync", full_disk)
     save(engine, ticket, 2, LARGE, str(tmp_path))
-    assert [epoch for epoch, _ in stored(engine, ticket)] == [1]
+    assert [epoch for epoch, _ in stored(engine, ticket, tmp_path)] == [1]
     assert [row.epoch for row in curves.read_curve(engine, ticket.id)] == [1, 2]
     assert "no checkpoint at epoch 2, the one before stays" in caplog.text
     assert len(files(tmp_path)) == 1
@@ -122,6 +125,93 @@ def test_a_place_for_checkpoints_that_cannot_be_is_refused_in_one_line(tmp_path:
     ):
         with pytest.raises(InvalidAddress, match=word):
             checkpoint_files.check_place(place)
+
+
+# --- rows that another hand has written ---------------------------------------------------------------
+
+OF_OURS = "epoch-1-0123456789ab.npz"
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Path:
+    """A folder with a file that is called as ours are, and one that is not."""
+    folder = tmp_path / "victim" / "ticket-1"
+    folder.mkdir(parents=True)
+    (folder / OF_OURS).write_bytes(LARGE)
+    (folder / "thesis.txt").write_text("mine")
+    return folder
+
+
+def rewrite(engine: Engine, epoch: int, uri: str) -> None:
+    with engine.begin() as connection:
+        statement = text("UPDATE checkpoint SET uri = :uri, body = NULL WHERE epoch = :epoch")
+        connection.execute(statement, {"uri": uri, "epoch": epoch})
+
+
+HOSTILE = (
+    "{victim}/thesis.txt",
+    "{victim}/{of_ours}",
+    "file://{victim}/{of_ours}",
+    "local://{victim}/{of_ours}",
+    "simplecache::file://{victim}/{of_ours}",
+    "{folder}/../../victim/ticket-1/{of_ours}",
+    "{folder}-evil/ticket-1/{of_ours}",
+    "{folder}/ticket-1/../../../victim/ticket-1/thesis.txt",
+    "memory://bucket/{of_ours}",
+    "",
+    "/",
+    "..",
+)
+
+
+@pytest.mark.parametrize("scheme", ["", "local://"])
+def test_a_row_makes_nobody_read_or_remove_a_file_elsewhere(
+    engine: Engine, ticket: Ticket, tmp_path: Path, victim: Path, scheme: str
+) -> None:
+    folder = f"{scheme}{tmp_path}/checkpoints/study-1"
+    evil = tmp_path / "checkpoints" / "study-1-evil" / "ticket-1"
+    shutil.copytree(victim, evil)
+    for epoch, uri in enumerate(HOSTILE, 1):  # each drops the row but one before it
+        save(engine, ticket, epoch, SMALL, folder)
+        where = f"{tmp_path}/checkpoints/study-1"
+        rewrite(engine, epoch, uri.format(victim=victim, folder=where, of_ours=OF_OURS))
+        assert stored(engine, ticket, folder) == []
+    save(engine, ticket, len(HOSTILE) + 1, LARGE, folder)
+    finish(engine, ticket, Ending("complete", 3, 0.5), folder)
+    for untouched in (victim, evil):
+        assert [file.name for file in files(untouched)] == [OF_OURS, "thesis.txt"]
+    assert not (tmp_path / "checkpoints" / "study-1").exists(), "what is ours is gone all the same"
+
+
+@pytest.mark.parametrize("level", ["study-1", "study-1/ticket-1"])
+def test_a_link_that_leads_out_is_neither_written_nor_read_nor_emptied(
+    engine: Engine, ticket: Ticket, tmp_path: Path, victim: Path, level: str
+) -> None:
+    folder = tmp_path / "checkpoints" / "study-1"
+    link = tmp_path / "checkpoints" / level
+    link.parent.mkdir(parents=True)
+    link.symlink_to(victim.parent if level == "study-1" else victim)
+    save(engine, ticket, 1, SMALL)
+    rewrite(engine, 1, f"{folder}/ticket-1/{OF_OURS}")
+    assert stored(engine, ticket, folder) == []
+    save(engine, ticket, 2, LARGE, str(folder))
+    finish(engine, ticket, Ending("complete", 2, 0.5), str(folder))
+    checkpoint_files.remove_ours(str(folder))
+    assert [file.name for file in files(victim)] == [OF_OURS, "thesis.txt"]
+    assert link.is_symlink()
+
+
+def test_a_checkpoint_is_found_where_a_home_was_moved_or_is_reached_by_a_link(
+    engine: Engine, ticket: Ticket, tmp_path: Path
+) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "old", target_is_directory=True)
+    save(engine, ticket, 1, LARGE, str(tmp_path / "link" / "study-1"))
+    assert stored(engine, ticket, tmp_path / "old" / "study-1") == [(1, LARGE)]
+    (tmp_path / "old").rename(tmp_path / "new")
+    assert stored(engine, ticket, tmp_path / "new" / "study-1") == [(1, LARGE)]
+    finish(engine, ticket, Ending("complete", 1, 0.5), str(tmp_path / "new" / "study-1"))
+    assert files(tmp_path / "new") == []
 
 
 # --- what a machine kept while the database was away --------------------------------------------------

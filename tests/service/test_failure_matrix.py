@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import URL
 
+from optselect.search.observing import observing
 from optselect.search.study import ask_for, load_optuna_study, tell_ending
 from optselect.storage import curves, embedded, tickets
 from optselect.storage.curves import EpochRow
@@ -47,11 +48,18 @@ ROWS = {
     "disk full (Postgres)": f"{HERE}::test_disk_full_in_postgres_is_waited_out_as_an_outage",
     "two workers, one ticket": "service/test_tickets.py::test_racing_workers_never_hold_the_same_ticket",
     "N workers on an empty database": "service/test_initialise.py::test_eight_processes_on_an_empty_database_all_come_up",
-    "clock skew": f"{HERE}::test_clock_skew_has_no_effect_on_leases",
+    "clocks that are set": "service/test_clocks.py::"
+    "test_no_jump_of_the_servers_clock_takes_a_trial_from_a_living_worker_and_a_dead_ones_is_taken_over",
+    "failover": "service/test_server_errors.py::test_a_server_that_takes_no_writes_for_a_while_costs_no_epoch",
+    "what a server may answer": "service/test_server_errors.py::"
+    "test_a_study_whose_statements_the_server_spoils_at_random_is_whole",
     "checkpoint gone or corrupt": f"{HERE}::test_checkpoint_gone_or_corrupt_begins_the_same_trial_again",
     "Optuna upgraded": "service/test_initialise.py::test_tables_of_another_optuna_are_refused_with_both_versions",
     "our tables upgraded": "service/test_initialise.py::test_tables_of_another_revision_are_refused_with_both_versions",
     "SIGTERM": f"{HERE}::test_sigterm_gives_the_trial_back_with_a_checkpoint",
+    "a training that ends its own process": "acceptance/test_deaths.py::"
+    "test_an_optimizer_that_kills_its_process_is_set_aside_and_the_others_have_its_budget",
+    "a kill for memory": "acceptance/test_deaths.py::test_a_kill_for_memory_is_told_as_one",
     "a training that hangs": f"{HERE}::test_a_training_that_hangs_is_ended_three_times_and_then_failed_as_stuck",
 }
 
@@ -99,9 +107,10 @@ def restartable(forked: Forks, restartable_home: Path, tmp_path: Path) -> Iterat
 def test_kill_9_between_ask_and_storing_the_trial_costs_no_budget(
     here: Workplace, database: Database
 ) -> None:
-    lost = tickets.claim_ticket(here.engine, here.study.id, NOBODY, lease_seconds=-1.0)
+    lost = tickets.claim_ticket(here.engine, here.study.id, NOBODY)
     assert lost is not None
     ask_for(load_optuna_study(database, "study"), lost)  # and dies here
+    tickets.expire_lease(here.engine, lost.lease, "its process is gone")
     worked = here.work()
     assert worked.returncode == 0, worked.stderr
     here.demand_whole()
@@ -115,13 +124,14 @@ def test_kill_9_between_ask_and_storing_the_trial_costs_no_budget(
 def test_kill_9_between_tell_and_ticket_done_trains_nothing_again(
     here: Workplace, database: Database
 ) -> None:
-    lost = tickets.claim_ticket(here.engine, here.study.id, NOBODY, lease_seconds=-1.0)
+    lost = tickets.claim_ticket(here.engine, here.study.id, NOBODY)
     assert lost is not None
     trial = ask_for(load_optuna_study(database, "study"), lost)
     tickets.bind_trial(here.engine, lost.lease, trial._trial_id, trial.number)
     rows = [EpochRow(epoch, epoch, {"val_loss": 1.0 / epoch}) for epoch in range(1, EPOCHS + 1)]
-    curves.write_epochs(here.engine, lost.lease, rows, lease_seconds=-1.0)
+    curves.write_epochs(here.engine, lost.lease, rows)
     tell_ending(trial, Ending("complete", EPOCHS, 1.0 / EPOCHS), None)  # and dies here
+    tickets.expire_lease(here.engine, lost.lease, "its process is gone")
     worked = here.work()
     assert worked.returncode == 0, worked.stderr
     here.demand_whole()
@@ -133,7 +143,8 @@ def test_kill_9_between_tell_and_ticket_done_trains_nothing_again(
 def test_worker_suspended_and_back_tells_nothing_and_takes_the_next_ticket(here: Workplace) -> None:
     with here.worker() as worker:
         worker.signal(signal.SIGSTOP)
-        await_that(lambda: not here.ask(LEASED), "its lease runs out")
+        with observing(here.engine, here.study.id):
+            await_that(lambda: bool(here.ask(FREE_AGAIN)), "an observer ends its lease")
         other = tickets.claim_ticket(here.engine, here.study.id, NOBODY)
         assert other is not None and other.attempt == 2
         before = curves.read_curve(here.engine, other.id)
@@ -174,7 +185,6 @@ def test_postgres_gone_for_too_long_keeps_the_trial_on_this_machine(
     assert words.strip().splitlines()[-1].startswith("optselect: The database did not come back within 1 s")
     embedded.ensure_running(restartable_home, THROW_AWAY)
     ((stored,),) = restartable.ask("SELECT max(epoch) FROM epoch_log")
-    await_that(lambda: not restartable.ask(LEASED), "its lease runs out")
     worked = restartable.work()
     assert worked.returncode == 0, worked.stderr
     (gone_on,) = re.findall(r"it goes on after epoch (\d+)", worked.stderr)
@@ -194,20 +204,6 @@ def test_disk_full_in_postgres_is_waited_out_as_an_outage(here: Workplace) -> No
     here.demand_whole()
 
 
-def test_clock_skew_has_no_effect_on_leases(here: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = time.time
-    monkeypatch.setattr(time, "time", lambda: now() - 86_400.0)
-    slow = tickets.claim_ticket(here.engine, here.study.id, NOBODY)
-    assert slow is not None
-    monkeypatch.setattr(time, "time", lambda: now() + 86_400.0)
-    fast = tickets.claim_ticket(here.engine, here.study.id, NOBODY)
-    assert fast is not None and fast.id != slow.id, "a day ahead no lease has run out"
-    assert tickets.claim_ticket(here.engine, here.study.id, NOBODY) is None
-    curves.write_epochs(here.engine, slow.lease, [EpochRow(1, 1, {"val_loss": 1.0})])
-    ((left,),) = here.ask("SELECT min(extract(epoch FROM lease_until - clock_timestamp())) FROM ticket")
-    assert 30 < left <= 60, "leases are counted by the server's clock"
-
-
 @pytest.mark.slow
 def test_checkpoint_gone_or_corrupt_begins_the_same_trial_again(here: Workplace) -> None:
     with here.worker() as worker:
@@ -217,7 +213,6 @@ def test_checkpoint_gone_or_corrupt_begins_the_same_trial_again(here: Workplace)
     here.ask("UPDATE checkpoint SET body = substr(body, 100)")
     here.ask("UPDATE ticket SET mlflow_run_id = 'seen' WHERE state = 'leased'")
     here.ask("UPDATE outbox SET mlflow_epoch = 1 WHERE ticket_id = :id", id=ticket)
-    await_that(lambda: not here.ask(LEASED), "its lease runs out")
     worked = here.work()
     assert worked.returncode == 0, worked.stderr
     assert "cannot be used" in worked.stderr
@@ -251,7 +246,6 @@ def test_a_training_that_hangs_is_ended_three_times_and_then_failed_as_stuck(her
         assert hung.returncode == 75, hung.stderr
         assert f"attempt {attempt}" in hung.stderr
         assert "the training is stuck: no batch ended within" in hung.stderr
-        await_that(lambda: not here.ask(LEASED), "its lease runs out")
     rest = here.work()
     assert rest.returncode == 0, rest.stderr
     first, second = here.ask("SELECT outcome, error FROM ticket ORDER BY ord")
@@ -260,7 +254,7 @@ def test_a_training_that_hangs_is_ended_three_times_and_then_failed_as_stuck(her
     assert second == ("complete", None)
 
 
-LEASED = "SELECT id FROM ticket WHERE state = 'leased' AND lease_until >= clock_timestamp()"
+FREE_AGAIN = "SELECT id FROM ticket WHERE state = 'leased' AND lease_until = '-infinity'"
 GIVEN_BACK = """
     SELECT attempt, epochs, (SELECT max(epoch) FROM checkpoint WHERE ticket_id = id) FROM ticket WHERE state = 'leased'"""
 CUT = """

@@ -11,6 +11,7 @@ from sqlalchemy import Engine, text
 from optselect.storage import curves, overview, studies, tickets, workers
 from optselect.storage.curves import EpochRow, Rank
 from optselect.storage.database import Database
+from optselect.storage.deaths import Toll
 from optselect.storage.errors import LeaseLost
 from optselect.storage.optuna_storage import optuna_storage
 from optselect.storage.studies import StoredStudy
@@ -26,8 +27,15 @@ def claim(engine: Engine, study: StoredStudy, lease_seconds: float = 60.0) -> Ti
     return ticket
 
 
-def finish(engine: Engine, ticket: Ticket, ending: Ending | None = None) -> None:
-    with tickets.finishing(engine, ticket.lease, ending or Ending("complete", 3, 0.5)):
+def lost_claim(engine: Engine, study: StoredStudy) -> Ticket:
+    """A ticket whose holder is known to be gone."""
+    ticket = claim(engine, study)
+    tickets.expire_lease(engine, ticket.lease, "its process is gone")
+    return ticket
+
+
+def finish(engine: Engine, ticket: Ticket, ending: Ending | None = None, folder: str | None = None) -> None:
+    with tickets.finishing(engine, ticket.lease, ending or Ending("complete", 3, 0.5), folder=folder):
         pass
 
 
@@ -128,14 +136,14 @@ def test_no_ticket_of_a_study_that_does_not_run_is_given_out(
 def test_an_expired_lease_is_claimed_before_new_work_as_the_next_attempt(
     engine: Engine, study: StoredStudy
 ) -> None:
-    lost = claim(engine, study, lease_seconds=-1.0)
+    lost = lost_claim(engine, study)
     again = claim(engine, study)
     assert (again.id, again.attempt) == (lost.id, 2)
     assert again.token != lost.token
 
 
 def test_a_holder_of_the_past_can_write_nothing(engine: Engine, study: StoredStudy) -> None:
-    old = claim(engine, study, lease_seconds=-1.0)
+    old = lost_claim(engine, study)
     new = claim(engine, study)
     with pytest.raises(LeaseLost):
         curves.write_epochs(engine, old.lease, epochs(1))
@@ -154,7 +162,7 @@ def test_a_holder_of_the_past_can_write_nothing(engine: Engine, study: StoredStu
 def test_a_late_holder_keeps_an_expired_ticket_that_nobody_claimed(
     engine: Engine, study: StoredStudy
 ) -> None:
-    ticket = claim(engine, study, lease_seconds=-1.0)
+    ticket = lost_claim(engine, study)
     assert curves.write_epochs(engine, ticket.lease, epochs(1)).study_state == "running"
     finish(engine, ticket)
 
@@ -276,7 +284,7 @@ def test_the_tickets_of_a_dead_process_of_this_machine_are_freed_at_once(
     ticket = claim(engine, study)
     with engine.begin() as connection:  # a pid that no process can have
         connection.execute(text("UPDATE worker SET pid = 2147483646"))
-    assert workers.bury_dead_neighbours(engine, study.id) == 1
+    assert workers.bury_dead_neighbours(engine, study.id) == {2147483646: Toll(charged=1, set_aside={})}
     assert claim(engine, study).id == ticket.id
     assert overview.list_workers(engine, study.id) == []
 
@@ -285,7 +293,7 @@ def test_workers_of_other_machines_are_left_to_their_leases(engine: Engine, stud
     workers.register_worker(engine, study.id, NOBODY, slot=0, device="CPU")
     with engine.begin() as connection:
         connection.execute(text("UPDATE worker SET pid = 2147483646, host = 'elsewhere'"))
-    assert workers.bury_dead_neighbours(engine, study.id) == 0
+    assert workers.bury_dead_neighbours(engine, study.id) == {}
     assert len(overview.list_workers(engine, study.id)) == 1
 
 
@@ -305,8 +313,11 @@ def test_a_beat_tells_how_busy_a_worker_is_and_one_without_a_reading_changes_not
     assert known() == {"cpu_percent": 3.0}
 
 
-def test_a_trial_whose_lease_ran_out_is_shown_as_waiting(engine: Engine, study: StoredStudy) -> None:
-    claim(engine, study, lease_seconds=-1.0)
+@pytest.mark.parametrize("seconds", [-1.0, 3600.0], ids=["ran out", "is older than the server's clock"])
+def test_a_trial_whose_lease_says_nothing_of_now_is_shown_as_waiting(
+    engine: Engine, study: StoredStudy, seconds: float
+) -> None:
+    claim(engine, study, lease_seconds=seconds)
     assert {trial.state for trial in overview.list_trials(engine, study.id)} == {"waiting"}
 
 

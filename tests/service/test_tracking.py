@@ -267,7 +267,7 @@ def test_a_slow_tracking_server_holds_up_no_statement_of_a_training(
 
 def send_in_vain(engine: Engine, client: MlflowClient, study: StoredStudy) -> None:
     with contextlib.suppress(Exception):  # the server hangs up
-        tracking.flush_one(engine, client, study, "0")
+        tracking.flush_one(engine, client, study, "0", tracking.due_tickets(engine, study.id)[0])
 
 
 def test_a_flusher_sends_everything_before_it_closes(

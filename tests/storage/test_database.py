@@ -173,7 +173,10 @@ def of_code(code: str) -> Callable[[], BaseException]:
         lost(),
         wrapped(lost()),
         by_optuna(lost()),
-        *(of_code(code)() for code in ("08006", "53100", "53300", "57P01", "57P02", "57P03")),
+        *(
+            of_code(code)()
+            for code in ("08006", "25006", "40001", "53100", "53300", "57014", "57P01", "57P02", "57P03")
+        ),
         DBAPIError("SELECT 1", {}, psycopg2.InterfaceError("already closed"), connection_invalidated=True),
     ],
 )
@@ -187,7 +190,7 @@ def test_a_lost_database_is_worth_waiting_for(error: BaseException) -> None:
         ValueError("of the user"),
         StorageInternalError("without a cause"),
         of_code("23505")(),
-        of_code("57014")(),
+        of_code("42501")(),
         wrapped(psycopg2.OperationalError('password authentication failed for user "ann"')),
         wrapped(psycopg2.OperationalError('database "studies" does not exist')),
         DBAPIError("SELECT 1", {}, psycopg2.ProgrammingError("syntax error")),

@@ -67,5 +67,7 @@ def test_the_note_of_a_dead_server_with_a_recycled_pid_is_forgotten(tmp_path: Pa
 def test_the_telling_line_of_a_failure_is_found() -> None:
     said = 'creating directory data ... ok\ninitdb: error: could not create "x": Permission denied\ninitdb: removing'
     assert cause_of_failure(said) == 'could not create "x": Permission denied'
-    assert cause_of_failure("FATAL:  could not write: No space left on device\n") == "the disk is full"
+    assert cause_of_failure("FATAL:  could not write: No space left on device\n") == (
+        "no space left on its disk (free some)"
+    )
     assert cause_of_failure("") == "no reason given"

@@ -7,7 +7,8 @@ from typing import Any
 import keras
 import pytest
 
-from optselect.trials.problem import Problem, count_names_from, load_problem
+from optselect.trials.keras_names import count_names_from
+from optselect.trials.problem import Problem, load_problem
 from optselect.trials.programs import Programs
 from tests.trials.conftest import PREAMBLE, WriteProblem
 from tests.trials.fits import Recorder, curve_ulps, fit_by_keras, state_in, train, ulps

@@ -17,7 +17,8 @@ from optselect.trials.errors import ProblemError
 from optselect.trials.initial_weights import InitialWeights
 from optselect.trials.problem import load_problem
 from optselect.trials.programs import Programs
-from optselect.trials.weight_files import WeightFiles, forget_unused, made_by_children
+from optselect.trials.unused_folders import forget_unused
+from optselect.trials.weight_files import WeightFiles, made_by_children
 from tests.trials.conftest import MakeProblem, WriteProblem
 from tests.trials.fits import train
 

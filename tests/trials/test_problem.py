@@ -1,6 +1,8 @@
 """A problem file is loaded as its user means it, and each mistake in it is one line."""
 
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -10,6 +12,7 @@ from optselect.trials.bundled import bundled_problems, resolve_problem
 from optselect.trials.errors import ProblemError
 from optselect.trials.fingerprint import hash_modules
 from optselect.trials.problem import load_problem
+from optselect.trials.user_code import leave_a_trace_of_interrupts
 from tests.trials.conftest import MakeProblem, WriteProblem
 
 # Finding and loading
@@ -258,12 +261,35 @@ def model():
         problem.make_model()
 
 
-def test_system_exit_of_a_signal_handler_passes_through(write_problem: WriteProblem) -> None:
-    def on_signal() -> None:
-        raise SystemExit(143)
+@pytest.fixture
+def traced_interrupts() -> Iterator[None]:
+    """Ctrl-C as every process of ours that runs the user's code hears it."""
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    leave_a_trace_of_interrupts()
+    yield
+    signal.signal(signal.SIGINT, before)
 
-    module = ModuleType("handlers")
-    module.on_signal = on_signal  # type: ignore[attr-defined]  # as if a handler ran while the user's code did
-    sys.modules["handlers"] = module
-    with pytest.raises(SystemExit):
-        load_problem(write_problem("import handlers; handlers.on_signal()"))
+
+@pytest.mark.parametrize(
+    "end", ["KeyboardInterrupt", "asyncio.CancelledError", "GeneratorExit", "SystemExit(0)"]
+)
+@pytest.mark.parametrize("place", ["import", "data"])
+def test_whatever_ends_a_program_is_a_failure_of_the_users_code(
+    write_problem: WriteProblem, traced_interrupts: None, end: str, place: str
+) -> None:
+    raises = f"import asyncio\ndef ends():\n    raise {end}\n"
+    source = raises + ("ends()" if place == "import" else "data = ends")
+    with pytest.raises(ProblemError, match=f"must not end the program.*{end.split('.')[-1].split('(')[0]}"):
+        load_problem(write_problem(source))
+
+
+def test_what_a_library_ends_is_a_failure_of_the_code_that_calls_it(write_problem: WriteProblem) -> None:
+    with pytest.raises(ProblemError, match=r"must not end the program.*SystemExit: 2"):
+        load_problem(write_problem("import argparse; argparse.ArgumentParser().error('no')"))
+
+
+def test_ctrl_c_passes_through_the_users_code(write_problem: WriteProblem, traced_interrupts: None) -> None:
+    source = "import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(5)"
+    with pytest.raises(KeyboardInterrupt):
+        load_problem(write_problem(source))

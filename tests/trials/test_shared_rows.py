@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from optselect.trials import shared_rows
 from optselect.trials.data import Data, read_data
+from optselect.trials.kept_rows import folder_of_rows
 from optselect.trials.programs import Programs
 from optselect.trials.shared_rows import share_rows
 from optselect.trials.sources import Streamed
@@ -68,3 +69,11 @@ def test_a_training_on_shared_rows_is_the_same(
     )
     assert came.step == expected.step and came.test == expected.test
     assert keras.tree.map_structure(float, came.test) and came.curve[0].metrics == expected.curve[0].metrics
+
+
+@pytest.mark.parametrize(
+    "written", ["first-batch:" + "/../../../victim".rjust(40, "."), "", "/etc", "a" * 31 + "/"]
+)
+def test_a_hash_that_another_hand_has_written_names_no_folder_elsewhere(tmp_path: Path, written: str) -> None:
+    assert folder_of_rows(tmp_path, written).resolve().parent == tmp_path.resolve()
+    assert folder_of_rows(tmp_path, "first-batch:" + "0f" * 32) == tmp_path / ("0f" * 16)

@@ -175,6 +175,7 @@ fit["callbacks"] = [Breaks()]
         ("MemoryError()", "out of memory: MemoryError"),
         ("tf.errors.ResourceExhaustedError(None, None, 'OOM when allocating')", "out of memory: "),
         ("SystemExit(3)", "SystemExit: 3"),
+        ("GeneratorExit('over')", "GeneratorExit: over"),
     ],
 )
 def test_failures_have_their_cause(make_problem: MakeProblem, raised: str, reason: str) -> None:
