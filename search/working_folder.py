@@ -17,9 +17,8 @@ def leave_out_working_folder() -> None:
     if here == os.path.dirname(os.path.dirname(os.path.realpath(__file__))):
         return  # a checkout that is not installed: the installation itself
     sys.path[:] = [entry for entry in sys.path if not is_same(entry, here)]
-    if not hasattr(
-        sys.modules["optselect"], "__version__"
-    ):  # a folder of that name, as a clone has, was taken for it
+    # A folder of that name, as a clone of the repository is, was taken for the package.
+    if not hasattr(sys.modules["optselect"], "__version__"):
         for name in [name for name in sys.modules if name.partition(".")[0] == "optselect"]:
             del sys.modules[name]
     asked = os.environ.get("PYTHONPATH", "")
