@@ -7,8 +7,6 @@ process that inherits it: an optuna.py there would be taken for Optuna. Imports 
 import os
 import sys
 
-import optselect
-
 ASKED_FOR = "OPTSELECT_PYTHONPATH"
 """What PYTHONPATH held: trials/installed_first.py adds it behind all else once the user's file comes."""
 
@@ -16,9 +14,13 @@ ASKED_FOR = "OPTSELECT_PYTHONPATH"
 def leave_out_working_folder() -> None:
     """Take the folder off sys.path, and off the PYTHONPATH of the processes that this one starts."""
     here = os.getcwd()
-    if here == os.path.dirname(os.path.dirname(os.path.realpath(optselect.__file__))):
+    if here == os.path.dirname(os.path.dirname(os.path.realpath(__file__))):
         return  # a checkout that is not installed: the installation itself
     sys.path[:] = [entry for entry in sys.path if not is_same(entry, here)]
+    # A folder of that name, as a clone of the repository is, was taken for the package.
+    if not hasattr(sys.modules["optselect"], "__version__"):
+        for name in [name for name in sys.modules if name.partition(".")[0] == "optselect"]:
+            del sys.modules[name]
     asked = os.environ.get("PYTHONPATH", "")
     left = os.pathsep.join(entry for entry in asked.split(os.pathsep) if not is_same(entry, here))
     if left != asked:

@@ -241,6 +241,7 @@ def base_folder(home: Path, account: Account | None) -> Path:
             return base
     if account is None:
         return usual_base(home)
+    open_home(home)
     return usual_base(home) if can_enter(home, account) else fallback_base(home)
 
 

@@ -15,6 +15,7 @@ SHADOW = "open({marks!r}, 'a').write(__name__)\n"
 @pytest.mark.parametrize("pythonpath", [None, "", ".", f".{os.pathsep}", f"{os.pathsep}/nowhere"])
 def test_no_module_of_the_folder_is_imported(tmp_path: Path, pythonpath: str | None) -> None:
     marks = tmp_path / "marks"
+    (tmp_path / "optselect").mkdir()  # as a clone of the repository has it
     for name in ("typer", "rich", "secrets", "typing", "logging", "ctypes", "pathlib"):
         (tmp_path / f"{name}.py").write_text(SHADOW.format(marks=str(marks)))
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from optselect.trials.errors import ProblemError
-from optselect.trials.installed_first import ASKED_FOR, InstalledFirst, lost_names, put_first
+from optselect.trials.installed_first import (
+    ASKED_FOR,
+    InstalledFirst,
+    lost_names,
+    named_by_pythonpath,
+    put_first,
+)
 from optselect.trials.problem import import_problem
 
 
@@ -80,7 +86,7 @@ def test_what_pythonpath_named_of_the_working_folder_comes_behind_all_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(ASKED_FOR, f":{tmp_path / 'here'}:")
-    put_first(tmp_path)
+    put_first(tmp_path, named_by_pythonpath())
     assert (sys.path[0], sys.path[-1], "" in sys.path[1:]) == (str(tmp_path), str(tmp_path / "here"), False)
 
 

@@ -53,25 +53,25 @@ def test_epochs_given_win_over_those_of_fit(write_problem: WriteProblem) -> None
     assert load_problem(write_problem("del fit")).epochs == 1, "Keras's own default"
 
 
-SHADOWS = ("storage.py", "search.py", "models.py", "optuna.py", "trials/__init__.py", "trials/layers.py")
+SHADOWS = ("storage.py", "search.py", "models.py", "fastai.py", "trials/__init__.py", "trials/layers.py")
 
 
-def test_the_users_modules_win_over_everything(
+def test_the_users_modules_win_over_whatever_is_loaded_and_not_needed(
     write_problem: WriteProblem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("storage", "search", "models", "trials", "trials.layers", "optuna", "optuna.storages"):
+    for name in ("storage", "search", "models", "trials", "trials.layers", "fastai", "fastai.storages"):
         monkeypatch.setitem(sys.modules, name, ModuleType(name))  # loaded from elsewhere before
     for name in SHADOWS:
         write_problem(name=name, preamble=f"WHOSE = 'the user: {name}'")
     path = write_problem("""
-import storage, search, models, optuna
+import storage, search, models, fastai
 import trials.layers
 from trials import WHOSE
-seen = [storage.WHOSE, search.WHOSE, models.WHOSE, optuna.WHOSE, WHOSE, trials.layers.WHOSE]
+seen = [storage.WHOSE, search.WHOSE, models.WHOSE, fastai.WHOSE, WHOSE, trials.layers.WHOSE]
 """)
     load_problem(path)
     assert sys.modules["optselect_problem_my_problem"].seen == [f"the user: {name}" for name in SHADOWS]
-    assert "optuna.storages" not in sys.modules
+    assert "fastai.storages" not in sys.modules
     assert set(hash_modules(path)) == {"my_problem.py", *SHADOWS}
 
 
