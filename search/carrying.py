@@ -88,7 +88,7 @@ class Carrier:
     def _attend(self) -> None:
         """Hear what it says until it ends in good order, or dies when it is to end anyway."""
         while True:
-            began, was_closing = time.monotonic(), self._closing.is_set()
+            was_closing = self._closing.is_set()
             assert self._process.stdout is not None
             for line in self._process.stdout:
                 self.behind = json.loads(line)
@@ -96,7 +96,7 @@ class Carrier:
             if code == 0:
                 return
             self.behind = self.behind or f"of the process that carries them, {cause_of_death(Ended(code))}"
-            if was_closing or (self._closing.is_set() and time.monotonic() - began < AWAY_SECONDS):
+            if was_closing:  # it has had its try
                 return
             self._closing.wait(AWAY_SECONDS)
             with self._lock:
