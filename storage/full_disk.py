@@ -35,14 +35,20 @@ def writing(path: Path) -> Iterator[None]:
 def full_disk(error: BaseException, environment: Mapping[str, str]) -> str | None:
     """One line about an error that a full disk has caused; None where none has."""
     home = default_home(environment)
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in causes(error):
         if isinstance(cause, OSError) and cause.errno in FULL:
             return on_this_machine(cause, home)
         if is_of_postgres(cause):
             return of_the_database(cause)
-        cause = cause.__cause__
     return None
+
+
+def causes(error: BaseException) -> list[BaseException]:
+    """An error and what caused it, in turn; one that was raised from itself ends the row."""
+    row = [error]
+    while (cause := row[-1].__cause__) is not None and cause not in row:
+        row.append(cause)
+    return row
 
 
 def on_this_machine(error: OSError, home: Path) -> str:

@@ -38,15 +38,17 @@ class Careless(threading.Thread):
 
     def run(self) -> None:
         while tickets.count_undone(self._engine, self._study.id):
-            lease_seconds = self._chance.choice((-1.0, 60.0))  # -1: whoever comes next takes it over
-            ticket = tickets.claim_ticket(self._engine, self._study.id, uuid.uuid4(), lease_seconds)
+            dies = self._chance.choice((True, False))
+            ticket = tickets.claim_ticket(self._engine, self._study.id, uuid.uuid4())
             if ticket is None:
                 if studies.study_state(self._engine, self._study.id) != "running":
                     return
-            elif lease_seconds > 0 and self._chance.random() < 0.3:
-                tickets.give_back(self._engine, ticket.lease)
-            elif lease_seconds > 0 or ticket.attempts_exhausted:
+            elif ticket.attempts_exhausted or not dies and self._chance.random() >= 0.3:
                 self.finish(ticket)
+            elif dies:  # whoever comes next takes it over
+                tickets.expire_lease(self._engine, ticket.lease, "its process is gone")
+            else:
+                tickets.give_back(self._engine, ticket.lease)
 
     def finish(self, ticket: tickets.Ticket) -> None:
         lost = ticket.attempts_exhausted
