@@ -103,6 +103,8 @@ def test_the_examples_in_the_hook_hold(made_of_code: Any) -> None:
 def test_each_test_that_the_threat_model_names_is_there() -> None:
     named = re.findall(r"`([\w/]+\.py)::(\w+)`", (ROOT / "docs/security.md").read_text("utf-8"))
     missing = [
-        f"{file}::{name}" for file, name in named if f"\ndef {name}(" not in (ROOT / "tests" / file).read_text()
+        f"{file}::{name}"
+        for file, name in named
+        if f"\ndef {name}(" not in (ROOT / "tests" / file).read_text()
     ]
     assert len(named) > 10 and not missing

@@ -182,10 +182,14 @@ def test_bad_input_is_answered_by_one_line_and_leaves_nothing(
 
 
 def left_behind(here: Shell) -> list[str]:
-    """Every study of the database and every file of the home outside the server's own folder."""
+    """Every study of the database and every file of the home outside the server's own folder and the kept rows."""
     studies = [name for (name,) in query(here, "SELECT name FROM optselect.study")]
     trials = [str(row) for row in query(here, "SELECT count(*) FROM optuna.studies")]
-    files = [str(file) for file in here.home.rglob("*") if "pg" not in file.relative_to(here.home).parts]
+    files = [
+        str(file)
+        for file in here.home.rglob("*")
+        if not {"pg", "rows"} & {*file.relative_to(here.home).parts}
+    ]
     return sorted(studies + trials + files)
 
 

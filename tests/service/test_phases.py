@@ -33,7 +33,7 @@ def plan(connection: Connection, study_id: int) -> None:
 
 
 def test_racing_workers_plan_each_phase_once_and_the_study_ends_after_the_last(engine: Engine) -> None:
-    study = store_study(engine, trials=11, name="race of phases")
+    study = store_study(engine, trials=11, name="race-of-phases")
 
     def work() -> None:
         while studies.study_state(engine, study.id) == "running":
