@@ -43,7 +43,7 @@ class Careless(threading.Thread):
             if ticket is None:
                 if studies.study_state(self._engine, self._study.id) != "running":
                     return
-            elif ticket.attempts_exhausted or not dies and self._chance.random() >= 0.3:
+            elif ticket.attempts_exhausted or (not dies and self._chance.random() >= 0.3):
                 self.finish(ticket)
             elif dies:  # whoever comes next takes it over
                 tickets.expire_lease(self._engine, ticket.lease, "its process is gone")
