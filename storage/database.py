@@ -27,7 +27,7 @@ from sqlalchemy.exc import TimeoutError as PoolBusy
 from optselect.storage import embedded
 from optselect.storage.environment import number_in
 from optselect.storage.errors import InvalidAddress, NotGranted, SchemaMismatch, StorageError, Unreachable
-from optselect.storage.full_disk import writing
+from optselect.storage.full_disk import causes, writing
 from optselect.storage.home import open_home
 from optselect.storage.own_files import make_folder
 from optselect.storage.sqlstates import OF_NO_USE, SENTENCES, Cure, Trouble, trouble_in, trouble_of
@@ -453,8 +453,8 @@ def after_patience(error: BaseException, seconds: float) -> str:
 
 def one_line(error: BaseException) -> str:
     """Return the database's own words for an error, in one line."""
-    while error.__cause__ is not None and not isinstance(error, DBAPIError | psycopg2.Error):
-        error = error.__cause__
+    row = causes(error)
+    error = next((one for one in row if isinstance(one, DBAPIError | psycopg2.Error)), row[-1])
     if isinstance(error, PoolBusy):
         return "every connection of this process is in use"
     original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
