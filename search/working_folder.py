@@ -30,7 +30,7 @@ def leave_out_working_folder() -> None:
 def is_same(entry: str, here: str) -> bool:
     """Whether an entry of a path means this folder, as an empty one does.
 
-    >>> is_same("", "/work"), is_same("/work/", "/work"), is_same("/work/src", "/work")
+    >>> is_same("", "/home"), is_same("/home/", "/home"), is_same("/home/src", "/home")
     (True, True, False)
     """
     return os.path.realpath(entry or here) == os.path.realpath(here)
