@@ -40,7 +40,7 @@ from optselect.trials.fingerprint import (
     package_versions,
 )
 from optselect.trials.first_operation import run_first_operation
-from optselect.trials.first_training import does_not_train, train_shortly
+from optselect.trials.first_training import one_batch_must_train, train_shortly
 from optselect.trials.initial_weights import build_model
 from optselect.trials.installed_first import InstalledFirst, lost_names
 from optselect.trials.kept_rows import KeptRows
@@ -53,7 +53,7 @@ from optselect.trials.outcome import numbers_in
 from optselect.trials.problem import Problem, load_problem
 from optselect.trials.reference import AskedClass, read_classes, tried_file
 from optselect.trials.seed_effects import rows_differ, unsteady_note
-from optselect.trials.user_code import PROBLEM_MODULE, demand_users_failure, leave_a_trace_of_interrupts
+from optselect.trials.user_code import PROBLEM_MODULE, leave_a_trace_of_interrupts
 from optselect.trials.user_files import hash_named
 from optselect.trials.weight_files import Origin, WeightFiles
 from optselect.trials.weight_marks import Beginnings, begin, begins_so
@@ -145,11 +145,8 @@ def describe(
     precision, scales_loss = model.dtype_policy.name, is_scaled(model.optimizer)
     baseline = describe_baseline(model)  # before training: a callback or schedule may change its rate
     averaging = _averaging_callback(model, problem)
-    try:
+    with one_batch_must_train(problem):
         unknown = check_missing_targets(problem)
-    except BaseException as error:
-        demand_users_failure(error)
-        raise does_not_train(problem, error) from error
     first = train_shortly(model, problem)
     metrics = tuple(numbers_in(first.logs))
     optimizers = describe_classes(problem, classes) if tries else {}
@@ -189,11 +186,8 @@ def describe(
 
 
 def _beginnings(problem: Problem) -> Beginnings:
-    try:
+    with one_batch_must_train(problem):
         return begin(problem.initial_weights.begin)
-    except BaseException as error:
-        demand_users_failure(error)
-        raise does_not_train(problem, error) from error
 
 
 def describe_baseline(model: Any) -> BaselineDescription:
@@ -272,11 +266,8 @@ def _averaging_callback(model: Any, problem: Problem) -> str:
 
 
 def _build(model: Any, problem: Problem) -> None:
-    try:
+    with one_batch_must_train(problem):
         build_model(model, problem.one_batch)
-    except BaseException as error:
-        demand_users_failure(error)
-        raise does_not_train(problem, error) from error
 
 
 def lost_of(problem: Problem) -> list[str]:

@@ -8,6 +8,7 @@ import math
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,14 +58,22 @@ def train_shortly(model: Any, problem: Problem) -> FirstTraining:
     )
 
 
-def does_not_train(problem: Problem, error: BaseException) -> ProblemError:
-    """Say in one line why one batch cannot be trained."""
-    if isinstance(error, ProblemError):
-        return error
-    return ProblemError(
-        f"{problem.path.name}: one batch of the data must train the model{_with_callbacks(problem)}. "
-        f"Received: {explain(error, problem.path.parent)}" + (". Try --jit off" if problem.jit else "")
-    )
+@contextmanager
+def one_batch_must_train(problem: Problem) -> Iterator[None]:
+    """Say in one line why one batch cannot be trained, whatever the user's code raises in the block.
+
+    Raises ProblemError; one that says so already passes through.
+    """
+    try:
+        yield
+    except ProblemError:
+        raise
+    except BaseException as error:
+        demand_users_failure(error)
+        raise ProblemError(
+            f"{problem.path.name}: one batch of the data must train the model{_with_callbacks(problem)}. "
+            f"Received: {explain(error, problem.path.parent)}" + (". Try --jit off" if problem.jit else "")
+        ) from error
 
 
 def _with_callbacks(problem: Problem) -> str:
@@ -188,23 +197,17 @@ def _fitted(model: Any, problem: Problem, epochs: int, callbacks: Sequence[Any])
     """Let fit itself name the metrics of an epoch, and show of which kind they are."""
     train, validation = problem.data.train, problem.data.validation
     size = problem.validation_batch_size
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Keras minds that one step does not use the data up
-            history = model.fit(
-                validation_data=validation.head(size).packed()
-                if isinstance(validation, Arrays)
-                else validation,
-                validation_steps=None if isinstance(validation, Arrays) else _one_step_of(validation),
-                validation_batch_size=size,
-                **_one_step(problem, train, epochs),
-                epochs=epochs,
-                callbacks=list(callbacks),
-                verbose=0,
-            )
-    except BaseException as error:
-        demand_users_failure(error)
-        raise does_not_train(problem, error) from error
+    with one_batch_must_train(problem), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras minds that one step does not use the data up
+        history = model.fit(
+            validation_data=validation.head(size).packed() if isinstance(validation, Arrays) else validation,
+            validation_steps=None if isinstance(validation, Arrays) else _one_step_of(validation),
+            validation_batch_size=size,
+            **_one_step(problem, train, epochs),
+            epochs=epochs,
+            callbacks=list(callbacks),
+            verbose=0,
+        )
     return {name: values[-1] for name, values in history.history.items() if values}
 
 

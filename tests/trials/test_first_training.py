@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from optselect.trials.errors import ProblemError
-from optselect.trials.first_training import FirstTraining, train_shortly
+from optselect.trials.first_training import FirstTraining, one_batch_must_train, train_shortly
 from optselect.trials.initial_weights import build_model
 from tests.trials.conftest import MakeProblem
 
@@ -87,3 +87,21 @@ class Reads(keras.callbacks.Callback):
         logs["val_auc"]
 fit["callbacks"] = Reads()
 """)
+
+
+def test_a_refusal_is_told_once_and_is_not_its_own_cause(make_problem: MakeProblem) -> None:
+    problem, refusal = make_problem("rows = 8"), ProblemError("problem.py: fit must have a mapping.")
+    with pytest.raises(ProblemError) as caught, one_batch_must_train(problem):
+        raise refusal
+    assert caught.value is refusal and refusal.__cause__ is None
+
+
+def test_what_users_code_raises_is_said_of_the_batch(make_problem: MakeProblem) -> None:
+    with (
+        pytest.raises(
+            ProblemError, match=r"one batch of the data must train the model.*ValueError"
+        ) as caught,
+        one_batch_must_train(make_problem("rows = 8")),
+    ):
+        raise ValueError("no such axis")
+    assert isinstance(caught.value.__cause__, ValueError)
