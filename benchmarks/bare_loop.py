@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from benchmarks.measured import Cost, so_far
 from benchmarks.workloads import Setting
-from optselect.trials.problem import Problem
+from optselect.trials.problem.loading import Problem
 
 
 def bare_costs(

@@ -26,7 +26,7 @@ from benchmarks.machine import machine_facts
 from benchmarks.measured import Measured, from_json
 from benchmarks.tables import Row, markdown, rows_of
 from benchmarks.workloads import WORKLOADS
-from optselect.search.executors.local import SPARING
+from optselect.search.processes.local import SPARING
 
 ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1", **SPARING}
 """As executors/local.py starts workers."""

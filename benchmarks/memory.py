@@ -86,7 +86,7 @@ def roles(supervisor: psutil.Process) -> Iterator[tuple[psutil.Process, str]]:
     try:
         yield supervisor, SUPERVISOR
         for child in supervisor.children():
-            if "optselect.search.zygote" in child.cmdline():
+            if "optselect.search.cli.zygote" in child.cmdline():
                 yield child, ZYGOTE
                 for fork in child.children():
                     if fork.name().startswith("optselect-"):
@@ -104,7 +104,7 @@ def growth() -> list[tuple[int, int]]:
     Gives the numbers of trials and what the fork owned after them.
     """
     os.environ.update(ONE_THREAD, CUDA_VISIBLE_DEVICES="", TF_CPP_MIN_LOG_LEVEL="3")
-    importlib.import_module("optselect.search.worker")  # as a zygote does
+    importlib.import_module("optselect.search.worker.loop")  # as a zygote does
     importlib.import_module("benchmarks.method")
     read, write = os.pipe()
     if (child := os.fork()) == 0:
@@ -123,10 +123,10 @@ def growth() -> list[tuple[int, int]]:
 def trained() -> Iterator[tuple[int, int]]:
     """Yield what this process owns after each hundred trials."""
     from benchmarks.method import train_by_optselect  # TensorFlow, which the launches are watched without
-    from optselect.trials.bundled import resolve_problem
-    from optselect.trials.memory import memory_of_process
-    from optselect.trials.problem import load_problem
-    from optselect.trials.programs import Programs
+    from optselect.trials.problem.loading import load_problem
+    from optselect.trials.programs.cache import Programs
+    from optselect.trials.programs.memory import memory_of_process
+    from optselect.trials.terms.bundled import resolve_problem
 
     workload = WORKLOADS["A"]
     problem, programs = load_problem(resolve_problem(workload.problem), workload.epochs), Programs()

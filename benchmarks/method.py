@@ -14,13 +14,13 @@ import numpy as np
 from benchmarks.bare_loop import bare_costs
 from benchmarks.measured import NOTHING, Cost, Measured, Trial, so_far
 from benchmarks.workloads import WORKLOADS, Setting, Workload, settings
-from optselect.trials import self_check
-from optselect.trials.bundled import resolve_problem
-from optselect.trials.configuration import Configuration, OptimizerConfig
-from optselect.trials.outcome import Outcome
-from optselect.trials.problem import Problem, load_problem
-from optselect.trials.programs import Programs
-from optselect.trials.trainer import run_trial
+from optselect.trials.problem.loading import Problem, load_problem
+from optselect.trials.programs import self_check
+from optselect.trials.programs.cache import Programs
+from optselect.trials.terms.bundled import resolve_problem
+from optselect.trials.terms.configuration import Configuration, OptimizerConfig
+from optselect.trials.terms.outcome import Outcome
+from optselect.trials.training.trainer import run_trial
 
 SEED = 1
 

@@ -1,6 +1,6 @@
 """How often is something wrong said of optimizers that are alike, and a better one found? python -m benchmarks.nulls
 
-Costs are drawn, not trained, and go through the whole sequence of looks: search/verdict.py's judge and next_look.
+Costs are drawn, not trained, and go through the whole sequence of looks: search/verdict/judging.py's judge and next_look.
 """
 
 from collections import Counter
@@ -14,7 +14,15 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.share import Share
-from optselect.search.verdict import LOOKS, MOST_SEEDS, Contender, Judgement, Relation, judge, next_look
+from optselect.search.verdict.judging import (
+    LOOKS,
+    MOST_SEEDS,
+    Contender,
+    Judgement,
+    Relation,
+    judge,
+    next_look,
+)
 
 Numbers = npt.NDArray[np.float64]
 Noise = Callable[[np.random.Generator, tuple[int, ...]], Numbers]

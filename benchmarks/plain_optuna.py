@@ -9,8 +9,8 @@ from optuna.storages import RDBStorage
 from sqlalchemy.engine import URL
 
 from benchmarks.simulated_workers import SimulatedTraining, metrics_of
-from optselect.search.space import suggest_optimizer
-from optselect.search.spec import StudySpec
+from optselect.search.spec.space import suggest_optimizer
+from optselect.search.spec.study_spec import StudySpec
 
 
 @dataclass

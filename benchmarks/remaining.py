@@ -21,12 +21,12 @@ import typer
 
 from benchmarks.machine import machine_facts
 from benchmarks.memory import PROBLEMS, environment_of, stopped_database
-from optselect.search.pace import COMPARISON, time_left
-from optselect.search.spec import StudySpec
-from optselect.storage import overview
-from optselect.storage.database import make_engine, open_database
-from optselect.storage.overview import ENDED, TrialRow
-from optselect.storage.studies import StoredStudy, load_study
+from optselect.search.spec.study_spec import StudySpec
+from optselect.search.status.pace import COMPARISON, time_left
+from optselect.storage.records import overview
+from optselect.storage.records.overview import ENDED, TrialRow
+from optselect.storage.records.studies import StoredStudy, load_study
+from optselect.storage.server.database import make_engine, open_database
 
 WORKERS = 2
 FIRST_PHASES = ("baseline", "quota")

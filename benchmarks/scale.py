@@ -21,7 +21,7 @@ from rich.console import Console
 
 from benchmarks.pooler import pooled
 from benchmarks.storage import Place, Size, claims_of_many, quiet, throw_away_place
-from optselect.storage.database import connect
+from optselect.storage.server.database import connect
 
 COUNT = """
     SELECT count(*), count(*) FILTER (WHERE state <> 'idle') FROM pg_stat_activity

@@ -17,21 +17,21 @@ from typing import Any
 
 from sqlalchemy import text
 
-from optselect.search.departure import Departure
-from optselect.search.planning import first_step, survivor_tickets
-from optselect.search.sharing import Slice
-from optselect.search.spec import Request, StudySpec, resolve
-from optselect.search.study import create_optuna_study, load_optuna_study
-from optselect.search.worker import Assignment, Trainer
-from optselect.storage import studies, workers
-from optselect.storage.database import Database, Engine, make_engine, make_worker_engine
-from optselect.storage.optuna_storage import optuna_storage
-from optselect.storage.studies import NewStudy, StoredStudy
-from optselect.storage.tickets import Ticket
-from optselect.trials.configuration import Configuration
-from optselect.trials.description import BaselineDescription, ProblemDescription
-from optselect.trials.outcome import Epoch, Outcome, TrialResult
-from optselect.trials.watch import REPORT_SECONDS, OnEpochs
+from optselect.search.processes.sharing import Slice
+from optselect.search.spec.study_spec import Request, StudySpec, resolve
+from optselect.search.strategy.asking import create_optuna_study, load_optuna_study
+from optselect.search.strategy.planning import first_step, survivor_tickets
+from optselect.search.worker.departure import Departure
+from optselect.search.worker.loop import Assignment, Trainer
+from optselect.storage.optuna_tables.storage import optuna_storage
+from optselect.storage.records import studies, workers
+from optselect.storage.records.studies import NewStudy, StoredStudy
+from optselect.storage.records.tickets import Ticket
+from optselect.storage.server.database import Database, Engine, make_engine, make_worker_engine
+from optselect.trials.terms.configuration import Configuration
+from optselect.trials.terms.description import BaselineDescription, ProblemDescription
+from optselect.trials.terms.outcome import Epoch, Outcome, TrialResult
+from optselect.trials.training.watch import REPORT_SECONDS, OnEpochs
 
 BLOCK = bytes(1_000_000)
 """Hashing it is a work that lets go of Python's lock, as TensorFlow's does."""

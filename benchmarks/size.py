@@ -117,7 +117,7 @@ def cpu_seconds() -> float:
 
 def rate(environment: Mapping[str, str], folder: str) -> float:
     """Trainings a second, by the server's clock."""
-    from optselect.storage.database import connect, open_database
+    from optselect.storage.server.database import connect, open_database
 
     database = open_database(None, Path(folder), environment)
     connection = connect(database.url)

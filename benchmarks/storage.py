@@ -30,10 +30,11 @@ from sqlalchemy.engine import URL
 from benchmarks.grown_studies import grow
 from benchmarks.plain_optuna import PlainWorker
 from benchmarks.simulated_workers import SimulatedTraining, store_simulated_study, worker
-from optselect.search.spec import StudySpec
-from optselect.storage import curves, embedded, studies
-from optselect.storage.database import Database, connect, create_database, make_engine, open_database
-from optselect.storage.initialise import initialise
+from optselect.search.spec.study_spec import StudySpec
+from optselect.storage.records import curves, studies
+from optselect.storage.schema.initialise import initialise
+from optselect.storage.server import embedded
+from optselect.storage.server.database import Database, connect, create_database, make_engine, open_database
 
 FORK = multiprocessing.get_context("fork")  # TensorFlow is imported once; nothing of it has run
 THREADS_PER_PROCESS = 8

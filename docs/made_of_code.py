@@ -14,11 +14,11 @@ from typing import Any
 import typer
 from typer.main import get_command
 
-from optselect.search.catalogue import ENTRIES
-from optselect.search.cli import COMMANDS, app
-from optselect.search.dimension import Dimension
+from optselect.search.cli.app import COMMANDS, app
 from optselect.search.documents import DOCUMENTS, json_schema
-from optselect.search.spec_file import SpecFile
+from optselect.search.spec.catalogue import ENTRIES
+from optselect.search.spec.dimension import Dimension
+from optselect.search.spec.spec_file import SpecFile
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent

@@ -6,7 +6,7 @@ from optselect.search.working_folder import leave_out_working_folder
 def main() -> None:
     """Run a command, with imports that the folder where it was typed has no part in."""
     leave_out_working_folder()
-    from optselect.search.cli import main as run
+    from optselect.search.cli.app import main as run
 
     run()
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from typing_extensions import TypedDict  # Pydantic reads typing's own from Python 3.12 on
 
-from optselect.trials.configuration import ArgumentValue
+from optselect.trials.terms.configuration import ArgumentValue
 
 SCHEMA: Literal[1] = 1
 """A field that goes, or means something else, needs a new number; one that is added does not."""

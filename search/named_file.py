@@ -4,7 +4,7 @@ import uuid
 from pathlib import Path
 
 from optselect.search.errors import InvalidInput
-from optselect.storage.full_disk import writing
+from optselect.storage.server.full_disk import writing
 
 
 def write_named(file: Path, data: bytes) -> None:

@@ -8,7 +8,7 @@ import os
 import sys
 
 ASKED_FOR = "OPTSELECT_PYTHONPATH"
-"""What PYTHONPATH held: trials/installed_first.py adds it behind all else once the user's file comes."""
+"""What PYTHONPATH held: trials/terms/installed_first.py adds it behind all else once the user's file comes."""
 
 
 def leave_out_working_folder() -> None:

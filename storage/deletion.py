@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine, text
 
-from optselect.storage.checkpoint_files import remove_ours
-from optselect.storage.checkpoints import folder_for
-from optselect.storage.database import Database
 from optselect.storage.errors import InUse
-from optselect.storage.studies import LOCK_STUDY, StoredStudy
-from optselect.storage.tickets import IS_RUNNING, LEASE_SECONDS
-from optselect.storage.tracking import Tracking, open_client
-from optselect.storage.trial_files import files_folder
+from optselect.storage.records.checkpoint_files import remove_ours
+from optselect.storage.records.checkpoints import folder_for
+from optselect.storage.records.studies import LOCK_STUDY, StoredStudy
+from optselect.storage.records.tickets import IS_RUNNING, LEASE_SECONDS
+from optselect.storage.records.trial_files import files_folder
+from optselect.storage.server.database import Database
+from optselect.storage.tracking.flusher import Tracking, open_client
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def delete_files(study: StoredStudy, database: Database) -> None:
 
 def delete_rows(engine: Engine, database: Database, study: StoredStudy) -> None:
     """Remove the study from Optuna's tables and ours; ours go last, for the name in them finds the rest."""
-    from optselect.storage.optuna_storage import optuna_storage  # Optuna costs half a second
+    from optselect.storage.optuna_tables.storage import optuna_storage  # Optuna costs half a second
 
     storage = optuna_storage(database)
     with contextlib.suppress(KeyError):  # an earlier try came so far

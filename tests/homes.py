@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from optselect.storage import embedded
-from optselect.storage.database import open_database
-from optselect.storage.home import fallback_base
-from optselect.storage.initialise import ensure_mlflow
+from optselect.storage.schema.initialise import ensure_mlflow
+from optselect.storage.server import embedded
+from optselect.storage.server.database import open_database
+from optselect.storage.server.home import fallback_base
 
 THROW_AWAY = {**os.environ, "OPTSELECT_PG_FSYNC": "off"}
 

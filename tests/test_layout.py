@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import optselect
-from optselect.search.commands.examples import EXAMPLES
+from optselect.search.cli.commands.examples import EXAMPLES
 
 ROOT = Path(__file__).resolve().parent.parent
 TOP_FOLDERS = ("search", "trials", "storage", "examples")
@@ -22,14 +22,14 @@ MODULES = [
     if "migrations" not in file.parts
 ]
 LIGHT = [
-    "optselect.search.cli",
-    "optselect.search.spec",
-    "optselect.search.catalogue",
-    "optselect.search.launching",
-    "optselect.search.joining",
-    "optselect.search.looking",
-    "optselect.search.executors.local",
-    "optselect.storage.tracking",
+    "optselect.search.cli.app",
+    "optselect.search.spec.study_spec",
+    "optselect.search.spec.catalogue",
+    "optselect.search.studies.launching",
+    "optselect.search.studies.joining",
+    "optselect.search.cli.looking",
+    "optselect.search.processes.local",
+    "optselect.storage.tracking.flusher",
 ]
 
 
@@ -85,7 +85,7 @@ def test_a_process_that_does_not_train_imports_no_tensorflow_and_no_mlflow(modul
 
 HELPS = """
 import sys
-from optselect.search.cli import COMMANDS, DATABASE, main
+from optselect.search.cli.app import COMMANDS, DATABASE, main
 names = [function.__name__ for functions in COMMANDS.values() for function in functions]
 for words in ([], ["db"], *([name] for name in names), *(["db", function.__name__] for function in DATABASE)):
     sys.argv = ["optselect", *words, "--help"]

@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from typer.testing import CliRunner
 
-from optselect.search.cli import app
+from optselect.search.cli.app import app
 from tests.conftest import chosen_by_mark
 
 ROOT = Path(__file__).resolve().parent.parent

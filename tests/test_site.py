@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from optselect.search.catalogue import CATALOGUE
-from optselect.search.cli import COMMANDS, DATABASE
+from optselect.search.cli.app import COMMANDS, DATABASE
 from optselect.search.documents import DOCUMENTS
 from optselect.search.exit_codes import UserExit, WorkerExit
-from optselect.search.spec_file import SpecFile
+from optselect.search.spec.catalogue import CATALOGUE
+from optselect.search.spec.spec_file import SpecFile
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"

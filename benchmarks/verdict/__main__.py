@@ -20,7 +20,7 @@ from benchmarks.verdict.replaying import (
 from benchmarks.verdict.scoring import Score, Truth, score, truth_of
 from benchmarks.verdict.table import load_table
 from benchmarks.verdict.world import World
-from optselect.search.spec import TRIALS_EACH, StudySpec
+from optselect.search.spec.study_spec import TRIALS_EACH, StudySpec
 
 OTHERS: dict[str, Callable[[World, StudySpec, int], Verdict]] = {
     "random": best_of_random,

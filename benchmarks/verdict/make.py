@@ -17,15 +17,15 @@ import optuna
 from scipy.stats import qmc
 
 from benchmarks.verdict.table import Branch, Numbers, kept_epochs, path_of, save_branch
-from optselect.search.catalogue import DEFAULT_OPTIMIZERS
-from optselect.search.dimension import Dimension
-from optselect.search.planning import placed
-from optselect.search.space import study_space, suggest_optimizer
-from optselect.trials.configuration import Configuration, OptimizerConfig
-from optselect.trials.outcome import TrialResult
-from optselect.trials.problem import Problem, load_problem
-from optselect.trials.programs import Programs
-from optselect.trials.trainer import run_trial
+from optselect.search.spec.catalogue import DEFAULT_OPTIMIZERS
+from optselect.search.spec.dimension import Dimension
+from optselect.search.spec.space import study_space, suggest_optimizer
+from optselect.search.strategy.planning import placed
+from optselect.trials.problem.loading import Problem, load_problem
+from optselect.trials.programs.cache import Programs
+from optselect.trials.terms.configuration import Configuration, OptimizerConfig
+from optselect.trials.terms.outcome import TrialResult
+from optselect.trials.training.trainer import run_trial
 
 PROBLEMS = ("diabetes", "friedman", "digits")
 CONFIGURATIONS = 256

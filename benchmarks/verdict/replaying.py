@@ -13,17 +13,24 @@ from optuna.trial import Trial
 
 from benchmarks.nulls import finals
 from benchmarks.verdict.world import Place, Run, World
-from optselect.search.evidence import Scale, candidates, competes, contenders, current_finals, scale_of
-from optselect.search.phases import next_step
-from optselect.search.planning import first_step
-from optselect.search.pruner import FEWEST_TRIALS_TO_CUT, promoted, rungs
-from optselect.search.space import Settings, suggest_optimizer
-from optselect.search.spec import StudySpec
-from optselect.search.study import ask_for, explosion, install_sampler, tell_ending, tell_pruned
-from optselect.search.verdict import MOST_SEEDS, Judgement, judge
-from optselect.storage.overview import TrialRow
-from optselect.storage.phases import Progress
-from optselect.storage.tickets import SEARCH_PHASES, Ending, NewTicket, Ticket
+from optselect.search.spec.space import Settings, suggest_optimizer
+from optselect.search.spec.study_spec import StudySpec
+from optselect.search.strategy.asking import ask_for, explosion, install_sampler, tell_ending, tell_pruned
+from optselect.search.strategy.phases import next_step
+from optselect.search.strategy.planning import first_step
+from optselect.search.strategy.pruner import FEWEST_TRIALS_TO_CUT, promoted, rungs
+from optselect.search.verdict.evidence import (
+    Scale,
+    candidates,
+    competes,
+    contenders,
+    current_finals,
+    scale_of,
+)
+from optselect.search.verdict.judging import MOST_SEEDS, Judgement, judge
+from optselect.storage.records.overview import TrialRow
+from optselect.storage.records.phases import Progress
+from optselect.storage.records.tickets import SEARCH_PHASES, Ending, NewTicket, Ticket
 
 OBJECTIVE = "val_loss"
 

@@ -9,8 +9,8 @@ from scipy import stats
 from benchmarks.share import Share
 from benchmarks.verdict.replaying import Verdict
 from benchmarks.verdict.world import Place, World
-from optselect.search.comparing import mean_interval
-from optselect.trials.configuration import BASELINE
+from optselect.search.verdict.comparing import mean_interval
+from optselect.trials.terms.configuration import BASELINE
 
 NEAR = 1.05
 """A tie may hold nothing whose best is further behind than this."""

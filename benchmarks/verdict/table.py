@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from optselect.search.catalogue import DEFAULT_OPTIMIZERS
-from optselect.search.dimension import Dimension
+from optselect.search.spec.catalogue import DEFAULT_OPTIMIZERS
+from optselect.search.spec.dimension import Dimension
 
 Numbers = npt.NDArray[np.float64]
 FOLDER = Path(__file__).parent / "tables"

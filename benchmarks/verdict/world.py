@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.verdict.table import Branch, Numbers, Table
-from optselect.search.dimension import Choice
-from optselect.trials.configuration import BASELINE
+from optselect.search.spec.dimension import Choice
+from optselect.trials.terms.configuration import BASELINE
 
 OWN = "SGD"
 """The optimizer that the problem files compile with, at its defaults."""

@@ -29,9 +29,9 @@ import psutil
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from optselect.storage import embedded
 from optselect.storage.errors import Unreachable
-from optselect.storage.overview import ENDED
+from optselect.storage.records.overview import ENDED
+from optselect.storage.server import embedded
 from tests.acceptance import deadly, steady
 from tests.acceptance.commands import Shell, await_that, kill_at_once, query, shell
 from tests.acceptance.control_groups import Group, limited_group

@@ -15,9 +15,9 @@ from typing import Any
 import psutil
 import psycopg2.errors
 
-from optselect.storage import embedded
-from optselect.storage.database import connect
 from optselect.storage.errors import Unreachable
+from optselect.storage.server import embedded
+from optselect.storage.server.database import connect
 from tests.acceptance.documents import check_document
 
 
@@ -95,7 +95,7 @@ def trains(line: list[str], name: str, study: str) -> bool:
 
 
 def is_zygote(line: list[str], study: str) -> bool:
-    return line[1:5] == ["-P", "-m", "optselect.search.zygote", study]
+    return line[1:5] == ["-P", "-m", "optselect.search.cli.zygote", study]
 
 
 def answer(done: subprocess.CompletedProcess[str]) -> Any:

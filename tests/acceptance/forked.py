@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from optselect.search.cli import leave, main
+from optselect.search.cli.app import leave, main
 from tests.acceptance.commands import Shell, answer
 from tests.acceptance.documents import check_document
 
@@ -133,9 +133,9 @@ def forks() -> Iterator[Forks]:
 
 
 IMPORTED = (
-    "optselect.search.launching",
-    "optselect.search.worker",  # TensorFlow, Optuna
-    "optselect.trials.describe",
+    "optselect.search.studies.launching",
+    "optselect.search.worker.loop",  # TensorFlow, Optuna
+    "optselect.trials.describing.describe",
     "mlflow.tracking",
     "mlflow.store.tracking.sqlalchemy_store",
 )

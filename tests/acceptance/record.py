@@ -12,8 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from optselect.search.bundle_reading import FORMAT, MANIFEST, whole_files
-from optselect.search.evidence_bundle import as_json, zipped
+from optselect.search.report.bundle_reading import FORMAT, MANIFEST, whole_files
+from optselect.search.report.evidence_bundle import as_json, zipped
 
 KEPT = Path(__file__).with_name("kept")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from optselect.storage import embedded
+from optselect.storage.server import embedded
 from tests.acceptance.commands import Shell, query, shell
 from tests.acceptance.forked import Forks
 from tests.homes import small_file_system, throw_away_home

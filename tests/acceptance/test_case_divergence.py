@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from optselect.trials.problem import Problem, load_problem
-from optselect.trials.row_order import order_of_rows
+from optselect.trials.data.row_order import order_of_rows
+from optselect.trials.problem.loading import Problem, load_problem
 from tests.acceptance.commands import Shell
 from tests.acceptance.forked import Forks
 

@@ -12,9 +12,9 @@ from typing import Any
 import keras
 import pytest
 
-from optselect.trials.configuration import BASELINE, OptimizerConfig
-from optselect.trials.optimizers import build_optimizer, install_optimizer
-from optselect.trials.problem import load_problem
+from optselect.trials.optimizers.building import build_optimizer, install_optimizer
+from optselect.trials.problem.loading import load_problem
+from optselect.trials.terms.configuration import BASELINE, OptimizerConfig
 from tests.acceptance.commands import Shell
 from tests.acceptance.forked import Forks
 from tests.trials.fits import fit_by_keras

@@ -8,9 +8,9 @@ from shutil import copy
 import pytest
 from mlflow import MlflowClient
 
-from optselect.search.chosen_code import Phase, training_script
-from optselect.search.source import read_source
-from optselect.storage.overview import TrialRow
+from optselect.search.report.chosen_code import Phase, training_script
+from optselect.search.studies.source import read_source
+from optselect.storage.records.overview import TrialRow
 from tests.acceptance.commands import Shell, shell
 from tests.acceptance.forked import Forks
 from tests.slow import cases
@@ -69,7 +69,7 @@ import tensorflow as tf
 tf.config.threading.set_intra_op_parallelism_threads(1)  # as in every training process
 tf.config.threading.set_inter_op_parallelism_threads(1)
 
-from optselect.trials.problem import load_problem
+from optselect.trials.problem.loading import load_problem
 from tests.trials.fits import train
 
 for name in {names}:

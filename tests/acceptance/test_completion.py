@@ -12,7 +12,7 @@ from tests.acceptance.forked import Forks
 TINY = ("--optimizers", "sgd", "--epochs", "1", "--trials", "1", "--in-process", "--workers", "0")
 CODE = """
 import sys
-from optselect.search.cli import main
+from optselect.search.cli.app import main
 try:
     main()
 finally:

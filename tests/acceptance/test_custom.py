@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from optselect.trials.bundled import resolve_problem
+from optselect.trials.terms.bundled import resolve_problem
 from tests.acceptance.commands import Shell
 from tests.acceptance.forked import Forks
 from tests.acceptance.test_bad_input import GOOD

@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from optselect.storage.database import make_engine, open_database
-from optselect.storage.initialise import REVISION
+from optselect.storage.schema.initialise import REVISION
+from optselect.storage.server.database import make_engine, open_database
 from tests.acceptance.commands import shell
 from tests.acceptance.forked import Forks
 from tests.homes import throw_away_home

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from optselect.trials.configuration import BASELINE, Configuration, OptimizerConfig
-from optselect.trials.data import Arrays
-from optselect.trials.optimizers import build_optimizer, install_optimizer
-from optselect.trials.problem import Problem, load_problem
+from optselect.trials.data.splits import Arrays
+from optselect.trials.optimizers.building import build_optimizer, install_optimizer
+from optselect.trials.problem.loading import Problem, load_problem
+from optselect.trials.terms.configuration import BASELINE, Configuration, OptimizerConfig
 from tests.acceptance.commands import Shell
 from tests.acceptance.forked import Forks
 from tests.slow import cases

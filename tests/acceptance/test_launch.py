@@ -15,7 +15,7 @@ import pytest
 from mlflow import MlflowClient
 from werkzeug.test import Client
 
-from optselect.storage.chart_views import BEST, CURVES, FINALS
+from optselect.storage.tracking.chart_views import BEST, CURVES, FINALS
 from tests.acceptance.browser import curves, needs_chromium, page_of
 from tests.acceptance.commands import Shell, query, shell
 from tests.acceptance.forked import Forks

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from optselect.storage import embedded
-from optselect.storage.database import EMBEDDED_DATABASE
-from optselect.storage.initialise import REVISION
+from optselect.storage.schema.initialise import REVISION
+from optselect.storage.server import embedded
+from optselect.storage.server.database import EMBEDDED_DATABASE
 from tests.acceptance.commands import Shell, query, shell
 from tests.acceptance.forked import Forks
 from tests.homes import THROW_AWAY, throw_away_home

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from optselect.search.commands.examples import EXAMPLES
+from optselect.search.cli.commands.examples import EXAMPLES
 from tests.acceptance.commands import Shell, await_that, holds, query, shell, tell
 from tests.acceptance.forked import Ended, Forks
 from tests.acceptance.transcripts import difference

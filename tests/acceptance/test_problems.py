@@ -9,7 +9,7 @@ import psutil
 import pytest
 from sqlalchemy.engine import URL
 
-from optselect.storage import embedded
+from optselect.storage.server import embedded
 from tests.acceptance.commands import Shell, await_that, shell
 from tests.acceptance.forked import Forks
 from tests.homes import THROW_AWAY, throw_away_home

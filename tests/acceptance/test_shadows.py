@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from optselect.storage.home import is_root
+from optselect.storage.server.home import is_root
 from tests.acceptance.commands import Shell, shell
 from tests.homes import throw_away_home
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from optselect.search.chosen_code import Phase, training_script
+from optselect.search.report.chosen_code import Phase, training_script
 from tests.acceptance.commands import Shell
 from tests.acceptance.forked import Forks
 from tests.search.test_pages import trial
@@ -42,11 +42,11 @@ def test_the_script_of_a_switch_trains_to_the_very_numbers_of_its_trial(
 
 COMPARE = """
 import json, runpy
-from optselect.trials.bundled import resolve_problem
-from optselect.trials.configuration import Configuration, OptimizerConfig, Switch
-from optselect.trials.problem import load_problem
-from optselect.trials.programs import Programs
-from optselect.trials.trainer import run_trial
+from optselect.trials.terms.bundled import resolve_problem
+from optselect.trials.terms.configuration import Configuration, OptimizerConfig, Switch
+from optselect.trials.problem.loading import load_problem
+from optselect.trials.programs.cache import Programs
+from optselect.trials.training.trainer import run_trial
 
 script = runpy.run_path("script.py", run_name="__main__")
 adam = Switch(1, OptimizerConfig("Adam", {"learning_rate": 0.01}))

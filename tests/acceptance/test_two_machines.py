@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from optselect.storage import embedded
-from optselect.storage.database import EMBEDDED_DATABASE, Database
+from optselect.storage.server import embedded
+from optselect.storage.server.database import EMBEDDED_DATABASE, Database
 from tests.acceptance.commands import Shell, await_that
 from tests.acceptance.forked import Forks, Started
 from tests.homes import THROW_AWAY, throw_away_home

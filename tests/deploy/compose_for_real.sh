@@ -29,7 +29,7 @@ packages=(docker.io containerd runc iptables libip4tc2 libip6tc2 libxtables12 li
 
 # The stand-in of the base image gets the active environment's packages, and the Dockerfile installs ours beside them.
 has_python() { python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; }
-is_installed() { python -c 'import optselect.search.cli, mlflow, psycopg2, pip'; }
+is_installed() { python -c 'import optselect.search.cli.app, mlflow, psycopg2, pip'; }
 other_versions() { # of what optselect needs, beside constraints.txt
     python - <<'INSIDE'
 from importlib import metadata
@@ -220,7 +220,7 @@ build() {
 # --- the study -------------------------------------------------------------------------------------------------------
 
 readonly TRIALS=71 EPOCHS=20 EPOCH_SECONDS=0.3 # and the user's own optimizer once
-export OPTSELECT_STORAGE=postgresql://optselect@127.0.0.1:5432/optselect MLFLOW_TRACKING_URI=http://127.0.0.1:5000
+export OPTSELECT_STORAGE=postgresql://optselect.127.0.0.1:5432/optselect MLFLOW_TRACKING_URI=http://127.0.0.1:5000
 export OPTSELECT_STORAGE_PASSWORD_FILE=$scratch/password DB_PASSWORD_FILE=$scratch/password OPTSELECT_HOME=$scratch/home
 optselect() { "${here[@]}" python -m optselect "$@"; }
 up() { compose up -d --no-build --wait --quiet-pull "$@" >"$scratch/up.log" 2>&1 || { tail -n 5 "$scratch/up.log"; compose logs --tail 30; exit 1; }; }

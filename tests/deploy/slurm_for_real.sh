@@ -21,7 +21,7 @@ lays_over() { # as make_hub does, over a folder of no importance
     makes_namespaces sh -ec 'mount --make-rprivate /; mount -t tmpfs tmpfs /mnt; mkdir /mnt/over
         mount -t overlay overlay -o lowerdir=/mnt/over:/usr /usr; mount -t tmpfs tmpfs /run'
 }
-is_installed() { python -c 'import optselect.search.cli, optselect.storage.embedded, psycopg2'; }
+is_installed() { python -c 'import optselect.search.cli.app, optselect.storage.server.embedded, psycopg2'; }
 has_postgres() { python -c 'import os; from optselect.storage import embedded; embedded.find_binaries(os.environ)'; }
 
 check_needs() {

@@ -21,10 +21,11 @@ from typing import Any
 import psutil
 import pytest
 
-from optselect.search import placing
-from optselect.search.placing import Placement, scale, start_workers, stop_workers
-from optselect.storage import embedded, launches, studies
-from optselect.storage.database import EMBEDDED_DATABASE, Database, connect, make_engine
+from optselect.search.engines import placing
+from optselect.search.engines.placing import Placement, scale, start_workers, stop_workers
+from optselect.storage.records import launches, studies
+from optselect.storage.server import embedded
+from optselect.storage.server.database import EMBEDDED_DATABASE, Database, connect, make_engine
 from tests.acceptance import steady
 from tests.acceptance.commands import Shell
 from tests.acceptance.commands import await_that as await_truth

@@ -1,6 +1,6 @@
 """A described problem for tests, without any model."""
 
-from optselect.trials.description import BaselineDescription, ProblemDescription
+from optselect.trials.terms.description import BaselineDescription, ProblemDescription
 
 
 def description(baseline: str = "SGD", path: str = "/somewhere/net.py") -> ProblemDescription:

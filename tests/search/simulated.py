@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from optselect.search.phases import next_step
-from optselect.search.planning import first_step, placed
-from optselect.search.spec import Request, StudySpec, resolve
-from optselect.storage.overview import TrialRow
-from optselect.storage.phases import Progress, Step
-from optselect.storage.tickets import NewTicket
+from optselect.search.spec.study_spec import Request, StudySpec, resolve
+from optselect.search.strategy.phases import next_step
+from optselect.search.strategy.planning import first_step, placed
+from optselect.storage.records.overview import TrialRow
+from optselect.storage.records.phases import Progress, Step
+from optselect.storage.records.tickets import NewTicket
 from tests.search.problems import description
 
 Answer = Callable[[NewTicket, random.Random], "float | None"]

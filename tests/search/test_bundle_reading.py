@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from optselect.search import bundle_reading
-from optselect.search.bundle_reading import bundled_evidence, judging
 from optselect.search.errors import InvalidInput
-from optselect.search.findings import find
-from optselect.search.verdict_page import answer_json
+from optselect.search.report import bundle_reading
+from optselect.search.report.bundle_reading import bundled_evidence, judging
+from optselect.search.report.verdict_page import answer_json
+from optselect.search.verdict.findings import find
 
 KEPT = Path(__file__).parents[1] / "acceptance" / "kept" / "patients.zip"
 Change = Callable[[Any], object]

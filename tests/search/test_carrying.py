@@ -6,7 +6,7 @@ import sys
 HEAVY = ("mlflow", "tensorflow", "keras", "scipy", "numpy", "optuna", "plotly", "pandas")
 SUPERVISING = f"""
 import sys
-import optselect.search.supervising, optselect.search.fleet, optselect.search.looking
+import optselect.search.processes.supervising, optselect.search.processes.fleet, optselect.search.cli.looking
 print([name for name in {HEAVY} if name in sys.modules])
 """
 

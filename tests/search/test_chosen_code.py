@@ -8,9 +8,15 @@ from typing import TypeGuard
 
 import pytest
 
-from optselect.search.chosen_code import Phase, as_module, imported_files, optimizer_code, training_script
-from optselect.storage.overview import TrialRow
-from optselect.trials.configuration import (
+from optselect.search.report.chosen_code import (
+    Phase,
+    as_module,
+    imported_files,
+    optimizer_code,
+    training_script,
+)
+from optselect.storage.records.overview import TrialRow
+from optselect.trials.terms.configuration import (
     Configuration,
     OptimizerConfig,
     Schedule,
@@ -19,7 +25,7 @@ from optselect.trials.configuration import (
     keras_code,
     with_imports,
 )
-from optselect.trials.reference import BUNDLE_FOLDER
+from optselect.trials.terms.reference import BUNDLE_FOLDER
 
 RUN = TrialRow(
     1, 1, 1, "final", "Mine", "complete", 0.5, 3, {}, 1, 200, None, None, 1.0, "tuned", {}, None, None
@@ -121,7 +127,7 @@ def test_code_to_paste_begins_with_all_that_it_needs() -> None:
     *imports, one, two, three = with_imports(configuration_code(switched)).splitlines()
     assert imports == [
         "import keras",
-        "from optselect.trials.schedules import WarmedUp",
+        "from optselect.trials.optimizers.schedules import WarmedUp",
         "Mine = __import__('importlib').import_module('my-own').Mine",
     ]
     assert (one.partition("  # ")[0], two.partition("  # ")[0]) == (

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from optselect.search.comparing import (
+from optselect.search.verdict.comparing import (
     budget_curve,
     expected_best,
     mean_interval,

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from optselect.search.custom import asked_classes, notes, read_customs
 from optselect.search.errors import InvalidInput
-from optselect.search.planning import baseline_tickets, search_step
-from optselect.search.requesting import Flags, merged
-from optselect.search.settings import settings_code
-from optselect.search.spec import StudySpec, differences, resolve
-from optselect.search.spec_file import spec_toml
-from optselect.trials.description import CustomDescription, ParameterDescription, ProblemDescription
-from optselect.trials.errors import ConfigurationError
+from optselect.search.spec.custom import asked_classes, notes, read_customs
+from optselect.search.spec.requesting import Flags, merged
+from optselect.search.spec.settings import settings_code
+from optselect.search.spec.spec_file import spec_toml
+from optselect.search.spec.study_spec import StudySpec, differences, resolve
+from optselect.search.strategy.planning import baseline_tickets, search_step
+from optselect.trials.terms.description import CustomDescription, ParameterDescription, ProblemDescription
+from optselect.trials.terms.errors import ConfigurationError
 from tests.search.problems import description
 
 REQUIRED = object()

@@ -3,7 +3,7 @@
 import pytest
 
 from optselect.search.errors import InvalidInput
-from optselect.search.executors.devices import (
+from optselect.search.processes.devices import (
     MEBIBYTE,
     Seat,
     Usage,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import typer
 
-from optselect.search.cli import app
+from optselect.search.cli.app import app
 from optselect.search.documents import DOCUMENTS, document_text, json_schema
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from optselect.search.evidence import contenders, scale_of
-from optselect.search.objective import Direction
-from optselect.search.verdict import judge
-from optselect.storage.overview import TrialRow
+from optselect.search.spec.objective import Direction
+from optselect.search.verdict.evidence import contenders, scale_of
+from optselect.search.verdict.judging import judge
+from optselect.storage.records.overview import TrialRow
 
 FINAL = TrialRow(
     ticket=1, ord=1, trial=1, phase="final", optimizer="Adam", state="complete", value=0.4, epochs=10, params={},

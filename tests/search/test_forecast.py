@@ -2,8 +2,8 @@
 
 import pytest
 
-from optselect.search.forecast import Forecast, forecast_json, lines_of
-from optselect.trials.rehearsal import Rehearsal, Rehearsed
+from optselect.search.status.forecast import Forecast, forecast_json, lines_of
+from optselect.trials.terms.rehearsal import Rehearsal, Rehearsed
 from tests.search.simulated import spec_of
 
 PACE = {"baseline": 1.0, "SGD": 1.0, "Adam": 2.0, "Nadam": 3.0}

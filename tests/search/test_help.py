@@ -4,8 +4,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from optselect.search.cli import app
-from optselect.search.commands.examples import EXAMPLES
+from optselect.search.cli.app import app
+from optselect.search.cli.commands.examples import EXAMPLES
 
 
 def commands() -> list[str]:

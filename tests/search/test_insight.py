@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from optselect.search.charts import charts
-from optselect.search.findings import Findings, find
-from optselect.search.html_page import Page
-from optselect.search.importance import importance_of
-from optselect.search.insight import Insight, band_of, end_of, insight_of
-from optselect.search.planning import QUOTA
+from optselect.search.report.charts import charts
+from optselect.search.report.html_page import Page
+from optselect.search.strategy.planning import QUOTA
+from optselect.search.verdict.findings import Findings, find
+from optselect.search.verdict.importance import importance_of
+from optselect.search.verdict.insight import Insight, band_of, end_of, insight_of
 from tests.search.test_sentences import CLEAR, answers, found, record
 
 

@@ -10,9 +10,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from optselect.search.engines.kubernetes_job import KubernetesJob, manifest
+from optselect.search.engines.order import Order
 from optselect.search.errors import InvalidInput
-from optselect.search.executors.kubernetes_job import KubernetesJob, manifest
-from optselect.search.executors.order import Order
 
 GOLDEN = Path(__file__).with_name("golden")
 SCHEMA = "1.34"

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from optselect.search import supervising
 from optselect.search.errors import InvalidInput
-from optselect.search.limits import Bounds, Room, bounds, room
-from optselect.search.supervising import default_workers, demand_room
+from optselect.search.processes import supervising
+from optselect.search.processes.limits import Bounds, Room, bounds, room
+from optselect.search.processes.supervising import default_workers, demand_room
 
 GB = 10**9
 UNIFIED = "30 23 0:28 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
@@ -137,7 +137,7 @@ def test_more_workers_than_the_container_holds_are_refused_with_its_limit(
 
 # --- from outside -------------------------------------------------------------------------------------
 
-ASK = "import dataclasses, json; from optselect.search.limits import room_here; print(json.dumps(dataclasses.asdict(room_here())))"
+ASK = "import dataclasses, json; from optselect.search.processes.limits import room_here; print(json.dumps(dataclasses.asdict(room_here())))"
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from optselect.search import loading_lines
-from optselect.search.loading_lines import LoadingLines
+from optselect.search.processes import loading_lines
+from optselect.search.processes.loading_lines import LoadingLines
 
 
 def test_the_last_words_of_each_log_are_read_once_they_are_whole(

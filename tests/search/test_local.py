@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from optselect.search.executors import local
-from optselect.search.executors.devices import Seat, Wish, seats
-from optselect.search.executors.local import Exit, Supervisor, Verdict, after_exit, worker_slots
+from optselect.search.processes import local
+from optselect.search.processes.devices import Seat, Wish, seats
+from optselect.search.processes.local import Exit, Supervisor, Verdict, after_exit, worker_slots
 from tests.search.fake_nvml import machine
 
 
@@ -50,7 +50,7 @@ def team(tmp_path: Path, script: str, count: int = 1) -> Supervisor:
     )
 
 
-SAYS = "from optselect.search.farewell import say_farewell; import os, sys; "
+SAYS = "from optselect.search.processes.farewell import say_farewell; import os, sys; "
 """What a worker does at its end; see ends()."""
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from optselect.search.executors.memory_kills import Kills, resident_bytes
-from optselect.search.executors.mourning import Ended, cause_of_death, is_own_doing, last_words
+from optselect.search.processes.memory_kills import Kills, resident_bytes
+from optselect.search.processes.mourning import Ended, cause_of_death, is_own_doing, last_words
 
 BEGUN = "12:00:00 INFO trial 4: SGD(learning_rate=0.1), seed 1, attempt 2"
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as some
 from optselect.search.errors import InvalidInput
 from optselect.search.named_file import write_named
 from optselect.search.names import demand_apart, is_lawful, name_of_file, study_name
-from optselect.trials.errors import ConfigurationError
-from optselect.trials.reference import read_reference
+from optselect.trials.terms.errors import ConfigurationError
+from optselect.trials.terms.reference import read_reference
 
 ADDED = len(".supervisor.log" + "0" * 32 + ".part")
 """Bytes that are added to a name where it becomes a file's."""

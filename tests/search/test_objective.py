@@ -3,7 +3,7 @@
 import pytest
 
 from optselect.search.errors import InvalidInput
-from optselect.search.objective import (
+from optselect.search.spec.objective import (
     Open,
     difference_today,
     direction_of,
@@ -11,7 +11,7 @@ from optselect.search.objective import (
     settled,
     told_direction,
 )
-from optselect.trials.description import MetricDescription
+from optselect.trials.terms.description import MetricDescription
 
 FALLS = (
     "loss mse val_rmse nrmse mae mape smape msle nll accident_nll perplexity ppl ece eer wer cer fid brier brier_score "

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optselect.search.observing import Vigil
-from optselect.storage.leases import HeldLease
+from optselect.search.processes.observing import Vigil
+from optselect.storage.records.leases import HeldLease
 
 LEASE = HeldLease(1, uuid.UUID(int=1), mark=0.0, promised=60.0)
 PAUSE = 10.0

@@ -11,15 +11,21 @@ import pytest
 from rich.console import Console
 
 from optselect.search.documents import document_text
-from optselect.search.live_view import Sight, live_view, phase_line
-from optselect.search.pace import NOTHING_KNOWN, Left, time_left
-from optselect.search.standing import ranked, standing, status_json, trials_json
-from optselect.search.tables import next_commands, optimizers_table, summary, trials_table
-from optselect.search.trial_page import sparkline, trial_code, trial_page, trial_page_json, why_it_ended
-from optselect.storage.checkpoints import Kept
-from optselect.storage.curves import EpochRow
-from optselect.storage.overview import TrialRow, WorkerRow
-from optselect.storage.studies import StoredStudy
+from optselect.search.status.live_view import Sight, live_view, phase_line
+from optselect.search.status.pace import NOTHING_KNOWN, Left, time_left
+from optselect.search.status.standing import ranked, standing, status_json, trials_json
+from optselect.search.status.tables import next_commands, optimizers_table, summary, trials_table
+from optselect.search.status.trial_page import (
+    sparkline,
+    trial_code,
+    trial_page,
+    trial_page_json,
+    why_it_ended,
+)
+from optselect.storage.records.checkpoints import Kept
+from optselect.storage.records.curves import EpochRow
+from optselect.storage.records.overview import TrialRow, WorkerRow
+from optselect.storage.records.studies import StoredStudy
 from tests.search.problems import description
 from tests.search.simulated import spec_of
 

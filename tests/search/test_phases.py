@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from optselect.search.evidence import competes, contenders, current_finals, scale_of
-from optselect.search.phases import (
+from optselect.search.strategy.phases import (
     LOOKED_AT_AGAIN,
     evaluation_runs,
     fitting_budget,
@@ -16,10 +15,11 @@ from optselect.search.phases import (
     next_step,
     seconds_of,
 )
-from optselect.search.planning import QUOTA, SHARE, baseline_tickets, quota_tickets
-from optselect.search.verdict import MOST_SEEDS, Judgement, judge
-from optselect.storage.overview import TrialRow
-from optselect.storage.tickets import NewTicket
+from optselect.search.strategy.planning import QUOTA, SHARE, baseline_tickets, quota_tickets
+from optselect.search.verdict.evidence import competes, contenders, current_finals, scale_of
+from optselect.search.verdict.judging import MOST_SEEDS, Judgement, judge
+from optselect.storage.records.overview import TrialRow
+from optselect.storage.records.tickets import NewTicket
 from tests.search.simulated import Simulated, spec_of
 
 TRUTH = {"SGD": 1.0, "Adam": 1.5, "Lion": 3.0, "Nadam": 1.52, "baseline": 2.0}

@@ -6,9 +6,9 @@ from collections import Counter
 import optuna
 import pytest
 
-from optselect.search.planning import QUOTA, first_step, quota_points, survivor_tickets
-from optselect.search.seeds import SEARCH_SEEDS
-from optselect.search.space import suggest_optimizer
+from optselect.search.spec.space import suggest_optimizer
+from optselect.search.strategy.planning import QUOTA, first_step, quota_points, survivor_tickets
+from optselect.search.strategy.seeds import SEARCH_SEEDS
 from tests.search.simulated import spec_of
 
 OPTIMIZERS = "sgd,adam,lion"

@@ -6,9 +6,9 @@ import random
 import optuna
 import pytest
 
-from optselect.search.objective import Direction
-from optselect.search.pruner import ETA, FEWEST_EPOCHS, Halving, promoted, rungs, says_nothing_yet
-from optselect.trials.outcome import Epoch, Stop
+from optselect.search.spec.objective import Direction
+from optselect.search.strategy.pruner import ETA, FEWEST_EPOCHS, Halving, promoted, rungs, says_nothing_yet
+from optselect.trials.terms.outcome import Epoch, Stop
 
 
 @pytest.mark.parametrize("epochs", [9, 10, 20, 25, 27, 100])

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from optselect.search.engines.order import Order
+from optselect.search.engines.ray_cluster import RayCluster
 from optselect.search.errors import InvalidInput
-from optselect.search.executors.order import Order
-from optselect.search.executors.ray_cluster import RayCluster
 
 ORDER = Order(
     study="digits",
@@ -30,7 +30,7 @@ ORDER = Order(
 def test_the_job_names_its_launch_and_where_the_password_lies() -> None:
     assert json.loads(RayCluster().render(ORDER)) == {
         "address": "http://head:8265",
-        "entrypoint": "python -P -m optselect.search.executors.ray_driver digits 3",
+        "entrypoint": "python -P -m optselect.search.engines.ray_driver digits 3",
         "runtime_env": {
             "env_vars": {
                 **ORDER.environment,

@@ -9,7 +9,7 @@ from benchmarks.verdict.replaying import Replay, Verdict, best_of_random, best_o
 from benchmarks.verdict.scoring import score, truth_of
 from benchmarks.verdict.table import Branch, Table, kept_epochs
 from benchmarks.verdict.world import World
-from optselect.search.space import study_space
+from optselect.search.spec.space import study_space
 
 TRUTH = {"SGD": 1.0, "Adam": 1.0, "Lion": 2.0}
 ROWS, SEEDS, EPOCHS = 32, 12, 25

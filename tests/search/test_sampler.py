@@ -10,9 +10,9 @@ from optuna.samplers import BaseSampler
 from optuna.testing.pytest_samplers import BasicSamplerTestCase, RelativeSamplerTestCase
 from optuna.trial import FrozenTrial, TrialState
 
-from optselect.search.sampler import NEWEST, ViewedTPE, search_trials_of, viewed
-from optselect.search.study import ask_for, explosion, tell_ending
-from optselect.storage.tickets import Ending, Ticket
+from optselect.search.strategy.asking import ask_for, explosion, tell_ending
+from optselect.search.strategy.sampler import NEWEST, ViewedTPE, search_trials_of, viewed
+from optselect.storage.records.tickets import Ending, Ticket
 
 
 def everything(study: Study) -> Study:

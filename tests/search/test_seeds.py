@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from optselect.search.checking import notes_on, row_of
-from optselect.search.findings import Findings, Record, find
-from optselect.search.phases import ENOUGH_OF_ONE_RUN
-from optselect.search.planning import SHARE
-from optselect.storage.overview import TrialRow
-from optselect.storage.tickets import NewTicket
+from optselect.search.cli.checking import notes_on, row_of
+from optselect.search.strategy.phases import ENOUGH_OF_ONE_RUN
+from optselect.search.strategy.planning import SHARE
+from optselect.search.verdict.findings import Findings, Record, find
+from optselect.storage.records.overview import TrialRow
+from optselect.storage.records.tickets import NewTicket
 from tests.search.problems import description
 from tests.search.simulated import Simulated, spec_of
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from optselect.search.errors import InvalidInput
-from optselect.search.selecting import Selection, select
-from optselect.storage.overview import TrialRow
+from optselect.search.status.selecting import Selection, select
+from optselect.storage.records.overview import TrialRow
 
 ROW = TrialRow(1, 0, 0, "quota", "SGD", "complete", 0.5, 3, {}, 1, 0, None, None, 2.0, "search", {}, 0.0, 2.0)
 ROWS = [

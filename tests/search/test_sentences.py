@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from optselect.search.cautions import edge_of
-from optselect.search.dimension import complement
-from optselect.search.findings import Findings, Record, find
-from optselect.search.sentences import rounded_up, words_of
-from optselect.search.switching import SwitchSpec
-from optselect.search.verdict_page import beside_leader, verdict_json, verdict_page
-from optselect.storage.tickets import NewTicket
+from optselect.search.report.cautions import edge_of
+from optselect.search.report.sentences import rounded_up, words_of
+from optselect.search.report.verdict_page import beside_leader, verdict_json, verdict_page
+from optselect.search.spec.dimension import complement
+from optselect.search.spec.switching import SwitchSpec
+from optselect.search.verdict.findings import Findings, Record, find
+from optselect.storage.records.tickets import NewTicket
 from tests.search.problems import description
 from tests.search.simulated import Answer, Simulated, spec_of
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from optselect.search.findings import Record
-from optselect.search.side_by_side import Pair, Side, pair_json, together
-from optselect.storage.studies import StoredStudy
+from optselect.search.report.side_by_side import Pair, Side, pair_json, together
+from optselect.search.verdict.findings import Record
+from optselect.storage.records.studies import StoredStudy
 from tests.search.problems import description
 from tests.search.test_sentences import CLEAR, answers, record
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from optselect.search.engines.order import Order
+from optselect.search.engines.slurm import Slurm, Task, surplus
 from optselect.search.errors import InvalidInput
-from optselect.search.executors.order import Order
-from optselect.search.executors.slurm import Slurm, Task, surplus
 from tests.search import fake_slurm
 
 GOLDEN = Path(__file__).with_name("golden")

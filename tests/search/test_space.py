@@ -3,11 +3,11 @@
 import optuna
 import pytest
 
-from optselect.search.catalogue import CATALOGUE, DEFAULT_OPTIMIZERS
-from optselect.search.dimension import Dimension
 from optselect.search.errors import InvalidInput
-from optselect.search.space import choose_optimizers, study_space, suggest_optimizer, tuned_dimensions
-from optselect.trials.configuration import OptimizerConfig, check_arguments
+from optselect.search.spec.catalogue import CATALOGUE, DEFAULT_OPTIMIZERS
+from optselect.search.spec.dimension import Dimension
+from optselect.search.spec.space import choose_optimizers, study_space, suggest_optimizer, tuned_dimensions
+from optselect.trials.terms.configuration import OptimizerConfig, check_arguments
 
 KERAS = "SGD RMSprop Adam AdamW Nadam Adamax Adagrad Adadelta Lion Adafactor Lamb Ftrl Muon ScheduleFreeAdamW"
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from optselect.search.dimension import Dimension, Scale
 from optselect.search.errors import InvalidInput
 from optselect.search.names import study_name
-from optselect.search.objective import parse_objective
-from optselect.search.planning import baseline_tickets
-from optselect.search.space import Override
-from optselect.search.spec import Request, StudySpec, differences, resolve
+from optselect.search.spec.dimension import Dimension, Scale
+from optselect.search.spec.objective import parse_objective
+from optselect.search.spec.space import Override
+from optselect.search.spec.study_spec import Request, StudySpec, differences, resolve
+from optselect.search.strategy.planning import baseline_tickets
 from tests.search.problems import description
 
 

@@ -8,15 +8,15 @@ import numpy as np
 import optuna
 import pytest
 
-from optselect.search.catalogue import CATALOGUE
-from optselect.search.dimension import one_minus
 from optselect.search.errors import InvalidInput
-from optselect.search.requesting import Flags, merged
-from optselect.search.space import suggest_optimizer
-from optselect.search.spec import StudySpec, differences, resolve
-from optselect.search.spec_file import read_spec, spec_toml
-from optselect.search.toml_lines import line_of
-from optselect.trials.configuration import OptimizerConfig, check_arguments
+from optselect.search.spec.catalogue import CATALOGUE
+from optselect.search.spec.dimension import one_minus
+from optselect.search.spec.requesting import Flags, merged
+from optselect.search.spec.space import suggest_optimizer
+from optselect.search.spec.spec_file import read_spec, spec_toml
+from optselect.search.spec.study_spec import StudySpec, differences, resolve
+from optselect.search.spec.toml_lines import line_of
+from optselect.trials.terms.configuration import OptimizerConfig, check_arguments
 from tests.search.problems import description
 
 SPEC = """

@@ -7,9 +7,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from optselect.search.sampler import ViewedTPE, search_trials_of, viewed
-from optselect.search.space import study_space, suggest_optimizer
-from optselect.search.study import (
+from optselect.search.spec.space import study_space, suggest_optimizer
+from optselect.search.strategy.asking import (
     Explosion,
     adopt,
     ask_for,
@@ -18,7 +17,8 @@ from optselect.search.study import (
     tell_ending,
     tell_passed_over,
 )
-from optselect.storage.tickets import Ending, Ticket
+from optselect.search.strategy.sampler import ViewedTPE, search_trials_of, viewed
+from optselect.storage.records.tickets import Ending, Ticket
 
 SPACE = study_space(["SGD", "Adam"], "all", 1)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import psycopg2
 import pytest
 
-from optselect.search.supervising import Outage, watch
+from optselect.search.processes.supervising import Outage, watch
 from optselect.storage.errors import Unreachable
 
 

@@ -8,15 +8,15 @@ import optuna
 import pytest
 
 from optselect.search.errors import InvalidInput
-from optselect.search.phases import next_step
-from optselect.search.requesting import Flags, merged
-from optselect.search.settings import Length, configuration_of, settings_code
-from optselect.search.space import suggest_optimizer
-from optselect.search.spec import StudySpec, resolve
-from optselect.search.spec_file import spec_toml
-from optselect.search.switching import SwitchSpec
-from optselect.storage.tickets import NewTicket
-from optselect.trials.configuration import OptimizerConfig, Schedule
+from optselect.search.spec.requesting import Flags, merged
+from optselect.search.spec.settings import Length, configuration_of, settings_code
+from optselect.search.spec.space import suggest_optimizer
+from optselect.search.spec.spec_file import spec_toml
+from optselect.search.spec.study_spec import StudySpec, resolve
+from optselect.search.spec.switching import SwitchSpec
+from optselect.search.strategy.phases import next_step
+from optselect.storage.records.tickets import NewTicket
+from optselect.trials.terms.configuration import OptimizerConfig, Schedule
 from tests.search.problems import description
 from tests.search.simulated import Simulated, spec_of
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from optselect.search.errors import InvalidInput
-from optselect.search.joining import Joining
-from optselect.search.source import bundle_hash, unpacked
-from optselect.search.trust import ALL_TRUSTED, Trust
-from optselect.storage.studies import StoredStudy
+from optselect.search.studies.joining import Joining
+from optselect.search.studies.source import bundle_hash, unpacked
+from optselect.search.studies.trust import ALL_TRUSTED, Trust
+from optselect.storage.records.studies import StoredStudy
 from tests.search.problems import description
 
 BUNDLE = {"net.py": "def model(): ..."}

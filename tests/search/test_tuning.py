@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from optselect.search.cautions import cautions
-from optselect.search.findings import Findings
-from optselect.search.html_page import Page
-from optselect.search.standing import standing, status_json
-from optselect.search.tables import summary
-from optselect.search.tuning import single_runs, tunings
-from optselect.search.verdict_page import verdict_json, verdict_page
+from optselect.search.report.cautions import cautions
+from optselect.search.report.html_page import Page
+from optselect.search.report.verdict_page import verdict_json, verdict_page
+from optselect.search.status.standing import standing, status_json
+from optselect.search.status.tables import summary
+from optselect.search.verdict.findings import Findings
+from optselect.search.verdict.tuning import single_runs, tunings
 from tests.search.test_pages import shown, trial, whole_study
 from tests.search.test_sentences import CLEAR, answers, found
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from optselect.search.usage import SECONDS_BETWEEN, Gauge, shown_usage
+from optselect.search.worker.usage import SECONDS_BETWEEN, Gauge, shown_usage
 from tests.search.fake_nvml import machine
 
 OWN = {"cpu_percent", "memory_bytes"}

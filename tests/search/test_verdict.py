@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from optselect.search.verdict import LOOKS, MOST_SEEDS, Contender, Judgement, judge, next_look
+from optselect.search.verdict.judging import LOOKS, MOST_SEEDS, Contender, Judgement, judge, next_look
 
 
 def contender(name: str, costs: object, test: object = None, diverged: tuple[int, ...] = ()) -> Contender:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from optselect.search import wear
-from optselect.search.wear import MOST_GROWTH_BYTES, TRIALS_PER_PROCESS, Wear, owned_bytes
+from optselect.search.worker import wear
+from optselect.search.worker.wear import MOST_GROWTH_BYTES, TRIALS_PER_PROCESS, Wear, owned_bytes
 
 
 @pytest.fixture(autouse=True)

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL, Engine
 
-from optselect.storage import embedded
-from optselect.storage.database import EMBEDDED_DATABASE, Database, connect, make_engine
-from optselect.storage.initialise import mlflow_database
-from optselect.storage.studies import StoredStudy
+from optselect.storage.records.studies import StoredStudy
+from optselect.storage.schema.initialise import mlflow_database
+from optselect.storage.server import embedded
+from optselect.storage.server.database import EMBEDDED_DATABASE, Database, connect, make_engine
 from tests.homes import THROW_AWAY, throw_away_home
 from tests.service.studies import store_study
 

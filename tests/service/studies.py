@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import Engine
 
-from optselect.storage import studies
-from optselect.storage.studies import NewStudy, StoredStudy
-from optselect.storage.tickets import NewTicket
+from optselect.storage.records import studies
+from optselect.storage.records.studies import NewStudy, StoredStudy
+from optselect.storage.records.tickets import NewTicket
 
 
 def store_study(

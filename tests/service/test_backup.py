@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import URL
 
-from optselect.storage.backup import backup, restore
-from optselect.storage.database import Database
 from optselect.storage.errors import InvalidAddress, Unreachable
-from optselect.storage.initialise import mlflow_url
+from optselect.storage.schema.backup import backup, restore
+from optselect.storage.schema.initialise import mlflow_url
+from optselect.storage.server.database import Database
 from tests.service.conftest import copy_database, execute, fresh_database
 
 STUDY = """

@@ -8,14 +8,14 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Connection, Engine
 
-from optselect.search.phases import next_step
-from optselect.search.planning import first_step
-from optselect.search.spec import StudySpec
-from optselect.storage import overview, studies, tickets
+from optselect.search.spec.study_spec import StudySpec
+from optselect.search.strategy.phases import next_step
+from optselect.search.strategy.planning import first_step
 from optselect.storage.errors import LeaseLost
-from optselect.storage.phases import plan_next
-from optselect.storage.studies import StoredStudy
-from optselect.storage.tickets import Ending
+from optselect.storage.records import overview, studies, tickets
+from optselect.storage.records.phases import plan_next
+from optselect.storage.records.studies import StoredStudy
+from optselect.storage.records.tickets import Ending
 from tests.search.simulated import spec_of
 from tests.service.studies import new_study
 

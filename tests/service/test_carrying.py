@@ -10,13 +10,14 @@ import psutil
 import pytest
 from sqlalchemy import Engine
 
-from optselect.search.carrying import Carrier
-from optselect.storage import curves, tickets, tracking
-from optselect.storage.checkpoints import Checkpoint, place
-from optselect.storage.curves import EpochRow
-from optselect.storage.database import Database, child_environment, make_engine
-from optselect.storage.studies import StoredStudy
-from optselect.storage.tickets import Ending
+from optselect.search.studies.carrying import Carrier
+from optselect.storage.records import curves, tickets
+from optselect.storage.records.checkpoints import Checkpoint, place
+from optselect.storage.records.curves import EpochRow
+from optselect.storage.records.studies import StoredStudy
+from optselect.storage.records.tickets import Ending
+from optselect.storage.server.database import Database, child_environment, make_engine
+from optselect.storage.tracking import flusher as tracking
 from tests.acceptance.commands import await_that
 from tests.service.studies import store_study
 from tests.service.test_tickets import claim

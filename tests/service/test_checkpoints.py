@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from optselect.storage import checkpoint_files, checkpoints, curves, tickets, unsent
-from optselect.storage.checkpoints import MOST_BYTES_IN_TABLE, Checkpoint
-from optselect.storage.curves import EpochRow
 from optselect.storage.errors import InvalidAddress, LeaseLost
-from optselect.storage.studies import StoredStudy
-from optselect.storage.tickets import Ending, Ticket
-from optselect.storage.unsent import Unsent
+from optselect.storage.records import checkpoint_files, checkpoints, curves, tickets, unsent
+from optselect.storage.records.checkpoints import MOST_BYTES_IN_TABLE, Checkpoint
+from optselect.storage.records.curves import EpochRow
+from optselect.storage.records.studies import StoredStudy
+from optselect.storage.records.tickets import Ending, Ticket
+from optselect.storage.records.unsent import Unsent
 from tests.service.test_tickets import claim, epochs, finish, lost_claim
 
 SMALL, LARGE = b"small state", b"x" * (MOST_BYTES_IN_TABLE + 1)

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from optselect.search.departure import Beat, kept_lease
-from optselect.search.observing import observing
-from optselect.storage import embedded, launches, overview, tickets, workers
-from optselect.storage.database import Database, make_engine
-from optselect.storage.tickets import Ticket
+from optselect.search.processes.observing import observing
+from optselect.search.worker.departure import Beat, kept_lease
+from optselect.storage.records import launches, overview, tickets, workers
+from optselect.storage.records.tickets import Ticket
+from optselect.storage.server import embedded
+from optselect.storage.server.database import Database, make_engine
 from tests.acceptance.commands import await_that
 from tests.acceptance.forked import Forks
 from tests.homes import THROW_AWAY, throw_away_home

@@ -16,18 +16,24 @@ from optuna.trial import Trial, TrialState
 from sqlalchemy import Engine, Pool, event
 from sqlalchemy.exc import DBAPIError
 
-from optselect.search.departure import Departure
-from optselect.search.in_process import InProcessDescriber
-from optselect.search.launching import Surroundings, create, new_study
-from optselect.search.source import read_bundle
-from optselect.search.spec import Request, StudySpec, resolve
-from optselect.search.study import ask_for, create_optuna_study, load_optuna_study, tell_pruned, told_within
-from optselect.storage import tickets
-from optselect.storage.database import Database, make_engine, make_worker_engine, one_line, transient
-from optselect.storage.optuna_storage import optuna_storage
-from optselect.storage.overview import list_trials
-from optselect.storage.studies import StoredStudy
-from optselect.storage.tickets import Ending, Ticket
+from optselect.search.spec.study_spec import Request, StudySpec, resolve
+from optselect.search.strategy.asking import (
+    ask_for,
+    create_optuna_study,
+    load_optuna_study,
+    tell_pruned,
+    told_within,
+)
+from optselect.search.studies.in_process import InProcessDescriber
+from optselect.search.studies.launching import Surroundings, create, new_study
+from optselect.search.studies.source import read_bundle
+from optselect.search.worker.departure import Departure
+from optselect.storage.optuna_tables.storage import optuna_storage
+from optselect.storage.records import tickets
+from optselect.storage.records.overview import list_trials
+from optselect.storage.records.studies import StoredStudy
+from optselect.storage.records.tickets import Ending, Ticket
+from optselect.storage.server.database import Database, make_engine, make_worker_engine, one_line, transient
 from tests.acceptance.commands import await_that
 from tests.acceptance.forked import Forks
 from tests.service.conftest import execute
@@ -95,10 +101,10 @@ def watched() -> Iterator[Watched]:
 def test_a_worker_holds_two_connections_at_most_and_each_of_its_threads_one(
     initialised_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("optselect.trials.watch.REPORT_SECONDS", 0.0)
+    monkeypatch.setattr("optselect.trials.training.watch.REPORT_SECONDS", 0.0)
     study = stored_study(initialised_database)
 
-    from optselect.search.worker import Assignment, work  # TensorFlow, whose settings are in place now
+    from optselect.search.worker.loop import Assignment, work  # TensorFlow, whose settings are in place now
 
     with watched() as found:
         engine = make_worker_engine(initialised_database)

@@ -4,12 +4,12 @@ import time
 
 from sqlalchemy import Engine
 
-from optselect.search.departure import Beat, Departure, Holding, kept_lease
-from optselect.search.reporting import Reporter, Writer
-from optselect.storage import curves, studies, tickets
-from optselect.storage.checkpoints import Checkpoint
-from optselect.storage.studies import StoredStudy
-from optselect.trials.outcome import Epoch
+from optselect.search.worker.departure import Beat, Departure, Holding, kept_lease
+from optselect.search.worker.reporting import Reporter, Writer
+from optselect.storage.records import curves, studies, tickets
+from optselect.storage.records.checkpoints import Checkpoint
+from optselect.storage.records.studies import StoredStudy
+from optselect.trials.terms.outcome import Epoch
 from tests.service.studies import store_study
 from tests.service.test_tickets import claim, finish
 

@@ -6,10 +6,10 @@ import uuid
 import pytest
 from sqlalchemy import Engine, text
 
-from optselect.storage import overview, studies, tickets, workers
-from optselect.storage.deaths import Death, Toll, bury, set_aside
-from optselect.storage.studies import StoredStudy
-from optselect.storage.tickets import Ending, Ticket
+from optselect.storage.records import overview, studies, tickets, workers
+from optselect.storage.records.deaths import Death, Toll, bury, set_aside
+from optselect.storage.records.studies import StoredStudy
+from optselect.storage.records.tickets import Ending, Ticket
 from tests.service.studies import store_study
 
 OWN = Death(1, "SIGSEGV", is_own=True)

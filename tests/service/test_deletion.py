@@ -5,12 +5,13 @@ import uuid
 import pytest
 from sqlalchemy import Engine, text
 
-from optselect.storage import deletion, workers
-from optselect.storage.curves import EpochRow, write_epochs
-from optselect.storage.database import Database
+from optselect.storage import deletion
 from optselect.storage.errors import InUse
-from optselect.storage.studies import StoredStudy, find_study
-from optselect.storage.tickets import claim_ticket
+from optselect.storage.records import workers
+from optselect.storage.records.curves import EpochRow, write_epochs
+from optselect.storage.records.studies import StoredStudy, find_study
+from optselect.storage.records.tickets import claim_ticket
+from optselect.storage.server.database import Database
 
 
 def test_everything_of_a_study_is_counted_before_it_goes(engine: Engine, study: StoredStudy) -> None:

@@ -15,9 +15,10 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import URL
 
-from optselect.storage import embedded
-from optselect.storage.database import Database, child_environment, make_engine, open_database
-from optselect.storage.embedded import (
+from optselect.storage.errors import Unreachable
+from optselect.storage.server import embedded
+from optselect.storage.server.database import Database, child_environment, make_engine, open_database
+from optselect.storage.server.embedded import (
     attach,
     ensure_running,
     find_binaries,
@@ -25,8 +26,7 @@ from optselect.storage.embedded import (
     server_state,
     stop,
 )
-from optselect.storage.errors import Unreachable
-from optselect.storage.home import fallback_base
+from optselect.storage.server.home import fallback_base
 from tests.homes import THROW_AWAY, throw_away_home
 from tests.service.conftest import execute
 
@@ -35,7 +35,7 @@ START = textwrap.dedent(
     """
     import os, sys, time
     from pathlib import Path
-    from optselect.storage.embedded import ensure_running
+    from optselect.storage.server.embedded import ensure_running
     print(ensure_running(Path(sys.argv[1]), os.environ).port, flush=True)
     time.sleep(60)
     """
@@ -146,8 +146,8 @@ def test_a_child_process_gets_in_without_seeing_the_password(home: Path, server:
     environment = child_environment(database, {"PATH": os.environ["PATH"]}, tmp_path)
     assert not [value for value in environment.values() if password in value or "colon" in value]
     child = (
-        "import os; from pathlib import Path; from optselect.storage.database import *;"
-        "from optselect.storage.home import default_home;"
+        "import os; from pathlib import Path; from optselect.storage.server.database import *;"
+        "from optselect.storage.server.home import default_home;"
         "print(open_database(None, default_home(os.environ), os.environ).url.username)"
     )
     done = subprocess.run(
@@ -204,7 +204,7 @@ AS_NOBODY = textwrap.dedent(
     from pathlib import Path
     import encodings.idna
     from optselect.storage import embedded
-    from optselect.storage.database import open_database
+    from optselect.storage.server.database import open_database
     os.setgroups([])
     os.setgid(int(sys.argv[2]))
     os.setuid(int(sys.argv[3]))

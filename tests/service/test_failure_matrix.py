@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import URL
 
-from optselect.search.observing import observing
-from optselect.search.study import ask_for, load_optuna_study, tell_ending
-from optselect.storage import curves, embedded, tickets
-from optselect.storage.curves import EpochRow
-from optselect.storage.database import Database
-from optselect.storage.tickets import Ending
+from optselect.search.processes.observing import observing
+from optselect.search.strategy.asking import ask_for, load_optuna_study, tell_ending
+from optselect.storage.records import curves, tickets
+from optselect.storage.records.curves import EpochRow
+from optselect.storage.records.tickets import Ending
+from optselect.storage.server import embedded
+from optselect.storage.server.database import Database
 from tests.acceptance.commands import await_that
 from tests.acceptance.forked import Forks
 from tests.homes import THROW_AWAY

@@ -14,9 +14,8 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from optselect.storage.database import Database, make_engine
 from optselect.storage.errors import SchemaMismatch, Unreachable
-from optselect.storage.initialise import (
+from optselect.storage.schema.initialise import (
     MIGRATIONS,
     REVISION,
     check_schema,
@@ -26,6 +25,7 @@ from optselect.storage.initialise import (
     mlflow_url,
     read_state,
 )
+from optselect.storage.server.database import Database, make_engine
 from tests.service.conftest import execute
 
 TABLES = {
@@ -43,8 +43,8 @@ INITIALISE = textwrap.dedent(
     """
     import sys
     from pathlib import Path
-    from optselect.storage.database import Database, normalise
-    from optselect.storage.initialise import initialise
+    from optselect.storage.server.database import Database, normalise
+    from optselect.storage.schema.initialise import initialise
     address = sys.stdin.readline()
     initialise(Database(normalise(address), Path("/nowhere"), embedded=False))
     heavy = {"optuna", "alembic", "mlflow", "tensorflow"} & set(sys.modules)

@@ -13,10 +13,8 @@ import psutil
 import pytest
 from sqlalchemy import Engine, text
 
-from optselect.search import placing
-from optselect.search.enlisting import PLACED_BY, enlisted
-from optselect.search.errors import InvalidInput
-from optselect.search.placing import (
+from optselect.search.engines import placing
+from optselect.search.engines.placing import (
     Placement,
     preview,
     read_placement,
@@ -25,11 +23,13 @@ from optselect.search.placing import (
     start_workers,
     stop_workers,
 )
-from optselect.storage import launches
-from optselect.storage.database import Database, without_password
+from optselect.search.errors import InvalidInput
+from optselect.search.processes.enlisting import PLACED_BY, enlisted
 from optselect.storage.errors import NotFound
-from optselect.storage.launches import Launch
-from optselect.storage.studies import StoredStudy
+from optselect.storage.records import launches
+from optselect.storage.records.launches import Launch
+from optselect.storage.records.studies import StoredStudy
+from optselect.storage.server.database import Database, without_password
 from tests.search import fake_slurm
 from tests.search.fake_slurm import state_of
 from tests.search.test_slurm import STUB

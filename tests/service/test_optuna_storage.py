@@ -23,10 +23,10 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import URL, text
 from sqlalchemy.exc import OperationalError
 
-from optselect.storage.database import EMBEDDED_DATABASE, Database, make_engine
-from optselect.storage.embedded import ensure_running, stop
 from optselect.storage.errors import SchemaMismatch, Unreachable
-from optselect.storage.optuna_storage import PatientStorage, optuna_storage
+from optselect.storage.optuna_tables.storage import PatientStorage, optuna_storage
+from optselect.storage.server.database import EMBEDDED_DATABASE, Database, make_engine
+from optselect.storage.server.embedded import ensure_running, stop
 from tests.homes import THROW_AWAY
 from tests.service.conftest import execute, fresh_database
 
@@ -293,7 +293,7 @@ def test_racing_processes_number_their_trials_without_a_gap(initialised_database
 def test_tables_of_another_revision_are_left_to_optuna(
     initialised_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("optselect.storage.optuna_storage.SCHEMA_REVISION", "v9")
+    monkeypatch.setattr("optselect.storage.optuna_tables.storage.SCHEMA_REVISION", "v9")
     storage = optuna_storage(initialised_database)
     assert not storage.is_known
     study = optuna.create_study(storage=storage)

@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from optselect.storage import overview, studies, tickets
-from optselect.storage.phases import Progress, Step, decide_once, plan_next
-from optselect.storage.tickets import Ending, NewTicket
+from optselect.storage.records import overview, studies, tickets
+from optselect.storage.records.phases import Progress, Step, decide_once, plan_next
+from optselect.storage.records.tickets import Ending, NewTicket
 from tests.service.studies import store_study
 
 

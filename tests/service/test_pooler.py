@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.pooler import PGBOUNCER, pooled
-from optselect.storage.database import Database, connect, make_engine
-from optselect.storage.initialise import check_schema
+from optselect.storage.schema.initialise import check_schema
+from optselect.storage.server.database import Database, connect, make_engine
 from tests.acceptance.forked import Forks
 from tests.service.conftest import execute
 from tests.service.workplace import store_steady, workplace

@@ -11,11 +11,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import URL
 
-from optselect.storage.backup import backup, restore
-from optselect.storage.database import Database, create_database, make_engine
-from optselect.storage.embedded import find_binaries
 from optselect.storage.errors import InvalidAddress, SchemaMismatch
-from optselect.storage.initialise import (
+from optselect.storage.schema.backup import backup, restore
+from optselect.storage.schema.initialise import (
     REVISION,
     ensure_mlflow,
     initialise,
@@ -23,6 +21,8 @@ from optselect.storage.initialise import (
     mlflow_url,
     upgrade_mlflow,
 )
+from optselect.storage.server.database import Database, create_database, make_engine
+from optselect.storage.server.embedded import find_binaries
 from tests.service.conftest import copy_database, execute, fresh_database
 from tests.service.studies import store_study
 

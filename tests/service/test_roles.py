@@ -12,10 +12,10 @@ import psutil
 import psycopg2
 import pytest
 
-from optselect.storage.database import Database, connect
 from optselect.storage.errors import NotFound
-from optselect.storage.initialise import mlflow_url
-from optselect.storage.roles import grant_work
+from optselect.storage.schema.initialise import mlflow_url
+from optselect.storage.schema.roles import grant_work
+from optselect.storage.server.database import Database, connect
 from tests.acceptance import steady
 from tests.acceptance.commands import Shell
 from tests.acceptance.forked import Forks

@@ -15,12 +15,12 @@ from mlflow.protos.databricks_pb2 import BAD_REQUEST
 from sqlalchemy import text
 from sqlalchemy.engine import URL
 
-from optselect.storage.database import Database, again, as_refusal, make_engine, transient
 from optselect.storage.errors import NotGranted, SchemaMismatch, Unreachable
-from optselect.storage.initialise import mlflow_url
-from optselect.storage.mlflow_batches import send
-from optselect.storage.roles import grant_work
-from optselect.trials.errors import ProblemError
+from optselect.storage.schema.initialise import mlflow_url
+from optselect.storage.schema.roles import grant_work
+from optselect.storage.server.database import Database, again, as_refusal, make_engine, transient
+from optselect.storage.tracking.batches import send
+from optselect.trials.terms.errors import ProblemError
 from tests.acceptance import steady
 from tests.acceptance.commands import await_that
 from tests.acceptance.forked import Forks

@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Connection, Engine, event, text
 
-from optselect.search.phases import next_slice, next_step
-from optselect.search.planning import first_step, joint_tickets, survivor_tickets
-from optselect.search.spec import StudySpec
-from optselect.storage import studies, tickets
-from optselect.storage.phases import FEW_FREE, SLICE, SLICED, Progress, Step, plan_next
-from optselect.storage.studies import StoredStudy
-from optselect.storage.tickets import Ending, NewTicket
+from optselect.search.spec.study_spec import StudySpec
+from optselect.search.strategy.phases import next_slice, next_step
+from optselect.search.strategy.planning import first_step, joint_tickets, survivor_tickets
+from optselect.storage.records import studies, tickets
+from optselect.storage.records.phases import FEW_FREE, SLICE, SLICED, Progress, Step, plan_next
+from optselect.storage.records.studies import StoredStudy
+from optselect.storage.records.tickets import Ending, NewTicket
 from tests.search.simulated import spec_of
 from tests.service.studies import new_study
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, event
 
-from optselect.search.departure import Departure
-from optselect.search.in_process import InProcessDescriber
-from optselect.search.launching import Surroundings, create, new_study
-from optselect.search.source import read_bundle
-from optselect.search.spec import Request, resolve
-from optselect.storage.database import Database, make_engine
-from optselect.storage.overview import list_trials
+from optselect.search.spec.study_spec import Request, resolve
+from optselect.search.studies.in_process import InProcessDescriber
+from optselect.search.studies.launching import Surroundings, create, new_study
+from optselect.search.studies.source import read_bundle
+from optselect.search.worker.departure import Departure
+from optselect.storage.records.overview import list_trials
+from optselect.storage.server.database import Database, make_engine
 
 MOST_STATEMENTS = 90
 PROBLEM = Path(__file__).parents[1] / "acceptance" / "steady.py"
@@ -35,7 +35,7 @@ def statements() -> Iterator[list[str]]:
 def test_a_trial_of_twenty_epochs_costs_ninety_statements_at_most(
     initialised_database: Database, statements: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("optselect.trials.watch.REPORT_SECONDS", 0.0)
+    monkeypatch.setattr("optselect.trials.training.watch.REPORT_SECONDS", 0.0)
     engine = make_engine(initialised_database)
     description = InProcessDescriber(PROBLEM).result()
     request = Request(problem=str(PROBLEM), optimizers="adamw", trials=13, epochs=20, tune="all", seeds=0)
@@ -44,7 +44,7 @@ def test_a_trial_of_twenty_epochs_costs_ninety_statements_at_most(
     bundle = read_bundle(PROBLEM, description.modules)
     study = create(new_study("counted", spec, description, bundle, place), spec, initialised_database, engine)
 
-    from optselect.search.worker import Assignment, work  # TensorFlow, whose settings are in place now
+    from optselect.search.worker.loop import Assignment, work  # TensorFlow, whose settings are in place now
 
     statements.clear()
     assert work(Assignment(initialised_database, engine, study, PROBLEM, 60.0), Departure()) == 0

@@ -8,14 +8,14 @@ import optuna
 import pytest
 from sqlalchemy import Engine, text
 
-from optselect.storage import curves, overview, studies, tickets, workers
-from optselect.storage.curves import EpochRow, Rank
-from optselect.storage.database import Database
-from optselect.storage.deaths import Toll
 from optselect.storage.errors import LeaseLost
-from optselect.storage.optuna_storage import optuna_storage
-from optselect.storage.studies import StoredStudy
-from optselect.storage.tickets import Ending, NewTicket, Ticket, insert_tickets
+from optselect.storage.optuna_tables.storage import optuna_storage
+from optselect.storage.records import curves, overview, studies, tickets, workers
+from optselect.storage.records.curves import EpochRow, Rank
+from optselect.storage.records.deaths import Toll
+from optselect.storage.records.studies import StoredStudy
+from optselect.storage.records.tickets import Ending, NewTicket, Ticket, insert_tickets
+from optselect.storage.server.database import Database
 from tests.service.studies import store_study
 
 NOBODY = uuid.UUID(int=7)

@@ -16,16 +16,17 @@ import pytest
 from mlflow import MlflowClient
 from sqlalchemy import Engine, text
 
-from optselect.storage import checkpoints, curves, tickets, tracking
-from optselect.storage.chart_views import CURVES, FINALS
-from optselect.storage.checkpoints import Checkpoint
-from optselect.storage.colours import OWN_COLOUR
-from optselect.storage.curves import EpochRow
-from optselect.storage.database import Database, make_engine
-from optselect.storage.shown_names import ORIGINAL
-from optselect.storage.studies import StoredStudy
-from optselect.storage.tickets import Ending, Ticket
-from optselect.storage.tracking_check import Comparison, compare
+from optselect.storage.records import checkpoints, curves, tickets
+from optselect.storage.records.checkpoints import Checkpoint
+from optselect.storage.records.curves import EpochRow
+from optselect.storage.records.studies import StoredStudy
+from optselect.storage.records.tickets import Ending, Ticket
+from optselect.storage.server.database import Database, make_engine
+from optselect.storage.tracking import flusher as tracking
+from optselect.storage.tracking.chart_views import CURVES, FINALS
+from optselect.storage.tracking.check import Comparison, compare
+from optselect.storage.tracking.colours import OWN_COLOUR
+from optselect.storage.tracking.shown_names import ORIGINAL
 from tests.service.studies import store_study
 from tests.service.test_tickets import NOBODY, claim
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlalchemy import Engine, text
 
-from optselect.storage import studies
-from optselect.storage.database import Database, make_engine
-from optselect.storage.studies import StoredStudy
+from optselect.storage.records import studies
+from optselect.storage.records.studies import StoredStudy
+from optselect.storage.server.database import Database, make_engine
 from tests.acceptance import steady
 from tests.acceptance.commands import Shell, await_that, shell
 from tests.acceptance.forked import Ended, Forks, Started

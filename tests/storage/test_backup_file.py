@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from optselect.storage.backup_file import unpack
 from optselect.storage.errors import InvalidAddress, SchemaMismatch
+from optselect.storage.schema.backup_file import unpack
 
 MANIFEST = {"format": 1, "revision": "0006", "mlflow_place": None, "versions": {"optselect": "0.1.0"}}
 

@@ -11,8 +11,9 @@ import pytest
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from optselect.storage import database as storage
-from optselect.storage.database import (
+from optselect.storage.errors import InvalidAddress, Unreachable
+from optselect.storage.server import database as storage
+from optselect.storage.server.database import (
     Database,
     again,
     child_environment,
@@ -23,7 +24,6 @@ from optselect.storage.database import (
     with_password,
     write_pgpass,
 )
-from optselect.storage.errors import InvalidAddress, Unreachable
 
 SERVER = "postgresql://ann:s3cret@db.example.org:5433/studies"
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from optselect.storage import embedded
-from optselect.storage.embedded import (
+from optselect.storage.errors import Unreachable
+from optselect.storage.server import embedded
+from optselect.storage.server.embedded import (
     Account,
     can_enter,
     cause_of_failure,
@@ -15,7 +16,6 @@ from optselect.storage.embedded import (
     forget_dead_server,
     refuse_remote_file_system,
 )
-from optselect.storage.errors import Unreachable
 
 MOUNTS = """\
 /dev/vda / ext4 rw 0 0

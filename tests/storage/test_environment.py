@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from optselect.storage.environment import NUMBERS, check_numbers, number_in
 from optselect.storage.errors import InvalidVariable
+from optselect.storage.server.environment import NUMBERS, check_numbers, number_in
 
 FOLDERS = ("search", "storage", "trials")
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from optselect.search.cli.failures import diagnosis
 from optselect.search.exit_codes import UserExit
-from optselect.search.failures import diagnosis
 from optselect.search.named_file import write_named
-from optselect.storage.backup_file import pack
-from optselect.storage.checkpoint_files import write_file
 from optselect.storage.errors import Unreachable
-from optselect.storage.full_disk import full_disk, writing
-from optselect.trials.whole_file import write_whole
+from optselect.storage.records.checkpoint_files import write_file
+from optselect.storage.schema.backup_file import pack
+from optselect.storage.server.full_disk import full_disk, writing
+from optselect.trials.data.whole_file import write_whole
 from tests.homes import small_file_system
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from optselect.storage.checkpoint_files import write_file
 from optselect.storage.errors import InvalidAddress
-from optselect.storage.home import is_root, open_home
-from optselect.storage.own_files import close_all, closed, make_folder, write_closed
+from optselect.storage.records.checkpoint_files import write_file
+from optselect.storage.server.home import is_root, open_home
+from optselect.storage.server.own_files import close_all, closed, make_folder, write_closed
 
 HOME = 0o711 if is_root() else 0o700
 needs_root = pytest.mark.skipif(not is_root(), reason="only root makes another account's files")

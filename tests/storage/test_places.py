@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from optselect.storage import checkpoint_files
 from optselect.storage.errors import InvalidRow
-from optselect.storage.studies import StoredStudy
+from optselect.storage.records import checkpoint_files
+from optselect.storage.records.studies import StoredStudy
 
 OF_OURS = "epoch-1-0123456789ab.npz"
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from optselect.storage.token_app import Gate
-from optselect.storage.tracking_token import ServerNote, header_for, proof
+from optselect.storage.tracking.token import ServerNote, header_for, proof
+from optselect.storage.tracking.token_app import Gate
 
 TOKEN = "a-token-of-a-test"
 HERE = {"server": ("127.0.0.1", 5000), "query_string": b"", "headers": [], "method": "GET", "path": "/"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from optselect.trials.problem import Problem, load_problem
+from optselect.trials.problem.loading import Problem, load_problem
 
 WriteProblem = Callable[..., Path]
 MakeProblem = Callable[..., Problem]

@@ -7,16 +7,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from optselect.trials.configuration import Configuration, OptimizerConfig
-from optselect.trials.data import Arrays
-from optselect.trials.fit_runner import training_arguments
-from optselect.trials.initial_weights import assign_values, build_model
-from optselect.trials.outcome import Epoch, Stop, TrialResult
-from optselect.trials.problem import Problem
-from optselect.trials.programs import Programs
-from optselect.trials.row_order import order_of_rows
-from optselect.trials.snapshot import Position, write_snapshot
-from optselect.trials.trainer import run_trial
+from optselect.trials.data.row_order import order_of_rows
+from optselect.trials.data.splits import Arrays
+from optselect.trials.problem.initial_weights import assign_values, build_model
+from optselect.trials.problem.loading import Problem
+from optselect.trials.programs.cache import Programs
+from optselect.trials.state.snapshot import Position, write_snapshot
+from optselect.trials.terms.configuration import Configuration, OptimizerConfig
+from optselect.trials.terms.outcome import Epoch, Stop, TrialResult
+from optselect.trials.training.fit_runner import training_arguments
+from optselect.trials.training.trainer import run_trial
 
 SEED = 3
 

@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import pytest
 
-from optselect.trials.keras_names import count_names_from
-from optselect.trials.problem import Problem, load_problem
-from optselect.trials.programs import Programs
+from optselect.trials.problem.loading import Problem, load_problem
+from optselect.trials.programs.cache import Programs
+from optselect.trials.state.keras_names import count_names_from
 from tests.trials.conftest import PREAMBLE, WriteProblem
 from tests.trials.fits import Recorder, curve_ulps, fit_by_keras, state_in, train, ulps
 from tests.trials.test_ladder import COMPILED, arguments_in

@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import pytest
 
-from optselect.trials import configuration, outcome, user_code
-from optselect.trials.configuration import (
+from optselect.trials.terms import configuration, outcome, user_code
+from optselect.trials.terms.configuration import (
     BASELINE,
     COMMON,
     RULES,
@@ -18,7 +18,7 @@ from optselect.trials.configuration import (
     check_arguments,
     keras_code,
 )
-from optselect.trials.errors import ConfigurationError
+from optselect.trials.terms.errors import ConfigurationError
 
 
 @pytest.mark.parametrize("module", [configuration, outcome, user_code])

@@ -9,12 +9,12 @@ import keras
 import numpy as np
 import pytest
 
-from optselect.trials.bundled import resolve_problem
-from optselect.trials.custom_check import try_class
-from optselect.trials.errors import ProblemError
-from optselect.trials.problem import Problem, load_problem
-from optselect.trials.programs import Programs
-from optselect.trials.reference import read_reference
+from optselect.trials.describing.custom_check import try_class
+from optselect.trials.problem.loading import Problem, load_problem
+from optselect.trials.programs.cache import Programs
+from optselect.trials.terms.bundled import resolve_problem
+from optselect.trials.terms.errors import ProblemError
+from optselect.trials.terms.reference import read_reference
 from tests.slow import cases
 from tests.trials.conftest import WriteProblem
 from tests.trials.fits import SEED, Recorder, fit_by_hand, largest_difference, train, weights_in

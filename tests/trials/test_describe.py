@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from optselect.trials.describe import describe, main
-from optselect.trials.description import ProblemDescription
-from optselect.trials.errors import ProblemError
-from optselect.trials.fingerprint import hash_data
+from optselect.trials.data.fingerprint import hash_data
+from optselect.trials.describing.describe import describe, main
+from optselect.trials.terms.description import ProblemDescription
+from optselect.trials.terms.errors import ProblemError
 from tests.trials.conftest import MakeProblem, WriteProblem
 from tests.trials.fits import train
 

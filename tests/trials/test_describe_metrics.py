@@ -6,10 +6,10 @@ from typing import Any
 import keras
 import pytest
 
-from optselect.search.objective import Open, told_direction
-from optselect.trials.describe import describe
-from optselect.trials.describe_metrics import describe_metrics
-from optselect.trials.description import MetricDescription, ProblemDescription
+from optselect.search.spec.objective import Open, told_direction
+from optselect.trials.describing.describe import describe
+from optselect.trials.describing.describe_metrics import describe_metrics
+from optselect.trials.terms.description import MetricDescription, ProblemDescription
 from tests.trials.conftest import MakeProblem
 
 NEEDED: dict[str, dict[str, Any]] = {

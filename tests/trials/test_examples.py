@@ -2,11 +2,11 @@
 
 import pytest
 
-from optselect.trials.bundled import resolve_problem
-from optselect.trials.configuration import BASELINE, Configuration, OptimizerConfig
-from optselect.trials.describe import describe
-from optselect.trials.errors import ProblemError
-from optselect.trials.problem import load_problem
+from optselect.trials.describing.describe import describe
+from optselect.trials.problem.loading import load_problem
+from optselect.trials.terms.bundled import resolve_problem
+from optselect.trials.terms.configuration import BASELINE, Configuration, OptimizerConfig
+from optselect.trials.terms.errors import ProblemError
 from tests.trials.debian_data import needs_fashion
 from tests.trials.fits import train
 

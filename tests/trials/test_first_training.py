@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from optselect.trials.errors import ProblemError
-from optselect.trials.first_training import FirstTraining, one_batch_must_train, train_shortly
-from optselect.trials.initial_weights import build_model
+from optselect.trials.describing.first_training import FirstTraining, one_batch_must_train, train_shortly
+from optselect.trials.problem.initial_weights import build_model
+from optselect.trials.terms.errors import ProblemError
 from tests.trials.conftest import MakeProblem
 
 CALLBACKS = """

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from optselect.trials import make_weights
-from optselect.trials.describe import main as describe
-from optselect.trials.errors import ProblemError
-from optselect.trials.initial_weights import InitialWeights
-from optselect.trials.problem import load_problem
-from optselect.trials.programs import Programs
-from optselect.trials.unused_folders import forget_unused
-from optselect.trials.weight_files import WeightFiles, made_by_children
+from optselect.trials.data.unused_folders import forget_unused
+from optselect.trials.describing.describe import main as describe
+from optselect.trials.problem.initial_weights import InitialWeights
+from optselect.trials.problem.loading import load_problem
+from optselect.trials.programs.cache import Programs
+from optselect.trials.terms.errors import ProblemError
+from optselect.trials.weights import make_weights
+from optselect.trials.weights.weight_files import WeightFiles, made_by_children
 from tests.trials.conftest import MakeProblem, WriteProblem
 from tests.trials.fits import train
 
@@ -134,7 +134,7 @@ def test_the_folders_that_were_not_used_for_longest_go_first(tmp_path: Path) -> 
 
 
 def test_weights_in_memory_have_a_bound(make_problem: MakeProblem, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("optselect.trials.initial_weights.MOST_BYTES", 2000)
+    monkeypatch.setattr("optselect.trials.problem.initial_weights.MOST_BYTES", 2000)
     found: list[int] = []
 
     def find(seed: int) -> tuple[Any, ...]:
@@ -170,7 +170,9 @@ def test_layers_that_models_share_are_left_to_a_process_that_trains_nothing(
 def test_seeds_are_read_and_the_pool_has_a_bound(
     write_problem: WriteProblem, files: WeightFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("optselect.trials.weight_files.MOST_POOL_BYTES", 300)  # a model here has 148 bytes
+    monkeypatch.setattr(
+        "optselect.trials.weights.weight_files.MOST_POOL_BYTES", 300
+    )  # a model here has 148 bytes
     arguments = [str(write_problem()), "--folder", str(files.folder), "--seeds", "9,1,5"]
     assert make_weights.main(arguments) == 0
     assert [files.file(seed).exists() for seed in (9, 1, 5)] == [True, True, False]

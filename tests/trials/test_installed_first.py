@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from optselect.trials.errors import ProblemError
-from optselect.trials.installed_first import (
+from optselect.trials.problem.loading import import_problem
+from optselect.trials.terms.errors import ProblemError
+from optselect.trials.terms.installed_first import (
     ASKED_FOR,
     InstalledFirst,
     lost_names,
     named_by_pythonpath,
     put_first,
 )
-from optselect.trials.problem import import_problem
 
 
 @pytest.fixture(autouse=True)

@@ -7,12 +7,12 @@ import keras
 import numpy as np
 import pytest
 
-from optselect.trials import jit, self_check
-from optselect.trials.describe import describe
-from optselect.trials.errors import ProblemError
-from optselect.trials.jit import choose_jit, convolution_in
-from optselect.trials.problem import Problem, load_problem
-from optselect.trials.programs import Programs
+from optselect.trials.describing.describe import describe
+from optselect.trials.problem.loading import Problem, load_problem
+from optselect.trials.programs import jit, self_check
+from optselect.trials.programs.cache import Programs
+from optselect.trials.programs.jit import choose_jit, convolution_in
+from optselect.trials.terms.errors import ProblemError
 from tests.trials.conftest import MakeProblem, WriteProblem
 from tests.trials.fits import SEED, Recorder, fit_by_hand, largest_difference, train
 
@@ -98,7 +98,8 @@ def test_the_check_sees_a_number_that_is_not_bound(
     make_xla: MakeProblem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "optselect.trials.bound_optimizer.BoundOptimizer._values", lambda self, given: dict(self.defaults)
+        "optselect.trials.programs.bound_optimizer.BoundOptimizer._values",
+        lambda self, given: dict(self.defaults),
     )
     arguments = {"learning_rate": 0.01, "beta_1": 0.8}
     result = train(make_xla(COMPILED), "Adam", arguments=arguments)

@@ -12,14 +12,14 @@ import pandas
 import pytest
 import tensorflow as tf
 
-from optselect.trials import kept_rows
-from optselect.trials.data import Data, named_leaves, read_data
-from optselect.trials.fingerprint import hash_data
-from optselect.trials.kept_rows import KeptRows
-from optselect.trials.keras_names import count_names_from
-from optselect.trials.loading import Loading
-from optselect.trials.problem import Problem, load_problem
-from optselect.trials.traces import Left
+from optselect.trials.data import kept_rows
+from optselect.trials.data.fingerprint import hash_data
+from optselect.trials.data.kept_rows import KeptRows
+from optselect.trials.data.loading import Loading
+from optselect.trials.data.splits import Data, named_leaves, read_data
+from optselect.trials.problem.loading import Problem, load_problem
+from optselect.trials.state.keras_names import count_names_from
+from optselect.trials.state.traces import Left
 from tests.trials.conftest import WriteProblem
 
 NOTHING_LEFT = Left("", {"names": {}, "generators": {}})

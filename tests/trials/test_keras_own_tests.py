@@ -14,11 +14,11 @@ import keras
 import pytest
 import tensorflow as tf
 
-from optselect.trials.bound_optimizer import BoundOptimizer
-from optselect.trials.configuration import RULES, OptimizerConfig
-from optselect.trials.hyperparameter import teach_tensorflow
-from optselect.trials.optimizers import innermost
-from optselect.trials.structure import with_other_numbers
+from optselect.trials.optimizers.building import innermost
+from optselect.trials.programs.bound_optimizer import BoundOptimizer
+from optselect.trials.programs.hyperparameter import teach_tensorflow
+from optselect.trials.programs.structure import with_other_numbers
+from optselect.trials.terms.configuration import RULES, OptimizerConfig
 
 # What trains or calculates; the others ask for configurations, messages, or Keras's own fit.
 APPLICABLE = re.compile(r"test_(\w*single_step\w*|correctness_with_golden|\w*weight_decay|clip_(norm|value)|"

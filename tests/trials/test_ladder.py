@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from optselect.trials.outcome import TrialResult
-from optselect.trials.problem import Problem, load_problem
-from optselect.trials.programs import Programs
+from optselect.trials.problem.loading import Problem, load_problem
+from optselect.trials.programs.cache import Programs
+from optselect.trials.terms.outcome import TrialResult
 from tests.slow import cases
 from tests.trials import models
 from tests.trials.conftest import PREAMBLE, WriteProblem

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from optselect.trials.custom_optimizers import load_class
-from optselect.trials.errors import ProblemError, SourceNotListed
-from optselect.trials.listed_code import ListedCode, installed_path
-from optselect.trials.problem import import_problem
-from optselect.trials.reference import Reference
+from optselect.trials.optimizers.custom import load_class
+from optselect.trials.problem.loading import import_problem
+from optselect.trials.terms.errors import ProblemError, SourceNotListed
+from optselect.trials.terms.listed_code import ListedCode, installed_path
+from optselect.trials.terms.reference import Reference
 
 MINE = "import keras\nclass Mine(keras.optimizers.SGD): ...\n"
 

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from optselect.trials import loading
-from optselect.trials.loading import Loading
+from optselect.trials.data import loading
+from optselect.trials.data.loading import Loading
 
 
 def test_a_part_that_takes_long_says_so_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:

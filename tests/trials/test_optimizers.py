@@ -8,15 +8,15 @@ import keras
 import numpy as np
 import pytest
 
-from optselect.trials.configuration import BASELINE, OptimizerConfig
-from optselect.trials.optimizers import (
+from optselect.trials.optimizers.building import (
     build_optimizer,
     innermost,
     install_optimizer,
     learning_rate_of,
     output_layers,
 )
-from optselect.trials.outcome import Outcome
+from optselect.trials.terms.configuration import BASELINE, OptimizerConfig
+from optselect.trials.terms.outcome import Outcome
 from tests.trials.conftest import MakeProblem
 from tests.trials.fits import train
 

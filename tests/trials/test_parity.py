@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from optselect.trials.bundled import resolve_problem
-from optselect.trials.configuration import Configuration, OptimizerConfig, Switch
-from optselect.trials.problem import Problem, load_problem
+from optselect.trials.problem.loading import Problem, load_problem
+from optselect.trials.terms.bundled import resolve_problem
+from optselect.trials.terms.configuration import Configuration, OptimizerConfig, Switch
 from tests.trials.conftest import MakeProblem
 from tests.trials.debian_data import needs_fashion
 from tests.trials.fits import SEED, Recorder, fit_by_hand, largest_difference, train, weights_in

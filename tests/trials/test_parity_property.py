@@ -15,7 +15,10 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from optselect.trials.configuration import (
+from optselect.trials.problem.loading import Problem, load_problem
+from optselect.trials.programs.cache import Programs
+from optselect.trials.programs.structure import known_in_fit
+from optselect.trials.terms.configuration import (
     BELOW_ONE,
     FLAG,
     INSIDE_ONE,
@@ -25,10 +28,7 @@ from optselect.trials.configuration import (
     OptimizerConfig,
     Rule,
 )
-from optselect.trials.outcome import Outcome
-from optselect.trials.problem import Problem, load_problem
-from optselect.trials.programs import Programs
-from optselect.trials.structure import known_in_fit
+from optselect.trials.terms.outcome import Outcome
 from tests.trials.conftest import PREAMBLE
 from tests.trials.fits import (
     SEED,

@@ -6,11 +6,11 @@ from typing import Any
 import keras
 import pytest
 
-from optselect.trials.describe import describe
-from optselect.trials.errors import ProblemError
-from optselect.trials.outcome import Outcome
-from optselect.trials.problem import Problem, load_problem
-from optselect.trials.programs import Programs
+from optselect.trials.describing.describe import describe
+from optselect.trials.problem.loading import Problem, load_problem
+from optselect.trials.programs.cache import Programs
+from optselect.trials.terms.errors import ProblemError
+from optselect.trials.terms.outcome import Outcome
 from tests.trials.conftest import PREAMBLE, WriteProblem
 from tests.trials.fits import Recorder, compiled, curve_ulps, fit_by_keras, state_in, train, ulps
 

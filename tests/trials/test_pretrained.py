@@ -9,15 +9,15 @@ import keras
 import numpy as np
 import pytest
 
-from optselect.trials import make_weights
-from optselect.trials.describe import describe
-from optselect.trials.description import ProblemDescription
-from optselect.trials.errors import ProblemError, WeightsChanged
-from optselect.trials.initial_weights import Values
-from optselect.trials.opened_files import OpenedFiles
-from optselect.trials.problem import load_problem
-from optselect.trials.user_files import hash_named
-from optselect.trials.weight_files import CHANGED, Origin, WeightFiles, have_made
+from optselect.trials.describing.describe import describe
+from optselect.trials.describing.opened_files import OpenedFiles
+from optselect.trials.problem.initial_weights import Values
+from optselect.trials.problem.loading import load_problem
+from optselect.trials.problem.user_files import hash_named
+from optselect.trials.terms.description import ProblemDescription
+from optselect.trials.terms.errors import ProblemError, WeightsChanged
+from optselect.trials.weights import make_weights
+from optselect.trials.weights.weight_files import CHANGED, Origin, WeightFiles, have_made
 from tests.trials.conftest import MakeProblem, WriteProblem
 from tests.trials.fits import SEED, Recorder, compiled, curve_ulps, fit_by_keras, state_in, train
 

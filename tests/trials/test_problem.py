@@ -8,11 +8,11 @@ from types import ModuleType
 
 import pytest
 
-from optselect.trials.bundled import bundled_problems, resolve_problem
-from optselect.trials.errors import ProblemError
-from optselect.trials.fingerprint import hash_modules
-from optselect.trials.problem import load_problem
-from optselect.trials.user_code import leave_a_trace_of_interrupts
+from optselect.trials.data.fingerprint import hash_modules
+from optselect.trials.problem.loading import load_problem
+from optselect.trials.terms.bundled import bundled_problems, resolve_problem
+from optselect.trials.terms.errors import ProblemError
+from optselect.trials.terms.user_code import leave_a_trace_of_interrupts
 from tests.trials.conftest import MakeProblem, WriteProblem
 
 # Finding and loading

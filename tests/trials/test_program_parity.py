@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from optselect.trials.configuration import RULES, OptimizerConfig
-from optselect.trials.problem import Problem, load_problem
-from optselect.trials.programs import Programs
-from optselect.trials.structure import REORDERED, known_in_fit
+from optselect.trials.problem.loading import Problem, load_problem
+from optselect.trials.programs.cache import Programs
+from optselect.trials.programs.structure import REORDERED, known_in_fit
+from optselect.trials.terms.configuration import RULES, OptimizerConfig
 from tests.trials.conftest import PREAMBLE
 from tests.trials.fits import (
     Recorder,

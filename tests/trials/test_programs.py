@@ -8,9 +8,9 @@ import numpy as np
 import psutil
 import pytest
 
-from optselect.trials import programs as kept
-from optselect.trials.memory import memory_of_process
-from optselect.trials.programs import Programs
+from optselect.trials.programs import cache as kept
+from optselect.trials.programs.cache import Programs
+from optselect.trials.programs.memory import memory_of_process
 from tests.trials.conftest import MakeProblem
 from tests.trials.fits import train
 

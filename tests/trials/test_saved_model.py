@@ -3,9 +3,9 @@
 import keras
 import pytest
 
-from optselect.trials.configuration import BASELINE, Configuration, OptimizerConfig, Switch
-from optselect.trials.outcome import Epoch
-from optselect.trials.saved_model import load_model
+from optselect.trials.terms.configuration import BASELINE, Configuration, OptimizerConfig, Switch
+from optselect.trials.terms.outcome import Epoch
+from optselect.trials.training.saved_model import load_model
 from tests.trials.conftest import MakeProblem
 from tests.trials.fits import train
 

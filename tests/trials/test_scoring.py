@@ -2,7 +2,7 @@
 
 import keras
 
-from optselect.trials.programs import Programs
+from optselect.trials.programs.cache import Programs
 from tests.trials.conftest import MakeProblem
 from tests.trials.fits import train
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from optselect.trials.describe import describe
-from optselect.trials.seed_effects import rows_differ
+from optselect.trials.describing.describe import describe
+from optselect.trials.weights.seed_effects import rows_differ
 from tests.trials.conftest import MakeProblem
 
 FIXED = """

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from optselect.trials import shared_rows
-from optselect.trials.data import Data, read_data
-from optselect.trials.kept_rows import folder_of_rows
-from optselect.trials.programs import Programs
-from optselect.trials.shared_rows import share_rows
-from optselect.trials.sources import Streamed
+from optselect.trials.data.kept_rows import folder_of_rows
+from optselect.trials.data.splits import Data, read_data
+from optselect.trials.programs import shared_rows
+from optselect.trials.programs.cache import Programs
+from optselect.trials.programs.shared_rows import share_rows
+from optselect.trials.programs.sources import Streamed
 from tests.trials.conftest import MakeProblem
 from tests.trials.fits import train
 

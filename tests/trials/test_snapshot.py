@@ -8,10 +8,10 @@ import keras
 import numpy as np
 import pytest
 
-from optselect.trials.configuration import Configuration, OptimizerConfig, Switch
-from optselect.trials.errors import SnapshotError
-from optselect.trials.outcome import Outcome
-from optselect.trials.snapshot import Position, read_position, restore_snapshot, write_snapshot
+from optselect.trials.state.snapshot import Position, read_position, restore_snapshot, write_snapshot
+from optselect.trials.terms.configuration import Configuration, OptimizerConfig, Switch
+from optselect.trials.terms.errors import SnapshotError
+from optselect.trials.terms.outcome import Outcome
 from tests.trials.conftest import MakeProblem
 from tests.trials.fits import Recorder, train
 

@@ -12,14 +12,14 @@ import keras
 import numpy as np
 import pytest
 
-from optselect.trials.bundled import resolve_problem
-from optselect.trials.configuration import Configuration, OptimizerConfig, Schedule, Switch
-from optselect.trials.errors import ConfigurationError
-from optselect.trials.outcome import Epoch
-from optselect.trials.problem import Problem, load_problem
-from optselect.trials.programs import Programs
-from optselect.trials.schedules import build_schedule
-from optselect.trials.snapshot import read_position
+from optselect.trials.optimizers.schedules import build_schedule
+from optselect.trials.problem.loading import Problem, load_problem
+from optselect.trials.programs.cache import Programs
+from optselect.trials.state.snapshot import read_position
+from optselect.trials.terms.bundled import resolve_problem
+from optselect.trials.terms.configuration import Configuration, OptimizerConfig, Schedule, Switch
+from optselect.trials.terms.errors import ConfigurationError
+from optselect.trials.terms.outcome import Epoch
 from tests.trials.conftest import PREAMBLE
 from tests.trials.fits import SEED, Recorder, fit_by_hand, largest_difference, train, weights_in
 

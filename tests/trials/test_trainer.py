@@ -8,10 +8,10 @@ from typing import Any
 import keras
 import pytest
 
-from optselect.trials import watch
-from optselect.trials.configuration import BASELINE, Configuration, OptimizerConfig, Switch
-from optselect.trials.errors import ConfigurationError, DeviceLost
-from optselect.trials.outcome import Epoch, Outcome, Stop
+from optselect.trials.terms.configuration import BASELINE, Configuration, OptimizerConfig, Switch
+from optselect.trials.terms.errors import ConfigurationError, DeviceLost
+from optselect.trials.terms.outcome import Epoch, Outcome, Stop
+from optselect.trials.training import watch
 from tests.trials.conftest import MakeProblem
 from tests.trials.fits import SEED, Recorder, fit_by_hand, largest_difference, train
 

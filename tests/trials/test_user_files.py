@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from optselect.trials.user_files import changed_file, hash_named, name_of
+from optselect.trials.problem.user_files import changed_file, hash_named, name_of
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import pytest
 
-from optselect.trials.snapshot import Position, read_position, write_snapshot
-from optselect.trials.users_state import Memory, UsersCode, UsersState
+from optselect.trials.state.snapshot import Position, read_position, write_snapshot
+from optselect.trials.state.users_state import Memory, UsersCode, UsersState
 from tests.trials.conftest import MakeProblem
 from tests.trials.fits import SEED, Recorder, curve_ulps, fit_by_keras, train
 

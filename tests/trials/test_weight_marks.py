@@ -8,7 +8,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from optselect.trials.weight_marks import begin, begins_so, mark
+from optselect.trials.weights.weight_marks import begin, begins_so, mark
 
 WEIGHTS = np.random.default_rng(0).normal(size=(30, 40)).astype("float32")
 

@@ -1,0 +1,308 @@
+"""What do the reading commands print? stdout holds the answer, as tables or as JSON."""
+
+import contextlib
+import dataclasses
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from optselect.search.cli.terminal import stdout_console
+from optselect.search.documents import SCHEMA, ListedStudy, Optimizers, ShownStudy, Studies, print_document
+from optselect.search.engines.placing import launch_line, print_logs, scale, scaled_line
+from optselect.search.spec.catalogue import CATALOGUE, Entry
+from optselect.search.spec.custom import class_json, class_rows, read_custom
+from optselect.search.spec.objective import in_words
+from optselect.search.spec.space import custom_name, find_optimizer
+from optselect.search.spec.spec_file import spec_toml
+from optselect.search.spec.study_spec import StudySpec
+from optselect.search.status import tables
+from optselect.search.status.live_view import live_view
+from optselect.search.status.progress import REFRESH_SECONDS, look, progress_view
+from optselect.search.status.selecting import Selection, select
+from optselect.search.status.standing import trials_json
+from optselect.search.status.trial_page import trial_code, trial_page, trial_page_json, why_it_ended
+from optselect.search.studies.describing import describe_class, stored_description
+from optselect.search.studies.launching import Surroundings, study_status, tracking_address
+from optselect.storage.errors import NotFound
+from optselect.storage.records import overview
+from optselect.storage.records.checkpoints import newest_kept
+from optselect.storage.records.curves import read_curve
+from optselect.storage.records.launches import live_launches
+from optselect.storage.records.studies import StoredStudy, load_study
+from optselect.storage.records.trial_files import folder_of_trial
+from optselect.storage.server.database import Database, Engine, make_engine
+from optselect.storage.tracking.chart_views import BEST, FINALS
+from optselect.storage.tracking.flusher import experiment_link, run_link
+from optselect.storage.tracking.token import ServerNote, note_of
+from optselect.trials.terms.description import CustomDescription, ParameterDescription
+from optselect.trials.terms.reference import Reference, is_reference, read_reference
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A database ready to be read."""
+
+    database: Database
+    engine: Engine
+
+
+def opened(place: Surroundings) -> Opened:
+    database = place.open()
+    return Opened(database, make_engine(database))
+
+
+def print_status(name: str, place: Surroundings) -> None:
+    """How far a study is."""
+    here = opened(place)
+    study = load_study(here.engine, name)
+    if place.as_json:
+        print_document(study_status(study, here.database, here.engine))
+        return
+    out, sight = stdout_console(), look(here.engine, study)
+    out.print(f"{study.state}; objective {in_words(study.objective, study.direction)}")
+    out.print(live_view(sight))
+    for launch in live_launches(here.engine, study.id) if study.state == "running" else ():
+        out.print(launch_line(launch), soft_wrap=True)
+
+
+def watch_status(name: str, place: Surroundings) -> None:
+    """The same, drawn anew each second until the study ends or a signal comes; lines where stdout is no terminal."""
+    here = opened(place)
+    study = load_study(here.engine, name)
+    with stopped_by_signal() as ended, progress_view(quiet=False) as refresh:
+        refresh(sight := look(here.engine, study))
+        while sight.study.state not in ("finished", "stopped") and not ended.wait(REFRESH_SECONDS):
+            refresh(sight := look(here.engine, study))
+    print_status(name, place)
+
+
+def show_logs(name: str, launch: int | None, lines: int, follow: bool, place: Surroundings) -> None:
+    """What the workers of a launch say."""
+    print_logs(name, launch, lines, follow, opened(place).engine)
+
+
+def scale_launch(name: str, workers: int, launch: int | None, place: Surroundings) -> None:
+    """More or fewer workers."""
+    done = scale(name, workers, launch, opened(place).engine)
+    if place.as_json:
+        print_document(done)
+    else:
+        stdout_console().print(scaled_line(done), soft_wrap=True)
+
+
+def print_trials(name: str, wanted: Selection, place: Surroundings) -> None:
+    """The trials that are wanted, as rows."""
+    here = opened(place)
+    study = load_study(here.engine, name)
+    trials = select(overview.list_trials(here.engine, study.id), wanted, study.direction)
+    if place.as_json:
+        print_document(trials_json(trials))
+    else:
+        stdout_console().print(tables.trials_table(study, trials))
+
+
+def show_study(name: str, place: Surroundings) -> None:
+    """The spec of a study, as TOML that launches it."""
+    here = opened(place)
+    study = load_study(here.engine, name)
+    spec = StudySpec.model_validate(study.spec)
+    if place.as_json:
+        print_document(shown_json(study))
+    else:
+        print(spec_toml(spec, study.name), end="")
+
+
+def shown_json(study: StoredStudy) -> ShownStudy:
+    return {
+        "schema": SCHEMA,
+        "study": study.name,
+        "state": study.state,
+        "bundle_sha256": study.bundle_sha256,
+        "spec": dict(study.spec),
+    }
+
+
+def show_trial(name: str, number: int, place: Surroundings) -> None:
+    """One trial: settings, curve, why it ended."""
+    here = opened(place)
+    study = load_study(here.engine, name)
+    trials = overview.list_trials(here.engine, study.id)
+    trial = find_trial(study, trials, number)
+    curve, kept = read_curve(here.engine, trial.ticket), newest_kept(here.engine, trial.ticket)
+    link = link_of(study, trial, here.database)
+    if place.as_json:
+        print_document(trial_page_json(trial, curve, why_it_ended(trial, study), link, kept))
+    else:
+        code = trial_code(trial, StudySpec.model_validate(study.spec), stored_description(study))
+        folder = folder_of_trial(study, here.database.home, number)
+        print(trial_page(study, trial, curve, code, link, kept, folder if folder.is_dir() else None))
+
+
+def link_of(study: StoredStudy, trial: overview.TrialRow, database: Database) -> str | None:
+    """The trial's page, where an MLflow server is known."""
+    address = tracking_address(study, database)
+    if not (address and trial.mlflow_run_id and study.mlflow_experiment_id):
+        return None
+    return run_link(address, study.mlflow_experiment_id, trial.mlflow_run_id)
+
+
+def find_trial(study: StoredStudy, trials: Sequence[overview.TrialRow], number: int) -> overview.TrialRow:
+    for trial in trials:
+        if trial.trial == number:
+            return trial
+    numbers = [trial.trial for trial in trials if trial.trial is not None]
+    known = f"its trials are {min(numbers)} to {max(numbers)}" if numbers else "none was started yet"
+    raise NotFound(f'Study "{study.name}" has no trial {number}; {known}. See: optselect trials {study.name}')
+
+
+def print_pair(first: str, second: str, place: Surroundings) -> None:
+    """Two studies side by side."""
+    from optselect.search.report.reading import read_record
+    from optselect.search.report.side_by_side import (  # SciPy costs half a second
+        Pair,
+        Side,
+        pair_json,
+        pair_page,
+    )
+
+    engine = opened(place).engine
+    sides = [
+        Side.of(study, read_record(engine, study))
+        for study in (load_study(engine, first), load_study(engine, second))
+    ]
+    pair = Pair.of(*sides)
+    if place.as_json:
+        print_document(pair_json(pair))
+    else:
+        stdout_console().print(pair_page(pair))
+
+
+def print_studies(place: Surroundings) -> None:
+    """All studies."""
+    rows = overview.list_studies(opened(place).engine)
+    if place.as_json:
+        print_document(studies_json(rows))
+    elif rows:
+        stdout_console().print(tables.studies_table(rows))
+    else:
+        stdout_console().print("No study yet. Start one: optselect launch diabetes")
+
+
+def studies_json(rows: Sequence[overview.StudyRow]) -> Studies:
+    return {"schema": SCHEMA, "studies": [study_json(row) for row in rows]}
+
+
+def study_json(row: overview.StudyRow) -> ListedStudy:
+    return {
+        "name": row.name,
+        "state": row.state,
+        "budget": row.budget,
+        "done": row.done,
+        "best": row.best,
+        "objective": row.objective,
+        "created_at": row.created_at.isoformat(),
+    }
+
+
+def print_optimizers(name: str | None, as_json: bool) -> None:
+    """The catalogue, one entry of it, or a class of the user's own."""
+    if name is not None and is_reference(name):
+        print_class(read_reference(name, Path.cwd()), as_json)
+    elif name is not None:
+        print_entry(CATALOGUE[find_optimizer(name)], as_json)
+    elif as_json:
+        print_document(tables.optimizers_json())
+    else:
+        stdout_console().print(tables.optimizers_table())
+
+
+def print_class(reference: Reference, as_json: bool) -> None:
+    """The arguments of a class, their defaults and ranges, and who says so."""
+    name = custom_name(reference)
+    description = describe_class(reference)
+    custom = read_custom(dataclasses.replace(description, parameters=with_defaults(description)), reference)
+    if as_json:
+        found: Optimizers = {"schema": SCHEMA, "optimizers": [class_json(name, custom, description)]}
+        print_document(found)
+    else:
+        stdout_console().print(tables.class_table(name, class_rows(custom, description)))
+
+
+def with_defaults(description: CustomDescription) -> dict[str, ParameterDescription]:
+    """Apart from a study nobody need give what has no default."""
+    return {
+        key: dataclasses.replace(value, is_required=False) for key, value in description.parameters.items()
+    }
+
+
+def print_entry(entry: Entry, as_json: bool) -> None:
+    if as_json:
+        print_document(tables.optimizers_json((entry,)))
+    else:
+        stdout_console().print(tables.optimizers_table((entry,)))
+
+
+# --- MLflow -------------------------------------------------------------------------------------------
+
+
+def serve_ui(name: str | None, port: int, token: bool | None, place: Surroundings) -> None:
+    """Start MLflow over the study's curves and wait for Ctrl-C; a server elsewhere only needs its link."""
+    from optselect.search.processes.supervising import run_folder
+    from optselect.storage.tracking.server import serving
+
+    here = opened(place)
+    study = None if name is None else load_study(here.engine, name)
+    elsewhere = place.tracking or (study.tracking_uri if study else None)
+    if elsewhere:
+        say_links(study, note_of(elsewhere, here.database.home))
+        return
+    with (
+        stopped_by_signal() as ended,
+        run_folder(here.database.home) as folder,
+        serving(here.database, port, folder, ended, token) as server,
+    ):
+        say_links(study, server.note)
+        if server.process is None:
+            say("(a server that runs already)")
+            return
+        if server.note.token is not None:
+            say("These links hold its token, which lets nobody else in.")
+        say("Ctrl-C stops the server; the curves stay.")
+        while not ended.wait(1.0) and server.process.poll() is None:
+            pass
+
+
+def say(line: str) -> None:
+    print(line, flush=True)  # whoever reads a pipe wants the link while the server runs
+
+
+def say_links(study: StoredStudy | None, server: ServerNote) -> None:
+    """Where to look: all curves first, then what was compared on fresh seeds, then every run as a row."""
+    if study is None:
+        say(server.link(server.address))
+        return
+    if study.mlflow_experiment_id is None:
+        raise NotFound(
+            f'Study "{study.name}" has no curves yet: its first worker has not started. See: optselect status {study.name}'
+        )
+    experiment, address = study.mlflow_experiment_id, server.address
+    say(server.link(experiment_link(address, experiment)))
+    if study.spec.get("seeds"):
+        say(f"Finals, a mean curve for each: {server.link(experiment_link(address, experiment, FINALS))}")
+    say(f"Runs as a table, best first: {server.link(experiment_link(address, experiment, BEST))}")
+
+
+@contextlib.contextmanager
+def stopped_by_signal() -> Iterator[threading.Event]:
+    """An event that SIGTERM or Ctrl-C sets, so that the server is stopped in good order."""
+    ended = threading.Event()
+    old = {
+        number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield ended
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

@@ -1,0 +1,1 @@
+"""How do workers get onto SLURM, Kubernetes and Ray?"""

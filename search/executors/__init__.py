@@ -1,1 +1,0 @@
-"""How worker processes are placed and kept alive; local.py is the reference."""

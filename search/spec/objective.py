@@ -1,0 +1,165 @@
+"""Which metric decides, and is less of it better or more?
+
+What the metric's class says counts first, for Keras knows a head's name apart from a metric's; then the whole words of
+the metric's own name. Where that leaves it open, a person says it: `val_score:max`.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from optselect.search.errors import InvalidInput
+from optselect.search.near_names import did_you_mean
+from optselect.search.spec.metric_words import said_by
+from optselect.trials.terms.description import MetricDescription
+
+Direction = Literal["minimize", "maximize"]
+KnownMetrics = Mapping[str, MetricDescription]
+"""Those that stand behind the names of logs, without `val_`; what a callback adds is not among them."""
+
+SUFFIXES: Mapping[str, Direction] = MappingProxyType({"min": "minimize", "max": "maximize"})
+BETTER: Mapping[str, str] = MappingProxyType({"minimize": "less is better", "maximize": "more is better"})
+
+
+def parse_objective(
+    text: str, metrics: Sequence[str], known: KnownMetrics = MappingProxyType({})
+) -> tuple[str, Direction]:
+    """Split "val_auc:max" into the metric and Optuna's direction; without a suffix the metric tells.
+
+    Args:
+        metrics: what `fit` reports for this model, with what its callbacks add.
+
+    Raises:
+        InvalidInput: no validation metric of that name, or one that does not tell its direction.
+
+    >>> parse_objective("val_accuracy", ["loss", "val_loss", "val_accuracy"])
+    ('val_accuracy', 'maximize')
+    """
+    name, suffix = split_objective(text, metrics)
+    if suffix not in ("", *SUFFIXES):
+        raise InvalidInput(f'--objective must end in ":min" or ":max", or in neither. Received: "{text}".')
+    found = [metric for metric in metrics if metric.startswith("val_")]
+    if name not in found:
+        raise InvalidInput(
+            f'--objective must be a validation metric of the model: {", ".join(found)}. Received: "{name}".'
+            + did_you_mean(name, found)
+        )
+    return name, SUFFIXES[suffix] if suffix else direction_of(name, known)
+
+
+def split_objective(text: str, metrics: Sequence[str] = ()) -> tuple[str, str]:
+    """The metric's name and what stands behind its last colon; a metric may have a colon in its name.
+
+    >>> split_objective("val_auc:max"), split_objective("val_recall:top5", ["val_recall:top5"])
+    (('val_auc', 'max'), ('val_recall:top5', ''))
+    """
+    text = text.strip()
+    name, colon, suffix = text.rpartition(":")
+    return (name, suffix) if colon and text not in metrics else (text, "")
+
+
+def direction_of(name: str, known: KnownMetrics = MappingProxyType({})) -> Direction:
+    """What the metric tells; raises InvalidInput where it leaves it open."""
+    answer = told_direction(name, known)
+    if isinstance(answer, Open):
+        raise InvalidInput(
+            f"--objective {name} must say whether less of it is better or more: {answer.why}. "
+            f"Received: no suffix. Write {name}:min or {name}:max."
+        )
+    return answer
+
+
+@dataclass(frozen=True)
+class Open:
+    """Why a metric does not tell its direction."""
+
+    why: str
+
+
+def told_direction(name: str, known: KnownMetrics = MappingProxyType({})) -> Direction | Open:
+    """What is known of a metric's direction.
+
+    >>> told_direction("val_head_nll"), told_direction("val_error_accuracy").why
+    ('minimize', 'its name error_accuracy has words of both kinds')
+    """
+    bare = name.removeprefix("val_")
+    metric = known.get(bare, MetricDescription(bare))
+    by_name = told_by_name(metric.name)
+    if not metric.direction:
+        return ONLY_A_NAME if by_name == NOTHING and bare not in known else by_name
+    if metric.is_own and by_name not in (metric.direction, NOTHING):
+        said = f"its class derives from one of which {BETTER[metric.direction]}, its name says something else"
+        return Open(said)
+    return metric.direction
+
+
+NOTHING = Open("neither its class nor its name tells")
+ONLY_A_NAME = Open("nothing but its name is known, which does not tell")
+
+
+def told_by_name(name: str) -> Direction | Open:
+    """What the words of a metric's own name come to."""
+    said = said_by(name)
+    if said == {"less"}:
+        return "minimize"
+    if said == {"more"}:
+        return "maximize"
+    if "unclear" in said:
+        return Open(f"its name {name} has a word that may turn its meaning")
+    return Open(f"its name {name} has words of both kinds") if said else NOTHING
+
+
+def settled(text: str, stored: str, direction: str) -> str:
+    """What was typed, with a stored study's direction where it is the same metric and says none itself.
+
+    >>> settled("val_score", "val_score", "maximize"), settled("val_score:min", "val_score", "maximize")
+    ('val_score:max', 'val_score:min')
+    """
+    return as_typed(stored, direction) if text.strip() == stored else text
+
+
+def difference_today(name: str, direction: str, known: KnownMetrics) -> str:
+    """Where a launch of today would take another direction than the stored one; empty where it would not.
+
+    >>> difference_today("val_accident_nll", "maximize", {})
+    'val_accident_nll, more is better, as it was launched; a launch of today would take: less is better'
+    """
+    today = told_direction(name, known)
+    if today == direction:
+        return ""
+    asks = (
+        f"would ask for {name}:min or {name}:max"
+        if isinstance(today, Open)
+        else f"would take: {BETTER[today]}"
+    )
+    return f"{in_words(name, direction)}, as it was launched; a launch of today {asks}"
+
+
+def in_words(name: str, direction: str) -> str:
+    """An objective for a person.
+
+    >>> in_words("val_loss", "minimize")
+    'val_loss, less is better'
+    """
+    return f"{name}, {BETTER[direction]}"
+
+
+def as_typed(name: str, direction: str) -> str:
+    """An objective that leaves nothing open, as --objective and a spec file take it.
+
+    >>> as_typed("val_loss", "minimize")
+    'val_loss:min'
+    """
+    return f"{name}:{direction.removesuffix('imize')}"
+
+
+def stand_in(direction: str, untrained: float) -> float:
+    """A finite value for a training that exploded: L0 + 10 |L0| of a loss, the untrained model's of a score.
+
+    >>> stand_in("minimize", 2.0), stand_in("maximize", 0.1), stand_in("minimize", float("nan"))
+    (22.0, 0.1, 0.0)
+    """
+    known = untrained if math.isfinite(untrained) else 0.0
+    return known + 10 * abs(known) if direction == "minimize" else known

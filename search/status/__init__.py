@@ -1,0 +1,1 @@
+"""How far is a study, and how long will it take still?"""

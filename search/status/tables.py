@@ -1,0 +1,252 @@
+"""What does a person see of a study? Tables for the terminal, the same words as Keras and Optuna."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from optselect.search.documents import SCHEMA, CatalogueEntry, Optimizers
+from optselect.search.spec.catalogue import ENTRIES, Entry
+from optselect.search.spec.dimension import ranges_json
+from optselect.search.spec.objective import in_words
+from optselect.search.spec.switching import EPOCH, FRACTION, SECOND
+from optselect.search.status.standing import Standing, Tally, better_defaults, ranked, standing
+from optselect.search.studies.describing import stored_description
+from optselect.storage.records.deaths import set_aside
+from optselect.storage.records.overview import StudyRow, TrialRow
+from optselect.storage.records.studies import StoredStudy
+
+
+def headline(study: StoredStudy, now: Standing, seconds_left: float | None = None) -> str:
+    """One line: how far, how long still.
+
+    The best is not part of it: the table has it.
+    """
+    counts = now.search.counts
+    if not study.budget:
+        return f"{study.name}: first runs, then as many trials as fit in {study.spec['minutes']} min"
+    parts = [f"{study.name}: {now.search.ended} of {study.budget} trials"]
+    parts += [study.state] if study.state in ("paused", "stopped") else []
+    parts += [
+        f"{counts[state]} {state}" for state in ("running", "pruned", "diverged", "failed") if counts[state]
+    ]
+    parts += [f"about {shown_seconds(seconds_left)} left"] if seconds_left else []
+    return ", ".join(parts)
+
+
+def summary(study: StoredStudy, trials: Sequence[TrialRow]) -> RenderableType:
+    """The end of a study: the best run of each optimizer, the user's own beside them."""
+    now = standing(study, trials)
+    table = plain_table(
+        "optimizer", "trials", "diverged", f"best {study.objective}", "trial", "settings", wide="settings"
+    )
+    untuned = better_defaults(now, study.direction)
+    for name, tally in ranked(now.by_optimizer, study.direction):
+        best = tally.best
+        table.add_row(
+            name,
+            str(tally.ended),
+            dash(tally.counts["diverged"]),
+            shown_value(tally),
+            "-" if best is None else str(best.trial),
+            "-" if best is None else shown_arguments(best.params),
+        )
+        if name in untuned:
+            run = untuned[name]
+            table.add_row(
+                AT_DEFAULTS, "1", "-", f"{run.value:.5g}", str(run.trial), f"{name}()", style="yellow"
+            )
+    if now.baseline is not None:
+        table.add_section()
+        table.add_row(*baseline_row(study, now.baseline))
+    head = Text(headline(study, now), style="bold")
+    judged = Text(f"objective {in_words(study.objective, study.direction)}", style="dim")
+    return Group(head, judged, table, *set_aside_lines(study))
+
+
+def set_aside_lines(study: StoredStudy) -> list[Text]:
+    """Who was given up because its trials ended their processes, and why."""
+    return [
+        Text(f"{name} is {reason}", style="yellow") for name, reason in set_aside(study.decisions).items()
+    ]
+
+
+AT_DEFAULTS = "  at defaults"
+"""Below the row of an optimizer, where these do better than what was tuned."""
+
+
+def baseline_row(study: StoredStudy, baseline: TrialRow) -> tuple[str, ...]:
+    own = stored_description(study).baseline
+    value = f"{baseline.value:.5g}" if baseline.value is not None else baseline.state
+    diverged = "1" if baseline.state == "diverged" else "-"
+    return (
+        f"yours: {own.optimizer}",
+        "1",
+        diverged,
+        value,
+        str(baseline.trial),
+        shown_arguments(own.arguments),
+    )
+
+
+def next_commands(study: StoredStudy, finished: bool) -> str:
+    """What to type now."""
+    compares = study.spec.get("goal") != "best-config"
+    lines = [
+        *(
+            [(f"optselect report {study.name}", "the verdict, with its ranking")]
+            if finished and compares
+            else []
+        ),
+        (f"optselect ui {study.name}", "the curves of every trial, in MLflow"),
+        (f"optselect trials {study.name}", "every trial as a row"),
+        (f"optselect resume {study.name}" + (" --trials +24" if finished else ""), "search on"),
+    ]
+    width = max(len(command) for command, _ in lines)
+    return "\n".join(f"  {command:<{width}}   {what}" for command, what in lines)
+
+
+SINGLE_RUNS = (
+    "These are best single runs, each the luckiest of its optimizer's trials on one seed: only runs on fresh seeds "
+    "tell optimizers apart."
+)
+
+
+def trials_table(study: StoredStudy, trials: Sequence[TrialRow]) -> Table:
+    """One row per trial."""
+    table = plain_table(
+        "trial", "phase", "optimizer", "state", study.objective, "epochs", "settings", wide="settings"
+    )
+    for trial in trials:
+        table.add_row(
+            "-" if trial.trial is None else str(trial.trial),
+            trial.phase,
+            trial.optimizer,
+            trial.state,
+            "-" if trial.value is None else f"{trial.value:.5g}",
+            str(trial.epochs),
+            trial.message if trial.message else shown_arguments(trial.params),
+        )
+    return table
+
+
+def studies_table(studies: Sequence[StudyRow]) -> Table:
+    """One row per study."""
+    table = plain_table("study", "state", "trials", "best", "objective", "created")
+    for row in studies:
+        best = "-" if row.best is None else f"{row.best:.5g}"
+        done = f"{row.done} of {row.budget}"
+        table.add_row(row.name, row.state, done, best, row.objective, f"{row.created_at:%Y-%m-%d %H:%M}")
+    return table
+
+
+def class_table(name: str, rows: Sequence[tuple[str, str, str, str]]) -> Table:
+    """One class of the user's own: its arguments, their defaults, what is searched and who says so."""
+    table = plain_table("argument", "default", "range", "by", wide="range")
+    table.title, table.title_justify = name, "left"
+    for row in rows:
+        table.add_row(*map(escape, row))
+    return table
+
+
+def optimizers_table(entries: Sequence[Entry] = ENTRIES) -> Table:
+    """The catalogue: what is searched, in Keras's own values; a star marks what is tried by default."""
+    table = plain_table("optimizer", "tier", "argument", "range", wide="range")
+    table.caption = "* tried unless told otherwise; tier 1 is searched first"
+    table.caption_justify = "left"
+    for entry in entries:
+        name = f"{entry.optimizer} *" if entry.default else entry.optimizer
+        for tier, dimensions in ((1, entry.tier_1), (2, entry.tier_2)):
+            for dimension in dimensions:
+                first = dimension is entry.tier_1[0]
+                table.add_row(name if first else "", str(tier), dimension.keyword, dimension.shown_range())
+        table.add_section()
+    return table
+
+
+def optimizers_json(entries: Sequence[Entry] = ENTRIES) -> Optimizers:
+    """The catalogue as data."""
+    return {"schema": SCHEMA, "optimizers": [entry_json(entry) for entry in entries]}
+
+
+def entry_json(entry: Entry) -> CatalogueEntry:
+    """One optimizer as data."""
+    return {
+        "optimizer": entry.optimizer,
+        "default": entry.default,
+        "tier_1": ranges_json(entry.tier_1),
+        "tier_2": ranges_json(entry.tier_2),
+        "source": entry.source,
+        "remark": entry.remark,
+    }
+
+
+# --- words --------------------------------------------------------------------------------------------
+
+NUMERIC = ("trials", "done", "running", "pruned", "diverged", "trial", "epochs", "tier")
+
+
+def plain_table(*columns: str, wide: str | None = None) -> Table:
+    table = Table(
+        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True, header_style="bold"
+    )
+    for column in columns:
+        right = column in NUMERIC or column.startswith("best ")
+        table.add_column(
+            escape(column),
+            justify="right" if right else "left",
+            no_wrap=column != wide,
+            overflow="fold" if column == wide else "ellipsis",
+        )
+    return table
+
+
+def shown_arguments(arguments: Mapping[str, Any]) -> str:
+    """Constructor arguments as a person types them.
+
+    >>> shown_arguments({"learning_rate": 0.00123456, "nesterov": True})
+    'learning_rate=0.00123, nesterov=True'
+    """
+    shown = {
+        name: f"{value:.3g}" if isinstance(value, float) else str(value)
+        for name, value in in_order(arguments).items()
+    }
+    return ", ".join(f"{name}={value}" for name, value in shown.items()) or "-"
+
+
+def in_order(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The learning rate first; of a switch the first optimizer's, the epoch, the second one's. jsonb keeps no order.
+
+    >>> list(in_order({"switch_epoch": 4, "momentum": 0.9, "second_learning_rate": 0.1, "learning_rate": 0.2}))
+    ['learning_rate', 'momentum', 'switch_epoch', 'second_learning_rate']
+    """
+
+    def place(name: str) -> tuple[bool, bool, bool]:
+        is_second, is_moment = name.startswith(SECOND), name in (EPOCH, FRACTION)
+        return is_second, is_moment, not name.endswith("learning_rate")
+
+    kept = [name for name in arguments if name != FRACTION or EPOCH not in arguments]
+    return {name: arguments[name] for name in sorted(kept, key=place)}
+
+
+def shown_value(tally: Tally) -> str:
+    return "-" if tally.best is None or tally.best.value is None else f"{tally.best.value:.5g}"
+
+
+def shown_seconds(seconds: float) -> str:
+    """A duration in one unit.
+
+    >>> shown_seconds(42.3), shown_seconds(600), shown_seconds(9000)
+    ('42 s', '10 min', '2.5 h')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def dash(number: int) -> str:
+    return str(number) if number else "-"

@@ -1,0 +1,1 @@
+"""How is a study made, served, joined, and whose code is it?"""

@@ -1,0 +1,186 @@
+"""How does a process join studies? As a training process of one, as its supervisor, or as a machine that serves all."""
+
+import contextlib
+import faulthandler
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from optselect.search.errors import InvalidInput
+from optselect.search.processes import devices
+from optselect.search.processes.devices import NO_WISH, Seat, Wish
+from optselect.search.processes.fleet import Terms, serve_all
+from optselect.search.processes.observing import observing
+from optselect.search.processes.supervising import began, demand_room, supervise
+from optselect.search.studies.launching import Surroundings
+from optselect.search.studies.source import find_source, rows_folder, unpacked, weights_folder
+from optselect.search.studies.trust import ALL_TRUSTED, Trust
+from optselect.search.worker.departure import STUCK_SECONDS, Departure
+from optselect.search.worker.log import log_to_stderr
+from optselect.search.worker.same_files import demand_same_files
+from optselect.storage.records import studies
+from optselect.storage.records.studies import StoredStudy
+from optselect.storage.records.tickets import lease_seconds
+from optselect.storage.schema.initialise import check_schema
+from optselect.storage.server.database import Database, Engine, make_engine, make_worker_engine, open_database
+from optselect.storage.server.environment import number_in
+from optselect.trials.terms.listed_code import ListedCode
+
+
+@dataclass(frozen=True)
+class Joining:
+    """What a process that joins was asked for."""
+
+    slots: str | None = None
+    max_trials: int | None = None
+    max_idle_seconds: float | None = None
+    slot: int | None = None
+    use_local: bool = False
+    gives_way: bool = False
+    wish: Wish = NO_WISH  # what was said of GPUs
+    trust: Trust = ALL_TRUSTED
+
+    def demand_possible(self, study: str | None) -> None:
+        """Refuse what would be ignored; raises InvalidInput."""
+        if self.use_local and self.trust != ALL_TRUSTED:
+            raise InvalidInput(
+                "--only-bundles and --trust name the sources that may run; --use-local would run others. "
+                "Received: both. Leave one out."
+            )
+        if study is None and self.max_trials is not None:
+            raise InvalidInput(
+                f"--max-trials needs a STUDY, for without one a place serves many. Received: {self.max_trials} alone. "
+                "Give --max-idle instead."
+            )
+        if study is not None and self.max_idle_seconds is not None:
+            raise InvalidInput(
+                f"--max-idle is for a worker of all studies; one of {study} leaves with it. "
+                f"Received: --max-idle {self.max_idle_seconds:g}."
+            )
+
+
+def join(study: str | None, asked: Joining, place: Surroundings) -> int:
+    """Train a study in this process, or supervise processes that do; returns the worker's exit code."""
+    asked.demand_possible(study)
+    if study is not None and asked.slots is None and asked.wish == NO_WISH:
+        return train_here(study, place, asked)
+    extra = (("--max-trials", str(asked.max_trials)) if asked.max_trials else ()) + (
+        ("--use-local",) if asked.use_local else ()
+    )
+    extra += asked.trust.arguments()
+    own = devices.seats(asked.wish, os.environ)
+    count = slot_count(asked.slots) if asked.slots else max(1, len(own) if asked.wish != NO_WISH else 1)
+    try:
+        if study is not None:
+            return supervise_study(study, count, own, place, extra, asked.trust)
+        terms = Terms(count, asked.max_idle_seconds, place.tracking, extra, own, asked.trust)
+        return supervise_all(terms, place)
+    finally:
+        if handed_over := os.environ.get("OPTSELECT_HANDED_OVER"):
+            shutil.rmtree(Path(handed_over), ignore_errors=True)
+
+
+# --- training in this process -------------------------------------------------------------------------
+
+
+def train_here(name: str, place: Surroundings, asked: Joining) -> int:
+    """Check all that can be checked without TensorFlow, then work."""
+    log_to_stderr()
+    faulthandler.enable()  # a signal that ends this process says where it hit, in the log
+    departure = Departure()
+    with departure.on_signals():
+        if supervisor := int(number_in(os.environ, "OPTSELECT_SUPERVISOR", 0)):
+            departure.follow(supervisor)
+        database, engine = opened(place, make_worker_engine)
+        study = studies.load_study(engine, name)
+        listed = asked.trust.code_of(study, place.home)
+        source = source_here(study, place.home, asked.use_local, listed)
+        from optselect.search.worker.loop import (  # TensorFlow: seconds, and only in this branch
+            Assignment,
+            work,
+        )
+
+        assignment = Assignment(
+            database,
+            engine,
+            study,
+            source,
+            lease_seconds(os.environ),
+            asked.max_trials,
+            asked.slot,
+            use_local=asked.use_local,
+            gives_way=asked.gives_way,
+            weights=weights_folder(place.home),
+            listed=listed,
+            stuck_seconds=number_in(os.environ, "OPTSELECT_STUCK_SECONDS", STUCK_SECONDS),
+            rows=rows_folder(place.home),
+            rows_since=began(os.environ),
+        )
+        with (
+            contextlib.nullcontext() if supervisor else observing(engine, study.id, assignment.lease_seconds)
+        ):
+            return work(assignment, departure)
+
+
+def source_here(study: StoredStudy, home: Path, use_local: bool, listed: ListedCode | None) -> Path:
+    """The problem file to train, from the folder where its data is looked for; raises InvalidInput.
+
+    Of a listed source that is this process's own folder: no row says where to go.
+    """
+    if listed is not None:
+        source = unpacked(study, home)
+        demand_same_files(study, source, (source.parent, Path.cwd()))
+        return source
+    source = find_source(study, home, use_local)
+    with contextlib.suppress(OSError):  # another machine need not have the folder
+        os.chdir(study.spec["folder"])
+    if not use_local:
+        demand_same_files(study, source)
+    return source
+
+
+def opened(place: Surroundings, make: Callable[[Database], Engine] = make_engine) -> tuple[Database, Engine]:
+    """A worker never makes tables: it only checks that they are there."""
+    database = open_database(place.storage, place.home, os.environ)
+    engine = make(database)
+    check_schema(engine)
+    return database, engine
+
+
+# --- supervising --------------------------------------------------------------------------------------
+
+
+def slot_count(text: str) -> int:
+    """How many training processes; as text, for a mistake has an exit code of its own here."""
+    if not text.isdigit() or not 1 <= int(text) <= 1000:
+        raise InvalidInput(f'--slots must be a number from 1 to 1000. Received: "{text}".')
+    demand_room("--slots", int(text))
+    return int(text)
+
+
+def supervise_study(
+    name: str, count: int, seats: Sequence[Seat], place: Surroundings, extra: tuple[str, ...], trust: Trust
+) -> int:
+    """Serve one study until nothing of it is left."""
+    database, engine = opened(place)
+    stored = studies.load_study(engine, name)
+    trust.demand(stored)
+    print(f"{time.strftime('%H:%M:%S')} supervising {name} with {count} slots", file=sys.stderr, flush=True)
+    ending = supervise(database, stored, count, tracking=place.tracking, extra=extra, seats=seats)
+    if ending.last_words:
+        print(ending.last_words, file=sys.stderr)
+    engine.dispose()
+    return ending.code
+
+
+def supervise_all(terms: Terms, place: Surroundings) -> int:
+    """Serve every running study, and those that are still to come."""
+    database, engine = opened(place)
+    try:
+        return serve_all(database, engine, terms)
+    finally:
+        engine.dispose()

@@ -1,0 +1,681 @@
+"""What does a training process do? Claim a ticket, ask or resume its trial, train, tell; until none is left.
+
+All state lives in Postgres: the process may die at any line and loses nothing but the epochs since its last
+write. Importing this file imports TensorFlow; joining.py has checked everything else by then.
+"""
+
+import contextlib
+import dataclasses
+import logging
+import math
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import optuna
+from optuna.trial import Trial
+
+from optselect.search.exit_codes import WorkerExit
+from optselect.search.processes.farewell import say_farewell
+from optselect.search.processes.sharing import Slice, gives_way
+from optselect.search.spec.settings import FOUND_RATE, Length, configuration_of, with_epoch
+from optselect.search.spec.space import Settings, suggest_optimizer
+from optselect.search.spec.study_spec import TRIALS_EACH, StudySpec
+from optselect.search.status.tables import in_order
+from optselect.search.status.ways import LAST_RATE, RATE_SET_TWICE, notes_of
+from optselect.search.strategy.asking import (
+    adopt,
+    ask_for,
+    ending_already_told,
+    explosion,
+    install_sampler,
+    load_optuna_study,
+    tell_ending,
+    tell_orphans,
+    tell_passed_over,
+    tell_pruned,
+    told_within,
+)
+from optselect.search.strategy.phases import evaluation_runs, next_slice, next_step
+from optselect.search.strategy.planning import ANY
+from optselect.search.strategy.pruner import FEWEST_TRIALS_TO_CUT, Halving, promoted, rungs, says_nothing_yet
+from optselect.search.strategy.seeds import search_seed, seeds_beside
+from optselect.search.studies.describing import stored_description
+from optselect.search.studies.source import find_classes
+from optselect.search.worker.departure import Beat, Departure, Holding, kept_lease
+from optselect.search.worker.reporting import Reporter, Writer
+from optselect.search.worker.same_data import demand_same_data
+from optselect.search.worker.same_files import reading_folders
+from optselect.search.worker.usage import Gauge
+from optselect.search.worker.wear import Wear
+from optselect.storage.errors import LeaseLost
+from optselect.storage.records import checkpoints, curves, model_files, tickets, unsent, workers
+from optselect.storage.records.checkpoints import Checkpoint
+from optselect.storage.records.curves import EpochRow
+from optselect.storage.records.deaths import set_aside
+from optselect.storage.records.leases import SILENT
+from optselect.storage.records.phases import decide_once, plan_next, read_decisions
+from optselect.storage.records.studies import StoredStudy, order_state, read_shares, study_state
+from optselect.storage.records.tickets import Ending, Orders, Ticket
+from optselect.storage.records.trial_files import folder_of_trial
+from optselect.storage.records.unsent import Unsent
+from optselect.storage.server.database import Connection, Database, Engine, again, one_line, outage_seconds
+from optselect.storage.server.environment import number_in
+from optselect.trials.data.fingerprint import hash_data
+from optselect.trials.data.kept_rows import KeptRows, folder_of_rows
+from optselect.trials.data.loading import Loading
+from optselect.trials.describing.first_operation import run_first_operation
+from optselect.trials.problem.initial_weights import Values
+from optselect.trials.problem.loading import Problem, load_problem
+from optselect.trials.problem.user_files import hash_named
+from optselect.trials.programs.cache import Programs
+from optselect.trials.programs.jit import choose_jit
+from optselect.trials.programs.shared_rows import share_rows
+from optselect.trials.terms.configuration import BASELINE
+from optselect.trials.terms.errors import DeviceLost, SnapshotError, WeightsChanged
+from optselect.trials.terms.listed_code import ListedCode
+from optselect.trials.terms.outcome import Epoch, Outcome, TrialResult
+from optselect.trials.training.device import limit_memory
+from optselect.trials.training.trainer import OnModel, run_trial
+from optselect.trials.weights.weight_files import Origin, WeightFiles, made_by_children
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS = 0.5
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a training process was given to do."""
+
+    database: Database
+    engine: Engine
+    study: StoredStudy
+    source: Path  # the problem file
+    lease_seconds: float
+    max_trials: int | None = None
+    slot: int | None = None
+    use_local: bool = False  # whatever data() gives here is trained
+    gives_way: bool = False  # to studies that are worse off
+    weights: Path | None = None  # where initial weights are kept; None: made in this very process
+    rows: Path | None = None  # where what data() gave is kept; None: it is called in this very process
+    rows_since: float = 0.0  # when the command began that wants its rows seen to be what data() gives
+    stuck_seconds: float = math.inf  # for ever: under a debugger a training may stand still
+    listed: ListedCode | None = None  # the only code that may run besides what is installed; None: any
+
+
+def work(assignment: Assignment, departure: Departure) -> int:
+    """Train until nothing is left or the departure is wanted; returns the worker's exit code."""
+    trainer = Trainer.prepare(assignment, departure)
+    departure.begin()
+    register = partial(
+        workers.register_worker,
+        assignment.engine,
+        assignment.study.id,
+        trainer.worker_id,
+        slot=assignment.slot,
+        device=visible_device(),
+        usage=trainer.gauge.read(),
+    )
+    patiently(register)
+    log.info("ready to train, after %.1f CPU seconds", time.process_time())
+    try:
+        code = trainer.work()
+    except (
+        DeviceLost
+    ) as error:  # the supervisor looks whether it comes back; another worker goes on with the trial
+        log.error("the device is lost: %s", error)
+        code = int(WorkerExit.DEVICE_LOST)
+    patiently(lambda: workers.sign_off(assignment.engine, trainer.worker_id))
+    return code
+
+
+def visible_device() -> str:
+    device = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return f"GPU {device}" if device else "CPU"
+
+
+def rows_of(assignment: Assignment) -> KeptRows | None:
+    """Where the study's rows are kept on this machine; under --use-local they are whatever data() gives."""
+    if assignment.rows is None or assignment.use_local:
+        return None
+    return KeptRows.of(assignment.rows, assignment.study.data_hash, assignment.rows_since)
+
+
+def hash_of_data(assignment: Assignment, problem: Problem) -> str:
+    return hash_data(problem.data) if assignment.use_local else assignment.study.data_hash
+
+
+def kept_weights(
+    assignment: Assignment, problem: Problem, data_hash: str, folder: Path, rows: KeptRows | None
+) -> Callable[[int], Values]:
+    """Find initial weights in files, for seeding TensorFlow would spoil this process."""
+    modules = assignment.study.bundle
+    files = WeightFiles.of(folder, problem.path, modules, data_hash, origin_of(assignment, problem))
+    find = made_by_children(files, problem.path, seeds_beside, problem.precision, rows, assignment.listed)
+    if not files.is_begun:  # on another machine: it must begin as the study does, before a trial is claimed
+        find(search_seed(assignment.study.spec["seed"], 0))
+    return find
+
+
+def origin_of(assignment: Assignment, problem: Problem) -> Origin:
+    """What the weights of the study come from; under --use-local, from whatever is here now."""
+    stored = stored_description(assignment.study)
+    if not assignment.use_local:
+        return Origin(stored.files, stored.weights)
+    folders = reading_folders(assignment.study, problem.path)
+    may_be_read = stored.weights is None or stored.weights.kept  # from a file that nobody has seen
+    token = uuid.uuid4().hex if may_be_read else ""
+    return Origin(hash_named({*stored.files, *problem.files}, folders), token=token)
+
+
+def jit_of(assignment: Assignment, spec: StudySpec, problem: Problem) -> bool:
+    """Whether XLA compiles this study's trainings: measured once, by the first process that asks."""
+    budget = assignment.study.budget or TRIALS_EACH["medium"] * len(spec.optimizers)
+    trials, seed = budget + evaluation_runs(spec, budget), search_seed(spec.seed, 0)
+
+    def measure() -> dict[str, object]:
+        choice = choose_jit(problem, seed, spec.epochs, trials, len(spec.optimizers))
+        log.info("XLA %s: %s", "is taken" if choice.jit else "is not taken", choice.reason)
+        return {"jit": choice.jit, "because": choice.reason}
+
+    decision = patiently(lambda: decide_once(assignment.engine, assignment.study.id, "jit", measure))
+    return bool(decision["jit"])
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of one training, over all attempts."""
+
+    result: TrialResult
+    seconds: float
+    cut_because: str  # where its pruner ended it
+    notes: Mapping[str, Any]  # how it was trained
+
+
+# --- the loop -----------------------------------------------------------------------------------------
+
+
+@dataclass
+class Trainer:
+    """Everything one worker process holds while it serves one study."""
+
+    assignment: Assignment
+    spec: StudySpec
+    problem: Problem
+    optuna_study: optuna.Study
+    departure: Departure
+    slice: Slice
+    worker_id: uuid.UUID = field(default_factory=uuid.uuid4)
+    programs: Programs = field(default_factory=Programs)
+    wear: Wear = field(default_factory=Wear)
+    gauge: Gauge = field(default_factory=Gauge)
+    run_trial: Callable[..., TrialResult] = run_trial  # benchmarks put a simulated training in its place
+
+    @classmethod
+    def prepare(cls, assignment: Assignment, departure: Departure) -> "Trainer":
+        """Load the user's code last: our own imports are complete by then, and the user's modules may win."""
+        if most := int(number_in(os.environ, "OPTSELECT_GPU_MEGABYTES", 0)):
+            limit_memory(most)
+        optuna_study = load_optuna_study(assignment.database, assignment.study.name, assignment.engine)
+        spec = StudySpec.model_validate(assignment.study.spec)
+        classes = find_classes(assignment.study, assignment.source, assignment.database.home)
+        jit, precision = spec.jit == "on", spec.precision
+        rows = rows_of(assignment)
+        problem = load_problem(
+            assignment.source,
+            spec.epochs,
+            classes,
+            jit=jit,
+            precision=precision,
+            listed=assignment.listed,
+            rows=rows,
+            loading=Loading(log.info),
+        )
+        run_first_operation()
+        if not assignment.use_local:
+            demand_same_data(problem, assignment.study)
+        if assignment.weights is not None:
+            data_hash = hash_of_data(assignment, problem)
+            find = kept_weights(assignment, problem, data_hash, assignment.weights, rows)
+            problem.initial_weights = problem.initial_weights.found_by(find)
+        if assignment.rows is not None:
+            folder = folder_of_rows(assignment.rows, hash_of_data(assignment, problem))
+            problem.data = share_rows(problem.data, folder, problem.validation_batch_size)
+        if spec.jit == "auto":
+            problem.decide_jit(jit_of(assignment, spec, problem))
+        return cls(assignment, spec, problem, optuna_study, departure, Slice.of(os.environ))
+
+    @property
+    def engine(self) -> Engine:
+        return self.assignment.engine
+
+    @property
+    def study(self) -> StoredStudy:
+        return self.assignment.study
+
+    def work(self) -> int:
+        """Train until nothing is left; orphans are told before and after, when a worker may have died."""
+        self.tell_orphans()
+        code = self.train_tickets()
+        self.tell_orphans()
+        return code
+
+    def tell_orphans(self) -> None:
+        orphans = patiently(lambda: tickets.find_orphans(self.engine, self.study.id))
+        tell_orphans(self.optuna_study, orphans)
+
+    def train_tickets(self) -> int:
+        trained = 0
+        while not self.departure.wanted:
+            if trained >= (self.assignment.max_trials or math.inf):
+                return WorkerExit.DONE
+            if self.wear.reason:
+                log.info("a fresh process goes on: %s", self.wear.reason)
+                return WorkerExit.RETRY
+            ticket = self.claim()
+            if ticket is not None:
+                trained += self.train(ticket)
+            elif self.nothing_left():
+                return WorkerExit.DONE
+            else:
+                self.departure.wait(IDLE_SECONDS)
+            if self.is_to_give_way(idle=ticket is None):
+                return WorkerExit.DONE
+        return WorkerExit.INTERRUPTED if self.departure.interrupted else WorkerExit.RETRY
+
+    def claim(self) -> Ticket | None:
+        return patiently(
+            lambda: tickets.claim_ticket(
+                self.engine,
+                self.study.id,
+                self.worker_id,
+                self.assignment.lease_seconds,
+                held=self.programs.optimizers,
+                usage=self.gauge.read_if_due(),
+            )
+        )
+
+    def nothing_left(self) -> bool:
+        state = patiently(lambda: study_state(self.engine, self.study.id))
+        undone = patiently(lambda: tickets.count_undone(self.engine, self.study.id))
+        return state != "running" or undone == 0
+
+    def is_to_give_way(self, idle: bool) -> bool:
+        """Whether another study needs this place more, asked between trials and not at every one."""
+        if not self.assignment.gives_way or not self.slice.is_over(idle):
+            return False
+        left = gives_way(self.study.name, patiently(lambda: read_shares(self.engine)), idle)
+        if left:
+            log.info("another study is worse off; giving way")
+        return left
+
+    def train(self, ticket: Ticket) -> bool:
+        """One ticket from claim to end; False where it was not ours to finish."""
+        lease_seconds = self.assignment.lease_seconds
+        beat = Beat(
+            lambda: tickets.renew_lease(self.engine, ticket.lease, lease_seconds, self.gauge.read_if_due()),
+            lease_seconds / 6,
+            self.assignment.stuck_seconds,
+            lambda seconds: self.end_stuck(ticket, seconds),
+        )
+        with kept_lease(beat) as holding, self.departure.giving_back(self.engine, ticket.lease):
+            try:
+                return self.train_claimed(ticket, holding)
+            except LeaseLost as error:
+                log.warning("%s", error)
+                return False
+            except WeightsChanged:  # while the study ran: another machine may still have what it needs
+                patiently(lambda: tickets.give_back(self.engine, ticket.lease))
+                raise
+            except DeviceLost as error:
+                cause = f"its device was lost: {error}"
+                patiently(lambda: tickets.expire_lease(self.engine, ticket.lease, cause))
+                raise
+
+    def end_stuck(self, ticket: Ticket, seconds: float) -> NoReturn:
+        """End this process from another thread: nothing else ends a training that hangs. It counts as an attempt."""
+        cause = f"stuck: no batch ended within {seconds:.0f} s"
+        log.error("the training is %s; ending its process", cause)
+        with contextlib.suppress(Exception):  # else the lease runs out by itself
+            tickets.expire_lease(self.engine, ticket.lease, cause)
+        logging.shutdown()
+        say_farewell(WorkerExit.RETRY)
+        os._exit(WorkerExit.RETRY)
+
+    def train_claimed(self, ticket: Ticket, holding: Holding) -> bool:
+        trial, ended = self.trial_of(ticket)
+        if ended is not None:
+            self.finish(ticket, ended, tell=lambda: None)
+            return True
+        assert trial is not None
+        if ticket.attempts_exhausted:
+            return self.give_up(ticket, trial)
+        settings = self.suggest(ticket, trial)
+        if ticket.phase == "joint" and (reason := self.why_set_aside(settings.optimizer)):
+            self.pass_over(ticket, trial, f"{settings.optimizer} is {reason}")
+            return True
+        log.info(
+            "trial %d: %s, seed %d, attempt %d", trial.number, shown(settings), ticket.seed, ticket.attempt
+        )
+        ticket = dataclasses.replace(ticket, trial_number=trial.number)
+        trained = self.train_from_newest(settings, ticket, holding)
+        if trained.result.outcome is Outcome.STOPPED and not trained.cut_because:
+            patiently(lambda: tickets.give_back(self.engine, ticket.lease))
+            return False
+        self.conclude(ticket, trial, trained)
+        if trained.result.ends_study:
+            self.end_study(trained.result.reason)
+        self.wear.note_trial(trained.result.is_out_of_memory)
+        return True
+
+    # --- the trial ---
+
+    def trial_of(self, ticket: Ticket) -> tuple[Trial | None, Ending | None]:
+        """The ticket's Optuna trial, or how it ended already."""
+        install_sampler(self.optuna_study, ticket, self.spec)
+        if ticket.trial_id is None:
+            trial = ask_for(self.optuna_study, ticket)
+            try:
+                patiently(
+                    lambda: tickets.bind_trial(self.engine, ticket.lease, trial._trial_id, trial.number)
+                )
+            except LeaseLost:
+                self.disown(trial)
+                raise
+            return trial, None
+        told = self.optuna_study._storage.get_trial(ticket.trial_id)
+        if told.state.is_finished():
+            return None, ending_already_told(told, len(self.curve(ticket)))
+        return adopt(self.optuna_study, ticket.trial_id), None
+
+    def disown(self, trial: Trial) -> None:
+        """No ticket knows this trial: it must not stay RUNNING."""
+        tell_ending(trial, Ending("failed", 0, message="its ticket went to another worker"), None)
+
+    def suggest(self, ticket: Ticket, trial: Trial) -> Settings:
+        settings = given_or_suggested(ticket, trial, self.spec, self.length.steps)
+        is_baseline = settings.optimizer == BASELINE
+        arguments = stored_description(self.study).baseline.arguments if is_baseline else settings.arguments
+        trial.set_user_attr("optimizer_arguments", dict(arguments))
+        patiently(lambda: tickets.set_params(self.engine, ticket.lease, settings.optimizer, arguments))
+        return settings
+
+    @property
+    def length(self) -> Length:
+        return Length(self.spec.epochs, stored_description(self.study).steps_per_epoch)
+
+    @property
+    def sign(self) -> float:
+        """What makes costs of the objective."""
+        return 1.0 if self.spec.direction == "minimize" else -1.0
+
+    # --- the training ---
+
+    def train_from_newest(self, settings: Settings, ticket: Ticket, holding: Holding) -> "Trained":
+        """Train from the newest state that can be restored, or from the start; the result has the whole curve."""
+        for start in self.starts(ticket):
+            try:
+                return self.train_from(start, settings, ticket, holding)
+            except SnapshotError as error:  # raised before any training
+                log.warning("the checkpoint cannot be restored, trying the one before: %s", error)
+        return self.train_from(None, settings, ticket, holding)
+
+    def starts(self, ticket: Ticket) -> Iterator[Checkpoint]:
+        """What an earlier attempt left, newest first."""
+        if ticket.trial_id is None:  # nobody has trained it
+            return
+        kept = patiently(lambda: unsent.take(self.engine, self.unsent_folder, ticket.id))
+        if kept is not None:
+            self.send(ticket, kept.rows, kept.checkpoint)
+            patiently(lambda: tickets.forgive_attempt(self.engine, ticket.lease))
+            unsent.forget(self.unsent_folder, ticket.id)
+        yield from checkpoints.whole_checkpoints(self.engine, ticket.id, self.checkpoint_folder)
+
+    def train_from(
+        self, start: Checkpoint | None, settings: Settings, ticket: Ticket, holding: Holding
+    ) -> "Trained":
+        earlier: Sequence[Epoch] = ()
+        if ticket.trial_id is not None:
+            epoch = start.epoch if start else 0
+            patiently(lambda: tickets.restart_after(self.engine, ticket.lease, epoch))
+            earlier = self.curve(ticket)
+            log.info("it goes on after epoch %d", epoch)
+        reporter = Reporter(
+            Writer(lambda rows, checkpoint: self.send(ticket, rows, checkpoint)),
+            self.spec.epochs,
+            self.departure,
+            holding,
+            keep=lambda state: self.keep(ticket, state),
+            sample=self.gauge.system_metrics if self.spec.system_metrics else lambda: None,
+            seconds_before=start.seconds if start else 0.0,
+        )
+        at, built = self.rungs_of(ticket), self.programs.built
+        halving = Halving(
+            reporter,
+            at,
+            lambda first, epoch: self.why_cut(ticket, settings.optimizer, first, epoch),
+            first=earlier[0] if earlier else None,
+        )
+        result = self.run_trial(
+            self.problem,
+            configuration_of(self.spec, settings.optimizer, settings.arguments, self.length),
+            ticket.seed,
+            epochs=self.spec.epochs,
+            programs=self.programs,
+            batch_ends=(*at, self.spec.epochs),
+            on_epochs=halving,
+            start=start.snapshot if start else None,
+            test=ticket.phase == "final",
+            on_model=self.keeper_of_model(ticket),
+            folder=folder_of_trial(self.study, self.assignment.database.home, ticket.trial_number or 0),
+        )
+        seconds = reporter.seconds
+        reporter.close()
+        whole = dataclasses.replace(result, curve=(*earlier, *result.curve))
+        # A training that exploded at its rung is no cut one: that is the better answer.
+        notes = notes_of(result.step, self.programs.built - built, result.is_out_of_memory)
+        if whole.curve and math.isfinite(rate := whole.curve[-1].metrics["learning_rate"]):
+            notes[LAST_RATE] = rate
+        if whole.ends_study:
+            notes["cause"] = RATE_SET_TWICE
+        return Trained(whole, seconds, halving.because if result.outcome is Outcome.STOPPED else "", notes)
+
+    def keeper_of_model(self, ticket: Ticket) -> OnModel | None:
+        """What keeps the trained model of a final run that may be the one to use."""
+        if ticket.phase != "final" or ticket.role not in ("tuned", "own"):
+            return None
+        folder = model_files.model_folder(self.study, self.assignment.database.home)
+
+        def keep(last: Epoch, body: Callable[[], bytes]) -> None:
+            value = last.metrics.get(self.spec.objective, math.nan)
+            if math.isfinite(value):
+                patiently(
+                    lambda: model_files.keep_if_best(
+                        self.engine, folder, ticket.id, lambda found: self.sign * found, value, body
+                    )
+                )
+
+        return keep
+
+    def send(self, ticket: Ticket, rows: Sequence[EpochRow], checkpoint: Checkpoint | None) -> Orders:
+        folder = self.checkpoint_folder
+        placed = None if checkpoint is None else checkpoints.place(checkpoint, ticket.lease, folder)
+        lease_seconds = self.assignment.lease_seconds
+        return patiently(lambda: curves.write_epochs(self.engine, ticket.lease, rows, lease_seconds, placed))
+
+    def keep(self, ticket: Ticket, state: Unsent) -> None:
+        file = unsent.keep(self.unsent_folder, ticket.id, state)
+        log.warning("kept on this machine, to go on from: %s", file)
+
+    @property
+    def checkpoint_folder(self) -> str:
+        return checkpoints.folder_for(self.study, self.assignment.database.home)
+
+    @property
+    def unsent_folder(self) -> Path:
+        return unsent.folder_of(self.study, self.assignment.database.home)
+
+    def curve(self, ticket: Ticket) -> Sequence[Epoch]:
+        rows = patiently(lambda: curves.read_curve(self.engine, ticket.id))
+        return tuple(Epoch(row.epoch, row.metrics, row.ts_ms) for row in rows)
+
+    def rungs_of(self, ticket: Ticket) -> tuple[int, ...]:
+        """Where the trial may be cut: an evaluation never is, nor where each optimizer has a few trials only."""
+        each = self.study.budget // len(self.spec.optimizers)
+        few = each < FEWEST_TRIALS_TO_CUT or ticket.phase not in tickets.SEARCH_PHASES
+        return () if few or self.compares_badly(ticket.optimizer) else rungs(self.spec.epochs)
+
+    def compares_badly(self, optimizer: str) -> bool:
+        """Whether values in the middle of a training say little: before a switch, on different schedules."""
+        if optimizer == ANY:
+            return any(map(self.compares_badly, self.spec.optimizers))
+        is_known = optimizer in self.spec.space
+        return is_known and (self.spec.switch_of(optimizer) is not None or self.spec.is_scheduled(optimizer))
+
+    def why_cut(self, ticket: Ticket, optimizer: str, first: Epoch, epoch: Epoch) -> str:
+        """Why a trial ends at this epoch, or nothing."""
+        metric, number, sign = self.spec.objective, epoch.number, self.sign
+        if says_nothing_yet(first, epoch, metric, sign):
+            return ""
+        value = epoch.metrics.get(metric, math.nan)
+        if math.isnan(value):
+            return f"{metric} is not a number at epoch {number}"
+        rank = patiently(
+            lambda: curves.rank_at(
+                self.engine, self.study.id, ticket.id, optimizer, number, metric, sign * value, sign
+            )
+        )
+        if promoted(rank.better, rank.others):
+            return ""
+        trials = f"the {rank.others + 1} trials of {optimizer}"
+        return f"{metric} {value:.4g} at epoch {number} was not in the best third of {trials} there"
+
+    def why_set_aside(self, optimizer: str) -> str:
+        """Why an optimizer is trained no more, which the sampler does not know."""
+        return set_aside(patiently(lambda: read_decisions(self.engine, self.study.id))).get(optimizer, "")
+
+    # --- the end ---
+
+    def pass_over(self, ticket: Ticket, trial: Trial, why: str) -> None:
+        """Fail a trial without training; the sampler hears of a bad place, for failed ones it would not see."""
+        ending = Ending("failed", 0, message=why)
+        worst = explosion(self.spec.objective, self.spec.direction, {}, 1, self.spec.epochs)
+        self.finish(ticket, ending, tell=lambda: tell_passed_over(trial, ending, worst))
+
+    def give_up(self, ticket: Ticket, trial: Trial) -> bool:
+        cause = ticket.cause or SILENT
+        message = f"lost {ticket.max_attempts} times; the last time: {cause}; see the worker logs"
+        ending = Ending("failed", len(self.curve(ticket)), message=message)
+        self.finish(ticket, ending, tell=lambda: tell_ending(trial, ending, None))
+        return True
+
+    def conclude(self, ticket: Ticket, trial: Trial, trained: "Trained") -> None:
+        result = trained.result
+        trial.set_user_attr("jit", "on" if result.jit else "off")
+        ending = ending_of(result, self.spec.objective, self.spec.direction, trained.seconds)
+        ending = dataclasses.replace(ending, notes=trained.notes)
+        if self.finds_rate(ticket) and result.curve:
+            found = {FOUND_RATE: result.curve[-1].metrics["learning_rate"]}
+            ending = dataclasses.replace(ending, result={**(ending.result or {}), **found})
+        if trained.cut_because:
+            cut = dataclasses.replace(ending, outcome="pruned", message=trained.cut_because)
+            reached = result.curve[-1].metrics.get(self.spec.objective, math.nan)
+            self.finish(ticket, cut, tell=lambda: tell_pruned(trial, cut, reached))
+            log.info("trial %d: pruned, %s", trial.number, cut.message)
+            return
+        exploded = None
+        if ending.outcome == "diverged":
+            objective, direction = self.spec.objective, self.spec.direction
+            exploded = explosion(objective, direction, result.initial, ending.epochs, self.spec.epochs)
+        self.finish(ticket, ending, tell=lambda: tell_ending(trial, ending, exploded))
+        value = "" if ending.value is None else f" {self.spec.objective} {ending.value:.6g}"
+        log.info("trial %d: %s%s %s", trial.number, ending.outcome, value, ending.message)
+
+    def end_study(self, reason: str) -> None:
+        """Stop a study whose further trials would fail like this one."""
+        log.error("the study is stopped: %s", reason)
+        patiently(lambda: order_state(self.engine, self.study.id, "stopped"))
+
+    def finds_rate(self, ticket: Ticket) -> bool:
+        """Whether the second learning rate is no setting, but comes out of each training."""
+        switch = self.spec.switch_of(ticket.optimizer)
+        return switch is not None and switch.rate == "swats"
+
+    def finish(self, ticket: Ticket, ending: Ending, tell: Callable[[], None]) -> None:
+        def whole() -> None:
+            with (
+                tickets.finishing(
+                    self.engine, ticket.lease, ending, self.plan, self.checkpoint_folder
+                ) as connection,
+                told_within(self.optuna_study, connection),
+            ):
+                tell()
+
+        patiently(whole)
+
+    def plan(self, connection: Connection, study_id: int) -> None:
+        """Make the next phase's tickets where this was the last one of a phase, or the next slice of a long search."""
+        plan_next(
+            connection,
+            study_id,
+            lambda progress: next_step(self.spec, progress),
+            lambda begun: next_slice(self.spec, begun),
+        )
+
+
+def given_or_suggested(ticket: Ticket, trial: Trial, spec: StudySpec, total_steps: int | None) -> Settings:
+    """The settings that the plan gave, else what Optuna suggests, to what a switch copies."""
+    if ticket.role == "search":
+        asked = suggest_optimizer(trial, spec.space, total_steps, jointly=spec.goal == "best-config")
+        whole = {**(ticket.arguments or {}), **asked.arguments}
+        return Settings(asked.optimizer, with_epoch(spec.switch_of(asked.optimizer), whole, spec.epochs))
+    assert ticket.arguments is not None, "an evaluation repeats what is known"
+    if spec.goal == "verdict":  # for whoever reads Optuna's tables; a joint study has no such choice
+        trial.suggest_categorical("optimizer", (*spec.space, BASELINE))
+    return Settings(ticket.optimizer, ticket.arguments)
+
+
+def ending_of(result: TrialResult, objective: str, direction: str, seconds: float) -> Ending:
+    """What the tables keep of a training: its last epoch's objective, for that is what `fit` leaves behind."""
+    last = result.curve[-1] if result.curve else None
+    value = last.metrics.get(objective) if last else None
+    numbers: dict[str, float] = {"seconds": seconds}
+    finite = [
+        epoch.metrics[objective]
+        for epoch in result.curve
+        if math.isfinite(epoch.metrics.get(objective, math.nan))
+    ]
+    if finite:
+        numbers[f"best_{objective}"] = min(finite) if direction == "minimize" else max(finite)
+    numbers |= {f"initial_{name}": number for name, number in result.initial.items()}
+    numbers |= {f"test_{name}": number for name, number in (result.test or {}).items()}
+    outcome, message = result.outcome.value, result.reason
+    if result.outcome is Outcome.COMPLETE and (value is None or not math.isfinite(value)):
+        outcome, message = "diverged", f"{objective} is not finite at epoch {last.number if last else 0}"
+    epochs = last.number if last else 0
+    return Ending(outcome, epochs, value if outcome == "complete" else None, message, numbers)
+
+
+def shown(settings: Settings) -> str:
+    arguments = ", ".join(
+        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in in_order(settings.arguments).items()
+    )
+    return f"{settings.optimizer}({arguments})"
+
+
+def patiently(call: Callable[[], Answer]) -> Answer:
+    """Call the database, waiting out an outage with one visible line."""
+    return again(
+        call,
+        patience_seconds=outage_seconds(os.environ),
+        on_wait=lambda error: log.warning("the database is away; waiting for it: %s", one_line(error)),
+    )

@@ -1,0 +1,1 @@
+"""How do Optuna's own tables live in our database?"""

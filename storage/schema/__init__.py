@@ -1,0 +1,1 @@
+"""Which tables are there, who makes them, and how do they come to another server?"""

@@ -1,0 +1,1 @@
+"""Where is the database, and how does one talk to it through outages?"""

@@ -1,0 +1,1 @@
+"""How do curves reach MLflow, and who may see them?"""

@@ -1,0 +1,1 @@
+"""Which rows are trained, in which order, kept where?"""

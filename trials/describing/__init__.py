@@ -1,0 +1,1 @@
+"""What is this problem, and would it train?"""

@@ -1,0 +1,1 @@
+"""What is compiled once, and filled in for each trial?"""

@@ -1,0 +1,1 @@
+"""Which words do all of trials/ share? Nothing here imports Keras."""

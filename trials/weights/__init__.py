@@ -1,0 +1,1 @@
+"""From which weights does a seed begin, and what does it decide?"""
