@@ -12,6 +12,7 @@ from typing import Generic, NamedTuple, TypeVar
 from rich.table import Table
 from rich.text import Text
 
+from optselect.search.bundles.source import rows_folder
 from optselect.search.cli.terminal import stdout_console
 from optselect.search.documents import SCHEMA, Checks, print_document
 from optselect.search.errors import SearchError
@@ -23,9 +24,8 @@ from optselect.search.processes.limits import room_here
 from optselect.search.processes.supervising import default_workers
 from optselect.search.spec.objective import in_words
 from optselect.search.spec.study_spec import Request
-from optselect.search.studies.launching import Surroundings
 from optselect.search.studies.rehearsing import Outlook, look_ahead, rehearse, rehearsing
-from optselect.search.studies.source import rows_folder
+from optselect.search.surroundings import Surroundings
 from optselect.storage.errors import StorageError
 from optselect.storage.schema.initialise import ensure_mlflow
 from optselect.storage.server.database import Database

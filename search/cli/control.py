@@ -5,7 +5,7 @@ import sys
 from optselect.search.cli.terminal import stdout_console
 from optselect.search.documents import SCHEMA, Ordered, print_document
 from optselect.search.engines.placing import stop_workers
-from optselect.search.studies.launching import Surroundings
+from optselect.search.surroundings import Surroundings
 from optselect.storage.records import overview, studies
 from optselect.storage.records.studies import StoredStudy
 from optselect.storage.server.database import Engine, make_engine

@@ -8,7 +8,7 @@ import typer
 from optselect.search.documents import SCHEMA, Deleted, print_document
 from optselect.search.errors import InvalidInput
 from optselect.search.processes.supervising import log_folder
-from optselect.search.studies.launching import Surroundings
+from optselect.search.surroundings import Surroundings
 from optselect.storage import deletion
 from optselect.storage.deletion import Holdings
 from optselect.storage.errors import InUse, Unreachable

@@ -6,7 +6,7 @@ from pathlib import Path
 from optselect.search.errors import InvalidInput
 from optselect.search.named_file import write_named
 from optselect.search.report.flat_rows import Row, csv_text, epoch_rows, parquet_bytes, trial_rows
-from optselect.search.studies.launching import Surroundings
+from optselect.search.surroundings import Surroundings
 from optselect.storage.records import overview
 from optselect.storage.records.curves import read_curves
 from optselect.storage.records.studies import StoredStudy, load_study

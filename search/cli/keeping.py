@@ -13,7 +13,7 @@ from optselect.search.documents import (
     print_document,
 )
 from optselect.search.errors import InvalidInput
-from optselect.search.studies.launching import Surroundings
+from optselect.search.surroundings import Surroundings
 from optselect.storage.schema.backup import backup, restore
 from optselect.storage.schema.initialise import ensure_mlflow, initialise, mlflow_url, read_state
 from optselect.storage.schema.roles import grant_work

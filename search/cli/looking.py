@@ -11,20 +11,23 @@ from pathlib import Path
 from optselect.search.cli.terminal import stdout_console
 from optselect.search.documents import SCHEMA, ListedStudy, Optimizers, ShownStudy, Studies, print_document
 from optselect.search.engines.placing import launch_line, print_logs, scale, scaled_line
+from optselect.search.processes.supervising import REFRESH_SECONDS
 from optselect.search.spec.catalogue import CATALOGUE, Entry
 from optselect.search.spec.custom import class_json, class_rows, read_custom
 from optselect.search.spec.objective import in_words
 from optselect.search.spec.space import custom_name, find_optimizer
 from optselect.search.spec.spec_file import spec_toml
+from optselect.search.spec.stored import stored_description
 from optselect.search.spec.study_spec import StudySpec
 from optselect.search.status import tables
 from optselect.search.status.live_view import live_view
-from optselect.search.status.progress import REFRESH_SECONDS, look, progress_view
+from optselect.search.status.progress import look, progress_view
 from optselect.search.status.selecting import Selection, select
 from optselect.search.status.standing import trials_json
+from optselect.search.status.state import study_status, tracking_address
 from optselect.search.status.trial_page import trial_code, trial_page, trial_page_json, why_it_ended
-from optselect.search.studies.describing import describe_class, stored_description
-from optselect.search.studies.launching import Surroundings, study_status, tracking_address
+from optselect.search.studies.describing import describe_class
+from optselect.search.surroundings import Surroundings
 from optselect.storage.errors import NotFound
 from optselect.storage.records import overview
 from optselect.storage.records.checkpoints import newest_kept
@@ -159,13 +162,13 @@ def find_trial(study: StoredStudy, trials: Sequence[overview.TrialRow], number: 
 
 def print_pair(first: str, second: str, place: Surroundings) -> None:
     """Two studies side by side."""
-    from optselect.search.report.reading import read_record
     from optselect.search.report.side_by_side import (  # SciPy costs half a second
         Pair,
         Side,
         pair_json,
         pair_page,
     )
+    from optselect.search.verdict.record import read_record
 
     engine = opened(place).engine
     sides = [

@@ -8,7 +8,7 @@ from rich.console import Console
 from optselect.search.documents import SCHEMA, Document, Sent, SyncCheck, print_document
 from optselect.search.exit_codes import UserExit
 from optselect.search.report.publishing import publish
-from optselect.search.studies.launching import Surroundings
+from optselect.search.surroundings import Surroundings
 from optselect.storage.errors import Unreachable
 from optselect.storage.records import studies
 from optselect.storage.server.database import make_engine

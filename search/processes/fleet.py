@@ -7,7 +7,7 @@ its study by a new process. sharing.py decides which.
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,10 +26,9 @@ from optselect.search.processes.supervising import (
     run_folder,
     watch,
 )
-from optselect.search.studies.trust import ALL_TRUSTED, Trust
 from optselect.storage.errors import InvalidRow, NotFound
 from optselect.storage.records import studies
-from optselect.storage.records.studies import Share
+from optselect.storage.records.studies import Share, StoredStudy
 from optselect.storage.records.tickets import lease_seconds
 from optselect.storage.server.database import Database, Engine
 
@@ -45,7 +44,8 @@ class Terms:
     tracking: str | None = None
     extra: tuple[str, ...] = ()
     seats: Sequence[Seat] = ()
-    trust: Trust = ALL_TRUSTED
+    admit: Callable[[StoredStudy], None] = lambda study: None
+    """Raises InvalidInput for a study that must not run here."""
 
 
 def serve_all(database: Database, engine: Engine, terms: Terms) -> int:
@@ -129,7 +129,7 @@ class Fleet:
         if name not in self.services:
             try:
                 study = studies.load_study(self.engine, name)
-                self.terms.trust.demand(study)
+                self.terms.admit(study)
             except (InvalidInput, InvalidRow, NotFound) as error:
                 self._refuse(name, str(error))
                 return

@@ -18,6 +18,7 @@ import psutil
 
 from optselect.search.errors import InvalidInput
 from optselect.search.exit_codes import WorkerExit
+from optselect.search.processes.carrier import Carrier
 from optselect.search.processes.devices import Seat
 from optselect.search.processes.enlisting import enlisted
 from optselect.search.processes.forking import Zygote, closing
@@ -33,9 +34,6 @@ from optselect.search.processes.local import (
     zygote_of,
 )
 from optselect.search.processes.observing import observing
-from optselect.search.report.publishing import publish
-from optselect.search.status.progress import REFRESH_SECONDS, look, progress_view
-from optselect.search.studies.carrying import Carrier
 from optselect.storage.errors import Unreachable
 from optselect.storage.records import studies, tickets, workers
 from optselect.storage.records.deaths import Death, Toll
@@ -54,9 +52,13 @@ from optselect.storage.server.database import (
 )
 from optselect.storage.server.environment import number_in
 from optselect.storage.server.own_files import make_folder
-from optselect.storage.tracking.flusher import Flusher, count_unsent, find_tracking
+
+Show = Callable[[Sequence[str]], None]
+"""Shows how far a study is, and what its workers load."""
 
 POLL_SECONDS = 0.1
+REFRESH_SECONDS = 1.0
+"""How often a study is looked at while it is served."""
 PATIENCE_SECONDS = 20.0
 """How long the end of a command waits for MLflow to take the last curves."""
 MOST_DEFAULT_WORKERS = 8
@@ -111,21 +113,23 @@ def supervise(
     *,
     tracking: str | None,
     extra: tuple[str, ...] = (),
-    quiet: bool = False,
     zygote: Zygote | None = None,
     seats: Sequence[Seat] = (),
+    show: Show = lambda loading: None,
 ) -> Ending:
     """Serve one study with `count` workers, on the seats in turn, until nothing is left or a signal says to leave.
 
     SIGTERM and the first Ctrl-C drain the workers; a second Ctrl-C ends them at once. A zygote that the caller
     has started is used and closed.
+
+    Args:
+        show: called about once a second, with what the workers load.
     """
     zygote = zygote or zygote_of(study.name, os.environ, seats)
     engine = make_engine(database)
     outage = Outage()
     with (
         run_folder(database.home) as folder,
-        progress_view(quiet) as refresh,
         enlisted(engine, study, count, log_folder(database, study), os.environ) as post,
     ):
         # An engine collects what its tasks print; and on several nodes the files would be the same.
@@ -139,7 +143,7 @@ def supervise(
 
         def attend() -> None:
             echo.copy()
-            refresh(look(engine, study, () if echo.folder else heard.now()))
+            show(() if echo.folder else heard.now())
             if (wanted := post.change()) is not None:
                 service.team.resize(min(wanted, most_workers(room_here())), seats, logs)
 
@@ -328,21 +332,6 @@ class Outage:
                 f"The database went away and did not come back ({self.why}). What it has not seen is kept on this "
                 "machine: start it again, then resume here."
             )
-
-
-def send_rest(
-    database: Database, engine: Engine, study: StoredStudy, tracking: str | None, verdict: bool = False
-) -> str:
-    """Carry to MLflow what an earlier end left behind; returns why some of it still is, or nothing.
-
-    Args:
-        verdict: the verdict too, where all curves are there.
-    """
-    if count_unsent(engine, study.id) == 0 and not verdict:
-        return ""
-    flusher = Flusher(engine, study, lambda: find_tracking(database, study, tracking), publish)
-    flusher.close(patience_seconds=PATIENCE_SECONDS)
-    return flusher.behind
 
 
 class Team(Protocol):

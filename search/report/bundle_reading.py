@@ -22,7 +22,7 @@ from optselect.search.errors import InvalidInput, SearchError
 from optselect.search.named_file import read_named
 from optselect.search.report.reading import Evidence
 from optselect.search.spec.study_spec import StudySpec
-from optselect.search.verdict.findings import Record
+from optselect.search.verdict.record import Record
 from optselect.storage.errors import StorageError
 from optselect.storage.records.curves import EpochRow
 from optselect.storage.records.overview import STATES, TrialRow

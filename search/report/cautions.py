@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from types import MappingProxyType
 
+from optselect.search.notes import LAST_RATE
 from optselect.search.spec.dimension import Dimension
 from optselect.search.spec.switching import FRACTION, SECOND
-from optselect.search.status.ways import LAST_RATE
 from optselect.search.strategy.planning import SHARE
 from optselect.search.verdict.findings import Findings
 from optselect.search.verdict.tuning import single_runs, tunings

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from optselect.search.spec.settings import FOUND_RATE, Length, configuration_of
-from optselect.search.verdict.findings import Finalist, Findings, Record
+from optselect.search.verdict.findings import Finalist, Findings
+from optselect.search.verdict.record import Record
 from optselect.storage.records.overview import TrialRow
 from optselect.trials.terms.configuration import (
     BASELINE,
@@ -170,12 +171,8 @@ def training_script(
     if scales_loss:
         phases = [replace(phase, code=scaled(phase.code)) for phase in phases]
     phases = phases or [Phase(epochs, "model.optimizer  # the one of model()")]
-    imports = "from optselect.trials.optimizers.schedules import WarmedUp\n" * any(
-        "WarmedUp(" in p.code for p in phases
-    )
-    imports += "from optselect.trials.optimizers.slots import handing_on\n" * any(
-        phase.keeps_slots for phase in phases
-    )
+    imports = "from optselect.trials.schedules import WarmedUp\n" * any("WarmedUp(" in p.code for p in phases)
+    imports += "from optselect.trials.slots import handing_on\n" * any(phase.keeps_slots for phase in phases)
     # A class that stands in the problem's own file is in the script already.
     own = dict.fromkeys(line for phase in phases for line in phase.code.splitlines()[:-1])
     imports += "".join(f"{line}\n" for line in own if not is_import_of(line, Path(source_name).stem))

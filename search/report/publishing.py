@@ -19,8 +19,8 @@ def publish(connected: Connected) -> str | None:
     study = load_study(connected.engine, connected.study.name)
     if study.state != "finished" or study.spec.get("goal") == "best-config":
         return None
-    from optselect.search.report.reading import read_record
     from optselect.search.verdict.findings import find
+    from optselect.search.verdict.record import read_record
 
     found = find(read_record(connected.engine, study))
     if isinstance(found, str):

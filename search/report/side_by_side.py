@@ -14,13 +14,14 @@ from optselect.search.documents import SCHEMA, ComparedPair, ComparedStudy
 from optselect.search.report.sentences import words_of
 from optselect.search.report.verdict_page import bounds
 from optselect.search.spec.objective import in_words
+from optselect.search.spec.stored import stored_description
 from optselect.search.spec.study_spec import differences
 from optselect.search.status.standing import Tally, standing
 from optselect.search.status.tables import plain_table, shown_arguments, shown_value
-from optselect.search.studies.describing import stored_description
 from optselect.search.verdict.comparing import Interval, mean_interval, p_value, shown_share
 from optselect.search.verdict.evidence import Scale, contenders, current_finals, scale_of
-from optselect.search.verdict.findings import Findings, Record, find
+from optselect.search.verdict.findings import Findings, find
+from optselect.search.verdict.record import Record
 from optselect.storage.records.studies import StoredStudy
 from optselect.trials.terms.configuration import BASELINE
 

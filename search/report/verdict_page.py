@@ -16,9 +16,11 @@ from optselect.search.report.sentences import Words, compared, relative, short_n
 from optselect.search.spec.objective import BETTER
 from optselect.search.status.tables import AT_DEFAULTS, dash, plain_table
 from optselect.search.verdict.comparing import Interval
-from optselect.search.verdict.findings import Finalist, Findings, Gain
+from optselect.search.verdict.findings import Finalist, Findings, Gain, stored_findings
 from optselect.search.verdict.judging import Comparison
 from optselect.search.verdict.tuning import SingleRuns, Tuning, single_runs, tunings
+from optselect.storage.records.studies import StoredStudy
+from optselect.storage.server.database import Engine
 from optselect.trials.terms.configuration import BASELINE
 
 SHOWN: Mapping[str, str] = MappingProxyType({"equivalent": "equal"})
@@ -235,3 +237,10 @@ def gain_json(gain: Gain) -> GainPart:
 
 def bounds(interval: Interval) -> list[float | None]:
     return [interval.low, interval.high]
+
+
+def verdict_data(engine: Engine, study: StoredStudy) -> Verdict | NoVerdict:
+    """What `report --json` answers."""
+    from optselect.search.report.verdict_page import answer_json
+
+    return answer_json(study.name, stored_findings(engine, study))

@@ -7,10 +7,11 @@ Settings are what a person reads and the tables keep: {"learning_rate": 0.1, "sc
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from optselect.search.spec.dimension import Choice, keras_arguments
 from optselect.search.spec.study_spec import StudySpec
-from optselect.search.spec.switching import EPOCH, FRACTION, SwitchSpec, epoch_of, halves
+from optselect.search.spec.switching import EPOCH, FRACTION, SECOND, SwitchSpec, epoch_of, halves
 from optselect.trials.terms.configuration import (
     SCHEDULES,
     Configuration,
@@ -106,3 +107,18 @@ def settings_code(
     return configuration_code(
         configuration_of(spec, optimizer, arguments, Length(spec.epochs, steps_per_epoch))
     )
+
+
+def in_order(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The learning rate first; of a switch the first optimizer's, the epoch, the second one's. jsonb keeps no order.
+
+    >>> list(in_order({"switch_epoch": 4, "momentum": 0.9, "second_learning_rate": 0.1, "learning_rate": 0.2}))
+    ['learning_rate', 'momentum', 'switch_epoch', 'second_learning_rate']
+    """
+
+    def place(name: str) -> tuple[bool, bool, bool]:
+        is_second, is_moment = name.startswith(SECOND), name in (EPOCH, FRACTION)
+        return is_second, is_moment, not name.endswith("learning_rate")
+
+    kept = [name for name in arguments if name != FRACTION or EPOCH not in arguments]
+    return {name: arguments[name] for name in sorted(kept, key=place)}

@@ -1,6 +1,6 @@
 """What does a person see of a study that runs? Phases, optimizers and workers, drawn anew each second."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
@@ -18,7 +18,6 @@ from optselect.search.status.tables import (
     shown_value,
 )
 from optselect.search.status.trial_page import sparkline
-from optselect.search.worker.usage import shown_usage
 from optselect.storage.records.overview import ENDED, TrialRow, WorkerRow
 from optselect.storage.records.studies import StoredStudy
 from optselect.storage.records.tickets import SEARCH_PHASES
@@ -118,3 +117,21 @@ def worker_line(worker: WorkerRow) -> str:
 
 SILENT = 5.0
 """Seconds after which one may ask whether a worker lives."""
+
+
+def shown_usage(usage: Mapping[str, float]) -> str:
+    """For a line of `status`.
+
+    >>> shown_usage({"cpu_percent": 97.6, "memory_bytes": 7.4e8})
+    '98% of a core, 0.7 GB'
+    >>> shown_usage({"cpu_percent": 12.0, "memory_bytes": 2e9, "gpu_used_bytes": 6e9, "gpu_memory_bytes": 24e9})
+    'GPU memory 6.0 of 24.0 GB; 12% of a core, 2.0 GB'
+    """
+    if "cpu_percent" not in usage:
+        return ""
+    parts = [f"GPU {usage['gpu_percent']:.0f}% busy"] if "gpu_percent" in usage else []
+    if "gpu_used_bytes" in usage:
+        held = f"{usage['gpu_used_bytes'] / 1e9:.1f} of {usage['gpu_memory_bytes'] / 1e9:.1f} GB"
+        parts.append(f"GPU memory {held}")
+    own = f"{usage['cpu_percent']:.0f}% of a core, {usage['memory_bytes'] / 1e9:.1f} GB"
+    return "; ".join((", ".join(parts), own)) if parts else own

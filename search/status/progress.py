@@ -15,7 +15,6 @@ from optselect.storage.records import overview, studies
 from optselect.storage.records.studies import StoredStudy
 from optselect.storage.server.database import Engine
 
-REFRESH_SECONDS = 1.0
 LINE_SECONDS = 10.0
 
 

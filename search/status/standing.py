@@ -15,7 +15,7 @@ from optselect.search.documents import (
 )
 from optselect.search.status.ways import programs_built
 from optselect.storage.records.deaths import set_aside
-from optselect.storage.records.overview import ENDED, STATES, TrialRow, WorkerRow
+from optselect.storage.records.overview import ENDED, STATES, TrialRow, WorkerRow, runs_at_defaults
 from optselect.storage.records.studies import StoredStudy
 from optselect.storage.records.tickets import SEARCH_PHASES
 
@@ -74,15 +74,6 @@ def standing(study: StoredStudy, trials: Sequence[TrialRow]) -> Standing:
         (t for t in trials if t.phase == "baseline" and t.role == "own" and t.state in ENDED), None
     )
     return Standing(search, by_optimizer, by_phase, baseline, runs_at_defaults(trials))
-
-
-def runs_at_defaults(trials: Sequence[TrialRow]) -> dict[str, TrialRow]:
-    """By optimizer, the run at its defaults where that came to a value."""
-    return {
-        t.optimizer: t
-        for t in trials
-        if t.phase == "baseline" and t.role == "defaults" and t.state == "complete" and t.value is not None
-    }
 
 
 def better_defaults(now: Standing, direction: str) -> dict[str, TrialRow]:

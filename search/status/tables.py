@@ -13,9 +13,9 @@ from optselect.search.documents import SCHEMA, CatalogueEntry, Optimizers
 from optselect.search.spec.catalogue import ENTRIES, Entry
 from optselect.search.spec.dimension import ranges_json
 from optselect.search.spec.objective import in_words
-from optselect.search.spec.switching import EPOCH, FRACTION, SECOND
+from optselect.search.spec.settings import in_order
+from optselect.search.spec.stored import stored_description
 from optselect.search.status.standing import Standing, Tally, better_defaults, ranked, standing
-from optselect.search.studies.describing import stored_description
 from optselect.storage.records.deaths import set_aside
 from optselect.storage.records.overview import StudyRow, TrialRow
 from optselect.storage.records.studies import StoredStudy
@@ -216,21 +216,6 @@ def shown_arguments(arguments: Mapping[str, Any]) -> str:
         for name, value in in_order(arguments).items()
     }
     return ", ".join(f"{name}={value}" for name, value in shown.items()) or "-"
-
-
-def in_order(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The learning rate first; of a switch the first optimizer's, the epoch, the second one's. jsonb keeps no order.
-
-    >>> list(in_order({"switch_epoch": 4, "momentum": 0.9, "second_learning_rate": 0.1, "learning_rate": 0.2}))
-    ['learning_rate', 'momentum', 'switch_epoch', 'second_learning_rate']
-    """
-
-    def place(name: str) -> tuple[bool, bool, bool]:
-        is_second, is_moment = name.startswith(SECOND), name in (EPOCH, FRACTION)
-        return is_second, is_moment, not name.endswith("learning_rate")
-
-    kept = [name for name in arguments if name != FRACTION or EPOCH not in arguments]
-    return {name: arguments[name] for name in sorted(kept, key=place)}
 
 
 def shown_value(tally: Tally) -> str:

@@ -19,7 +19,6 @@ from optselect.search.processes.loading_lines import LoadingLines
 from optselect.search.processes.local import training_environment
 from optselect.search.processes.mourning import Ended, cause_of_death, last_words
 from optselect.search.spec.study_spec import Request
-from optselect.storage.records.studies import StoredStudy
 from optselect.storage.server.interpreter import own_python
 from optselect.trials.terms.description import LOADING, CustomDescription, ProblemDescription, read_optimizers
 from optselect.trials.terms.errors import ProblemError
@@ -27,11 +26,6 @@ from optselect.trials.terms.reference import AskedClass, Reference, write_classe
 
 POLL_SECONDS = 0.02
 ANSWER = "problem.json"
-
-
-def stored_description(study: StoredStudy) -> ProblemDescription:
-    """The description that was stored with a study."""
-    return ProblemDescription.from_json(study.problem)
 
 
 def training_options(request: Request) -> list[str]:

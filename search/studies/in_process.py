@@ -4,15 +4,15 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from optselect.search.bundles.same_files import demand_same_files
+from optselect.search.bundles.source import find_source, rows_folder
 from optselect.search.processes.devices import NO_WISH, Seat, seats
 from optselect.search.processes.local import training_environment
 from optselect.search.processes.observing import observing
 from optselect.search.processes.supervising import PATIENCE_SECONDS, Ending, began
 from optselect.search.report.publishing import publish
-from optselect.search.studies.source import find_source, rows_folder
 from optselect.search.worker.departure import Departure
 from optselect.search.worker.log import log_to_stderr
-from optselect.search.worker.same_files import demand_same_files
 from optselect.storage.records.studies import StoredStudy
 from optselect.storage.records.tickets import LEASE_SECONDS
 from optselect.storage.server.database import Database, Engine

@@ -10,18 +10,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from optselect.search.bundles.same_files import demand_same_files
+from optselect.search.bundles.source import find_source, rows_folder, unpacked, weights_folder
+from optselect.search.bundles.trust import ALL_TRUSTED, Trust
 from optselect.search.errors import InvalidInput
 from optselect.search.processes import devices
 from optselect.search.processes.devices import NO_WISH, Seat, Wish
 from optselect.search.processes.fleet import Terms, serve_all
 from optselect.search.processes.observing import observing
 from optselect.search.processes.supervising import began, demand_room, supervise
-from optselect.search.studies.launching import Surroundings
-from optselect.search.studies.source import find_source, rows_folder, unpacked, weights_folder
-from optselect.search.studies.trust import ALL_TRUSTED, Trust
+from optselect.search.status.progress import look, progress_view
+from optselect.search.surroundings import Surroundings
 from optselect.search.worker.departure import STUCK_SECONDS, Departure
 from optselect.search.worker.log import log_to_stderr
-from optselect.search.worker.same_files import demand_same_files
 from optselect.storage.records import studies
 from optselect.storage.records.studies import StoredStudy
 from optselect.storage.records.tickets import lease_seconds
@@ -77,7 +78,7 @@ def join(study: str | None, asked: Joining, place: Surroundings) -> int:
     try:
         if study is not None:
             return supervise_study(study, count, own, place, extra, asked.trust)
-        terms = Terms(count, asked.max_idle_seconds, place.tracking, extra, own, asked.trust)
+        terms = Terms(count, asked.max_idle_seconds, place.tracking, extra, own, asked.trust.demand)
         return supervise_all(terms, place)
     finally:
         if handed_over := os.environ.get("OPTSELECT_HANDED_OVER"):
@@ -170,7 +171,16 @@ def supervise_study(
     stored = studies.load_study(engine, name)
     trust.demand(stored)
     print(f"{time.strftime('%H:%M:%S')} supervising {name} with {count} slots", file=sys.stderr, flush=True)
-    ending = supervise(database, stored, count, tracking=place.tracking, extra=extra, seats=seats)
+    with progress_view(quiet=False) as refresh:
+        ending = supervise(
+            database,
+            stored,
+            count,
+            tracking=place.tracking,
+            extra=extra,
+            seats=seats,
+            show=lambda loading: refresh(look(engine, stored, loading)),
+        )
     if ending.last_words:
         print(ending.last_words, file=sys.stderr)
     engine.dispose()

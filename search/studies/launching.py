@@ -8,16 +8,18 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from optselect.search.bundles.same_files import demand_same_files, demand_same_weights, has_pretrained
+from optselect.search.bundles.source import bundle_hash, local_hash, read_bundle, rows_folder, weights_folder
 from optselect.search.cli.terminal import stdout_console
-from optselect.search.documents import Launched, NoVerdict, Status, Verdict, print_document
-from optselect.search.engines.placing import Placement, launch_json, launch_line, preview, start_workers
+from optselect.search.documents import Launched, print_document
+from optselect.search.engines.placing import Placement, launch_line, preview, start_workers
 from optselect.search.errors import InvalidInput
 from optselect.search.exit_codes import UserExit
 from optselect.search.names import demand_apart, study_name
+from optselect.search.notes import RATE_SET_TWICE
 from optselect.search.processes import devices
 from optselect.search.processes.devices import NO_WISH, Seat, Wish
 from optselect.search.processes.forking import Zygote, closing
@@ -28,68 +30,42 @@ from optselect.search.processes.supervising import (
     default_workers,
     demand_room,
     log_folder,
-    send_rest,
     supervise,
 )
+from optselect.search.report.verdict_page import verdict_data
 from optselect.search.spec.custom import asked_classes, knows_all, notes, read_customs
 from optselect.search.spec.objective import difference_today, in_words, settled
+from optselect.search.spec.stored import stored_description
 from optselect.search.spec.study_spec import SPEC_VERSION, Request, StudySpec, differences, resolve
-from optselect.search.status.standing import standing, status_json
+from optselect.search.status.progress import look, progress_view
+from optselect.search.status.standing import standing
+from optselect.search.status.state import study_status
 from optselect.search.status.tables import SINGLE_RUNS, next_commands, summary
-from optselect.search.status.ways import RATE_SET_TWICE, ways_lines
+from optselect.search.status.ways import ways_lines
 from optselect.search.strategy.seeds import first_seeds
-from optselect.search.studies.describing import Describer, stored_description, training_options
+from optselect.search.studies.describing import Describer, training_options
 from optselect.search.studies.in_process import InProcessDescriber, train_in_process
-from optselect.search.studies.source import bundle_hash, local_hash, read_bundle, rows_folder, weights_folder
+from optselect.search.studies.sending import send_rest
 from optselect.search.studies.trying import Crowd, describer_of_many
-from optselect.search.worker.same_files import demand_same_files, demand_same_weights, has_pretrained
+from optselect.search.surroundings import Surroundings
+from optselect.search.verdict.findings import stored_findings
 from optselect.storage.records import overview, studies
 from optselect.storage.records.checkpoint_files import check_place
-from optselect.storage.records.launches import Launch, live_launches
+from optselect.storage.records.launches import Launch
 from optselect.storage.records.phases import Progress, Step, plan_next
 from optselect.storage.records.studies import NewStudy, StoredStudy
 from optselect.storage.records.trial_files import folder_of_trial
-from optselect.storage.schema.initialise import initialise
 from optselect.storage.server.database import (
     Connection,
     Database,
     Engine,
     child_environment,
     make_engine,
-    open_database,
 )
 from optselect.storage.server.own_files import closed, make_folder
-from optselect.storage.tracking.flusher import check_tracking, experiment_link
-from optselect.storage.tracking.server import running_server
 from optselect.trials.terms.bundled import is_bundled, resolve_problem
 from optselect.trials.terms.description import ProblemDescription
 from optselect.trials.terms.errors import ProblemError
-
-if TYPE_CHECKING:
-    from optselect.search.verdict.findings import Findings
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """Where a command works and how it speaks."""
-
-    storage: str | None
-    home: Path
-    tracking: str | None = None
-    as_json: bool = False
-    checkpoints: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.tracking is not None:
-            check_tracking(self.tracking)
-        if self.checkpoints is not None:
-            check_place(self.checkpoints)
-
-    def open(self) -> Database:
-        """The database, ready to use."""
-        database = open_database(self.storage, self.home, os.environ)
-        initialise(database)
-        return database
 
 
 @dataclass(frozen=True)
@@ -422,16 +398,17 @@ def serve(
         )
     if not place.as_json:
         console.print(staff_line(study, count, database), soft_wrap=True)
-    ending = supervise(
-        database,
-        study,
-        count,
-        tracking=place.tracking,
-        extra=extra,
-        quiet=place.as_json,
-        zygote=zygote,
-        seats=seats,
-    )
+    with progress_view(place.as_json) as refresh:
+        ending = supervise(
+            database,
+            study,
+            count,
+            tracking=place.tracking,
+            extra=extra,
+            zygote=zygote,
+            seats=seats,
+            show=lambda loading: refresh(look(engine, study, loading)),
+        )
     return conclude(study, database, engine, place, ending)
 
 
@@ -514,13 +491,6 @@ def why_no_trial_can_go_on(study: StoredStudy, trials: Sequence[overview.TrialRo
     )
 
 
-def verdict_data(engine: Engine, study: StoredStudy) -> Verdict | NoVerdict:
-    """What `report --json` answers."""
-    from optselect.search.report.verdict_page import answer_json
-
-    return answer_json(study.name, stored_findings(engine, study))
-
-
 def print_verdict(engine: Engine, study: StoredStudy, out: Console) -> None:
     """The verdict as the last thing that is printed; a study that compares nothing has none."""
     from optselect.search.report.verdict_page import short_verdict
@@ -532,43 +502,12 @@ def print_verdict(engine: Engine, study: StoredStudy, out: Console) -> None:
     out.print(found if isinstance(found, str) else short_verdict(found))
 
 
-def stored_findings(engine: Engine, study: StoredStudy) -> "Findings | str":
-    """What the study has found out, or in one sentence why nothing yet."""
-    from optselect.search.report.reading import read_record
-    from optselect.search.verdict.findings import find  # SciPy costs half a second
-
-    return find(read_record(engine, study))
-
-
 def no_usable_trial(trials: list[overview.TrialRow], err: Console) -> int:
     reasons = [trial.message for trial in trials if trial.message]
     err.print(
         f"No trial ended with a value. The first reason: {reasons[0] if reasons else 'unknown'}", markup=False
     )
     return UserExit.NO_USABLE_TRIAL
-
-
-def study_status(study: StoredStudy, database: Database, engine: Engine) -> Status:
-    """The answer of `status --json`."""
-    trials, staff = overview.list_trials(engine, study.id), overview.list_workers(engine, study.id)
-    placed = [launch_json(launch) for launch in live_launches(engine, study.id)]
-    return status_json(study, trials, staff, database.masked, tracking_link(study, database), placed)
-
-
-def tracking_link(study: StoredStudy, database: Database) -> str | None:
-    """The study's page, where an MLflow server is known."""
-    address = tracking_address(study, database)
-    if address is None or study.mlflow_experiment_id is None:
-        return None
-    return experiment_link(address, study.mlflow_experiment_id)
-
-
-def tracking_address(study: StoredStudy, database: Database) -> str | None:
-    """The MLflow server of a study: the one that was named, or the one that `optselect ui` runs here."""
-    own = os.environ.get("MLFLOW_TRACKING_URI") or study.tracking_uri
-    if own:
-        return own if own.startswith(("http://", "https://")) else None
-    return running_server(database)
 
 
 def report_placed(

@@ -7,9 +7,8 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
-from optselect.search.spec.study_spec import StudySpec
+from optselect.search.errors import InvalidInput
 from optselect.search.verdict.comparing import Interval, best_shares
 from optselect.search.verdict.evidence import (
     DRIFT,
@@ -23,44 +22,13 @@ from optselect.search.verdict.evidence import (
     is_tuned,
     one_run,
     runs_of_finalists,
-    scale_of,
 )
 from optselect.search.verdict.judging import Comparison, Contender, Judgement, Outcome, judge
-from optselect.storage.records.deaths import set_aside
+from optselect.search.verdict.record import Record
 from optselect.storage.records.overview import TrialRow
+from optselect.storage.records.studies import StoredStudy
+from optselect.storage.server.database import Engine
 from optselect.trials.terms.configuration import BASELINE, ArgumentValue
-from optselect.trials.terms.description import ProblemDescription
-
-
-@dataclass(frozen=True)
-class Record:
-    """All that is stored of a study and that a report needs."""
-
-    name: str
-    spec: StudySpec
-    problem: ProblemDescription
-    budget: int
-    finished: bool
-    decisions: Sequence[Mapping[str, object]]
-    trials: Sequence[TrialRow]
-
-    @cached_property
-    def scale(self) -> Scale:
-        return scale_of(self.spec.objective, self.spec.direction, self.trials)
-
-    @cached_property
-    def set_aside(self) -> dict[str, str]:
-        """Who was given up because its trials ended their processes, and why."""
-        return set_aside(self.decisions)
-
-    @property
-    def compared(self) -> StudySpec:
-        """The study of those that were not set aside: what its phases were planned for."""
-        left = self.spec.without(self.set_aside)
-        return left if left.optimizers else self.spec
-
-    def searched(self, optimizer: str) -> list[TrialRow]:
-        return [trial for trial in self.trials if trial.searched and trial.optimizer == optimizer]
 
 
 @dataclass(frozen=True)
@@ -289,3 +257,17 @@ def shares(difference: Interval, whole: float) -> Interval:
     """
     low, high = sorted((difference.low / whole, difference.high / whole))
     return Interval(difference.mean / whole, low, high)
+
+
+def demand_verdict(found: Findings | str) -> Findings:
+    if isinstance(found, str):
+        raise InvalidInput(found)
+    return found
+
+
+def stored_findings(engine: Engine, study: StoredStudy) -> "Findings | str":
+    """What the study has found out, or in one sentence why nothing yet."""
+    from optselect.search.verdict.findings import find  # SciPy costs half a second
+    from optselect.search.verdict.record import read_record
+
+    return find(read_record(engine, study))

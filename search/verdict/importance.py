@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from optselect.search.spec.dimension import Dimension, one_minus
 from optselect.search.spec.objective import Direction
-from optselect.search.verdict.findings import Record
+from optselect.search.verdict.record import Record
 from optselect.storage.records.overview import TrialRow
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ search: a search that has found nothing better than what one gets without it was
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from optselect.search.status.standing import runs_at_defaults
 from optselect.search.verdict.comparing import Interval, mean_interval
 from optselect.search.verdict.evidence import (
     DEFAULTS,
@@ -16,9 +15,10 @@ from optselect.search.verdict.evidence import (
     contenders,
     current_finals,
 )
-from optselect.search.verdict.findings import Findings, Record
+from optselect.search.verdict.findings import Findings
 from optselect.search.verdict.judging import Contender
-from optselect.storage.records.overview import TrialRow
+from optselect.search.verdict.record import Record
+from optselect.storage.records.overview import TrialRow, runs_at_defaults
 
 HARDLY = 0.005
 """Share of the cost below which a difference is shown as 0%."""

@@ -20,14 +20,16 @@ from typing import Any, NoReturn, TypeVar
 import optuna
 from optuna.trial import Trial
 
+from optselect.search.bundles.same_files import reading_folders
+from optselect.search.bundles.source import find_classes
 from optselect.search.exit_codes import WorkerExit
+from optselect.search.notes import LAST_RATE, RATE_SET_TWICE, notes_of
 from optselect.search.processes.farewell import say_farewell
 from optselect.search.processes.sharing import Slice, gives_way
-from optselect.search.spec.settings import FOUND_RATE, Length, configuration_of, with_epoch
+from optselect.search.spec.settings import FOUND_RATE, Length, configuration_of, in_order, with_epoch
 from optselect.search.spec.space import Settings, suggest_optimizer
+from optselect.search.spec.stored import stored_description
 from optselect.search.spec.study_spec import TRIALS_EACH, StudySpec
-from optselect.search.status.tables import in_order
-from optselect.search.status.ways import LAST_RATE, RATE_SET_TWICE, notes_of
 from optselect.search.strategy.asking import (
     adopt,
     ask_for,
@@ -45,12 +47,9 @@ from optselect.search.strategy.phases import evaluation_runs, next_slice, next_s
 from optselect.search.strategy.planning import ANY
 from optselect.search.strategy.pruner import FEWEST_TRIALS_TO_CUT, Halving, promoted, rungs, says_nothing_yet
 from optselect.search.strategy.seeds import search_seed, seeds_beside
-from optselect.search.studies.describing import stored_description
-from optselect.search.studies.source import find_classes
 from optselect.search.worker.departure import Beat, Departure, Holding, kept_lease
 from optselect.search.worker.reporting import Reporter, Writer
 from optselect.search.worker.same_data import demand_same_data
-from optselect.search.worker.same_files import reading_folders
 from optselect.search.worker.usage import Gauge
 from optselect.search.worker.wear import Wear
 from optselect.storage.errors import LeaseLost

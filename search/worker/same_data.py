@@ -1,7 +1,7 @@
 """Is the data of this machine the study's?"""
 
 from optselect.search.errors import InvalidInput
-from optselect.search.studies.describing import stored_description
+from optselect.search.spec.stored import stored_description
 from optselect.storage.records.studies import StoredStudy
 from optselect.trials.data.fingerprint import FIRST_BATCH, hash_data
 from optselect.trials.describing.describe import describe_inputs

@@ -69,21 +69,3 @@ def device_numbers(usage: Usage | None) -> Numbers:
         return {}
     known = {"used_bytes": float(usage.used_bytes), "memory_bytes": float(usage.memory_bytes)}
     return known if usage.percent is None else known | {"percent": float(usage.percent)}
-
-
-def shown_usage(usage: Numbers) -> str:
-    """For a line of `status`.
-
-    >>> shown_usage({"cpu_percent": 97.6, "memory_bytes": 7.4e8})
-    '98% of a core, 0.7 GB'
-    >>> shown_usage({"cpu_percent": 12.0, "memory_bytes": 2e9, "gpu_used_bytes": 6e9, "gpu_memory_bytes": 24e9})
-    'GPU memory 6.0 of 24.0 GB; 12% of a core, 2.0 GB'
-    """
-    if "cpu_percent" not in usage:
-        return ""
-    parts = [f"GPU {usage['gpu_percent']:.0f}% busy"] if "gpu_percent" in usage else []
-    if "gpu_used_bytes" in usage:
-        held = f"{usage['gpu_used_bytes'] / 1e9:.1f} of {usage['gpu_memory_bytes'] / 1e9:.1f} GB"
-        parts.append(f"GPU memory {held}")
-    own = f"{usage['cpu_percent']:.0f}% of a core, {usage['memory_bytes'] / 1e9:.1f} GB"
-    return "; ".join((", ".join(parts), own)) if parts else own

@@ -1,7 +1,7 @@
 """How far is a study? The counts, trials and workers that the commands show, read in few statements."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -135,3 +135,12 @@ def list_studies(engine: Engine) -> list[StudyRow]:
     with engine.begin() as connection:
         rows = connection.execute(STUDIES, {"phases": list(SEARCH_PHASES)}).mappings().all()
     return [StudyRow(**row) for row in rows]
+
+
+def runs_at_defaults(trials: Sequence[TrialRow]) -> dict[str, TrialRow]:
+    """By optimizer, the run at its defaults where that came to a value."""
+    return {
+        t.optimizer: t
+        for t in trials
+        if t.phase == "baseline" and t.role == "defaults" and t.state == "complete" and t.value is not None
+    }

@@ -8,8 +8,8 @@ from shutil import copy
 import pytest
 from mlflow import MlflowClient
 
+from optselect.search.bundles.source import read_source
 from optselect.search.report.chosen_code import Phase, training_script
-from optselect.search.studies.source import read_source
 from optselect.storage.records.overview import TrialRow
 from tests.acceptance.commands import Shell, shell
 from tests.acceptance.forked import Forks

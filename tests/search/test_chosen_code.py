@@ -127,7 +127,7 @@ def test_code_to_paste_begins_with_all_that_it_needs() -> None:
     *imports, one, two, three = with_imports(configuration_code(switched)).splitlines()
     assert imports == [
         "import keras",
-        "from optselect.trials.optimizers.schedules import WarmedUp",
+        "from optselect.trials.schedules import WarmedUp",
         "Mine = __import__('importlib').import_module('my-own').Mine",
     ]
     assert (one.partition("  # ")[0], two.partition("  # ")[0]) == (

@@ -11,7 +11,8 @@ from rich.console import Console
 from optselect.search.cli.checking import notes_on, row_of
 from optselect.search.strategy.phases import ENOUGH_OF_ONE_RUN
 from optselect.search.strategy.planning import SHARE
-from optselect.search.verdict.findings import Findings, Record, find
+from optselect.search.verdict.findings import Findings, find
+from optselect.search.verdict.record import Record
 from optselect.storage.records.overview import TrialRow
 from optselect.storage.records.tickets import NewTicket
 from tests.search.problems import description

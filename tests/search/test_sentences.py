@@ -14,7 +14,8 @@ from optselect.search.report.sentences import rounded_up, words_of
 from optselect.search.report.verdict_page import beside_leader, verdict_json, verdict_page
 from optselect.search.spec.dimension import complement
 from optselect.search.spec.switching import SwitchSpec
-from optselect.search.verdict.findings import Findings, Record, find
+from optselect.search.verdict.findings import Findings, find
+from optselect.search.verdict.record import Record
 from optselect.storage.records.tickets import NewTicket
 from tests.search.problems import description
 from tests.search.simulated import Answer, Simulated, spec_of

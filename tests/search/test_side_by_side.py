@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from optselect.search.report.side_by_side import Pair, Side, pair_json, together
-from optselect.search.verdict.findings import Record
+from optselect.search.verdict.record import Record
 from optselect.storage.records.studies import StoredStudy
 from tests.search.problems import description
 from tests.search.test_sentences import CLEAR, answers, record

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from optselect.search.bundles.source import bundle_hash, local_hash, read_bundle, read_source, written_source
 from optselect.search.errors import InvalidInput
-from optselect.search.studies.source import bundle_hash, local_hash, read_bundle, read_source, written_source
 
 COOKIE = "# -*- coding: latin-1 -*-\n"
 PROGRAM = "größe = 'ß'\n"

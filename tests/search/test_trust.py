@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from optselect.search.bundles.source import bundle_hash, unpacked
+from optselect.search.bundles.trust import ALL_TRUSTED, Trust
 from optselect.search.errors import InvalidInput
 from optselect.search.studies.joining import Joining
-from optselect.search.studies.source import bundle_hash, unpacked
-from optselect.search.studies.trust import ALL_TRUSTED, Trust
 from optselect.storage.records.studies import StoredStudy
 from tests.search.problems import description
 

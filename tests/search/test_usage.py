@@ -2,7 +2,8 @@
 
 import pytest
 
-from optselect.search.worker.usage import SECONDS_BETWEEN, Gauge, shown_usage
+from optselect.search.status.live_view import shown_usage
+from optselect.search.worker.usage import SECONDS_BETWEEN, Gauge
 from tests.search.fake_nvml import machine
 
 OWN = {"cpu_percent", "memory_bytes"}

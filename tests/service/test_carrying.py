@@ -10,7 +10,7 @@ import psutil
 import pytest
 from sqlalchemy import Engine
 
-from optselect.search.studies.carrying import Carrier
+from optselect.search.processes.carrier import Carrier
 from optselect.storage.records import curves, tickets
 from optselect.storage.records.checkpoints import Checkpoint, place
 from optselect.storage.records.curves import EpochRow

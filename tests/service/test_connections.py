@@ -16,6 +16,7 @@ from optuna.trial import Trial, TrialState
 from sqlalchemy import Engine, Pool, event
 from sqlalchemy.exc import DBAPIError
 
+from optselect.search.bundles.source import read_bundle
 from optselect.search.spec.study_spec import Request, StudySpec, resolve
 from optselect.search.strategy.asking import (
     ask_for,
@@ -25,8 +26,8 @@ from optselect.search.strategy.asking import (
     told_within,
 )
 from optselect.search.studies.in_process import InProcessDescriber
-from optselect.search.studies.launching import Surroundings, create, new_study
-from optselect.search.studies.source import read_bundle
+from optselect.search.studies.launching import create, new_study
+from optselect.search.surroundings import Surroundings
 from optselect.search.worker.departure import Departure
 from optselect.storage.optuna_tables.storage import optuna_storage
 from optselect.storage.records import tickets

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, event
 
+from optselect.search.bundles.source import read_bundle
 from optselect.search.spec.study_spec import Request, resolve
 from optselect.search.studies.in_process import InProcessDescriber
-from optselect.search.studies.launching import Surroundings, create, new_study
-from optselect.search.studies.source import read_bundle
+from optselect.search.studies.launching import create, new_study
+from optselect.search.surroundings import Surroundings
 from optselect.search.worker.departure import Departure
 from optselect.storage.records.overview import list_trials
 from optselect.storage.server.database import Database, make_engine

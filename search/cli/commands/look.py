@@ -18,7 +18,7 @@ from optselect.search.errors import InvalidInput
 
 if TYPE_CHECKING:
     from optselect.search.report.reading import Evidence
-    from optselect.search.studies.launching import Surroundings
+    from optselect.search.surroundings import Surroundings
 
 
 def report(
@@ -71,7 +71,8 @@ def report(
     """The verdict: which optimizer to use, how sure that is, and what would settle what is open."""
     from optselect.search.cli.terminal import stdout_console
     from optselect.search.report.bundle_reading import judging
-    from optselect.search.report.reading import log_model, print_code, print_report, write_page
+    from optselect.search.report.reading import print_code, print_report, write_page
+    from optselect.search.studies.best_model import log_best_model
 
     with_model = with_model or register is not None
     demand_possible(study, bundle, code, script, optimizer, with_model)
@@ -79,7 +80,8 @@ def report(
     demand_name(register)
     place = surroundings(storage, tracking, as_json)
     if with_model and study is not None:
-        return log_model(study, register, place)
+        print(log_best_model(study, register, place))
+        return
     evidence = evidence_of_either(study, bundle, place)
     with judging(bundle):
         if html is not None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from optselect.search.studies.launching import Surroundings
+    from optselect.search.surroundings import Surroundings
 
 
 def study_names(incomplete: str) -> list[str]:
@@ -101,7 +101,7 @@ UseLocal = Annotated[
 def surroundings(
     storage: str | None, tracking: str | None, as_json: bool, checkpoints: str | None = None
 ) -> "Surroundings":
-    from optselect.search.studies.launching import Surroundings
+    from optselect.search.surroundings import Surroundings
     from optselect.storage.server.home import default_home
 
     own_tracking = tracking or os.environ.get("MLFLOW_TRACKING_URI") or None

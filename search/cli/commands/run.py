@@ -290,9 +290,9 @@ def worker(
     gives_way: Annotated[bool, typer.Option("--gives-way", hidden=True)] = False,
 ) -> int:
     """Join a study, or without STUDY every running one and those to come, from any machine that reaches the database."""
+    from optselect.search.bundles.trust import Trust
     from optselect.search.processes.devices import Wish
     from optselect.search.studies.joining import Joining, join
-    from optselect.search.studies.trust import Trust
 
     wish, trusted = Wish(gpus, per_gpu), Trust.read(only_bundles, trust)
     asked = Joining(slots, max_trials, max_idle, slot, use_local, gives_way, wish, trusted)

@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from optselect.search.bundles.source import bundle_hash, listed_code
 from optselect.search.errors import InvalidInput
-from optselect.search.studies.source import bundle_hash, listed_code
 from optselect.storage.records.studies import StoredStudy
 from optselect.trials.terms.listed_code import ListedCode
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from optselect.search.errors import InvalidInput
-from optselect.search.studies.describing import stored_description
+from optselect.search.spec.stored import stored_description
 from optselect.storage.records.studies import StoredStudy
 from optselect.trials.problem.user_files import changed_file
 from optselect.trials.terms.description import ProblemDescription

@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
 from optselect.search.errors import InvalidInput
+from optselect.search.spec.stored import stored_description
 from optselect.search.spec.study_spec import CustomClass, StudySpec
-from optselect.search.studies.describing import stored_description
 from optselect.storage.records.studies import StoredStudy
 from optselect.storage.server.full_disk import writing
 from optselect.storage.server.own_files import make_folder, write_closed

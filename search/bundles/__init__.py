@@ -1,0 +1,1 @@
+"""Which code and files does a study train, and may they run here?"""
