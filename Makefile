@@ -70,7 +70,7 @@ bench-size:
 
 # New drawn optimizers, models and callbacks each time, a hundred, each trained by a program and by fit: a quarter of an hour.
 property:
-	pytest -n 0 --timeout 0 --hypothesis-profile thorough tests/trials/test_parity_property.py $(ARGUMENTS)
+	pytest -n 0 --timeout 0 --hypothesis-profile thorough tests/trials/training/test_parity_property.py $(ARGUMENTS)
 
 # Random kills, crashes of Postgres and absences of MLflow; each run must end equal to an undisturbed one.
 RUNS ?= 100

@@ -8,8 +8,8 @@ import filelock
 import pytest
 from hypothesis import Phase, settings
 
-from tests.acceptance.forked import Forks, forks
-from tests.homes import prepare_cluster
+from tests.support.forked import Forks, forks
+from tests.support.homes import prepare_cluster
 
 # The same examples each time, so that a failure stays one, and no search for a smaller one, which trains for minutes.
 settings.register_profile(

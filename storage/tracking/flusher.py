@@ -38,7 +38,7 @@ from optselect.storage.tracking.chart_views import (
 )
 from optselect.storage.tracking.colours import colour_of
 from optselect.storage.tracking.shown_names import ShownNames
-from optselect.storage.tracking.token import offer_token
+from optselect.storage.tracking.access import offer_token
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -14,7 +14,7 @@ from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any
 
-from optselect.storage.tracking.token import proof
+from optselect.storage.tracking.access import proof
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]

@@ -32,12 +32,12 @@ from mlflow.entities import Run
 from optselect.storage.errors import Unreachable
 from optselect.storage.records.overview import ENDED
 from optselect.storage.server import embedded
-from tests.acceptance import deadly, steady
-from tests.acceptance.commands import Shell, await_that, kill_at_once, query, shell
-from tests.acceptance.control_groups import Group, limited_group
-from tests.acceptance.forked import Forks, forks
-from tests.homes import THROW_AWAY, prepare_cluster, throw_away_home
 from tests.service.conftest import execute
+from tests.support import deadly, steady
+from tests.support.commands import Shell, await_that, kill_at_once, query, shell
+from tests.support.control_groups import Group, limited_group
+from tests.support.forked import Forks, forks
+from tests.support.homes import THROW_AWAY, prepare_cluster, throw_away_home
 
 TRIALS, EPOCHS = (
     11,

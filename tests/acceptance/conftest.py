@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.commands import Shell, shell
-from tests.homes import throw_away_home
+from tests.support.commands import Shell, shell
+from tests.support.homes import throw_away_home
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ import pyarrow.parquet
 import pytest
 from mlflow import MlflowClient
 
-from tests.acceptance.commands import Shell, query, shell, tell
-from tests.acceptance.forked import Forks
+from tests.support.commands import Shell, query, shell, tell
+from tests.support.forked import Forks
 
 FEW = ("--optimizers", "sgd", "--epochs", "1", "--trials", "2", "--in-process")
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from optselect.storage.server import embedded
-from tests.acceptance.commands import Shell, query, shell
-from tests.acceptance.forked import Forks
-from tests.homes import small_file_system, throw_away_home
+from tests.support.commands import Shell, query, shell
+from tests.support.forked import Forks
+from tests.support.homes import small_file_system, throw_away_home
 
 PASSWORD = "s3cret-passw0rd"
 

@@ -4,8 +4,8 @@ import runpy
 
 import pytest
 
-from tests.acceptance.commands import Shell, query
-from tests.acceptance.forked import Forks
+from tests.support.commands import Shell, query
+from tests.support.forked import Forks
 
 BROKEN = """
 import keras

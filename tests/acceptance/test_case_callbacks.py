@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 
-from tests.acceptance.commands import Shell, await_that, holds
-from tests.acceptance.forked import Forks
-from tests.acceptance.plain_fit import copied_case, curve_of, plain_curve
+from tests.support.commands import Shell, await_that, holds
+from tests.support.forked import Forks
+from tests.support.plain_fit import copied_case, curve_of, plain_curve
 
 TINY = ("--optimizers", "sgd,adam", "--trials", "2", "--seeds", "0", "--in-process")
 

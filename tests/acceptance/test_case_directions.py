@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.commands import Shell, shell, tell
-from tests.acceptance.forked import Ended, Forks
+from tests.support.commands import Shell, shell, tell
+from tests.support.forked import Ended, Forks
 
 CASES = Path(__file__).parent / "cases"
 FEW = ("--optimizers", "adam", "--trials", "1", "--epochs", "1", "--seeds", "0", "--in-process")

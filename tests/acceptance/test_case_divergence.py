@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from optselect.trials.data.row_order import order_of_rows
 from optselect.trials.problem.loading import Problem, load_problem
-from tests.acceptance.commands import Shell
-from tests.acceptance.forked import Forks
+from tests.support.commands import Shell
+from tests.support.forked import Forks
 
 CASES = Path(__file__).with_name("cases")
 

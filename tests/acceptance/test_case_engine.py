@@ -15,9 +15,9 @@ import pytest
 from optselect.trials.optimizers.building import build_optimizer, install_optimizer
 from optselect.trials.problem.loading import load_problem
 from optselect.trials.terms.configuration import BASELINE, OptimizerConfig
-from tests.acceptance.commands import Shell
-from tests.acceptance.forked import Forks
-from tests.trials.fits import fit_by_keras
+from tests.support.commands import Shell
+from tests.support.fits import fit_by_keras
+from tests.support.forked import Forks
 
 CASES = Path(__file__).with_name("cases")
 SMALL = ("--optimizers", "adam", "--trials", "2", "--seeds", "0", "--in-process")

@@ -11,9 +11,9 @@ from mlflow import MlflowClient
 from optselect.search.bundles.source import read_source
 from optselect.search.report.chosen_code import Phase, training_script
 from optselect.storage.records.overview import TrialRow
-from tests.acceptance.commands import Shell, shell
-from tests.acceptance.forked import Forks
-from tests.slow import cases
+from tests.support.commands import Shell, shell
+from tests.support.forked import Forks
+from tests.support.slow import cases
 
 CASES = Path(__file__).resolve().parent / "cases"
 SEED = 200
@@ -70,7 +70,7 @@ tf.config.threading.set_intra_op_parallelism_threads(1)  # as in every training 
 tf.config.threading.set_inter_op_parallelism_threads(1)
 
 from optselect.trials.problem.loading import load_problem
-from tests.trials.fits import train
+from tests.support.fits import train
 
 for name in {names}:
     print(json.dumps([name, [epoch.metrics["val_loss"] for epoch in train(load_problem(Path(name)), seed={seed}).curve]]))

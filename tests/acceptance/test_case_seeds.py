@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.acceptance.commands import Shell
-from tests.acceptance.forked import Ended, Forks
+from tests.support.commands import Shell
+from tests.support.forked import Ended, Forks
 
 CASES = Path(__file__).parent / "cases"
 ONE_TRIAL = ("--optimizers", "sgd", "--trials", "1", "--seeds", "0", "--in-process")

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.chaos import SHORT, survive, train_undisturbed
-from tests.acceptance.commands import Shell, shell
-from tests.acceptance.forked import Forks
-from tests.homes import throw_away_home
+from tests.support.commands import Shell, shell
+from tests.support.forked import Forks
+from tests.support.homes import throw_away_home
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.commands import Shell, query, shell
-from tests.acceptance.forked import Forks
+from tests.support.commands import Shell, query, shell
+from tests.support.forked import Forks
 
 TINY = ("--optimizers", "sgd", "--epochs", "1", "--trials", "1", "--in-process", "--workers", "0")
 CODE = """

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.commands import Shell, await_that, holds, query
-from tests.acceptance.forked import Forks
+from tests.support.commands import Shell, await_that, holds, query
+from tests.support.forked import Forks
 
 EPOCHS = 40
 
@@ -15,7 +15,7 @@ EPOCHS = 40
 @pytest.mark.slow  # the same commands, each by itself: docs/reference/transcripts.md
 @pytest.mark.timeout(240)
 def test_a_study_is_stopped_resumed_and_paused_from_another_terminal(at_home: Shell, forked: Forks) -> None:
-    shutil.copy(Path(__file__).with_name("steady.py"), at_home.folder)
+    shutil.copy(Path(__file__).parents[1] / "support" / "steady.py", at_home.folder)
     flags = ("--name", "steered", "--optimizers", "sgd,adam", "--trials", "3", "--seeds", "0")
     one = ("--workers", "1")
     with forked.start(at_home, "launch", "steady.py", *flags, *one, EPOCH_SECONDS="0.25") as launch:

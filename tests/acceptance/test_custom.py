@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from optselect.trials.terms.bundled import resolve_problem
-from tests.acceptance.commands import Shell
-from tests.acceptance.forked import Forks
 from tests.acceptance.test_bad_input import GOOD
+from tests.support.commands import Shell
+from tests.support.forked import Forks
 
 MINE = """
 import keras

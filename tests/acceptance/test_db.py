@@ -5,11 +5,11 @@ from pathlib import Path
 
 from optselect.storage.schema.initialise import REVISION
 from optselect.storage.server.database import make_engine, open_database
-from tests.acceptance.commands import shell
-from tests.acceptance.forked import Forks
-from tests.homes import throw_away_home
 from tests.service.conftest import execute
-from tests.service.studies import store_study
+from tests.support.commands import shell
+from tests.support.forked import Forks
+from tests.support.homes import throw_away_home
+from tests.support.studies import store_study
 
 
 def test_a_database_goes_from_its_first_status_to_a_restored_backup(tmp_path: Path, forked: Forks) -> None:

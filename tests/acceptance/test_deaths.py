@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.commands import Shell, await_that
-from tests.acceptance.control_groups import limited_group
-from tests.acceptance.forked import Forks
+from tests.support.commands import Shell, await_that
+from tests.support.control_groups import limited_group
+from tests.support.forked import Forks
 
 FLAGS = ("--optimizers", "sgd,rmsprop", "--trials", "4", "--seeds", "0")
 
 
 @pytest.fixture
 def here(at_home: Shell) -> Shell:
-    shutil.copy(Path(__file__).with_name("deadly.py"), at_home.folder)
+    shutil.copy(Path(__file__).parents[1] / "support" / "deadly.py", at_home.folder)
     return at_home
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from optselect.search.documents import DOCUMENTS
-from tests.acceptance.documents import check_document
+from tests.support.documents import check_document
 
 SEVERAL = (
     r"show \S+",

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.acceptance.commands import Shell, await_that, holds, query, shell
-from tests.acceptance.forked import Forks
-from tests.homes import throw_away_home
+from tests.support.commands import Shell, await_that, holds, query, shell
+from tests.support.forked import Forks
+from tests.support.homes import throw_away_home
 
 SMALL = ("--optimizers", "sgd", "--trials", "1", "--seeds", "0", "--goal", "best-config", "--workers", "0")
 
@@ -96,7 +96,7 @@ def test_a_worker_trains_the_stored_source_and_refuses_another_one_or_other_data
 def test_a_machine_waits_for_studies_and_serves_them_side_by_side_until_it_is_told_to_leave(
     alone: Shell, forked: Forks
 ) -> None:
-    shutil.copy(Path(__file__).with_name("steady.py"), alone.folder)
+    shutil.copy(Path(__file__).parents[1] / "support" / "steady.py", alone.folder)
     slices = {"EPOCH_SECONDS": "0.1", "OPTSELECT_SLICE_SECONDS": "0.1"}
     with forked.start(alone, "worker", "--slots", "1", **slices) as joined:
         for name in ("one", "two"):

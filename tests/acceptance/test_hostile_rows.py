@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.acceptance.commands import Shell, query, shell, tell
-from tests.acceptance.forked import Ended, Forks
-from tests.homes import throw_away_home
+from tests.support.commands import Shell, query, shell, tell
+from tests.support.forked import Ended, Forks
+from tests.support.homes import throw_away_home
 
 SMALL = (
     "--optimizers",

@@ -12,10 +12,10 @@ from optselect.trials.data.splits import Arrays
 from optselect.trials.optimizers.building import build_optimizer, install_optimizer
 from optselect.trials.problem.loading import Problem, load_problem
 from optselect.trials.terms.configuration import BASELINE, Configuration, OptimizerConfig
-from tests.acceptance.commands import Shell
-from tests.acceptance.forked import Forks
-from tests.slow import cases
-from tests.trials.fits import fit_by_hand
+from tests.support.commands import Shell
+from tests.support.fits import fit_by_hand
+from tests.support.forked import Forks
+from tests.support.slow import cases
 
 EPOCHS = 3
 

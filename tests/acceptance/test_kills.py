@@ -10,8 +10,8 @@ import psutil
 import pytest
 from mlflow import MlflowClient
 
-from tests.acceptance.commands import Shell, await_that, holds, kill_at_once, query
-from tests.acceptance.forked import Forks
+from tests.support.commands import Shell, await_that, holds, kill_at_once, query
+from tests.support.forked import Forks
 
 TRIALS, EPOCHS = 3, 40
 
@@ -20,7 +20,7 @@ TRIALS, EPOCHS = 3, 40
 def test_kill_9_of_trainer_zygote_and_supervisor_and_an_interrupt_cost_no_epoch_of_any_trial(
     at_home: Shell, forked: Forks
 ) -> None:
-    shutil.copy(Path(__file__).with_name("steady.py"), at_home.folder)
+    shutil.copy(Path(__file__).parents[1] / "support" / "steady.py", at_home.folder)
     flags = ("--optimizers", "sgd,adam", "--trials", str(TRIALS), "--seeds", "0")
     one = ("--workers", "1")
     launched = ("launch", "steady.py", "--name", "killed", *flags, *one)

@@ -16,9 +16,9 @@ from mlflow import MlflowClient
 from werkzeug.test import Client
 
 from optselect.storage.tracking.chart_views import BEST, CURVES, FINALS
-from tests.acceptance.browser import curves, needs_chromium, page_of
-from tests.acceptance.commands import Shell, query, shell
-from tests.acceptance.forked import Forks
+from tests.support.browser import curves, needs_chromium, page_of
+from tests.support.commands import Shell, query, shell
+from tests.support.forked import Forks
 
 TRIALS, EPOCHS = 24, 3
 

@@ -8,10 +8,10 @@ import pytest
 from optselect.storage.schema.initialise import REVISION
 from optselect.storage.server import embedded
 from optselect.storage.server.database import EMBEDDED_DATABASE
-from tests.acceptance.commands import Shell, query, shell
-from tests.acceptance.forked import Forks
-from tests.homes import THROW_AWAY, throw_away_home
 from tests.service.conftest import execute
+from tests.support.commands import Shell, query, shell
+from tests.support.forked import Forks
+from tests.support.homes import THROW_AWAY, throw_away_home
 
 OLD = Path(__file__).parents[1] / "service" / "data" / "revision_0001.sql"
 

@@ -15,17 +15,17 @@ from pathlib import Path
 import pytest
 
 from optselect.search.cli.commands.examples import EXAMPLES
-from tests.acceptance.commands import Shell, await_that, holds, query, shell, tell
-from tests.acceptance.forked import Ended, Forks
-from tests.acceptance.transcripts import difference
-from tests.trials.debian_data import needs_fashion
+from tests.support.commands import Shell, await_that, holds, query, shell, tell
+from tests.support.debian_data import needs_fashion
+from tests.support.forked import Ended, Forks
+from tests.support.transcripts import difference
 
 ROOT = Path(__file__).resolve().parents[2]
 EPOCHS = 3
 FIRST = ("README.md", "docs/quickstart.md", "docs/tutorials/sgd-to-adam.md")
 
 ELSEWHERE: Mapping[str, str] = {
-    "docs/engines.md": "engines are not here: tests/search/test_slurm.py, tests/search/test_kubernetes_job.py, make ray",
+    "docs/engines.md": "engines are not here: tests/search/engines/test_slurm.py, tests/search/engines/test_kubernetes_job.py, make ray",
     "docs/slurm-for-real.md": "what came of tests/deploy/slurm_for_real.sh, which types it",
     "docs/optuna-tools.md": "Optuna's own programs: tests/acceptance/test_launch.py",
 }

@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy.engine import URL
 
 from optselect.storage.server import embedded
-from tests.acceptance.commands import Shell, await_that, shell
-from tests.acceptance.forked import Forks
-from tests.homes import THROW_AWAY, throw_away_home
 from tests.service.conftest import copy_database
-from tests.trials.debian_data import needs_fashion
+from tests.support.commands import Shell, await_that, shell
+from tests.support.debian_data import needs_fashion
+from tests.support.forked import Forks
+from tests.support.homes import THROW_AWAY, throw_away_home
 
 SMALL = ("--optimizers", "sgd", "--trials", "1", "--epochs", "1", "--seeds", "0")
 

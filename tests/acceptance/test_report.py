@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from tests.acceptance.browser import needs_chromium, page_of
-from tests.acceptance.commands import Shell, shell
-from tests.acceptance.forked import Ended, Forks
+from tests.support.browser import needs_chromium, page_of
+from tests.support.commands import Shell, shell
+from tests.support.forked import Ended, Forks
 
 EPOCHS = 3
 PROBLEM = '''"""Everything a seed decides: weights, dropout, the order of rows. Its own optimizer hardly moves."""

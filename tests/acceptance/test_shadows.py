@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from optselect.storage.server.home import is_root
-from tests.acceptance.commands import Shell, shell
-from tests.homes import throw_away_home
+from tests.support.commands import Shell, shell
+from tests.support.homes import throw_away_home
 
 LIBRARIES = [
     "alembic",

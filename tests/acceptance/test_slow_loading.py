@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.commands import Shell
-from tests.acceptance.forked import Forks
+from tests.support.commands import Shell
+from tests.support.forked import Forks
 
 PROBLEM = """
 import os, time

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 from optselect.search.report.chosen_code import Phase, training_script
-from tests.acceptance.commands import Shell
-from tests.acceptance.forked import Forks
-from tests.search.test_pages import trial
+from tests.search.report.test_pages import trial
+from tests.support.commands import Shell
+from tests.support.forked import Forks
 
 ROOT = Path(__file__).resolve().parents[2]
 EPOCHS = 3

@@ -19,11 +19,11 @@ import pytest
 
 from optselect.storage.server import embedded
 from optselect.storage.server.database import EMBEDDED_DATABASE, Database
-from tests.acceptance.commands import Shell, await_that
-from tests.acceptance.forked import Forks, Started
-from tests.homes import THROW_AWAY, throw_away_home
 from tests.service.conftest import fresh_database
-from tests.service.workplace import LEASE_SECONDS, Workplace, store_steady, workplace
+from tests.support.commands import Shell, await_that
+from tests.support.forked import Forks, Started
+from tests.support.homes import THROW_AWAY, throw_away_home
+from tests.support.workplace import LEASE_SECONDS, Workplace, store_steady, workplace
 
 pytestmark = pytest.mark.slow
 

@@ -8,8 +8,8 @@ import optuna
 import pytest
 from mlflow import MlflowClient
 
-from tests.acceptance.commands import Shell, shell
-from tests.acceptance.forked import Forks
+from tests.support.commands import Shell, shell
+from tests.support.forked import Forks
 
 GREEDY = """
 import keras, numpy, tensorflow as tf

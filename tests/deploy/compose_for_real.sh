@@ -313,7 +313,7 @@ up --scale worker=2 worker
 
 step "a study from the host, trained by the containers"
 mkdir -p "$scratch/problem"
-sed "s/\"EPOCH_SECONDS\", \"0\"/\"EPOCH_SECONDS\", \"$EPOCH_SECONDS\"/" tests/acceptance/steady.py >"$scratch/problem/fleet.py"
+sed "s/\"EPOCH_SECONDS\", \"0\"/\"EPOCH_SECONDS\", \"$EPOCH_SECONDS\"/" tests/support/steady.py >"$scratch/problem/fleet.py"
 optselect launch "$scratch/problem/fleet.py" --name fleet --optimizers sgd,adam,rmsprop --trials "$TRIALS" --epochs "$EPOCHS" \
     --seeds 0 --goal best-config --workers 0
 await_that 600 "two trials have ended" ended 2

@@ -223,7 +223,7 @@ for row in cursor:
 
 store_study() { # NAME TRIALS
     mkdir -p "$run/work"
-    cp tests/acceptance/steady.py "$run/work"
+    cp tests/support/steady.py "$run/work"
     cat >"$run/work/$1.toml" <<INSIDE
 problem = "steady.py"
 name = "$1"

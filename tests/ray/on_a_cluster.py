@@ -26,14 +26,14 @@ from optselect.search.engines.placing import Placement, scale, start_workers, st
 from optselect.storage.records import launches, studies
 from optselect.storage.server import embedded
 from optselect.storage.server.database import EMBEDDED_DATABASE, Database, connect, make_engine
-from tests.acceptance import steady
-from tests.acceptance.commands import Shell
-from tests.acceptance.commands import await_that as await_truth
-from tests.acceptance.forked import Forks
 from tests.acceptance.test_two_machines import ip, open_home  # noqa: F401  a fixture
-from tests.homes import THROW_AWAY
 from tests.service.conftest import fresh_database
-from tests.service.workplace import shell_of
+from tests.support import steady
+from tests.support.commands import Shell
+from tests.support.commands import await_that as await_truth
+from tests.support.forked import Forks
+from tests.support.homes import THROW_AWAY
+from tests.support.workplace import shell_of
 
 TRIALS, EPOCHS = 23, 20  # from 25 on trials are cut
 TICKETS = TRIALS + 1  # and the user's own optimizer

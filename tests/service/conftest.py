@@ -17,8 +17,8 @@ from optselect.storage.records.studies import StoredStudy
 from optselect.storage.schema.initialise import mlflow_database
 from optselect.storage.server import embedded
 from optselect.storage.server.database import EMBEDDED_DATABASE, Database, connect, make_engine
-from tests.homes import THROW_AWAY, throw_away_home
-from tests.service.studies import store_study
+from tests.support.homes import THROW_AWAY, throw_away_home
+from tests.support.studies import store_study
 
 TEMPLATE = "template_optselect"
 TRACKED_TEMPLATE = "template_tracked"

@@ -16,8 +16,8 @@ from optselect.storage.records import overview, studies, tickets
 from optselect.storage.records.phases import plan_next
 from optselect.storage.records.studies import StoredStudy
 from optselect.storage.records.tickets import Ending
-from tests.search.simulated import spec_of
-from tests.service.studies import new_study
+from tests.support.simulated import spec_of
+from tests.support.studies import new_study
 
 SEEDS = range(3)
 

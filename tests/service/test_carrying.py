@@ -18,9 +18,9 @@ from optselect.storage.records.studies import StoredStudy
 from optselect.storage.records.tickets import Ending
 from optselect.storage.server.database import Database, child_environment, make_engine
 from optselect.storage.tracking import flusher as tracking
-from tests.acceptance.commands import await_that
-from tests.service.studies import store_study
 from tests.service.test_tickets import claim
+from tests.support.commands import await_that
+from tests.support.studies import store_study
 
 
 @pytest.fixture

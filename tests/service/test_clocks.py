@@ -17,13 +17,13 @@ from optselect.storage.records import launches, overview, tickets, workers
 from optselect.storage.records.tickets import Ticket
 from optselect.storage.server import embedded
 from optselect.storage.server.database import Database, make_engine
-from tests.acceptance.commands import await_that
-from tests.acceptance.forked import Forks
-from tests.homes import THROW_AWAY, throw_away_home
-from tests.service.clocks import Clock, a_clock, needs_faketime, other_clock
 from tests.service.conftest import fresh_database
-from tests.service.studies import store_study
-from tests.service.workplace import store_steady, workplace
+from tests.support.clocks import Clock, a_clock, needs_faketime, other_clock
+from tests.support.commands import await_that
+from tests.support.forked import Forks
+from tests.support.homes import THROW_AWAY, throw_away_home
+from tests.support.studies import store_study
+from tests.support.workplace import store_steady, workplace
 
 SOME_BEATS = 1.2
 LEASE = 1.5

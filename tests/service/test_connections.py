@@ -35,14 +35,14 @@ from optselect.storage.records.overview import list_trials
 from optselect.storage.records.studies import StoredStudy
 from optselect.storage.records.tickets import Ending, Ticket
 from optselect.storage.server.database import Database, make_engine, make_worker_engine, one_line, transient
-from tests.acceptance.commands import await_that
-from tests.acceptance.forked import Forks
 from tests.service.conftest import execute
 from tests.service.test_tickets import NOBODY, claim
-from tests.service.workplace import store_steady, workplace
+from tests.support.commands import await_that
+from tests.support.forked import Forks
+from tests.support.workplace import store_steady, workplace
 
 MOST = 2
-PROBLEM = Path(__file__).parents[1] / "acceptance" / "steady.py"
+PROBLEM = Path(__file__).parents[1] / "support" / "steady.py"
 
 
 # --- a worker that trains -----------------------------------------------------------------------------

@@ -10,8 +10,8 @@ from optselect.storage.records import curves, studies, tickets
 from optselect.storage.records.checkpoints import Checkpoint
 from optselect.storage.records.studies import StoredStudy
 from optselect.trials.terms.outcome import Epoch
-from tests.service.studies import store_study
 from tests.service.test_tickets import claim, finish
+from tests.support.studies import store_study
 
 
 def test_orders_may_be_repeated_and_a_stopped_study_is_not_paused(engine: Engine, study: StoredStudy) -> None:

@@ -10,7 +10,7 @@ from optselect.storage.records import overview, studies, tickets, workers
 from optselect.storage.records.deaths import Death, Toll, bury, set_aside
 from optselect.storage.records.studies import StoredStudy
 from optselect.storage.records.tickets import Ending, Ticket
-from tests.service.studies import store_study
+from tests.support.studies import store_study
 
 OWN = Death(1, "SIGSEGV", is_own=True)
 FOREIGN = Death(1, "SIGKILL")

@@ -27,8 +27,8 @@ from optselect.storage.server.embedded import (
     stop,
 )
 from optselect.storage.server.home import fallback_base
-from tests.homes import THROW_AWAY, throw_away_home
 from tests.service.conftest import execute
+from tests.support.homes import THROW_AWAY, throw_away_home
 
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 START = textwrap.dedent(

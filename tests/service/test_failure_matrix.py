@@ -17,12 +17,12 @@ from optselect.storage.records.curves import EpochRow
 from optselect.storage.records.tickets import Ending
 from optselect.storage.server import embedded
 from optselect.storage.server.database import Database
-from tests.acceptance.commands import await_that
-from tests.acceptance.forked import Forks
-from tests.homes import THROW_AWAY
 from tests.service.conftest import fresh_database
 from tests.service.test_tickets import NOBODY
-from tests.service.workplace import EPOCHS, Workplace, store_steady, workplace
+from tests.support.commands import await_that
+from tests.support.forked import Forks
+from tests.support.homes import THROW_AWAY
+from tests.support.workplace import EPOCHS, Workplace, store_steady, workplace
 
 HERE = "service/test_failure_matrix.py"
 

@@ -30,9 +30,9 @@ from optselect.storage.records import launches
 from optselect.storage.records.launches import Launch
 from optselect.storage.records.studies import StoredStudy
 from optselect.storage.server.database import Database, without_password
-from tests.search import fake_slurm
-from tests.search.fake_slurm import state_of
-from tests.search.test_slurm import STUB
+from tests.search.engines.test_slurm import STUB
+from tests.support import fake_slurm
+from tests.support.fake_slurm import state_of
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,8 +27,8 @@ from optselect.storage.errors import SchemaMismatch, Unreachable
 from optselect.storage.optuna_tables.storage import PatientStorage, optuna_storage
 from optselect.storage.server.database import EMBEDDED_DATABASE, Database, make_engine
 from optselect.storage.server.embedded import ensure_running, stop
-from tests.homes import THROW_AWAY
 from tests.service.conftest import execute, fresh_database
+from tests.support.homes import THROW_AWAY
 
 
 @pytest.fixture(scope="module")

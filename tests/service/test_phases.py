@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 from optselect.storage.records import overview, studies, tickets
 from optselect.storage.records.phases import Progress, Step, decide_once, plan_next
 from optselect.storage.records.tickets import Ending, NewTicket
-from tests.service.studies import store_study
+from tests.support.studies import store_study
 
 
 def next_phase(progress: Progress) -> Step:

@@ -10,9 +10,9 @@ import pytest
 from benchmarks.pooler import PGBOUNCER, pooled
 from optselect.storage.schema.initialise import check_schema
 from optselect.storage.server.database import Database, connect, make_engine
-from tests.acceptance.forked import Forks
 from tests.service.conftest import execute
-from tests.service.workplace import store_steady, workplace
+from tests.support.forked import Forks
+from tests.support.workplace import store_steady, workplace
 
 SERVER_CONNECTIONS = 1
 """No worker asks for one while it holds another, so that one suffices for any number of them."""

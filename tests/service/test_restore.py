@@ -24,7 +24,7 @@ from optselect.storage.schema.initialise import (
 from optselect.storage.server.database import Database, create_database, make_engine
 from optselect.storage.server.embedded import find_binaries
 from tests.service.conftest import copy_database, execute, fresh_database
-from tests.service.studies import store_study
+from tests.support.studies import store_study
 
 OLD = Path(__file__).parent / "data" / "revision_0001.sql"
 SCHEMAS = """

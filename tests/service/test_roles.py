@@ -16,11 +16,11 @@ from optselect.storage.errors import NotFound
 from optselect.storage.schema.initialise import mlflow_url
 from optselect.storage.schema.roles import grant_work
 from optselect.storage.server.database import Database, connect
-from tests.acceptance import steady
-from tests.acceptance.commands import Shell
-from tests.acceptance.forked import Forks
 from tests.service.conftest import execute
-from tests.service.workplace import FLAGS, shell_of
+from tests.support import steady
+from tests.support.commands import Shell
+from tests.support.forked import Forks
+from tests.support.workplace import FLAGS, shell_of
 
 PLANTED = "pl4nted:passw0rd\\%"
 

@@ -21,12 +21,12 @@ from optselect.storage.schema.roles import grant_work
 from optselect.storage.server.database import Database, again, as_refusal, make_engine, transient
 from optselect.storage.tracking.batches import send
 from optselect.trials.terms.errors import ProblemError
-from tests.acceptance import steady
-from tests.acceptance.commands import await_that
-from tests.acceptance.forked import Forks
 from tests.service.conftest import execute
-from tests.service.proxy import CUT, Chance, spoiling
-from tests.service.workplace import FLAGS, shell_of, store_steady, workplace
+from tests.support import steady
+from tests.support.commands import await_that
+from tests.support.forked import Forks
+from tests.support.proxy import CUT, Chance, spoiling
+from tests.support.workplace import FLAGS, shell_of, store_steady, workplace
 
 WAITED_FOR = ("25006", "53100", "53200", "53300", "53400", "58030", "57P01", "57P03", "08006")
 REPEATED = ("40001", "40P01", "55P03", "57014")

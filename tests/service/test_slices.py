@@ -15,8 +15,8 @@ from optselect.storage.records import studies, tickets
 from optselect.storage.records.phases import FEW_FREE, SLICE, SLICED, Progress, Step, plan_next
 from optselect.storage.records.studies import StoredStudy
 from optselect.storage.records.tickets import Ending, NewTicket
-from tests.search.simulated import spec_of
-from tests.service.studies import new_study
+from tests.support.simulated import spec_of
+from tests.support.studies import new_study
 
 MANY = 1_000_000
 DONE = text("""

@@ -17,7 +17,7 @@ from optselect.storage.records.overview import list_trials
 from optselect.storage.server.database import Database, make_engine
 
 MOST_STATEMENTS = 90
-PROBLEM = Path(__file__).parents[1] / "acceptance" / "steady.py"
+PROBLEM = Path(__file__).parents[1] / "support" / "steady.py"
 
 
 @pytest.fixture

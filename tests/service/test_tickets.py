@@ -16,7 +16,7 @@ from optselect.storage.records.deaths import Toll
 from optselect.storage.records.studies import StoredStudy
 from optselect.storage.records.tickets import Ending, NewTicket, Ticket, insert_tickets
 from optselect.storage.server.database import Database
-from tests.service.studies import store_study
+from tests.support.studies import store_study
 
 NOBODY = uuid.UUID(int=7)
 

@@ -27,8 +27,8 @@ from optselect.storage.tracking.chart_views import CURVES, FINALS
 from optselect.storage.tracking.check import Comparison, compare
 from optselect.storage.tracking.colours import OWN_COLOUR
 from optselect.storage.tracking.shown_names import ORIGINAL
-from tests.service.studies import store_study
 from tests.service.test_tickets import NOBODY, claim
+from tests.support.studies import store_study
 
 
 @pytest.fixture
