@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from optselect.search.cli.terminal import stdout_console
+from optselect.search.cli.terminal import progress_view, stdout_console
 from optselect.search.documents import SCHEMA, ListedStudy, Optimizers, ShownStudy, Studies, print_document
 from optselect.search.engines.placing import launch_line, print_logs, scale, scaled_line
 from optselect.search.processes.supervising import REFRESH_SECONDS
@@ -21,7 +21,7 @@ from optselect.search.spec.stored import stored_description
 from optselect.search.spec.study_spec import StudySpec
 from optselect.search.status import tables
 from optselect.search.status.live_view import live_view
-from optselect.search.status.progress import look, progress_view
+from optselect.search.status.progress import look
 from optselect.search.status.selecting import Selection, select
 from optselect.search.status.standing import trials_json
 from optselect.search.status.state import study_status, tracking_address
@@ -36,9 +36,9 @@ from optselect.storage.records.launches import live_launches
 from optselect.storage.records.studies import StoredStudy, load_study
 from optselect.storage.records.trial_files import folder_of_trial
 from optselect.storage.server.database import Database, Engine, make_engine
+from optselect.storage.tracking.access import ServerNote, note_of
 from optselect.storage.tracking.chart_views import BEST, FINALS
 from optselect.storage.tracking.flusher import experiment_link, run_link
-from optselect.storage.tracking.access import ServerNote, note_of
 from optselect.trials.terms.description import CustomDescription, ParameterDescription
 from optselect.trials.terms.reference import Reference, is_reference, read_reference
 

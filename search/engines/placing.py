@@ -27,6 +27,7 @@ from optselect.search.engines.slurm import Slurm
 from optselect.search.errors import InvalidInput
 from optselect.search.processes.enlisting import PLACED_BY
 from optselect.search.processes.local import worker_command
+from optselect.search.voice import note
 from optselect.storage.errors import NotFound
 from optselect.storage.records import launches, studies
 from optselect.storage.records.launches import Launch
@@ -139,10 +140,7 @@ def make_order(
             "which means the embedded server of this machine. Give --storage postgresql://user@host/database."
         )
     if database.url.host in LOOPBACK:
-        print(
-            f"note: {database.url.host} means each machine itself; workers elsewhere will not find it",
-            file=sys.stderr,
-        )
+        note(f"{database.url.host} means each machine itself; workers elsewhere will not find it")
     environment = {
         "OPTSELECT_STORAGE": without_password(database.url.set(drivername="postgresql")),
         PLACED_BY: placement.executor,

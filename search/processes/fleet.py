@@ -26,6 +26,7 @@ from optselect.search.processes.supervising import (
     run_folder,
     watch,
 )
+from optselect.search.voice import say
 from optselect.storage.errors import InvalidRow, NotFound
 from optselect.storage.records import studies
 from optselect.storage.records.studies import Share, StoredStudy
@@ -183,7 +184,3 @@ class Fleet:
     def _idle_too_long(self) -> bool:
         limit = self.terms.max_idle_seconds
         return limit is not None and not self.services and time.monotonic() - self.idle_since >= limit
-
-
-def say(words: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {words}", file=sys.stderr, flush=True)

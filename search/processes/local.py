@@ -25,6 +25,7 @@ from optselect.search.processes.farewell import FAREWELL, has_said_farewell
 from optselect.search.processes.forking import WATCHDOG_SECONDS, Child, Zygote, can_fork
 from optselect.search.processes.memory_kills import Kills, resident_bytes
 from optselect.search.processes.mourning import Ended, cause_of_death, is_own_doing, last_words
+from optselect.search.voice import say
 from optselect.storage.records.deaths import Death
 from optselect.storage.server.environment import number_in
 from optselect.storage.server.interpreter import own_python
@@ -296,7 +297,7 @@ class Supervisor:
         """Whether a child's device is gone for good: then nothing can be started there again."""
         if slot.meaning != WorkerExit.DEVICE_LOST or self.has_device(slot.seat.device):
             return False
-        print(f"{slot.seat.device} is gone; nothing runs there any more", file=sys.stderr, flush=True)
+        say(f"{slot.seat.device} is gone; nothing runs there any more")
         return True
 
     def _signal(self, number: int) -> None:

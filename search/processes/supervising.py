@@ -35,6 +35,7 @@ from optselect.search.processes.local import (
 )
 from optselect.search.processes.observing import observing
 from optselect.storage.errors import Unreachable
+from optselect.search.voice import hand_on, say
 from optselect.storage.records import studies, tickets, workers
 from optselect.storage.records.deaths import Death, Toll
 from optselect.storage.records.studies import StoredStudy
@@ -259,7 +260,7 @@ class Burials:
     def tell(self, toll: Toll) -> None:
         """Say at once who is set aside, and why."""
         for optimizer, reason in (toll.set_aside or {}).items():
-            print(f"{self.study.name}: {optimizer} is {reason}", file=sys.stderr, flush=True)
+            say(f"{self.study.name}: {optimizer} is {reason}")
 
 
 def is_of_use(toll: Toll, death: Death) -> bool:
@@ -272,7 +273,7 @@ def is_of_use(toll: Toll, death: Death) -> bool:
 
 @dataclass
 class Echo:
-    """Hands on to stderr what workers wrote into their logs since the last call; None: nothing."""
+    """Hands on what workers wrote into their logs since the last call; None: nothing."""
 
     folder: Path | None
     _seen: dict[Path, int] = field(default_factory=dict)
@@ -281,9 +282,8 @@ class Echo:
         for path in sorted(self.folder.glob("*.log")) if self.folder is not None else ():
             with path.open("rb") as file:
                 file.seek(self._seen.get(path, 0))
-                sys.stderr.write(file.read().decode(errors="replace"))
+                hand_on(file.read().decode(errors="replace"))
                 self._seen[path] = file.tell()
-        sys.stderr.flush()
 
 
 @dataclass
@@ -307,7 +307,7 @@ class Outage:
                 self._begin(one_line(error))
             return
         if self.since is not None:
-            print("the database is back", file=sys.stderr, flush=True)
+            say("the database is back")
         self.since, self._in_vain = None, 0
 
     def _begin(self, why: str) -> None:
@@ -315,11 +315,7 @@ class Outage:
         if self.since is None:
             self.since = time.monotonic()
             minutes = self.patience_seconds / 60
-            print(
-                f"the database is away; trials go on and wait for it, up to {minutes:.0f} minutes: {why}",
-                file=sys.stderr,
-                flush=True,
-            )
+            say(f"the database is away; trials go on and wait for it, up to {minutes:.0f} minutes: {why}")
 
     @property
     def is_too_long(self) -> bool:
@@ -382,7 +378,7 @@ def draining(team: Team) -> Iterator[list[int]]:
             return
         if number == signal.SIGINT:
             interrupted.append(number)
-            print("leaving: the running trials go back; Ctrl-C again ends them at once", file=sys.stderr)
+            say("leaving: the running trials go back; Ctrl-C again ends them at once")
         team.stop()
 
     old = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -15,9 +15,9 @@ from optselect.search.spec.catalogue import TINY, Entry
 from optselect.search.spec.dimension import Choice, Dimension, complement, log, one_minus, ranges_json
 from optselect.search.spec.space import Custom, Override, custom_references
 from optselect.search.spec.spec_file import SCHEDULE_RULES, Source, read_table
-from optselect.search.spec.study_spec import Request, StudySpec
+from optselect.search.spec.study_spec import Request, StudySpec, resolve
 from optselect.trials.terms.configuration import COMMON, LARGEST, SMALLEST, as_float32
-from optselect.trials.terms.description import CustomDescription, ParameterDescription
+from optselect.trials.terms.description import CustomDescription, ParameterDescription, ProblemDescription
 from optselect.trials.terms.reference import AskedClass, Reference
 
 TIER_1 = (
@@ -225,3 +225,8 @@ def class_json(name: str, custom: Custom, description: CustomDescription) -> Own
         "search_space": ranges_json(custom.own),
         "source": custom.entry.source,
     }
+
+
+def resolved(request: Request, description: ProblemDescription, bundled: bool) -> StudySpec:
+    customs = read_customs(request, description.optimizers)
+    return resolve(request, description, bundled, Path.cwd(), customs)

@@ -19,6 +19,7 @@ from optselect.search.processes.loading_lines import LoadingLines
 from optselect.search.processes.local import training_environment
 from optselect.search.processes.mourning import Ended, cause_of_death, last_words
 from optselect.search.spec.study_spec import Request
+from optselect.search.voice import say
 from optselect.storage.server.interpreter import own_python
 from optselect.trials.terms.description import LOADING, CustomDescription, ProblemDescription, read_optimizers
 from optselect.trials.terms.errors import ProblemError
@@ -102,7 +103,7 @@ class Describer:
             if self.process.poll() is not None:
                 return (folder / ANSWER).exists()
             if (line := "; ".join(heard.now())) and line != told:
-                print(line, file=sys.stderr, flush=True)
+                say(line)
                 told = line
             time.sleep(POLL_SECONDS)
         return True

@@ -13,13 +13,14 @@ from pathlib import Path
 from optselect.search.bundles.same_files import demand_same_files
 from optselect.search.bundles.source import find_source, rows_folder, unpacked, weights_folder
 from optselect.search.bundles.trust import ALL_TRUSTED, Trust
+from optselect.search.cli.terminal import progress_view
 from optselect.search.errors import InvalidInput
 from optselect.search.processes import devices
 from optselect.search.processes.devices import NO_WISH, Seat, Wish
 from optselect.search.processes.fleet import Terms, serve_all
 from optselect.search.processes.observing import observing
 from optselect.search.processes.supervising import began, demand_room, supervise
-from optselect.search.status.progress import look, progress_view
+from optselect.search.status.progress import look
 from optselect.search.surroundings import Surroundings
 from optselect.search.worker.departure import STUCK_SECONDS, Departure
 from optselect.search.worker.log import log_to_stderr

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from optselect.search.processes.forking import Zygote
 from optselect.search.studies.describing import ANSWER, Describer
+from optselect.search.voice import say
 from optselect.trials.terms.description import ProblemDescription, read_optimizers
 from optselect.trials.terms.reference import AskedClass, tried_file
 
@@ -96,7 +97,7 @@ class Crowd:
         while any(part.is_at_work for part in self.parts):
             if time.monotonic() >= due:
                 due = time.monotonic() + LINE_SECONDS
-                print(self.line, file=sys.stderr, flush=True)
+                say(self.line)
             time.sleep(0.1)
 
     @property

@@ -25,6 +25,7 @@ from optselect.storage.records.studies import StoredStudy
 from optselect.storage.schema.initialise import ensure_mlflow
 from optselect.storage.server.database import Database
 from optselect.storage.server.jsonb import numbers
+from optselect.storage.tracking.access import offer_token
 from optselect.storage.tracking.batches import refuses_a_run, send, words_of
 from optselect.storage.tracking.chart_views import (
     BEST,
@@ -38,7 +39,6 @@ from optselect.storage.tracking.chart_views import (
 )
 from optselect.storage.tracking.colours import colour_of
 from optselect.storage.tracking.shown_names import ShownNames
-from optselect.storage.tracking.access import offer_token
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -8,8 +8,8 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from optselect.storage.tracking.flusher import ENVIRONMENT
 from optselect.storage.tracking.access import offer_token
+from optselect.storage.tracking.flusher import ENVIRONMENT
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ from optselect.search.strategy.asking import (
     tell_pruned,
     told_within,
 )
+from optselect.search.studies.creating import create, new_study
 from optselect.search.studies.in_process import InProcessDescriber
-from optselect.search.studies.launching import create, new_study
 from optselect.search.surroundings import Surroundings
 from optselect.search.worker.departure import Departure
 from optselect.storage.optuna_tables.storage import optuna_storage

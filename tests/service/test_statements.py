@@ -9,8 +9,8 @@ from sqlalchemy import Engine, event
 
 from optselect.search.bundles.source import read_bundle
 from optselect.search.spec.study_spec import Request, resolve
+from optselect.search.studies.creating import create, new_study
 from optselect.search.studies.in_process import InProcessDescriber
-from optselect.search.studies.launching import create, new_study
 from optselect.search.surroundings import Surroundings
 from optselect.search.worker.departure import Departure
 from optselect.storage.records.overview import list_trials

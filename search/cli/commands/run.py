@@ -146,11 +146,12 @@ def launch(
     as_json: Json = False,
 ) -> int:
     """Search the optimizer for a Keras model: create a study, or attach to it, and train."""
+    from optselect.search.cli.running import print_preview
     from optselect.search.engines.placing import read_placement
     from optselect.search.names import study_name
     from optselect.search.processes.devices import Wish
     from optselect.search.spec.requesting import Flags, merged
-    from optselect.search.studies.launching import Staff, print_preview
+    from optselect.search.studies.launching import Staff
     from optselect.search.studies.launching import launch as launch_study
     from optselect.trials.terms.bundled import resolve_problem
 
@@ -211,9 +212,10 @@ def resume(
     as_json: Json = False,
 ) -> int:
     """Go on with a study, by name alone, on any machine."""
+    from optselect.search.cli.running import print_preview
     from optselect.search.engines.placing import read_placement
     from optselect.search.processes.devices import Wish
-    from optselect.search.studies.launching import More, Staff, print_preview
+    from optselect.search.studies.launching import More, Staff
     from optselect.search.studies.launching import resume as resume_study
 
     place = surroundings(storage, tracking, as_json)
@@ -316,13 +318,13 @@ def scale(
 
 def pause(study: Study, storage: Storage = None, as_json: Json = False) -> None:
     """Start no trial any more, on any machine; those that run end as usual. Go on: resume."""
-    from optselect.search.cli.control import order
+    from optselect.search.cli.running import order
 
     order(study, "paused", surroundings(storage, None, as_json))
 
 
 def stop(study: Study, storage: Storage = None, as_json: Json = False) -> None:
     """Start no trial and end those that run, on every machine, each with a checkpoint. Go on: resume."""
-    from optselect.search.cli.control import order
+    from optselect.search.cli.running import order
 
     order(study, "stopped", surroundings(storage, None, as_json))

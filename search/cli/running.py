@@ -1,0 +1,230 @@
+"""TODO doc."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from optselect.search.cli.terminal import stdout_console
+from optselect.search.documents import SCHEMA, Launched, Ordered, print_document
+from optselect.search.engines.placing import launch_line, preview, stop_workers
+from optselect.search.errors import InvalidInput
+from optselect.search.exit_codes import UserExit
+from optselect.search.notes import RATE_SET_TWICE
+from optselect.search.processes.supervising import Ending, log_folder
+from optselect.search.report.verdict_page import verdict_data
+from optselect.search.spec.objective import in_words
+from optselect.search.status.standing import standing
+from optselect.search.status.state import study_status
+from optselect.search.status.tables import SINGLE_RUNS, next_commands, summary
+from optselect.search.status.ways import ways_lines
+from optselect.search.studies.launching import Staff
+from optselect.search.surroundings import Surroundings
+from optselect.search.verdict.findings import stored_findings
+from optselect.storage.records import overview, studies
+from optselect.storage.records.launches import Launch
+from optselect.storage.records.studies import StoredStudy
+from optselect.storage.server.database import Database, Engine, make_engine
+
+
+def print_preview(name: str, place: Surroundings, staff: Staff, use_local: bool = False) -> int:
+    """Print what a launch would hand to an engine, and do nothing."""
+    if place.as_json:
+        raise InvalidInput(
+            "--dry-run prints what an engine gets, in the engine's own format. Received: --json with it. Leave out --json."
+        )
+    extra = ("--use-local",) if use_local else ()
+    count = staff.count(staff.seats())
+    print(preview(name, place.storage, place.home, place.tracking, count, staff.placement, extra), end="")
+    return 0
+
+
+def opening(study: StoredStudy) -> str:
+    """What is about to happen, in two lines."""
+    tuned = {name: [d["keyword"] for d in dimensions] for name, dimensions in study.spec["space"].items()}
+    most = max(tuned.values(), key=len)
+    amount = study.budget or f"as many as fit in {study.spec['minutes']} min:"
+    what = "the learning rate of each" if most == ["learning_rate"] else f"up to {len(most)} arguments each"
+    objective = in_words(study.objective, study.direction)
+    return (
+        f"study {study.name}: {amount} search trials of {study.spec['epochs']} epochs\n"
+        f"{len(tuned)} optimizers, tuning {what}; objective {objective}"
+    )
+
+
+def staff_line(study: StoredStudy, count: int, database: Database) -> str:
+    """Who does it."""
+    return f"{count} worker{'s' if count > 1 else ''}, logs in {log_folder(database, study)}"
+
+
+def conclude(
+    study: StoredStudy, database: Database, engine: Engine, place: Surroundings, ending: Ending
+) -> int:
+    """Print the summary, or why there is none, and return the exit code of a user's command."""
+    study = studies.load_study(engine, study.name)
+    trials = overview.list_trials(engine, study.id)
+    out, err = stdout_console(), Console(stderr=True, highlight=False)
+    finished = study.state == "finished"
+    if place.as_json:
+        ended: Launched = {
+            **study_status(study, database, engine),
+            "verdict": verdict_data(engine, study),
+        }
+        print_document(ended)
+    else:
+        out.print(summary(study, trials))
+        out.print(SINGLE_RUNS, style="dim")
+        for line in ways_lines(trials, debug="OPTSELECT_DEBUG" in os.environ):
+            out.print(line, markup=False, soft_wrap=True)
+        out.print(f"\n{next_commands(study, finished)}", soft_wrap=True)
+        if finished:
+            print_verdict(engine, study, out)
+    if ending.curves_behind:
+        err.print(
+            f"MLflow lacks some curves: {ending.curves_behind}. They are safe in Postgres; to send what it takes: "
+            f"optselect sync {study.name}",
+            style="yellow",
+            soft_wrap=True,
+        )
+    if not finished and ending.code == 130:
+        err.print(f"Stopped here. To go on: optselect resume {study.name}", soft_wrap=True)
+        return 130
+    if not finished and ending.code not in (0, 75):
+        err.print(
+            f"The workers could not go on. The end of their log:\n{ending.last_words}",
+            markup=False,
+            soft_wrap=True,
+        )
+        return UserExit.OUR_FAILURE
+    if not finished:
+        if (reason := why_no_trial_can_go_on(study, trials)) is not None:
+            err.print(reason, markup=False, soft_wrap=True)
+            return UserExit.INVALID
+        why = f"It was {study.state} from outside" if study.state != "running" else "Not finished yet"
+        err.print(f"{why}. To go on: optselect resume {study.name}", soft_wrap=True)
+        return ending.code or (UserExit.UNFINISHED if study.state == "running" else UserExit.DONE)
+    return 0 if standing(study, trials).search.best is not None else no_usable_trial(trials, err)
+
+
+def why_no_trial_can_go_on(study: StoredStudy, trials: Sequence[overview.TrialRow]) -> str | None:
+    """Why a study stopped itself; None where it did not."""
+    ended = [trial for trial in trials if trial.finished is not None]
+    last = max(ended, key=lambda trial: trial.finished or 0.0, default=None)
+    if study.state != "stopped" or last is None or last.notes.get("cause") != RATE_SET_TWICE:
+        return None
+    return (
+        f"The study is stopped: a learning rate must have one schedule. Received, in trial {last.trial}: "
+        f"{last.message}. Leave out the callback or the schedule, and launch under another --name."
+    )
+
+
+def print_verdict(engine: Engine, study: StoredStudy, out: Console) -> None:
+    """The verdict as the last thing that is printed; a study that compares nothing has none."""
+    from optselect.search.report.verdict_page import short_verdict
+
+    if study.spec.get("goal") == "best-config":
+        return
+    found = stored_findings(engine, study)
+    out.print("")
+    out.print(found if isinstance(found, str) else short_verdict(found))
+
+
+def no_usable_trial(trials: list[overview.TrialRow], err: Console) -> int:
+    reasons = [trial.message for trial in trials if trial.message]
+    err.print(
+        f"No trial ended with a value. The first reason: {reasons[0] if reasons else 'unknown'}", markup=False
+    )
+    return UserExit.NO_USABLE_TRIAL
+
+
+def report_placed(
+    study: StoredStudy, database: Database, engine: Engine, place: Surroundings, launch: Launch
+) -> int:
+    """Say how the engine calls the workers, and what can be done with them."""
+    if place.as_json:
+        print_document(study_status(study, database, engine))
+        return 0
+    out = stdout_console()
+    out.print(launch_line(launch), soft_wrap=True)
+    out.print(f"objective {in_words(study.objective, study.direction)}", soft_wrap=True)
+    out.print(
+        f"  optselect status {study.name}   how far it is\n  optselect logs {study.name} --follow\n"
+        f"  optselect scale {study.name} {2 * launch.workers}   as many workers instead\n  optselect stop {study.name}",
+        soft_wrap=True,
+    )
+    return 0
+
+
+def report_stored(
+    study: StoredStudy, database: Database, engine: Engine, place: Surroundings, detached: bool
+) -> int:
+    if place.as_json:
+        print_document(study_status(study, database, engine))
+        return 0
+    out = stdout_console()
+    out.print(
+        f"study {study.name}: {f'{study.budget} search trials' if study.budget else 'its first runs'} stored"
+        + (", training in the background" if detached else "")
+    )
+    out.print(f"objective {in_words(study.objective, study.direction)}", soft_wrap=True)
+    if detached:
+        out.print(
+            f"  optselect status {study.name}   how far it is\n  log: {log_folder(database, study) / 'supervisor.log'}",
+            soft_wrap=True,
+        )
+    else:
+        out.print(
+            f"  optselect resume {study.name}   train here\n  optselect worker {study.name}   join from any machine",
+            soft_wrap=True,
+        )
+    return 0
+
+
+WHAT_HAPPENS = {
+    "paused": "no trial starts any more; running trials end as usual",
+    "stopped": "no trial starts any more; running trials leave with a checkpoint, within a second or, in a long "
+    "epoch, within ten",
+}
+
+
+def order(name: str, state: str, place: Surroundings) -> None:
+    """Pause or stop a study and say what its running trials will do; harmless to repeat."""
+    engine = make_engine(place.open())
+    study = studies.load_study(engine, name)
+    before, after = studies.order_state(engine, study.id, state)
+    running = count_running(engine, study)
+    behind = stop_workers(engine, study) if state == "stopped" else []
+    if place.as_json:
+        print_document(order_json(name, before, after, running))
+    else:
+        stdout_console().print(order_line(name, before, after, running), soft_wrap=True)
+    for line in behind:
+        print(line, file=sys.stderr)
+
+
+def count_running(engine: Engine, study: StoredStudy) -> int:
+    return sum(trial.state == "running" for trial in overview.list_trials(engine, study.id))
+
+
+def order_json(name: str, before: str, after: str, running: int) -> Ordered:
+    """What a script gets: the state, the one before, and how many trials run at this moment."""
+    return {"schema": SCHEMA, "study": name, "state": after, "state_before": before, "running": running}
+
+
+def order_line(name: str, before: str, after: str, running: int) -> str:
+    """What a person gets.
+
+    >>> order_line("digits", "running", "paused", 2)
+    'digits is paused: no trial starts any more; running trials end as usual (2 now). To go on: optselect resume digits'
+    >>> order_line("digits", "stopped", "stopped", 0)
+    'digits was stopped already. To go on: optselect resume digits'
+    >>> order_line("digits", "finished", "finished", 0)
+    'digits is finished: nothing is to be ended. To search further: optselect resume digits --trials +24'
+    """
+    if after == "finished":
+        return f"{name} is finished: nothing is to be ended. To search further: optselect resume {name} --trials +24"
+    go_on = f"To go on: optselect resume {name}"
+    if before == after:
+        return f"{name} was {after} already. {go_on}"
+    return f"{name} is {after}: {WHAT_HAPPENS[after]} ({running} now). {go_on}"
