@@ -39,6 +39,7 @@ def test_check_has_a_line_for_all_that_a_launch_of_what_init_wrote_needs(
         "database",
         "MLflow",
         "devices",
+        "loading",
         "model and data",
         "objective",
         "yours: Adam",

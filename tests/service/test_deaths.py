@@ -105,7 +105,7 @@ def test_a_death_is_counted_once_and_nothing_without_a_ticket(engine: Engine, st
 
 
 def test_deaths_at_the_same_moment_are_all_counted(engine: Engine) -> None:
-    study = store_study(engine, trials=6, name="deaths at once", optimizers=("Adam",))
+    study = store_study(engine, trials=6, name="deaths-at-once", optimizers=("Adam",))
     held = []
     for _ in range(7):
         worker = uuid.uuid4()
