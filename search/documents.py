@@ -20,11 +20,6 @@ SCHEMA: Literal[1] = 1
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def print_document(document: "Document") -> None:
-    """Print what --json asks for."""
-    print(document_text(document))
-
-
 def document_text(document: "Document") -> str:
     """JSON as every reader takes it: a number that is not finite is null."""
     return json.dumps(with_nulls(document), indent=2, allow_nan=False)

@@ -1,4 +1,4 @@
-"""The command line: parses, calls one function, prints. Read commands/run.py and launching.py next."""
+"""The command line: parses, calls one function, prints. Read commands/run.py and running.py next."""
 
 import logging
 import os
@@ -15,6 +15,7 @@ from optselect.search.cli.commands.examples import example_of
 from optselect.search.cli.failures import as_worker_code, explain
 from optselect.search.exit_codes import UserExit
 from optselect.search.processes.farewell import say_farewell
+from optselect.search.voice import speak
 from optselect.storage.server.environment import check_numbers
 from optselect.trials.terms.user_code import leave_a_trace_of_interrupts
 
@@ -70,6 +71,7 @@ def main() -> NoReturn:
     debug = len(arguments) < len(sys.argv) - 1
     if debug:
         os.environ["OPTSELECT_DEBUG"] = "1"
+    speak(timed=arguments[:1] == ["worker"])  # what a worker says is a log file
     try:
         if (asked := help_asked(arguments)) is not None:
             typer.echo(asked.get_help())

@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from optselect.search.bundles.source import rows_folder
-from optselect.search.cli.terminal import stdout_console
-from optselect.search.documents import SCHEMA, Checks, print_document
+from optselect.search.cli.terminal import print_document, stdout_console
+from optselect.search.documents import SCHEMA, Checks
 from optselect.search.errors import SearchError
 from optselect.search.exit_codes import UserExit
 from optselect.search.names import study_name

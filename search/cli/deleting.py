@@ -5,7 +5,8 @@ import sys
 
 import typer
 
-from optselect.search.documents import SCHEMA, Deleted, print_document
+from optselect.search.cli.terminal import print_document
+from optselect.search.documents import SCHEMA, Deleted
 from optselect.search.errors import InvalidInput
 from optselect.search.processes.supervising import log_folder
 from optselect.search.surroundings import Surroundings

@@ -6,12 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from optselect.search.documents import (
-    SCHEMA,
-    EmbeddedDatabase,
-    ServerDatabase,
-    print_document,
-)
+from optselect.search.cli.terminal import print_document
+from optselect.search.documents import SCHEMA, EmbeddedDatabase, ServerDatabase
 from optselect.search.errors import InvalidInput
 from optselect.search.surroundings import Surroundings
 from optselect.storage.schema.backup import backup, restore

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from optselect.search.cli.terminal import progress_view, stdout_console
-from optselect.search.documents import SCHEMA, ListedStudy, Optimizers, ShownStudy, Studies, print_document
-from optselect.search.engines.placing import launch_line, print_logs, scale, scaled_line
+from optselect.search.cli.following import progress_view
+from optselect.search.cli.terminal import print_document, stdout_console
+from optselect.search.documents import SCHEMA, ListedStudy, Optimizers, ShownStudy, Studies
+from optselect.search.engines.placing import launch_line, read_logs, scale, scaled_line
 from optselect.search.processes.supervising import REFRESH_SECONDS
 from optselect.search.spec.catalogue import CATALOGUE, Entry
 from optselect.search.spec.custom import class_json, class_rows, read_custom
@@ -83,7 +84,9 @@ def watch_status(name: str, place: Surroundings) -> None:
 
 def show_logs(name: str, launch: int | None, lines: int, follow: bool, place: Surroundings) -> None:
     """What the workers of a launch say."""
-    print_logs(name, launch, lines, follow, opened(place).engine)
+    with contextlib.suppress(KeyboardInterrupt):
+        for line in read_logs(name, launch, lines, follow, opened(place).engine):
+            print(line, flush=True)
 
 
 def scale_launch(name: str, workers: int, launch: int | None, place: Surroundings) -> None:

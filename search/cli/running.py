@@ -1,13 +1,17 @@
-"""TODO doc."""
+"""What do launch, resume, pause and stop print, and with which exit code do they end?"""
 
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 
-from optselect.search.cli.terminal import stdout_console
-from optselect.search.documents import SCHEMA, Launched, Ordered, print_document
+from optselect.search.cli.following import progress_view
+from optselect.search.cli.terminal import print_document, stderr_console, stdout_console
+from optselect.search.documents import SCHEMA, Launched, Ordered
 from optselect.search.engines.placing import launch_line, preview, stop_workers
 from optselect.search.errors import InvalidInput
 from optselect.search.exit_codes import UserExit
@@ -15,28 +19,29 @@ from optselect.search.notes import RATE_SET_TWICE
 from optselect.search.processes.supervising import Ending, log_folder
 from optselect.search.report.verdict_page import verdict_data
 from optselect.search.spec.objective import in_words
+from optselect.search.status.progress import Refresh
 from optselect.search.status.standing import standing
 from optselect.search.status.state import study_status
 from optselect.search.status.tables import SINGLE_RUNS, next_commands, summary
 from optselect.search.status.ways import ways_lines
-from optselect.search.studies.launching import Staff
+from optselect.search.studies.launching import Served, Workforce
 from optselect.search.surroundings import Surroundings
 from optselect.search.verdict.findings import stored_findings
 from optselect.storage.records import overview, studies
 from optselect.storage.records.launches import Launch
 from optselect.storage.records.studies import StoredStudy
-from optselect.storage.server.database import Database, Engine, make_engine
+from optselect.storage.server.database import Engine, make_engine
 
 
-def print_preview(name: str, place: Surroundings, staff: Staff, use_local: bool = False) -> int:
+def print_preview(name: str, place: Surroundings, workforce: Workforce, use_local: bool = False) -> int:
     """Print what a launch would hand to an engine, and do nothing."""
     if place.as_json:
         raise InvalidInput(
             "--dry-run prints what an engine gets, in the engine's own format. Received: --json with it. Leave out --json."
         )
     extra = ("--use-local",) if use_local else ()
-    count = staff.count(staff.seats())
-    print(preview(name, place.storage, place.home, place.tracking, count, staff.placement, extra), end="")
+    count = workforce.count(workforce.seats())
+    print(preview(name, place.storage, place.home, place.tracking, count, workforce.placement, extra), end="")
     return 0
 
 
@@ -53,33 +58,48 @@ def opening(study: StoredStudy) -> str:
     )
 
 
-def staff_line(study: StoredStudy, count: int, database: Database) -> str:
-    """Who does it."""
-    return f"{count} worker{'s' if count > 1 else ''}, logs in {log_folder(database, study)}"
+@dataclass(frozen=True)
+class TerminalView:
+    """Shows on stderr how a study goes; quiet: nothing."""
+
+    quiet: bool
+
+    def begins(self, study: StoredStudy) -> None:
+        self._print(opening(study))
+
+    def has_workers(self, study: StoredStudy, count: int, logs: Path) -> None:
+        self._print(f"{count} worker{'s' if count > 1 else ''}, logs in {logs}")
+
+    def progress(self) -> AbstractContextManager[Refresh]:
+        return progress_view(self.quiet)
+
+    def _print(self, words: str) -> None:
+        if not self.quiet:
+            stderr_console().print(words, soft_wrap=True)
 
 
-def conclude(
-    study: StoredStudy, database: Database, engine: Engine, place: Surroundings, ending: Ending
-) -> int:
-    """Print the summary, or why there is none, and return the exit code of a user's command."""
-    study = studies.load_study(engine, study.name)
-    trials = overview.list_trials(engine, study.id)
-    out, err = stdout_console(), Console(stderr=True, highlight=False)
-    finished = study.state == "finished"
+def print_served(served: Served, place: Surroundings) -> int:
+    """Print what came of a launch, and return the exit code of a user's command."""
+    if served.launch is not None:
+        return report_placed(served, served.launch, place)
+    if served.ending is None:
+        return report_stored(served, place)
+    return conclude(served, served.ending, place)
+
+
+def conclude(served: Served, ending: Ending, place: Surroundings) -> int:
+    """Print the summary, or why there is none, and return the exit code."""
+    study = studies.load_study(served.engine, served.study.name)
+    trials = overview.list_trials(served.engine, study.id)
     if place.as_json:
         ended: Launched = {
-            **study_status(study, database, engine),
-            "verdict": verdict_data(engine, study),
+            **study_status(study, served.database, served.engine),
+            "verdict": verdict_data(served.engine, study),
         }
         print_document(ended)
     else:
-        out.print(summary(study, trials))
-        out.print(SINGLE_RUNS, style="dim")
-        for line in ways_lines(trials, debug="OPTSELECT_DEBUG" in os.environ):
-            out.print(line, markup=False, soft_wrap=True)
-        out.print(f"\n{next_commands(study, finished)}", soft_wrap=True)
-        if finished:
-            print_verdict(engine, study, out)
+        print_summary(study, trials, served.engine)
+    err = stderr_console()
     if ending.curves_behind:
         err.print(
             f"MLflow lacks some curves: {ending.curves_behind}. They are safe in Postgres; to send what it takes: "
@@ -87,24 +107,43 @@ def conclude(
             style="yellow",
             soft_wrap=True,
         )
-    if not finished and ending.code == 130:
+    if study.state != "finished":
+        return print_unfinished(study, trials, ending, err)
+    return 0 if standing(study, trials).search.best is not None else no_usable_trial(trials, err)
+
+
+def print_summary(study: StoredStudy, trials: Sequence[overview.TrialRow], engine: Engine) -> None:
+    """What was trained, how, and what to type next; the verdict comes last."""
+    out, finished = stdout_console(), study.state == "finished"
+    out.print(summary(study, trials))
+    out.print(SINGLE_RUNS, style="dim")
+    for line in ways_lines(trials, debug="OPTSELECT_DEBUG" in os.environ):
+        out.print(line, markup=False, soft_wrap=True)
+    out.print(f"\n{next_commands(study, finished)}", soft_wrap=True)
+    if finished:
+        print_verdict(engine, study, out)
+
+
+def print_unfinished(
+    study: StoredStudy, trials: Sequence[overview.TrialRow], ending: Ending, err: Console
+) -> int:
+    """Say why a study is not finished, and return the exit code."""
+    if ending.code == 130:
         err.print(f"Stopped here. To go on: optselect resume {study.name}", soft_wrap=True)
         return 130
-    if not finished and ending.code not in (0, 75):
+    if ending.code not in (0, 75):
         err.print(
             f"The workers could not go on. The end of their log:\n{ending.last_words}",
             markup=False,
             soft_wrap=True,
         )
         return UserExit.OUR_FAILURE
-    if not finished:
-        if (reason := why_no_trial_can_go_on(study, trials)) is not None:
-            err.print(reason, markup=False, soft_wrap=True)
-            return UserExit.INVALID
-        why = f"It was {study.state} from outside" if study.state != "running" else "Not finished yet"
-        err.print(f"{why}. To go on: optselect resume {study.name}", soft_wrap=True)
-        return ending.code or (UserExit.UNFINISHED if study.state == "running" else UserExit.DONE)
-    return 0 if standing(study, trials).search.best is not None else no_usable_trial(trials, err)
+    if (reason := why_no_trial_can_go_on(study, trials)) is not None:
+        err.print(reason, markup=False, soft_wrap=True)
+        return UserExit.INVALID
+    why = f"It was {study.state} from outside" if study.state != "running" else "Not finished yet"
+    err.print(f"{why}. To go on: optselect resume {study.name}", soft_wrap=True)
+    return ending.code or (UserExit.UNFINISHED if study.state == "running" else UserExit.DONE)
 
 
 def why_no_trial_can_go_on(study: StoredStudy, trials: Sequence[overview.TrialRow]) -> str | None:
@@ -130,7 +169,7 @@ def print_verdict(engine: Engine, study: StoredStudy, out: Console) -> None:
     out.print(found if isinstance(found, str) else short_verdict(found))
 
 
-def no_usable_trial(trials: list[overview.TrialRow], err: Console) -> int:
+def no_usable_trial(trials: Sequence[overview.TrialRow], err: Console) -> int:
     reasons = [trial.message for trial in trials if trial.message]
     err.print(
         f"No trial ended with a value. The first reason: {reasons[0] if reasons else 'unknown'}", markup=False
@@ -138,12 +177,11 @@ def no_usable_trial(trials: list[overview.TrialRow], err: Console) -> int:
     return UserExit.NO_USABLE_TRIAL
 
 
-def report_placed(
-    study: StoredStudy, database: Database, engine: Engine, place: Surroundings, launch: Launch
-) -> int:
+def report_placed(served: Served, launch: Launch, place: Surroundings) -> int:
     """Say how the engine calls the workers, and what can be done with them."""
+    study = served.study
     if place.as_json:
-        print_document(study_status(study, database, engine))
+        print_document(study_status(study, served.database, served.engine))
         return 0
     out = stdout_console()
     out.print(launch_line(launch), soft_wrap=True)
@@ -156,29 +194,30 @@ def report_placed(
     return 0
 
 
-def report_stored(
-    study: StoredStudy, database: Database, engine: Engine, place: Surroundings, detached: bool
-) -> int:
+def report_stored(served: Served, place: Surroundings) -> int:
+    """Say that the study is stored, and who goes on with it."""
+    study = served.study
     if place.as_json:
-        print_document(study_status(study, database, engine))
+        print_document(study_status(study, served.database, served.engine))
         return 0
     out = stdout_console()
     out.print(
         f"study {study.name}: {f'{study.budget} search trials' if study.budget else 'its first runs'} stored"
-        + (", training in the background" if detached else "")
+        + (", training in the background" if served.detached else "")
     )
     out.print(f"objective {in_words(study.objective, study.direction)}", soft_wrap=True)
-    if detached:
-        out.print(
-            f"  optselect status {study.name}   how far it is\n  log: {log_folder(database, study) / 'supervisor.log'}",
-            soft_wrap=True,
-        )
+    if served.detached:
+        log = log_folder(served.database, study) / "supervisor.log"
+        out.print(f"  optselect status {study.name}   how far it is\n  log: {log}", soft_wrap=True)
     else:
         out.print(
             f"  optselect resume {study.name}   train here\n  optselect worker {study.name}   join from any machine",
             soft_wrap=True,
         )
     return 0
+
+
+# --- pause and stop -----------------------------------------------------------------------------------
 
 
 WHAT_HAPPENS = {

@@ -10,7 +10,8 @@ from pathlib import Path
 import jinja2
 import typer
 
-from optselect.search.documents import SCHEMA, Written, print_document
+from optselect.search.cli.terminal import print_document
+from optselect.search.documents import SCHEMA, Written
 from optselect.search.errors import InvalidInput
 from optselect.search.named_file import write_named
 from optselect.search.names import study_name

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from optselect.search.documents import SCHEMA, Document, Sent, SyncCheck, print_document
+from optselect.search.cli.terminal import print_document
+from optselect.search.documents import SCHEMA, Document, Sent, SyncCheck
 from optselect.search.exit_codes import UserExit
 from optselect.search.report.publishing import publish
 from optselect.search.surroundings import Surroundings

@@ -6,6 +6,7 @@ replaces pods that are lost with their node.
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,8 @@ from optselect.search.engines.order import (
     Order,
     demand_known,
     demand_whole_gpus,
+    lines_of,
     run_program,
-    show_program,
 )
 from optselect.search.errors import InvalidInput
 from optselect.search.exit_codes import WorkerExit
@@ -52,8 +53,8 @@ class KubernetesJob:
     def stop(self, order: Order, external_id: str) -> None:
         run_program([*kubectl_of(order), "delete", external_id, "--wait=false", "--ignore-not-found"])
 
-    def print_logs(self, order: Order, external_id: str, lines: int, follow: bool) -> None:
-        show_program(logs_command(order, external_id, lines, follow))
+    def read_logs(self, order: Order, external_id: str, lines: int, follow: bool) -> Iterator[str]:
+        return lines_of(logs_command(order, external_id, lines, follow))
 
     def log_command(self, order: Order, external_id: str) -> str:
         return " ".join(logs_command(order, external_id, 20, follow=True))

@@ -5,7 +5,7 @@ An engine only places, restarts and ends `optselect worker STUDY --slots 1`; all
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -53,8 +53,8 @@ class Executor(Protocol):
     def stop(self, order: Order, external_id: str) -> None:
         """Let the workers drain and start none any more; their study is stopped already."""
 
-    def print_logs(self, order: Order, external_id: str, lines: int, follow: bool) -> None:
-        """Print the last lines of each worker, and with `follow` those to come until Ctrl-C."""
+    def read_logs(self, order: Order, external_id: str, lines: int, follow: bool) -> Iterator[str]:
+        """The last lines of each worker, and with `follow` those to come, for ever."""
 
     def log_command(self, order: Order, external_id: str) -> str:
         """How a person reads the logs without us."""
@@ -78,14 +78,24 @@ def run_program(arguments: Sequence[str], given: str | None = None) -> str:
     return done.stdout.strip()
 
 
-def show_program(arguments: Sequence[str]) -> None:
-    """Let an engine's own program write to our streams until it ends."""
+def lines_of(arguments: Sequence[str]) -> Iterator[str]:
+    """The lines that an engine's own program writes, while it writes them; it ends with whoever reads them."""
     try:
-        subprocess.run(arguments, check=False)
+        program = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, errors="replace")
     except FileNotFoundError:
         raise InvalidInput(missing(arguments[0])) from None
-    except KeyboardInterrupt:
-        pass
+    assert program.stdout is not None
+    with program:
+        try:
+            for line in program.stdout:
+                yield line.removesuffix("\n")
+        finally:
+            program.terminate()
+
+
+def tail(files: Sequence[str], lines: int, follow: bool) -> Iterator[str]:
+    """The last lines of files, each file under its name."""
+    return lines_of(["tail", "-v", "-n", str(lines), *(["-F"] if follow else []), *files])
 
 
 def missing(program: str) -> str:

@@ -8,8 +8,7 @@ import dataclasses
 import os
 import shlex
 import socket
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from optselect.search.engines.order import (
     Order,
     order_json,
     read_order,
-    show_program,
+    tail,
 )
 from optselect.search.engines.ray_cluster import RayCluster
 from optselect.search.engines.slurm import Slurm
@@ -206,21 +205,20 @@ def the_launch(engine: Engine, study: StoredStudy, number: int | None) -> Launch
     )
 
 
-def print_logs(name: str, number: int | None, lines: int, follow: bool, engine: Engine) -> None:
-    """Print what the workers of a launch say; the last launch, ended or not, unless another is named."""
+def read_logs(name: str, number: int | None, lines: int, follow: bool, engine: Engine) -> Iterator[str]:
+    """What the workers of a launch say; of the last launch, ended or not, unless another is named."""
     study = studies.load_study(engine, name)
     launch = launches.find_launch(engine, study.id, number)
     if launch is None:
         meant = "launch" if number is None else f"launch {number}"
         raise NotFound(f"{name} has no {meant} yet. Start one: optselect resume {name}")
     if launch.executor == "local":
-        print_files(launch, lines, follow)
-        return
+        return read_files(launch, lines, follow)
     order = read_order(launch.settings, launch.id)
-    find_executor(launch.executor).print_logs(order, launch.external_id, lines, follow)
+    return find_executor(launch.executor).read_logs(order, launch.external_id, lines, follow)
 
 
-def print_files(launch: Launch, lines: int, follow: bool) -> None:
+def read_files(launch: Launch, lines: int, follow: bool) -> Iterator[str]:
     """The logs of workers of a supervisor of this machine."""
     folder = Path(launch.settings["logs"])
     if launch.host != socket.gethostname():
@@ -229,8 +227,7 @@ def print_files(launch: Launch, lines: int, follow: bool) -> None:
             f"tail -F {folder}/*.log"
         )
     files = sorted(str(file) for file in folder.glob("*.log"))
-    if files:
-        show_program(["tail", "-v", "-n", str(lines), *(["-F"] if follow else []), *files])
+    return tail(files, lines, follow) if files else iter(())
 
 
 def stop_workers(engine: Engine, study: StoredStudy) -> list[str]:

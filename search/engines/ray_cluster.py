@@ -45,15 +45,17 @@ class RayCluster:
                     return
                 time.sleep(1.0)
 
-    def print_logs(self, order: Order, external_id: str, lines: int, follow: bool) -> None:
+    def read_logs(self, order: Order, external_id: str, lines: int, follow: bool) -> Iterator[str]:
         with jobs(order) as client:
             said = client.get_job_logs(external_id)
-            print("\n".join(said.splitlines()[-lines:] if lines else []), flush=True)
-            with contextlib.suppress(KeyboardInterrupt):
-                while follow and not client.get_job_status(external_id).is_terminal():
-                    time.sleep(1.0)
-                    before, said = said, client.get_job_logs(external_id)
-                    print(said.removeprefix(before), end="", flush=True)
+            yield from said.splitlines()[-lines:] if lines else []
+            while follow and not client.get_job_status(external_id).is_terminal():
+                time.sleep(1.0)
+                # Whole lines: the rest of one comes with the next look.
+                before, said = len(said), client.get_job_logs(external_id)
+                end = said.rfind("\n") + 1
+                yield from said[before:end].splitlines()
+                said = said[: max(before, end)]
 
     def log_command(self, order: Order, external_id: str) -> str:
         return f"ray job logs --address {address(order)} --follow {external_id}"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import jinja2
 
-from optselect.search.engines.order import Order, demand_whole_gpus, run_program, show_program
+from optselect.search.engines.order import Order, demand_whole_gpus, run_program, tail
 from optselect.search.errors import InvalidInput
 from optselect.storage.server.own_files import make_folder
 
@@ -70,14 +70,14 @@ class Slurm:
     def stop(self, order: Order, external_id: str) -> None:
         cancel(list_tasks(order.study, external_id))
 
-    def print_logs(self, order: Order, external_id: str, lines: int, follow: bool) -> None:
+    def read_logs(self, order: Order, external_id: str, lines: int, follow: bool) -> Iterator[str]:
         folder = log_folder(order)
         files = sorted(str(file) for job in external_id.split() for file in folder.glob(f"{job}-*.log"))
         if not files:
             raise InvalidInput(
                 f"A task of {external_id} must have started to have a log. Received: none in {folder}. See: squeue"
             )
-        show_program(["tail", "-v", "-n", str(lines), *(["-F"] if follow else []), *files])
+        return tail(files, lines, follow)
 
     def log_command(self, order: Order, external_id: str) -> str:
         return f"tail -F {log_folder(order)}/{external_id.split()[-1]}-*.log"

@@ -5,7 +5,6 @@ its study by a new process. sharing.py decides which.
 """
 
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

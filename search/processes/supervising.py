@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,8 +33,8 @@ from optselect.search.processes.local import (
     zygote_of,
 )
 from optselect.search.processes.observing import observing
-from optselect.storage.errors import Unreachable
 from optselect.search.voice import hand_on, say
+from optselect.storage.errors import Unreachable
 from optselect.storage.records import studies, tickets, workers
 from optselect.storage.records.deaths import Death, Toll
 from optselect.storage.records.studies import StoredStudy
@@ -150,7 +149,7 @@ def supervise(
 
         with closing(zygote), observing(engine, study.id, lease_seconds(os.environ)):
             interrupted = watch(service.team, attend, outage)
-        echo.copy()
+        echo.copy(rest=True)
         service.carrier.close(patience_seconds=0.0 if interrupted else PATIENCE_SECONDS)
     outage.demand_end()
     team = service.team
@@ -273,17 +272,20 @@ def is_of_use(toll: Toll, death: Death) -> bool:
 
 @dataclass
 class Echo:
-    """Hands on what workers wrote into their logs since the last call; None: nothing."""
+    """Hands on the lines that workers wrote into their logs since the last call; None: nothing."""
 
     folder: Path | None
     _seen: dict[Path, int] = field(default_factory=dict)
 
-    def copy(self) -> None:
+    def copy(self, rest: bool = False) -> None:
+        """Whole lines, or what there is: the last words of a process may lack their end."""
         for path in sorted(self.folder.glob("*.log")) if self.folder is not None else ():
             with path.open("rb") as file:
                 file.seek(self._seen.get(path, 0))
-                hand_on(file.read().decode(errors="replace"))
-                self._seen[path] = file.tell()
+                new = file.read()
+            whole = new if rest else new[: new.rfind(b"\n") + 1]
+            hand_on(whole.decode(errors="replace"))
+            self._seen[path] = self._seen.get(path, 0) + len(whole)
 
 
 @dataclass

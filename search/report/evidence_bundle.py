@@ -17,7 +17,8 @@ import optselect
 from optselect.search.documents import document_text
 from optselect.search.report.bundle_reading import CURVES, FORMAT, MANIFEST, SOURCE, STUDY, TRIALS, curves_of
 from optselect.search.report.flat_rows import csv_text, trial_rows
-from optselect.search.report.reading import Evidence, html_page
+from optselect.search.report.html_page import html_page
+from optselect.search.report.reading import Evidence
 from optselect.search.report.verdict_page import answer_json
 from optselect.search.spec.spec_file import spec_toml
 from optselect.search.verdict.findings import find

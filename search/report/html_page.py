@@ -84,3 +84,8 @@ def figure_html(chart: Chart) -> str:
             config={"responsive": True, "displayModeBar": False},
         )
     )
+
+
+def html_page(found: Findings, curves: Curves) -> str:
+    """The verdict with all its figures."""
+    return Page.of(found, curves).html()

@@ -1,4 +1,4 @@
-"""How does a person follow a running study? A live table in a terminal, plain lines anywhere else."""
+"""What is there to see of a study at a moment, and how is that said in one line?"""
 
 from collections.abc import Callable, Sequence
 

@@ -1,6 +1,5 @@
 """How is a study made, or found to be the same one?"""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +15,8 @@ from optselect.search.spec.study_spec import SPEC_VERSION, Request, StudySpec, d
 from optselect.search.studies.describing import Describer
 from optselect.search.studies.in_process import InProcessDescriber
 from optselect.search.studies.trying import Crowd
-from optselect.search.voice import note
 from optselect.search.surroundings import Surroundings
+from optselect.search.voice import note
 from optselect.storage.records import studies
 from optselect.storage.records.checkpoint_files import check_place
 from optselect.storage.records.studies import NewStudy, StoredStudy

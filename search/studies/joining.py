@@ -4,24 +4,23 @@ import contextlib
 import faulthandler
 import os
 import shutil
-import sys
-import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from optselect.search.bundles.same_files import demand_same_files
 from optselect.search.bundles.source import find_source, rows_folder, unpacked, weights_folder
 from optselect.search.bundles.trust import ALL_TRUSTED, Trust
-from optselect.search.cli.terminal import progress_view
 from optselect.search.errors import InvalidInput
 from optselect.search.processes import devices
 from optselect.search.processes.devices import NO_WISH, Seat, Wish
 from optselect.search.processes.fleet import Terms, serve_all
 from optselect.search.processes.observing import observing
 from optselect.search.processes.supervising import began, demand_room, supervise
-from optselect.search.status.progress import look
+from optselect.search.status.progress import Refresh, look
 from optselect.search.surroundings import Surroundings
+from optselect.search.voice import hand_on, say
 from optselect.search.worker.departure import STUCK_SECONDS, Departure
 from optselect.search.worker.log import log_to_stderr
 from optselect.storage.records import studies
@@ -31,6 +30,8 @@ from optselect.storage.schema.initialise import check_schema
 from optselect.storage.server.database import Database, Engine, make_engine, make_worker_engine, open_database
 from optselect.storage.server.environment import number_in
 from optselect.trials.terms.listed_code import ListedCode
+
+Progress = Callable[[], AbstractContextManager[Refresh]]
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,12 @@ class Joining:
             )
 
 
-def join(study: str | None, asked: Joining, place: Surroundings) -> int:
-    """Train a study in this process, or supervise processes that do; returns the worker's exit code."""
+def join(study: str | None, asked: Joining, place: Surroundings, progress: Progress) -> int:
+    """Train a study in this process, or supervise processes that do; returns the worker's exit code.
+
+    Args:
+        progress: gives what is to be called about once a second with what is seen of a study.
+    """
     asked.demand_possible(study)
     if study is not None and asked.slots is None and asked.wish == NO_WISH:
         return train_here(study, place, asked)
@@ -78,7 +83,7 @@ def join(study: str | None, asked: Joining, place: Surroundings) -> int:
     count = slot_count(asked.slots) if asked.slots else max(1, len(own) if asked.wish != NO_WISH else 1)
     try:
         if study is not None:
-            return supervise_study(study, count, own, place, extra, asked.trust)
+            return supervise_study(study, count, own, place, extra, asked.trust, progress)
         terms = Terms(count, asked.max_idle_seconds, place.tracking, extra, own, asked.trust.demand)
         return supervise_all(terms, place)
     finally:
@@ -165,14 +170,20 @@ def slot_count(text: str) -> int:
 
 
 def supervise_study(
-    name: str, count: int, seats: Sequence[Seat], place: Surroundings, extra: tuple[str, ...], trust: Trust
+    name: str,
+    count: int,
+    seats: Sequence[Seat],
+    place: Surroundings,
+    extra: tuple[str, ...],
+    trust: Trust,
+    progress: Progress,
 ) -> int:
     """Serve one study until nothing of it is left."""
     database, engine = opened(place)
     stored = studies.load_study(engine, name)
     trust.demand(stored)
-    print(f"{time.strftime('%H:%M:%S')} supervising {name} with {count} slots", file=sys.stderr, flush=True)
-    with progress_view(quiet=False) as refresh:
+    say(f"supervising {name} with {count} slots")
+    with progress() as refresh:
         ending = supervise(
             database,
             stored,
@@ -183,7 +194,7 @@ def supervise_study(
             show=lambda loading: refresh(look(engine, stored, loading)),
         )
     if ending.last_words:
-        print(ending.last_words, file=sys.stderr)
+        hand_on(ending.last_words)
     engine.dispose()
     return ending.code
 

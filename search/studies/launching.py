@@ -113,6 +113,34 @@ class Further:
             )
 
 
+@dataclass(frozen=True)
+class Served:
+    """What came of serving a study."""
+
+    study: StoredStudy
+    database: Database
+    engine: Engine
+    ending: Ending | None = None
+    """Of this machine's part; None: it had none."""
+    launch: Launch | None = None
+    """Whom an engine was asked to start."""
+    detached: bool = False
+    """Whether a supervisor goes on in the background."""
+
+
+class View(Protocol):
+    """Who follows a study while this machine trains it."""
+
+    def begins(self, study: StoredStudy) -> None:
+        """The training of a study begins."""
+
+    def has_workers(self, study: StoredStudy, count: int, logs: Path) -> None:
+        """So many processes train it, and write their logs there."""
+
+    def progress(self) -> AbstractContextManager[Refresh]:
+        """What is to be called about once a second, while the block runs."""
+
+
 def launch(
     request: Request, name: str | None, place: Surroundings, workforce: Workforce, view: View
 ) -> Served:
@@ -191,34 +219,6 @@ def describer_of(
 
 
 # --- serving ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Served:
-    """What came of serving a study."""
-
-    study: StoredStudy
-    database: Database
-    engine: Engine
-    ending: Ending | None = None
-    """Of this machine's part; None: it had none."""
-    launch: Launch | None = None
-    """Whom an engine was asked to start."""
-    detached: bool = False
-    """Whether a supervisor goes on in the background."""
-
-
-class View(Protocol):
-    """Who follows a study while this machine trains it."""
-
-    def begins(self, study: StoredStudy) -> None:
-        """The training of a study begins."""
-
-    def has_workers(self, study: StoredStudy, count: int, logs: Path) -> None:
-        """So many processes train it, and write their logs there."""
-
-    def progress(self) -> AbstractContextManager[Refresh]:
-        """What is to be called about once a second, while the block runs."""
 
 
 def serve(

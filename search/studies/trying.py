@@ -8,7 +8,6 @@ import contextlib
 import dataclasses
 import itertools
 import os
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -268,7 +268,7 @@ def study(cluster: Cluster, forked: Forks, database: Database, tmp_path: Path) -
 
 
 def test_a_study_survives_whatever_happens_to_its_cluster_with_an_exact_budget(
-    study: Study, capfd: pytest.CaptureFixture[str]
+    study: Study,
 ) -> None:
     cluster = study.cluster
     launch = study.launch(workers=3)  # for which there is no room yet; and whoever submitted it is gone
@@ -316,8 +316,7 @@ def test_a_study_survives_whatever_happens_to_its_cluster_with_an_exact_budget(
     )
     demand_whole(study)
 
-    placing.print_logs("study", launch.id, 1000, False, make_engine(study.database))
-    shown = capfd.readouterr().out
+    shown = "\n".join(placing.read_logs("study", launch.id, 1000, False, make_engine(study.database)))
     assert "complete val_loss" in shown and "ended with 0" in shown
 
 

@@ -115,14 +115,13 @@ def test_an_array_is_scaled_both_ways_and_stopped_by_name_alone(cluster: Cluster
 
 
 def test_the_logs_of_a_launch_are_found_by_the_name_of_its_study(
-    cluster: Cluster, capfd: pytest.CaptureFixture[str]
+    cluster: Cluster,
 ) -> None:
     (cluster.folder / "codes").write_text("64\n64\n")
     (cluster.folder / "worker").write_text("#!/bin/sh\necho here is worker $SLURM_ARRAY_TASK_ID\nexit 64\n")
     launch = cluster.launch(workers=2)
     cluster.await_tasks(_4711_0="", _4711_1="")
-    placing.print_logs("study", None, 20, False, cluster.engine)
-    shown = capfd.readouterr().out
+    shown = "\n".join(placing.read_logs("study", None, 20, False, cluster.engine))
     assert "here is worker 0" in shown and "here is worker 1" in shown
     assert "4711-*.log" in placing.launch_line(launch)
 

@@ -69,9 +69,9 @@ def report(
     as_json: Json = False,
 ) -> None:
     """The verdict: which optimizer to use, how sure that is, and what would settle what is open."""
+    from optselect.search.cli.reporting import print_code, print_report, write_page
     from optselect.search.cli.terminal import stdout_console
     from optselect.search.report.bundle_reading import judging
-    from optselect.search.report.reading import print_code, print_report, write_page
     from optselect.search.studies.best_model import log_best_model
 
     with_model = with_model or register is not None

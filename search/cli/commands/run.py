@@ -146,12 +146,12 @@ def launch(
     as_json: Json = False,
 ) -> int:
     """Search the optimizer for a Keras model: create a study, or attach to it, and train."""
-    from optselect.search.cli.running import print_preview
+    from optselect.search.cli.running import TerminalView, print_preview, print_served
     from optselect.search.engines.placing import read_placement
     from optselect.search.names import study_name
     from optselect.search.processes.devices import Wish
     from optselect.search.spec.requesting import Flags, merged
-    from optselect.search.studies.launching import Staff
+    from optselect.search.studies.launching import Workforce
     from optselect.search.studies.launching import launch as launch_study
     from optselect.trials.terms.bundled import resolve_problem
 
@@ -182,11 +182,12 @@ def launch(
     asked = merged(flags, spec)
     place = surroundings(asked.flags.storage, asked.flags.tracking, as_json, asked.flags.checkpoints)
     placement = read_placement(executor, gpus_per_worker, executor_option)
-    staff = Staff(asked.flags.workers, asked.flags.detach, in_process, Wish(gpus, per_gpu), placement)
+    workforce = Workforce(asked.flags.workers, asked.flags.detach, in_process, Wish(gpus, per_gpu), placement)
     if dry_run:
         name = study_name(asked.flags.name, resolve_problem(asked.request.problem))
-        return print_preview(name, place, staff)
-    return launch_study(asked.request, asked.flags.name, place, staff)
+        return print_preview(name, place, workforce)
+    view = TerminalView(quiet=as_json)
+    return print_served(launch_study(asked.request, asked.flags.name, place, workforce, view), place)
 
 
 def resume(
@@ -212,21 +213,20 @@ def resume(
     as_json: Json = False,
 ) -> int:
     """Go on with a study, by name alone, on any machine."""
-    from optselect.search.cli.running import print_preview
+    from optselect.search.cli.running import TerminalView, print_preview, print_served
     from optselect.search.engines.placing import read_placement
     from optselect.search.processes.devices import Wish
-    from optselect.search.studies.launching import More, Staff
+    from optselect.search.studies.launching import Further, Workforce
     from optselect.search.studies.launching import resume as resume_study
 
     place = surroundings(storage, tracking, as_json)
-    more = More(further("--trials", trials, 1_000_000, 24), further("--seeds", seeds, 200, 5))
+    more = Further(further("--trials", trials, 1_000_000, 24), further("--seeds", seeds, 200, 5))
     placement = read_placement(executor, gpus_per_worker, executor_option)
-    staff = Staff(workers, detach, wish=Wish(gpus, per_gpu), placement=placement)
-    return (
-        print_preview(study, place, staff, use_local)
-        if dry_run
-        else resume_study(study, more, place, staff, use_local)
-    )
+    workforce = Workforce(workers, detach, wish=Wish(gpus, per_gpu), placement=placement)
+    if dry_run:
+        return print_preview(study, place, workforce, use_local)
+    view = TerminalView(quiet=as_json)
+    return print_served(resume_study(study, more, place, workforce, use_local, view), place)
 
 
 def further(flag: str, text: str | None, most: int, example: int) -> int:
@@ -293,12 +293,13 @@ def worker(
 ) -> int:
     """Join a study, or without STUDY every running one and those to come, from any machine that reaches the database."""
     from optselect.search.bundles.trust import Trust
+    from optselect.search.cli.following import progress_view
     from optselect.search.processes.devices import Wish
     from optselect.search.studies.joining import Joining, join
 
     wish, trusted = Wish(gpus, per_gpu), Trust.read(only_bundles, trust)
     asked = Joining(slots, max_trials, max_idle, slot, use_local, gives_way, wish, trusted)
-    return join(study, asked, surroundings(storage, tracking, False))
+    return join(study, asked, surroundings(storage, tracking, False), lambda: progress_view(quiet=False))
 
 
 def scale(
