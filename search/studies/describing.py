@@ -131,7 +131,7 @@ def spawned(arguments: Sequence[str], folder: Path, call: str) -> subprocess.Pop
     """A child on its own feet."""
     with (folder / "log").open("wb") as log:
         return subprocess.Popen(
-            own_python(f"optselect.trials.{call}", *arguments),
+            own_python(f"optselect.trials.describing.{call}", *arguments),
             env={**os.environ, **training_environment(Seat(), os.getpid())},
             stdin=subprocess.DEVNULL,
             stdout=log,
