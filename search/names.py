@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
-from optselect.search.errors import InvalidInput
+from optselect.search.errors import InvalidInput, InvalidSetting
 
 MOST_LETTERS = 100
 MOST_BYTES = 200
@@ -21,7 +21,7 @@ OF_WINDOWS = frozenset(
 )
 """Devices there, whatever stands behind a dot."""
 RULE = (
-    f"must begin with a letter or digit and hold at most {MOST_LETTERS} letters, digits, dots, hyphens and underscores, "
+    f"begin with a letter or digit and hold at most {MOST_LETTERS} letters, digits, dots, hyphens and underscores, "
     f"{MOST_BYTES} bytes in UTF-8, without a dot at its end, and be no name of a device of Windows"
 )
 
@@ -36,7 +36,7 @@ def study_name(name: str | None, problem: Path) -> str:
         return name_of_file(problem.stem)
     whole = unicodedata.normalize("NFC", name)
     if not is_lawful(whole):
-        raise InvalidInput(f"--name {RULE}. Received: {shown(name)}.")
+        raise InvalidSetting("name", RULE, shown(name))
     return whole
 
 

@@ -18,7 +18,7 @@ from optselect.search.cli.app import COMMANDS, DATABASE
 from optselect.search.documents import DOCUMENTS
 from optselect.search.exit_codes import UserExit, WorkerExit
 from optselect.search.spec.catalogue import CATALOGUE
-from optselect.search.spec.spec_file import SpecFile
+from optselect.search.spec.toml.reading import file_model
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -71,7 +71,7 @@ def test_the_reference_has_every_command_with_its_options(made_of_code: Any) -> 
 
 def test_the_reference_has_every_key_of_a_spec_file(made_of_code: Any) -> None:
     told = re.findall(r"^\| `(\w+)` ", made_of_code.made("spec keys"), re.MULTILINE)
-    assert {*told, "switch", "space"} == set(SpecFile.model_fields)
+    assert {*told, "switch", "space"} == set(file_model().model_fields)
 
 
 def test_the_reference_has_every_document_and_links_to_what_it_is_made_of(made_of_code: Any) -> None:

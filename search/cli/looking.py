@@ -17,9 +17,9 @@ from optselect.search.spec.catalogue import CATALOGUE, Entry
 from optselect.search.spec.custom import class_json, class_rows, read_custom
 from optselect.search.spec.objective import in_words
 from optselect.search.spec.space import custom_name, find_optimizer
-from optselect.search.spec.spec_file import spec_toml
 from optselect.search.spec.stored import stored_description
 from optselect.search.spec.study_spec import StudySpec
+from optselect.search.spec.toml.writing import spec_toml
 from optselect.search.status import tables
 from optselect.search.status.live_view import live_view
 from optselect.search.status.progress import look
