@@ -4,7 +4,6 @@
 """
 
 import doctest
-import importlib.util
 import json
 import re
 from pathlib import Path
@@ -19,20 +18,15 @@ from optselect.search.documents import DOCUMENTS
 from optselect.search.exit_codes import UserExit, WorkerExit
 from optselect.search.spec.catalogue import CATALOGUE
 from optselect.search.spec.toml.reading import file_model
+from tests.support.site import DOCS, load_made_of_code
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 
 
 @pytest.fixture(scope="module")
 def made_of_code() -> Any:
-    """The hook of mkdocs, which lies outside the package."""
-    spec = importlib.util.spec_from_file_location("made_of_code", DOCS / "made_of_code.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_made_of_code()
 
 
 def test_every_page_is_in_the_navigation_of_mkdocs_yml() -> None:

@@ -58,14 +58,14 @@ class Request(Settings):
         return tuple(SwitchSpec(first=first, second=second) for first, second in read_switches(self.switch))
 
 
-def stored_model(declared: type[Settings], base: type[BaseModel] = BaseModel) -> type[BaseModel]:
+def stored_model(declared: type[Settings]) -> type[BaseModel]:
     """What a spec says as it was asked: the settings that are declared to be stored."""
     kept: Any = {
         one.name: (one.type if one.default is not None else one.type | None, one.default)
         for one in settings_of(declared)
         if one.is_stored
     }
-    return create_model("Stored", __base__=base, **kept)
+    return create_model("Stored", **kept)
 
 
 if TYPE_CHECKING:
