@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
-from optselect.search.errors import InvalidInput, InvalidSetting
+from optselect.search.errors import InvalidSetting
 
 MOST_LETTERS = 100
 MOST_BYTES = 200
@@ -84,10 +84,11 @@ def demand_apart(name: str, stored: Iterable[str]) -> None:
     """Refuse a new name that differs from a stored one only in capitals: some systems have one folder for both."""
     for other in stored:
         if other != name and other.casefold() == name.casefold():
-            raise InvalidInput(
-                f'--name must differ from "{other}", a stored study, by more than capitals, for some systems keep '
-                f'the logs of both in one folder. Received: "{name}".'
+            must = (
+                f'differ from "{other}", a stored study, by more than capitals, for some systems keep the logs of both '
+                "in one folder"
             )
+            raise InvalidSetting("name", must, f'"{name}"')
 
 
 def shown(name: str) -> str:

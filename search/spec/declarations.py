@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from optselect.search.spec.declaring import setting
-from optselect.trials.terms.configuration import SCHEDULES
+from optselect.search.spec.declaring import REQUIRED, setting
 
 Tune = Literal["auto", "1", "all"]
 Goal = Literal["verdict", "best-config"]
@@ -23,32 +22,32 @@ FINAL_SEEDS = 5
 MOST_SEEDS_ASKED = 200
 
 
-@dataclass(frozen=True)
+@dataclass(
+    frozen=True, init=False, repr=False, eq=False
+)  # all made by whoever derives from it: --help needs none
 class Settings:
     """Everything that `launch` can be told, in the order of its help."""
 
-    problem: str = setting("A problem file, or diabetes, fashion, digits, momentum.", is_argument=True)
-    spec: Path | None = setting(
-        "A TOML file with these settings and ranges; flags win over it.", None, part="command"
+    problem: str = setting(
+        "A problem file, or diabetes, fashion, digits, momentum.", REQUIRED, is_argument=True
     )
-    name: str | None = setting("Name of the study; default: the problem's.", None, part="launch")
+    spec: Path | None = setting(
+        "A TOML file with these settings and ranges; flags win over it.", part="command"
+    )
+    name: str | None = setting("Name of the study; default: the problem's.", part="launch")
     optimizers: str | None = setting(
         "Comma-separated, such as sgd,rmsprop,adam, or all; a class of your own: my_optimizers.py:MyMomentum. "
         "Default: eight and the class you use now.",
-        None,
         in_file=list[str] | Literal["all"],
         must='be a list of names, or "all"',
     )
     tune: Tune = setting("What to search of each: auto (by the budget), 1 or all.", "auto", is_stored=True)
-    trials: int | None = setting(
-        "Search trials in all.", None, shown=str(DEFAULT_TRIALS), low=1, high=1_000_000
-    )
+    trials: int | None = setting("Search trials in all.", shown=str(DEFAULT_TRIALS), low=1, high=1_000_000)
     budget: Budget | None = setting(
-        "Instead of --trials: small, medium or large, 10, 16 or 24 trials for each optimizer.", None
+        "Instead of --trials: small, medium or large, 10, 16 or 24 trials for each optimizer."
     )
     minutes: int | None = setting(
         "Instead of --trials: as much as fits, at the pace of the first runs.",
-        None,
         low=1,
         high=100_000,
         is_stored=True,
@@ -68,13 +67,10 @@ class Settings:
     )
     switch: str | None = setting(
         "Also try changing the optimizer in mid-training: FIRST:SECOND, such as sgd:adam.",
-        None,
         has_tables=True,
     )
     schedule: str | None = setting(
         "Let learning rates change: constant, cosine, linear, exponential; of several each trial gets one.",
-        None,
-        choices=SCHEDULES,
         in_file=str | list[str],
         must="be one kind of schedule, or a list of several",
     )
@@ -88,24 +84,21 @@ class Settings:
     precision: Precision | None = setting(
         "float32, mixed_float16 or mixed_bfloat16: Keras's dtype policy of all trainings, the baseline's too; "
         "default: what the problem file sets. Mixed ones are for GPUs; a CPU gets slower by them.",
-        None,
         is_stored=True,
     )
     system_metrics: bool = setting(
         "Show in MLflow how busy processor, memory and GPU were, with each trial.", False, is_stored=True
     )
     epochs: int | None = setting(
-        "Epochs of a trial; default: those of the problem's fit.", None, low=1, high=1_000_000
+        "Epochs of a trial; default: those of the problem's fit.", low=1, high=1_000_000
     )
     workers: int | None = setting(
         "Training processes on this machine; 0 only stores. Default: one per GPU, else per core.",
-        None,
         part="launch",
         low=0,
     )
     gpus: str | None = setting(
         "One training process for each: all, numbers or UUIDs, comma-separated. Default: all there are.",
-        None,
         part="command",
     )
     per_gpu: int = setting(
@@ -118,7 +111,6 @@ class Settings:
     )
     gpus_per_worker: float | None = setting(
         "With an engine: GPUs of each worker, 0, 1 or with Ray a part of one.",
-        None,
         part="command",
         shown="0",
         low=0,
@@ -126,7 +118,6 @@ class Settings:
     )
     executor_option: list[str] | None = setting(
         "With an engine: an option of its own, such as partition=gpu or image=NAME; may be repeated.",
-        None,
         part="command",
         metavar="NAME=VALUE",
     )
@@ -138,20 +129,17 @@ class Settings:
     storage: str | None = setting(
         "Address of a PostgreSQL server, postgresql://user@host/database; else OPTSELECT_STORAGE, else the "
         "embedded server of OPTSELECT_HOME. Password: OPTSELECT_STORAGE_PASSWORD_FILE or PGPASSFILE.",
-        None,
         part="launch",
         is_secret=True,
     )
     tracking: str | None = setting(
         "Address of an MLflow server; else MLFLOW_TRACKING_URI, else MLflow's tables beside ours.",
-        None,
         part="launch",
         is_secret=True,
     )
     checkpoints: str | None = setting(
         "Where checkpoints above 4 MB go: a folder that all machines share, or an address of fsspec such as "
         "s3://bucket/folder; default: OPTSELECT_HOME of each machine. Smaller ones are in the database.",
-        None,
         part="launch",
     )
     detach: bool = setting("Train in the background.", False, part="launch", flag="--detach")

@@ -38,8 +38,6 @@ class Setting:
     high: float | None = None
     or_zero: bool = False
     """0 is allowed too, below the lowest."""
-    choices: tuple[str, ...] = ()
-    """Where the type lists none; of a text that may name several, each must be one of them."""
     is_stored: bool = False
     """The spec of a study says it as it was asked; the others are resolved, or no matter of the study."""
     is_secret: bool = False
@@ -59,7 +57,7 @@ class Setting:
     @property
     def allowed(self) -> tuple[str, ...]:
         """What its words may be; empty: any."""
-        return get_args(self.type) if get_origin(self.type) is Literal else self.choices
+        return get_args(self.type) if get_origin(self.type) is Literal else ()
 
     @property
     def shown_default(self) -> str:
@@ -71,10 +69,7 @@ class Setting:
         """Refuse what is out of bounds or no choice; raises InvalidSetting."""
         if value is None:
             return
-        if self.choices:
-            for one in parted(value) or [value]:
-                demand_one_of(self.name, one, self.choices)
-        elif self.allowed:
+        if self.allowed:
             demand_one_of(self.name, value, self.allowed)
         elif not (self.or_zero and value == 0) and not self._is_within(value):
             raise InvalidSetting(self.name, f"be {self._bounds}", str(value))
@@ -89,7 +84,11 @@ class Setting:
         return f"{'0, or ' if self.or_zero else ''}{number} from {self.low} {most}"
 
 
-def setting(help: str, default: Any = dataclasses.MISSING, **declared: Any) -> Any:
+REQUIRED = dataclasses.MISSING
+"""In place of a default: somebody must say it."""
+
+
+def setting(help: str, default: Any = None, **declared: Any) -> Any:
     """The right side of a declaration; what may be declared: the fields of Setting."""
     return dataclasses.field(default=default, metadata={"setting": Setting(help, **declared)})
 
@@ -101,7 +100,7 @@ def settings_of(declared: type) -> tuple[Setting, ...]:
             line.metadata["setting"],
             name=line.name,
             type=without_none(line.type),
-            default=None if line.default is dataclasses.MISSING else line.default,
+            default=None if line.default is REQUIRED else line.default,
         )
         for line in dataclasses.fields(declared)
         if "setting" in line.metadata

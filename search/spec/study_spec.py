@@ -15,11 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, create_model,
 
 from optselect.search.errors import InvalidInput, told_where_said
 from optselect.search.spec.declarations import DEFAULT_TRIALS, Settings
-from optselect.search.spec.declaring import parted, settings_of
+from optselect.search.spec.declaring import demand_one_of, parted, settings_of
 from optselect.search.spec.dimension import Choice, Dimension, Scale
 from optselect.search.spec.objective import Direction, as_typed, parse_objective
 from optselect.search.spec.space import Custom, Override, choose_optimizers, find_optimizer, study_space
 from optselect.search.spec.switching import SwitchSpec, check_switches, read_switches, switch_space
+from optselect.trials.terms.configuration import SCHEDULES
 from optselect.trials.terms.description import ProblemDescription
 from optselect.trials.terms.reference import stored_reference
 
@@ -49,6 +50,8 @@ class Request(Settings):
                 one.demand_allowed(getattr(self, one.name))
             if self.switch is not None:
                 read_switches(self.switch)
+            if self.schedule is not None:
+                schedule_kinds(self.schedule)
 
     @property
     def asked_switches(self) -> tuple[SwitchSpec, ...]:
@@ -223,12 +226,24 @@ def spelled(switch: SwitchSpec, customs: Sequence[str]) -> SwitchSpec:
     return switch.model_copy(update=names)
 
 
+def schedule_kinds(text: str) -> tuple[str, ...]:
+    """What stands behind --schedule.
+
+    >>> schedule_kinds("constant, cosine")
+    ('constant', 'cosine')
+    """
+    kinds = tuple(dict.fromkeys(parted(text)))
+    for kind in kinds or (text,):
+        demand_one_of("schedule", kind, SCHEDULES)
+    return kinds
+
+
 def scheduled(optimizer: str, dimensions: Sequence[Dimension], schedule: str | None) -> tuple[Dimension, ...]:
     """The dimensions with the schedules that a flag names; those of a spec file win."""
     own = any(dimension.keyword == "schedule" for dimension in dimensions)
     if schedule is None or own or optimizer == "ScheduleFreeAdamW":
         return tuple(dimensions)
-    kinds = tuple(dict.fromkeys(parted(schedule)))
+    kinds = schedule_kinds(schedule)
     scale: Scale = "choice" if len(kinds) > 1 else "fixed"
     return (*dimensions, Dimension(keyword="schedule", scale=scale, choices=kinds))
 

@@ -1,7 +1,7 @@
 """Which options do several commands share, and where do they say that things are?"""
 
 import os
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,25 +20,23 @@ def study_names(incomplete: str) -> list[str]:
     return completed_names(incomplete, os.environ)
 
 
-def info_of(name: str) -> Any:
-    """What Typer is to know of a setting of `launch` that another command takes, too."""
-    return parameter_info(next(one for one in settings_of(Settings) if one.name == name))
-
+INFO = {one.name: parameter_info(one) for one in settings_of(Settings)}
+"""What Typer is to know of the settings of `launch`, some of which other commands take, too."""
 
 Study = Annotated[
     str, typer.Argument(help="Name of a study.", show_default=False, autocompletion=study_names)
 ]
-Storage = Annotated[str | None, info_of("storage")]
-Tracking = Annotated[str | None, info_of("tracking")]
-Workers = Annotated[int | None, info_of("workers")]
-Gpus = Annotated[str | None, info_of("gpus")]
-PerGpu = Annotated[int, info_of("per_gpu")]
-ExecutorName = Annotated[Executor, info_of("executor")]
-GpusPerWorker = Annotated[float | None, info_of("gpus_per_worker")]
-ExecutorOption = Annotated[list[str] | None, info_of("executor_option")]
-DryRun = Annotated[bool, info_of("dry_run")]
-Json = Annotated[bool, info_of("as_json")]
-Detach = Annotated[bool, info_of("detach")]
+Storage = Annotated[str | None, INFO["storage"]]
+Tracking = Annotated[str | None, INFO["tracking"]]
+Workers = Annotated[int | None, INFO["workers"]]
+Gpus = Annotated[str | None, INFO["gpus"]]
+PerGpu = Annotated[int, INFO["per_gpu"]]
+ExecutorName = Annotated[Executor, INFO["executor"]]
+GpusPerWorker = Annotated[float | None, INFO["gpus_per_worker"]]
+ExecutorOption = Annotated[list[str] | None, INFO["executor_option"]]
+DryRun = Annotated[bool, INFO["dry_run"]]
+Json = Annotated[bool, INFO["as_json"]]
+Detach = Annotated[bool, INFO["detach"]]
 LaunchNumber = Annotated[
     int | None,
     typer.Option(

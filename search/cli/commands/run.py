@@ -80,7 +80,7 @@ def resume(
     from optselect.search.studies.launching import resume as resume_study
 
     place = surroundings(storage, tracking, as_json)
-    more = Further(further("--trials", trials, 1_000_000, 24), further("--seeds", seeds, 200, 5))
+    more = Further(further("trials", trials, 1_000_000, 24), further("seeds", seeds, 200, 5))
     placement = read_placement(executor, gpus_per_worker, executor_option)
     workforce = Workforce(workers, detach, wish=Wish(gpus, per_gpu), placement=placement)
     if dry_run:
@@ -89,17 +89,16 @@ def resume(
     return print_served(resume_study(study, more, place, workforce, use_local, view), place)
 
 
-def further(flag: str, text: str | None, most: int, example: int) -> int:
+def further(key: str, text: str | None, most: int, example: int) -> int:
     """What stands behind a plus."""
-    from optselect.search.errors import InvalidInput
+    from optselect.search.errors import InvalidSetting, flag_of
 
     if text is None:
         return 0
     digits = text[1:]
     if not (text.startswith("+") and digits.isascii() and digits.isdigit() and 0 < int(digits) <= most):
-        raise InvalidInput(
-            f'{flag} must say how many more, from +1 to +{most}. Received: "{text}". Write {flag} +{example}.'
-        )
+        must, hint = f"say how many more, from +1 to +{most}", f" Write {flag_of(key)} +{example}."
+        raise InvalidSetting(key, must, f'"{text}"', hint)
     return int(digits)
 
 
