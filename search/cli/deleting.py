@@ -16,7 +16,8 @@ from optselect.storage.errors import InUse, Unreachable
 from optselect.storage.records.studies import StoredStudy, load_study
 from optselect.storage.records.workers import bury_dead_neighbours
 from optselect.storage.server.database import Database, Engine, make_engine
-from optselect.storage.tracking import flusher as tracking
+from optselect.storage.tracking.address import find_tracking
+from optselect.storage.tracking.batches import cause_in_short, is_refusal
 
 
 def delete(name: str, agreed: bool, with_mlflow: bool, place: Surroundings) -> None:
@@ -90,12 +91,12 @@ def delete_everything(
     """MLflow first: what may refuse comes while everything is still there to try again."""
     if with_mlflow:
         try:
-            deletion.delete_experiment(study, tracking.find_tracking(database, study, place.tracking))
+            deletion.delete_experiment(study, find_tracking(database, study, place.tracking))
         except Exception as error:
-            if not tracking.is_refusal(error):
+            if not is_refusal(error):
                 raise
             raise Unreachable(
-                f"MLflow must let the experiment of {study.name} go. Received: {tracking.cause_in_short(error)}. "
+                f"MLflow must let the experiment of {study.name} go. Received: {cause_in_short(error)}. "
                 "Nothing was deleted. To leave the experiment where it is: --keep-curves"
             ) from error
     deletion.delete_files(study, database)

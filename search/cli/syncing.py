@@ -13,8 +13,11 @@ from optselect.search.surroundings import Surroundings
 from optselect.storage.errors import Unreachable
 from optselect.storage.records import studies
 from optselect.storage.server.database import make_engine
-from optselect.storage.tracking import flusher as tracking
+from optselect.storage.tracking.address import find_tracking
+from optselect.storage.tracking.batches import cause_in_short, is_refusal
 from optselect.storage.tracking.check import Comparison, compare
+from optselect.storage.tracking.flusher import Connected, connect
+from optselect.storage.tracking.outbox import Refusal, count_unsent, forget_sent, in_words
 
 
 def sync(name: str, check: bool, again: bool, place: Surroundings) -> int:
@@ -28,7 +31,7 @@ def sync(name: str, check: bool, again: bool, place: Surroundings) -> int:
         publish(connected)
         refusals = connected.refusals()
         waiting = sum(refusal.waits for refusal in refusals)
-        left = tracking.count_unsent(connected.engine, connected.study.id) - waiting
+        left = count_unsent(connected.engine, connected.study.id) - waiting
         answer: Sent = {
             "schema": SCHEMA,
             "study": name,
@@ -42,29 +45,29 @@ def sync(name: str, check: bool, again: bool, place: Surroundings) -> int:
         return UserExit.UNREACHABLE if waiting else UserExit.DONE
 
 
-def send_all(connected: tracking.Connected) -> None:
+def send_all(connected: Connected) -> None:
     """Send what MLflow lacks and takes; once all that waits was refused in a row, each has been tried."""
-    most_in_vain = tracking.count_unsent(connected.engine, connected.study.id)
+    most_in_vain = count_unsent(connected.engine, connected.study.id)
     while connected.flush():
         if connected.in_vain > most_in_vain:
             return
 
 
 @contextmanager
-def connected_to(name: str, again: bool, place: Surroundings) -> Iterator[tracking.Connected]:
+def connected_to(name: str, again: bool, place: Surroundings) -> Iterator[Connected]:
     """Reach both sides; what MLflow raises becomes Unreachable."""
     database = place.open()
     engine = make_engine(database)
     study = studies.load_study(engine, name)
     if again:
-        tracking.forget_sent(engine, study.id)
+        forget_sent(engine, study.id)
     try:
-        yield tracking.connect(engine, study, tracking.find_tracking(database, study, place.tracking))
+        yield connect(engine, study, find_tracking(database, study, place.tracking))
     except Exception as error:
-        if not tracking.is_refusal(error):
+        if not is_refusal(error):
             raise
         raise Unreachable(
-            f"MLflow must take and show the curves of {name}. Received: {tracking.cause_in_short(error)}. They are "
+            f"MLflow must take and show the curves of {name}. Received: {cause_in_short(error)}. They are "
             f"safe in Postgres; where runs were deleted: optselect sync {name} --again"
         ) from error
     finally:
@@ -97,19 +100,19 @@ def sync_line(name: str, runs: int, points: int, left: int) -> str:
     return f"{name}: {points} points sent, {runs} runs ended." + rest
 
 
-def refusal_words(name: str, refusals: Sequence[tracking.Refusal]) -> str:
+def refusal_words(name: str, refusals: Sequence[Refusal]) -> str:
     """What a person gets besides, where MLflow does not take all.
 
     >>> refusal_words("digits", [])
     ''
-    >>> refusal_words("digits", [tracking.Refusal(7, "metric a: too long", waits=False)])
+    >>> refusal_words("digits", [Refusal(7, "metric a: too long", waits=False)])
     ' MLflow refuses: trial 7: metric a: too long. All else is sent; Postgres has all of it.'
     """
     if not refusals:
         return ""
     again = any(refusal.waits for refusal in refusals)
     hint = f" Where runs were deleted: optselect sync {name} --again" if again else ""
-    return f" MLflow refuses: {tracking.in_words(refusals)}. All else is sent; Postgres has all of it.{hint}"
+    return f" MLflow refuses: {in_words(refusals)}. All else is sent; Postgres has all of it.{hint}"
 
 
 def check_line(name: str, found: Comparison) -> str:

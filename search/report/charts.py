@@ -14,7 +14,7 @@ from optselect.search.report.verdict_page import shown_interval
 from optselect.search.verdict.comparing import shown_share
 from optselect.search.verdict.findings import Findings
 from optselect.search.verdict.insight import ENDS, Insight
-from optselect.storage.tracking.colours import colour_of
+from optselect.storage.tracking.chart_views import colour_of
 from optselect.trials.terms.configuration import BASELINE
 
 INK = "#222222"

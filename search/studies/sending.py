@@ -4,7 +4,9 @@ from optselect.search.processes.supervising import PATIENCE_SECONDS
 from optselect.search.report.publishing import publish
 from optselect.storage.records.studies import StoredStudy
 from optselect.storage.server.database import Database, Engine
-from optselect.storage.tracking.flusher import Flusher, count_unsent, find_tracking
+from optselect.storage.tracking.address import find_tracking
+from optselect.storage.tracking.flusher import Flusher
+from optselect.storage.tracking.outbox import count_unsent
 
 
 def send_rest(

@@ -21,7 +21,7 @@ from optselect.storage.server.home import SERVER_NOTE
 from optselect.storage.server.interpreter import own_python
 from optselect.storage.server.own_files import closed, make_folder, write_closed
 from optselect.storage.tracking.access import AUTH, ServerNote, new_token, proof
-from optselect.storage.tracking.flusher import ENVIRONMENT
+from optselect.storage.tracking.address import ENVIRONMENT
 from optselect.storage.tracking.token_app import PROOF, TOKEN_FILE
 
 START_SECONDS = 120.0
