@@ -101,6 +101,5 @@ def delete_everything(
             ) from error
     deletion.delete_files(study, database)
     deletion.delete_rows(engine, database, study)
-    shutil.rmtree(
-        log_folder(database, study), ignore_errors=True
-    )  # a study of the same name begins with none
+    # A study of the same name begins with none.
+    shutil.rmtree(log_folder(database, study), ignore_errors=True)

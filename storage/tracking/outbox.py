@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, RowMapping, text
 
 from optselect.storage.records.curves import EpochRow
 from optselect.storage.server.jsonb import numbers
@@ -111,10 +111,10 @@ def take_pending(connection: Connection, study_id: int, ticket_id: int) -> Pendi
     return None if row is None else PendingRun(**{**filled(row), "params": row["params"] or {}})
 
 
-def filled(row: Mapping[str, Any]) -> dict[str, Any]:
+def filled(row: RowMapping) -> dict[str, Any]:
     """The columns of a TrialRow; those that are empty until the trial has ended, as values of their type."""
     empty = {"outcome": "", "result": {}, "finished_ms": 0}
-    return {**row, **{name: row[name] or value for name, value in empty.items()}}
+    return {**row, **{name: row[name] or other for name, other in empty.items()}}
 
 
 ROWS = text("""

@@ -197,7 +197,7 @@ def load_problem(
     work and how long it took.
 
     The file's folder becomes the first entry of sys.path, and the user's own modules there win over all that this
-    process imported before, but for what it needs itself (installed_first.py). Raises ProblemError.
+    process imported before, but for what it needs itself (terms/installed_first.py). Raises ProblemError.
     """
     path = path.resolve()
     if not path.is_file():

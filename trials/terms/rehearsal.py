@@ -1,4 +1,4 @@
-"""What did a few real steps with each optimizer show? The JSON that rehearse.py writes."""
+"""What did a few real steps with each optimizer show? The JSON that describing/rehearse.py writes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Rehearsal:
 
     @classmethod
     def from_json(cls, given: Mapping[str, Any]) -> "Rehearsal":
-        """Read what rehearse.py wrote; raises ProblemError with its message if that was an error."""
+        """Read what describing/rehearse.py wrote; raises ProblemError with its message if that was an error."""
         if "error" in given:
             raise ProblemError(given["error"])
         found = {name: Rehearsed(**values) for name, values in given["optimizers"].items()}
