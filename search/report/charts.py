@@ -63,7 +63,7 @@ def charts(found: Findings, insight: Insight) -> list[Chart]:
         budget_chart(found, insight, palette),
         tuning_chart(found, insight, palette),
         sensitivity_chart(insight, palette),
-        ends_chart(insight, palette),
+        ends_chart(insight),
         pace_chart(found, insight, palette),
         importance_chart(insight, palette),
     ]
@@ -240,7 +240,7 @@ def sensitivity_chart(insight: Insight, palette: Palette) -> Chart | None:
     return Chart("sensitivity", "How easy they are to tune", remark, figure)
 
 
-def ends_chart(insight: Insight, palette: Palette) -> Chart | None:
+def ends_chart(insight: Insight) -> Chart | None:
     if not insight.ends:
         return None
     names = list(insight.ends)[::-1]

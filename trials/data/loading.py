@@ -49,7 +49,3 @@ class Loading:
         while not ended.wait(pause):
             self._tell(f"loading {what} since {time.monotonic() - began:.0f} s")
             pause = EVERY_SECONDS
-
-
-def silent(line: str) -> None:
-    """Tell nobody."""

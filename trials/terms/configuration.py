@@ -46,9 +46,8 @@ class Switch:
     epoch: int  # the last epoch of the phase before
     optimizer: OptimizerConfig
     keeps_slots: bool = False  # those that both optimizers have by name go on; else all start anew
-    estimates_rate: bool = (
-        False  # learning_rate by the rule of SWATS (training/swats.py) in place of the argument
-    )
+    estimates_rate: bool = False
+    """learning_rate by the rule of SWATS (training/swats.py) in place of the argument."""
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,8 @@ class Rehearsed:
     step_reason: str  # why no faster one
     is_restored: bool | None  # whether a checkpoint gave the same state; None where none could be made
     seconds_begin: float  # until its first epoch has ended: building, tracing, compiling
-    seconds_per_epoch: (
-        float  # of a whole epoch, projected from the batches that were trained; 0 where unknown
-    )
+    seconds_per_epoch: float
+    """Of a whole epoch, projected from the batches that were trained; 0 where unknown."""
 
     @property
     def is_sound(self) -> bool:
