@@ -10,6 +10,7 @@ from pathlib import Path
 
 from optselect.search.cli.following import progress_view
 from optselect.search.cli.terminal import print_document, stdout_console
+from optselect.search.describing.child import describe_class
 from optselect.search.documents import SCHEMA, ListedStudy, Optimizers, ShownStudy, Studies
 from optselect.search.engines.placing import launch_line, read_logs, scale, scaled_line
 from optselect.search.processes.supervising import REFRESH_SECONDS
@@ -27,7 +28,6 @@ from optselect.search.status.selecting import Selection, select
 from optselect.search.status.standing import trials_json
 from optselect.search.status.state import study_status, tracking_address
 from optselect.search.status.trial_page import trial_code, trial_page, trial_page_json, why_it_ended
-from optselect.search.studies.describing import describe_class
 from optselect.search.surroundings import Surroundings
 from optselect.storage.errors import NotFound
 from optselect.storage.records import overview

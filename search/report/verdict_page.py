@@ -241,6 +241,4 @@ def bounds(interval: Interval) -> list[float | None]:
 
 def verdict_data(engine: Engine, study: StoredStudy) -> Verdict | NoVerdict:
     """What `report --json` answers."""
-    from optselect.search.report.verdict_page import answer_json
-
     return answer_json(study.name, stored_findings(engine, study))

@@ -24,7 +24,7 @@ from optselect.search.verdict.evidence import (
     runs_of_finalists,
 )
 from optselect.search.verdict.judging import Comparison, Contender, Judgement, Outcome, judge
-from optselect.search.verdict.record import Record
+from optselect.search.verdict.record import Record, read_record
 from optselect.storage.records.overview import TrialRow
 from optselect.storage.records.studies import StoredStudy
 from optselect.storage.server.database import Engine
@@ -265,9 +265,6 @@ def demand_verdict(found: Findings | str) -> Findings:
     return found
 
 
-def stored_findings(engine: Engine, study: StoredStudy) -> "Findings | str":
+def stored_findings(engine: Engine, study: StoredStudy) -> Findings | str:
     """What the study has found out, or in one sentence why nothing yet."""
-    from optselect.search.verdict.findings import find  # SciPy costs half a second
-    from optselect.search.verdict.record import read_record
-
     return find(read_record(engine, study))

@@ -219,7 +219,7 @@ def export(
     storage: Storage = None,
 ) -> None:
     """Write a study as a table for other programs, or as a bundle that `report --bundle` reads on any machine."""
-    from optselect.search.cli.exporting import export as export_study
+    from optselect.search.cli.reporting import export as export_study
 
     export_study(study, file, epochs, surroundings(storage, None, False))
 
