@@ -285,7 +285,7 @@ def optimizers(
     as_json: Json = False,
 ) -> None:
     """The catalogue: which arguments of which optimizer are searched, in which ranges."""
-    from optselect.search.cli.looking import print_optimizers
+    from optselect.search.cli.optimizers import print_optimizers
 
     print_optimizers(name, as_json)
 
