@@ -83,7 +83,7 @@ def show_logs(name: str, launch: int | None, lines: int, follow: bool, place: Su
 
 def scale_launch(name: str, workers: int, launch: int | None, place: Surroundings) -> None:
     """More or fewer workers."""
-    done = scale(name, workers, launch, opened(place).engine)
+    done = scale(name, workers, launch, opened(place).engine, place.home)
     if place.as_json:
         print_document(done)
     else:
