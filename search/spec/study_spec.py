@@ -372,9 +372,8 @@ def keeps_averages(dimension: Dimension) -> bool:
 def differences(stored: Mapping[str, Any], wanted: StudySpec) -> Iterator[str]:
     """What differs between a stored spec and a new one, a few words each; the place of launch does not count."""
     new = wanted.model_dump(mode="json")
-    before = StudySpec.model_validate(stored).model_dump(
-        mode="json"
-    )  # with the defaults of keys that came later
+    # With the defaults of keys that came later.
+    before = StudySpec.model_validate(stored).model_dump(mode="json")
     for key, value in new.items():
         old = before.get(key)
         if (

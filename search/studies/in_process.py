@@ -16,7 +16,8 @@ from optselect.search.worker.log import log_to_stderr
 from optselect.storage.records.studies import StoredStudy
 from optselect.storage.records.tickets import LEASE_SECONDS
 from optselect.storage.server.database import Database, Engine
-from optselect.storage.tracking.flusher import Flusher, find_tracking
+from optselect.storage.tracking.address import find_tracking
+from optselect.storage.tracking.flusher import Flusher
 from optselect.trials.terms.description import ProblemDescription
 from optselect.trials.terms.reference import AskedClass
 

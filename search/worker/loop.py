@@ -1,7 +1,7 @@
 """What does a training process do? Claim a ticket, ask or resume its trial, train, tell; until none is left.
 
 All state lives in Postgres: the process may die at any line and loses nothing but the epochs since its last
-write. Importing this file imports TensorFlow; joining.py has checked everything else by then.
+write. Importing this file imports TensorFlow; studies/joining.py has checked everything else by then.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import optuna
 from optuna.trial import Trial
@@ -63,7 +63,7 @@ from optselect.storage.records.studies import StoredStudy, order_state, read_sha
 from optselect.storage.records.tickets import Ending, Orders, Ticket
 from optselect.storage.records.trial_files import folder_of_trial
 from optselect.storage.records.unsent import Unsent
-from optselect.storage.server.database import Connection, Database, Engine, again, one_line, outage_seconds
+from optselect.storage.server.database import Connection, Database, Engine, patiently
 from optselect.storage.server.environment import number_in
 from optselect.trials.data.fingerprint import hash_data
 from optselect.trials.data.kept_rows import KeptRows, folder_of_rows
@@ -86,8 +86,6 @@ from optselect.trials.weights.weight_files import Origin, WeightFiles, made_by_c
 log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 0.5
-
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -127,9 +125,8 @@ def work(assignment: Assignment, departure: Departure) -> int:
     log.info("ready to train, after %.1f CPU seconds", time.process_time())
     try:
         code = trainer.work()
-    except (
-        DeviceLost
-    ) as error:  # the supervisor looks whether it comes back; another worker goes on with the trial
+    # The supervisor looks whether the device comes back; another worker goes on with the trial.
+    except DeviceLost as error:
         log.error("the device is lost: %s", error)
         code = int(WorkerExit.DEVICE_LOST)
     patiently(lambda: workers.sign_off(assignment.engine, trainer.worker_id))
@@ -669,12 +666,3 @@ def shown(settings: Settings) -> str:
         for name, value in in_order(settings.arguments).items()
     )
     return f"{settings.optimizer}({arguments})"
-
-
-def patiently(call: Callable[[], Answer]) -> Answer:
-    """Call the database, waiting out an outage with one visible line."""
-    return again(
-        call,
-        patience_seconds=outage_seconds(os.environ),
-        on_wait=lambda error: log.warning("the database is away; waiting for it: %s", one_line(error)),
-    )
