@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy import text
 
 from optselect.search.processes.sharing import Slice
+from optselect.search.spec.objective import Objective
 from optselect.search.spec.study_spec import Request, StudySpec, resolve
 from optselect.search.strategy.asking import create_optuna_study, load_optuna_study
 from optselect.search.strategy.planning import first_step, survivor_tickets
@@ -77,7 +78,7 @@ def store_simulated_study(
         None,
     )  # fmt: skip
     engine = make_engine(database)
-    create_optuna_study(optuna_storage(database), name, "val_loss", "minimize")
+    create_optuna_study(optuna_storage(database), name, Objective("val_loss", "minimize"))
     with studies.creating(engine) as connection:
         tickets = [*quota, *survivor_tickets(spec, spec.optimizers, already, rest)]
         study = studies.insert_study(connection, new, tickets, trials)

@@ -13,6 +13,7 @@ from optuna.trial import Trial
 
 from benchmarks.nulls import finals
 from benchmarks.verdict.world import Place, Run, World
+from optselect.search.spec.objective import Objective
 from optselect.search.spec.space import Settings, suggest_optimizer
 from optselect.search.spec.study_spec import StudySpec
 from optselect.search.strategy.asking import ask_for, explosion, install_sampler, tell_ending, tell_pruned
@@ -32,7 +33,7 @@ from optselect.storage.records.overview import TrialRow
 from optselect.storage.records.phases import Progress
 from optselect.storage.records.tickets import SEARCH_PHASES, Ending, NewTicket, Ticket
 
-OBJECTIVE = "val_loss"
+OBJECTIVE = Objective("val_loss", "minimize")
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def spec_of(world: World, each: int, seed: int) -> StudySpec:
         trials=each * len(space),
         epochs=world.table.epochs,
         seed=seed,
-        objective=OBJECTIVE,
+        objective=OBJECTIVE.name,
         direction="minimize",
         space=space,
     )
@@ -146,7 +147,7 @@ class Replay:
             ticket=number, ord=number, trial=number, phase=ticket.phase, optimizer=ticket.optimizer, state=state,
             value=value, epochs=epochs, params=settings.arguments, attempts=1, seed=ticket.seed, mlflow_run_id=None,
             message=None, seconds=1.0, role=ticket.role, started=float(number), finished=number + 1.0,
-            result={f"initial_{OBJECTIVE}": run.untrained} | ({} if value is None else {"test_loss": run.test}),
+            result={f"initial_{OBJECTIVE.name}": run.untrained} | ({} if value is None else {"test_loss": run.test}),
         )  # fmt: skip
 
     def tell(self, trial: Trial, row: TrialRow, run: Run) -> None:
@@ -154,14 +155,14 @@ class Replay:
         if row.state == "pruned":
             tell_pruned(trial, ending, run.curve[row.epochs])
             return
-        untrained = {OBJECTIVE: run.untrained}
-        exploded = explosion(OBJECTIVE, "minimize", untrained, row.epochs, self.spec.epochs)
+        untrained = {OBJECTIVE.name: run.untrained}
+        exploded = explosion(OBJECTIVE, untrained, row.epochs, self.spec.epochs)
         tell_ending(trial, ending, exploded if row.state == "diverged" else None)
 
     # --- the end ---
 
     def verdict(self) -> Verdict:
-        scale = scale_of(OBJECTIVE, "minimize", self.rows)
+        scale = scale_of(OBJECTIVE, self.rows)
         finals = current_finals(self.rows)
         rivals = [c for name, c in contenders(finals, scale).items() if competes(name)]
         judgement = judge(rivals)

@@ -15,7 +15,7 @@ from optselect.search.engines.placing import launch_line, read_logs, scale, scal
 from optselect.search.processes.supervising import REFRESH_SECONDS
 from optselect.search.spec.catalogue import CATALOGUE, Entry
 from optselect.search.spec.custom import class_json, class_rows, read_custom
-from optselect.search.spec.objective import in_words
+from optselect.search.spec.objective import Objective
 from optselect.search.spec.space import custom_name, find_optimizer
 from optselect.search.spec.spec_file import spec_toml
 from optselect.search.spec.stored import stored_description
@@ -65,7 +65,7 @@ def print_status(name: str, place: Surroundings) -> None:
         print_document(study_status(study, here.database, here.engine))
         return
     out, sight = stdout_console(), look(here.engine, study)
-    out.print(f"{study.state}; objective {in_words(study.objective, study.direction)}")
+    out.print(f"{study.state}; objective {Objective.of(study).in_words}")
     out.print(live_view(sight))
     for launch in live_launches(here.engine, study.id) if study.state == "running" else ():
         out.print(launch_line(launch), soft_wrap=True)
@@ -102,7 +102,7 @@ def print_trials(name: str, wanted: Selection, place: Surroundings) -> None:
     """The trials that are wanted, as rows."""
     here = opened(place)
     study = load_study(here.engine, name)
-    trials = select(overview.list_trials(here.engine, study.id), wanted, study.direction)
+    trials = select(overview.list_trials(here.engine, study.id), wanted, Objective.of(study))
     if place.as_json:
         print_document(trials_json(trials))
     else:

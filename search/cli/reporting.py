@@ -10,7 +10,7 @@ from optselect.search.named_file import write_named
 from optselect.search.report.chosen_code import chosen_code, chosen_script
 from optselect.search.report.reading import Evidence
 from optselect.search.report.verdict_page import answer_json, verdict_page
-from optselect.search.verdict.findings import Findings, find
+from optselect.search.verdict.findings import Findings, NoVerdict, find
 
 
 def print_report(evidence: Evidence, as_json: bool, console: Console) -> None:
@@ -19,7 +19,7 @@ def print_report(evidence: Evidence, as_json: bool, console: Console) -> None:
     if as_json:
         print_document(answer_json(evidence.record.name, found))
     else:
-        console.print(found if isinstance(found, str) else verdict_page(found))
+        console.print(found.reason if isinstance(found, NoVerdict) else verdict_page(found))
 
 
 def print_code(evidence: Evidence, script: bool, optimizer: str | None) -> None:

@@ -19,11 +19,10 @@ def publish(connected: Connected) -> str | None:
     study = load_study(connected.engine, connected.study.name)
     if study.state != "finished" or study.spec.get("goal") == "best-config":
         return None
-    from optselect.search.verdict.findings import find
-    from optselect.search.verdict.record import read_record
+    from optselect.search.verdict.findings import NoVerdict, stored_findings
 
-    found = find(read_record(connected.engine, study))
-    if isinstance(found, str):
+    found = stored_findings(connected.engine, study)
+    if isinstance(found, NoVerdict):
         return None
     from optselect.search.report.verdict_page import verdict_json
 

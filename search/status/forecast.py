@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from optselect.search.documents import SCHEMA, Plan, PlannedOptimizer
-from optselect.search.spec.objective import in_words
+from optselect.search.spec.objective import Objective
 from optselect.search.spec.study_spec import StudySpec
 from optselect.search.status.tables import dash, plain_table, shown_seconds
 from optselect.search.strategy.phases import evaluation_runs, most_evaluation_runs
@@ -114,7 +114,7 @@ def forecast_page(study: str, forecast: Forecast) -> RenderableType:
         f"{study}: {len(spec.optimizers)} optimizers, {spec.trials or 'as many as fit in ' + str(spec.minutes) + ' min'} "
         f"search trials of up to {spec.epochs} epochs"
     )
-    judged = Text(f"objective {in_words(spec.objective, spec.direction)}", style="dim")
+    judged = Text(f"objective {Objective.of(spec).in_words}", style="dim")
     table = plain_table("optimizer", "defaults", "trials", "one epoch", "one trial")
     for row in forecast.rows:
         pace = row.seconds_per_epoch

@@ -12,7 +12,7 @@ from rich.text import Text
 from optselect.search.documents import SCHEMA, CatalogueEntry, Optimizers
 from optselect.search.spec.catalogue import ENTRIES, Entry
 from optselect.search.spec.dimension import ranges_json
-from optselect.search.spec.objective import in_words
+from optselect.search.spec.objective import Objective
 from optselect.search.spec.settings import in_order
 from optselect.search.spec.stored import stored_description
 from optselect.search.status.standing import Standing, Tally, better_defaults, ranked, standing
@@ -40,12 +40,12 @@ def headline(study: StoredStudy, now: Standing, seconds_left: float | None = Non
 
 def summary(study: StoredStudy, trials: Sequence[TrialRow]) -> RenderableType:
     """The end of a study: the best run of each optimizer, the user's own beside them."""
-    now = standing(study, trials)
+    now, objective = standing(study, trials), Objective.of(study)
     table = plain_table(
         "optimizer", "trials", "diverged", f"best {study.objective}", "trial", "settings", wide="settings"
     )
-    untuned = better_defaults(now, study.direction)
-    for name, tally in ranked(now.by_optimizer, study.direction):
+    untuned = better_defaults(now, objective)
+    for name, tally in ranked(now.by_optimizer, objective):
         best = tally.best
         table.add_row(
             name,
@@ -64,7 +64,7 @@ def summary(study: StoredStudy, trials: Sequence[TrialRow]) -> RenderableType:
         table.add_section()
         table.add_row(*baseline_row(study, now.baseline))
     head = Text(headline(study, now), style="bold")
-    judged = Text(f"objective {in_words(study.objective, study.direction)}", style="dim")
+    judged = Text(f"objective {objective.in_words}", style="dim")
     return Group(head, judged, table, *set_aside_lines(study))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from optselect.search.documents import SCHEMA, Checkpoint, ShownTrial
-from optselect.search.spec.objective import in_words
+from optselect.search.spec.objective import Objective
 from optselect.search.spec.settings import settings_code
 from optselect.search.spec.study_spec import StudySpec
 from optselect.search.status.standing import trial_json
@@ -44,7 +44,7 @@ def trial_page(
     facts = [f"phase {trial.phase}", f"seed {trial.seed}", f"{trial.epochs} of {study.spec['epochs']} epochs"]
     facts += [f"{trial.attempts} attempts"] if trial.attempts > 1 else []
     facts += [shown_seconds(trial.seconds)] if trial.seconds is not None else []
-    judged = f"objective {in_words(study.objective, study.direction)}"
+    judged = f"objective {Objective.of(study).in_words}"
     lines = [head, ", ".join(facts), judged, "", code, ""]
     lines += [*curve_lines(curve, study), ""] if curve else []
     lines += [

@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 from optselect.search.spec.dimension import Choice
+from optselect.search.spec.objective import Objective
 from optselect.search.spec.study_spec import StudySpec
 from optselect.search.spec.switching import copied
 from optselect.search.strategy.planning import (
@@ -198,7 +199,7 @@ def most_evaluation_runs(spec: StudySpec, budget: int) -> int:
 
 def open_switches(spec: StudySpec, trials: Sequence[TrialRow], budget: int, missing: int) -> Step:
     """The quota of the switches, which copy what was best for their optimizers so far: Keras's defaults where none was."""
-    scale = scale_of(spec.objective, spec.direction, trials)
+    scale = scale_of(Objective.of(spec), trials)
     best = {name: found[0].params for name in spec.singles if (found := candidates(trials, name, scale))}
     given = {
         switch.name: copied(switch, best.get(switch.first, {}), best.get(switch.second, {}))
@@ -218,7 +219,7 @@ def copied_values(decisions: Sequence[Mapping[str, Any]]) -> Mapping[str, Mappin
 
 def eliminate(spec: StudySpec, trials: Sequence[TrialRow]) -> Step:
     """Runs of each optimizer's best on common seeds, and once they are there, who is dropped and why."""
-    scale = scale_of(spec.objective, spec.direction, trials)
+    scale = scale_of(Objective.of(spec), trials)
     best = {name: candidates(trials, name, scale) for name in spec.optimizers}
     hopeless = {name: no_result(trials, name) for name, found in best.items() if not found}
     runs = [trial for trial in trials if trial.phase == "elimination"]
@@ -299,7 +300,7 @@ def second_look(spec: StudySpec, progress: Progress) -> Iterator[NewTicket]:
     """
     if current_finals(progress.trials):
         return
-    scale = scale_of(spec.objective, spec.direction, progress.trials)
+    scale = scale_of(Objective.of(spec), progress.trials)
     for name in survivors(spec, progress.decisions):
         had = {key_of(run) for run in progress.trials if run.phase == "elimination" and run.optimizer == name}
         for best in best_configurations(progress.trials, name, scale)[:LOOKED_AT_AGAIN]:
@@ -315,7 +316,7 @@ def final_tickets(spec: StudySpec, progress: Progress) -> list[NewTicket]:
     runs = current_finals(progress.trials)
     if not runs:
         return list(first_finals(spec, progress))
-    scale = scale_of(spec.objective, spec.direction, progress.trials)
+    scale = scale_of(Objective.of(spec), progress.trials)
     found = contenders(runs, scale)
     rivals = [contender for name, contender in found.items() if competes(name)]
     if spec.is_thin(progress.budget) or not rivals:
@@ -330,7 +331,7 @@ def final_tickets(spec: StudySpec, progress: Progress) -> list[NewTicket]:
 
 def first_finals(spec: StudySpec, progress: Progress) -> Iterator[NewTicket]:
     """Every finalist on the first seeds, seed by seed."""
-    scale = scale_of(spec.objective, spec.direction, progress.trials)
+    scale = scale_of(Objective.of(spec), progress.trials)
     best = [
         c[0]
         for name in survivors(spec, progress.decisions)

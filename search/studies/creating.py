@@ -9,7 +9,7 @@ from optselect.search.bundles.source import bundle_hash, local_hash, read_bundle
 from optselect.search.errors import InvalidInput
 from optselect.search.names import demand_apart
 from optselect.search.spec.custom import knows_all, notes, resolved
-from optselect.search.spec.objective import difference_today, settled
+from optselect.search.spec.objective import Objective, difference_today, settled
 from optselect.search.spec.stored import stored_description
 from optselect.search.spec.study_spec import SPEC_VERSION, Request, StudySpec, differences
 from optselect.search.studies.describing import Describer
@@ -91,7 +91,7 @@ def attached(
 ) -> StoredStudy:
     """Refuse another study and other files; of the same one say where a launch of today would do otherwise."""
     typed = request.objective
-    request = replace(request, objective=settled(typed, stored.objective, stored.direction))
+    request = replace(request, objective=settled(typed, Objective.of(stored)))
     is_same = is_described(stored, request, problem)  # then there is no need to build the model
     is_described_anew = not is_same or not tells_direction(stored, typed) or has_pretrained(stored)
     description = describer.result() if is_described_anew else stored_description(stored)
@@ -114,7 +114,7 @@ def attached(
 
 def note_direction(stored: StoredStudy, description: ProblemDescription) -> None:
     """Say where today's direction is not that of the stored study."""
-    if today := difference_today(stored.objective, stored.direction, description.known_metrics):
+    if today := difference_today(Objective.of(stored), description.known_metrics):
         note(f"study {stored.name} keeps {today}.")
 
 
@@ -149,7 +149,7 @@ def create(study: NewStudy, spec: StudySpec, database: Database, engine: Engine)
         stored = studies.find_study(connection, study.name)
         if stored is None:
             with storage.part_of(connection):
-                create_optuna_study(storage, study.name, spec.objective, spec.direction)
+                create_optuna_study(storage, study.name, Objective.of(spec))
             step = first_step(spec)
             decisions = () if step.decision is None else (step.decision,)
             return studies.insert_study(connection, study, step.tickets, spec.trials, decisions)

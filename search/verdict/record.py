@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from optselect.search.spec.objective import Objective
 from optselect.search.spec.stored import stored_description
 from optselect.search.spec.study_spec import StudySpec
 from optselect.search.verdict.evidence import Scale, scale_of
@@ -27,9 +28,13 @@ class Record:
     decisions: Sequence[Mapping[str, object]]
     trials: Sequence[TrialRow]
 
+    @property
+    def objective(self) -> Objective:
+        return Objective.of(self.spec)
+
     @cached_property
     def scale(self) -> Scale:
-        return scale_of(self.spec.objective, self.spec.direction, self.trials)
+        return scale_of(self.objective, self.trials)
 
     @cached_property
     def set_aside(self) -> dict[str, str]:

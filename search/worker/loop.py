@@ -26,6 +26,7 @@ from optselect.search.exit_codes import WorkerExit
 from optselect.search.notes import LAST_RATE, RATE_SET_TWICE, notes_of
 from optselect.search.processes.farewell import say_farewell
 from optselect.search.processes.sharing import Slice, gives_way
+from optselect.search.spec.objective import Objective
 from optselect.search.spec.settings import FOUND_RATE, Length, configuration_of, in_order, with_epoch
 from optselect.search.spec.space import Settings, suggest_optimizer
 from optselect.search.spec.stored import stored_description
@@ -412,9 +413,9 @@ class Trainer:
         return Length(self.spec.epochs, stored_description(self.study).steps_per_epoch)
 
     @property
-    def sign(self) -> float:
-        """What makes costs of the objective."""
-        return 1.0 if self.spec.direction == "minimize" else -1.0
+    def objective(self) -> Objective:
+        """By which a training is judged."""
+        return Objective.of(self.spec)
 
     # --- the training ---
 
@@ -498,7 +499,7 @@ class Trainer:
             if math.isfinite(value):
                 patiently(
                     lambda: model_files.keep_if_best(
-                        self.engine, folder, ticket.id, lambda found: self.sign * found, value, body
+                        self.engine, folder, ticket.id, self.objective.cost, value, body
                     )
                 )
 
@@ -541,15 +542,22 @@ class Trainer:
 
     def why_cut(self, ticket: Ticket, optimizer: str, first: Epoch, epoch: Epoch) -> str:
         """Why a trial ends at this epoch, or nothing."""
-        metric, number, sign = self.spec.objective, epoch.number, self.sign
-        if says_nothing_yet(first, epoch, metric, sign):
+        if says_nothing_yet(first, epoch, self.objective):
             return ""
+        metric, number = self.objective.name, epoch.number
         value = epoch.metrics.get(metric, math.nan)
         if math.isnan(value):
             return f"{metric} is not a number at epoch {number}"
         rank = patiently(
             lambda: curves.rank_at(
-                self.engine, self.study.id, ticket.id, optimizer, number, metric, sign * value, sign
+                self.engine,
+                self.study.id,
+                ticket.id,
+                optimizer,
+                number,
+                metric,
+                self.objective.cost(value),
+                self.objective.sign,
             )
         )
         if promoted(rank.better, rank.others):
@@ -566,7 +574,7 @@ class Trainer:
     def pass_over(self, ticket: Ticket, trial: Trial, why: str) -> None:
         """Fail a trial without training; the sampler hears of a bad place, for failed ones it would not see."""
         ending = Ending("failed", 0, message=why)
-        worst = explosion(self.spec.objective, self.spec.direction, {}, 1, self.spec.epochs)
+        worst = explosion(self.objective, {}, 1, self.spec.epochs)
         self.finish(ticket, ending, tell=lambda: tell_passed_over(trial, ending, worst))
 
     def give_up(self, ticket: Ticket, trial: Trial) -> bool:
@@ -579,7 +587,7 @@ class Trainer:
     def conclude(self, ticket: Ticket, trial: Trial, trained: "Trained") -> None:
         result = trained.result
         trial.set_user_attr("jit", "on" if result.jit else "off")
-        ending = ending_of(result, self.spec.objective, self.spec.direction, trained.seconds)
+        ending = ending_of(result, self.objective, trained.seconds)
         ending = dataclasses.replace(ending, notes=trained.notes)
         if self.finds_rate(ticket) and result.curve:
             found = {FOUND_RATE: result.curve[-1].metrics["learning_rate"]}
@@ -592,8 +600,7 @@ class Trainer:
             return
         exploded = None
         if ending.outcome == "diverged":
-            objective, direction = self.spec.objective, self.spec.direction
-            exploded = explosion(objective, direction, result.initial, ending.epochs, self.spec.epochs)
+            exploded = explosion(self.objective, result.initial, ending.epochs, self.spec.epochs)
         self.finish(ticket, ending, tell=lambda: tell_ending(trial, ending, exploded))
         value = "" if ending.value is None else f" {self.spec.objective} {ending.value:.6g}"
         log.info("trial %d: %s%s %s", trial.number, ending.outcome, value, ending.message)
@@ -642,23 +649,20 @@ def given_or_suggested(ticket: Ticket, trial: Trial, spec: StudySpec, total_step
     return Settings(ticket.optimizer, ticket.arguments)
 
 
-def ending_of(result: TrialResult, objective: str, direction: str, seconds: float) -> Ending:
+def ending_of(result: TrialResult, objective: Objective, seconds: float) -> Ending:
     """What the tables keep of a training: its last epoch's objective, for that is what `fit` leaves behind."""
     last = result.curve[-1] if result.curve else None
-    value = last.metrics.get(objective) if last else None
+    name = objective.name
+    value = last.metrics.get(name) if last else None
     numbers: dict[str, float] = {"seconds": seconds}
-    finite = [
-        epoch.metrics[objective]
-        for epoch in result.curve
-        if math.isfinite(epoch.metrics.get(objective, math.nan))
-    ]
+    finite = [e.metrics[name] for e in result.curve if math.isfinite(e.metrics.get(name, math.nan))]
     if finite:
-        numbers[f"best_{objective}"] = min(finite) if direction == "minimize" else max(finite)
-    numbers |= {f"initial_{name}": number for name, number in result.initial.items()}
-    numbers |= {f"test_{name}": number for name, number in (result.test or {}).items()}
+        numbers[f"best_{name}"] = objective.best(finite)
+    numbers |= {f"initial_{metric}": number for metric, number in result.initial.items()}
+    numbers |= {f"test_{metric}": number for metric, number in (result.test or {}).items()}
     outcome, message = result.outcome.value, result.reason
     if result.outcome is Outcome.COMPLETE and (value is None or not math.isfinite(value)):
-        outcome, message = "diverged", f"{objective} is not finite at epoch {last.number if last else 0}"
+        outcome, message = "diverged", f"{name} is not finite at epoch {last.number if last else 0}"
     epochs = last.number if last else 0
     return Ending(outcome, epochs, value if outcome == "complete" else None, message, numbers)
 

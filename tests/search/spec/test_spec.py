@@ -9,7 +9,7 @@ import pytest
 from optselect.search.errors import InvalidInput
 from optselect.search.names import study_name
 from optselect.search.spec.dimension import Dimension, Scale
-from optselect.search.spec.objective import parse_objective
+from optselect.search.spec.objective import Objective, parse_objective
 from optselect.search.spec.space import Override
 from optselect.search.spec.study_spec import Request, StudySpec, differences, resolve
 from optselect.search.strategy.planning import baseline_tickets
@@ -90,14 +90,14 @@ METRICS = ["loss", "val_loss", "val_accuracy", "val_auc", "val_custom"]
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("val_loss", ("val_loss", "minimize")),
-        ("val_accuracy", ("val_accuracy", "maximize")),
-        ("val_auc", ("val_auc", "maximize")),
-        ("val_custom:max", ("val_custom", "maximize")),
-        ("val_accuracy:min", ("val_accuracy", "minimize")),
+        ("val_loss", Objective("val_loss", "minimize")),
+        ("val_accuracy", Objective("val_accuracy", "maximize")),
+        ("val_auc", Objective("val_auc", "maximize")),
+        ("val_custom:max", Objective("val_custom", "maximize")),
+        ("val_accuracy:min", Objective("val_accuracy", "minimize")),
     ],
 )
-def test_an_objective_has_a_direction(text: str, expected: tuple[str, str]) -> None:
+def test_an_objective_has_a_direction(text: str, expected: Objective) -> None:
     assert parse_objective(text, METRICS) == expected
 
 

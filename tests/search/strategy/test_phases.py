@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from optselect.search.spec.objective import Objective
 from optselect.search.strategy.phases import (
     LOOKED_AT_AGAIN,
     evaluation_runs,
@@ -44,7 +45,7 @@ def tried_of(done: Simulated) -> list[list[TrialRow]]:
 
 
 def verdict_of(done: Simulated) -> Judgement:
-    found = contenders(current_finals(done.rows), scale_of("val_loss", "minimize", done.rows))
+    found = contenders(current_finals(done.rows), scale_of(Objective("val_loss", "minimize"), done.rows))
     return judge([contender for name, contender in found.items() if competes(name)])
 
 
