@@ -21,7 +21,8 @@ from optselect.search.processes.sharing import Slice
 from optselect.search.spec.objective import Objective
 from optselect.search.spec.study_spec import Request, StudySpec, resolve
 from optselect.search.strategy.asking import create_optuna_study, load_optuna_study
-from optselect.search.strategy.planning import first_step, survivor_tickets
+from optselect.search.strategy.choosing import first_step
+from optselect.search.strategy.planning import survivor_tickets
 from optselect.search.worker.departure import Departure
 from optselect.search.worker.loop import Assignment, Trainer
 from optselect.storage.optuna_tables.storage import optuna_storage

@@ -157,6 +157,16 @@ class StudySpec(BaseModel):
         return self.model_copy(update={"optimizers": left, "switches": switches})
 
     @property
+    def compares(self) -> bool:
+        """Whether optimizers are compared; else one good configuration is looked for."""
+        return self.goal != "best-config"
+
+    @property
+    def has_finals(self) -> bool:
+        """Whether it ends with runs on fresh seeds, and with a verdict."""
+        return self.compares and self.seeds > 0
+
+    @property
     def singles(self) -> tuple[str, ...]:
         """The optimizers that are no switch."""
         return tuple(name for name in self.optimizers if self.switch_of(name) is None)
@@ -189,7 +199,7 @@ class StudySpec(BaseModel):
     @property
     def few_trials(self) -> str:
         """What to mind before a comparison with too few trials starts; empty where there is nothing to mind."""
-        if self.goal != "verdict" or not self.seeds or not self.trials or not self.is_thin(self.trials):
+        if not self.has_finals or not self.trials or not self.is_thin(self.trials):
             return ""
         count = len(self.optimizers)
         return (

@@ -16,8 +16,6 @@ import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from optselect.search.spec.objective import Objective
-from optselect.search.spec.study_spec import StudySpec
-from optselect.search.strategy.sampler import ViewedTPE, all_search_trials, search_trials_of
 from optselect.storage.optuna_tables.storage import PatientStorage, optuna_storage
 from optselect.storage.records.tickets import Ending, Ticket
 from optselect.storage.server.database import Connection, Database, Engine, outage_seconds
@@ -79,17 +77,6 @@ def adopt(study: optuna.Study, trial_id: int) -> Trial:
     # Suggesting looks the trial up in this process's cache, which only a full read fills.
     study.get_trials(deepcopy=False)
     return Trial(study, trial_id)
-
-
-def install_sampler(study: optuna.Study, ticket: Ticket, spec: StudySpec) -> None:
-    """Give the study the sampler that may propose for this ticket; to be called before ask or adopt."""
-    seed = spec.seed * 1_000_003 + ticket.ord
-    if ticket.phase == "survivors":
-        study.sampler = ViewedTPE(search_trials_of(ticket.optimizer), seed, startup=1)  # the quota was it
-    elif ticket.phase == "joint":
-        study.sampler = ViewedTPE(all_search_trials, seed)
-    else:
-        study.sampler = optuna.samplers.RandomSampler(seed)  # fixed parameters win anyway
 
 
 # --- tell ---------------------------------------------------------------------------------------------

@@ -12,42 +12,6 @@ from dataclasses import dataclass
 from optselect.search.spec.objective import Objective
 from optselect.trials.terms.outcome import Epoch, Stop
 
-ETA = 3
-"""Of three trials that meet at a rung, one goes on."""
-FEWEST_EPOCHS = 9
-"""A shorter training is not cut: its first rung would be one epoch, which says little about the last."""
-
-FEWEST_TRIALS_TO_CUT = 25
-"""Trials of each optimizer below which none is cut: with twelve, one training in three was saved and a wrong winner named
-two or three times as often (docs/verdict-measured.md)."""
-
-
-def rungs(epochs: int) -> tuple[int, ...]:
-    """The epochs at which a trial may be cut; never the last one, where it is finished.
-
-    >>> rungs(25), rungs(27), rungs(8)
-    ((2, 6, 18), (3, 9), ())
-    """
-    if epochs < FEWEST_EPOCHS:
-        return ()
-    found, rung = [], max(1, epochs // 9)
-    while rung < epochs:
-        found.append(rung)
-        rung *= ETA
-    return tuple(found)
-
-
-def promoted(better: int, others: int) -> bool:
-    """Tell whether a trial is among the best third at a rung, where so many others were seen, so many of them better.
-
-    Below three it must be the best one, so the first always goes on.
-
-    >>> promoted(0, 0), promoted(1, 1), promoted(1, 5)
-    (True, False, True)
-    """
-    return better < max((others + 1) // ETA, 1)
-
-
 LOSS = Objective("val_loss", "minimize")
 LEARNED = 0.02
 """A training has learned once it is better than its first epoch by more than so much of it."""

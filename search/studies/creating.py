@@ -141,7 +141,7 @@ def create(study: NewStudy, spec: StudySpec, database: Database, engine: Engine)
     """Store the study and its first tickets; where another launcher was faster, its study must be the same."""
     # Optuna and SciPy cost a second: only where they are needed.
     from optselect.search.strategy.asking import create_optuna_study
-    from optselect.search.strategy.planning import first_step
+    from optselect.search.strategy.choosing import first_step
     from optselect.storage.optuna_tables.storage import optuna_storage
 
     storage = optuna_storage(database, engine=engine)  # it asks for its tables: before the transaction

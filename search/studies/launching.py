@@ -30,6 +30,7 @@ from optselect.search.processes.supervising import (
 from optselect.search.spec.custom import asked_classes
 from optselect.search.spec.study_spec import Request, StudySpec
 from optselect.search.status.progress import Refresh, look
+from optselect.search.strategy.choosing import next_step, strategy_of
 from optselect.search.strategy.seeds import first_seeds
 from optselect.search.studies.creating import find_or_create
 from optselect.search.studies.describing import Describer, training_options
@@ -106,7 +107,7 @@ class Further:
             )
         if not self.seeds:
             return
-        if self.trials or spec.goal != "verdict" or not spec.seeds or study.state != "finished":
+        if self.trials or not spec.has_finals or study.state != "finished":
             raise InvalidInput(
                 "--seeds adds to the finals of a finished study that has some, and without --trials, which brings "
                 f"finals of its own. Received: +{self.seeds} for study {study.name}, which is {study.state}."
@@ -197,12 +198,10 @@ def demand_same_beginning(study: StoredStudy, spec: StudySpec, home: Path) -> No
 
 def with_more_seeds(spec: StudySpec, progress: Progress, seeds: int) -> Step:
     """The next step, or first of all the seeds that were asked for."""
-    from optselect.search.strategy.phases import further_seeds, next_step  # SciPy costs half a second
-
     step = next_step(spec, progress)
     if not seeds or step.tickets or step.decision:
         return step
-    return Step(further_seeds(spec, progress, seeds))
+    return Step(strategy_of(spec).further_seeds(progress, seeds))
 
 
 def describer_of(

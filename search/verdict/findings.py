@@ -160,7 +160,7 @@ def find(record: Record) -> Findings | NoVerdict:
 
 def why_none(record: Record) -> str:
     """Why a study has no verdict; empty where it has one."""
-    if record.spec.goal == "best-config":
+    if not record.spec.compares:
         return (
             "No verdict: --goal best-config only looks for a good configuration and compares no optimizers."
         )

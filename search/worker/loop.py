@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -36,7 +36,6 @@ from optselect.search.strategy.asking import (
     ask_for,
     ending_already_told,
     explosion,
-    install_sampler,
     load_optuna_study,
     tell_ending,
     tell_orphans,
@@ -44,9 +43,10 @@ from optselect.search.strategy.asking import (
     tell_pruned,
     told_within,
 )
-from optselect.search.strategy.phases import evaluation_runs, next_slice, next_step
-from optselect.search.strategy.planning import ANY
-from optselect.search.strategy.pruner import FEWEST_TRIALS_TO_CUT, Halving, promoted, rungs, says_nothing_yet
+from optselect.search.strategy.choosing import next_slice, next_step, strategy_of
+from optselect.search.strategy.protocol import Strategy
+from optselect.search.strategy.pruner import Halving, says_nothing_yet
+from optselect.search.strategy.rungs import promoted
 from optselect.search.strategy.seeds import search_seed, seeds_beside
 from optselect.search.worker.departure import Beat, Departure, Holding, kept_lease
 from optselect.search.worker.reporting import Reporter, Writer
@@ -179,7 +179,7 @@ def origin_of(assignment: Assignment, problem: Problem) -> Origin:
 def jit_of(assignment: Assignment, spec: StudySpec, problem: Problem) -> bool:
     """Whether XLA compiles this study's trainings: measured once, by the first process that asks."""
     budget = assignment.study.budget or TRIALS_EACH["medium"] * len(spec.optimizers)
-    trials, seed = budget + evaluation_runs(spec, budget), search_seed(spec.seed, 0)
+    trials, seed = budget + strategy_of(spec).evaluation_runs(budget), search_seed(spec.seed, 0)
 
     def measure() -> dict[str, object]:
         choice = choose_jit(problem, seed, spec.epochs, trials, len(spec.optimizers))
@@ -256,6 +256,10 @@ class Trainer:
     @property
     def engine(self) -> Engine:
         return self.assignment.engine
+
+    @cached_property
+    def strategy(self) -> Strategy:
+        return strategy_of(self.spec)
 
     @property
     def study(self) -> StoredStudy:
@@ -380,7 +384,7 @@ class Trainer:
 
     def trial_of(self, ticket: Ticket) -> tuple[Trial | None, Ending | None]:
         """The ticket's Optuna trial, or how it ended already."""
-        install_sampler(self.optuna_study, ticket, self.spec)
+        self.optuna_study.sampler = self.strategy.sampler(ticket)
         if ticket.trial_id is None:
             trial = ask_for(self.optuna_study, ticket)
             try:
@@ -401,7 +405,7 @@ class Trainer:
         tell_ending(trial, Ending("failed", 0, message="its ticket went to another worker"), None)
 
     def suggest(self, ticket: Ticket, trial: Trial) -> Settings:
-        settings = given_or_suggested(ticket, trial, self.spec, self.length.steps)
+        settings = given_or_suggested(ticket, trial, self.strategy, self.length.steps)
         is_baseline = settings.optimizer == BASELINE
         arguments = stored_description(self.study).baseline.arguments if is_baseline else settings.arguments
         trial.set_user_attr("optimizer_arguments", dict(arguments))
@@ -457,7 +461,7 @@ class Trainer:
             sample=self.gauge.system_metrics if self.spec.system_metrics else lambda: None,
             seconds_before=start.seconds if start else 0.0,
         )
-        at, built = self.rungs_of(ticket), self.programs.built
+        at, built = self.strategy.rungs(ticket, self.study.budget), self.programs.built
         halving = Halving(
             reporter,
             at,
@@ -526,19 +530,6 @@ class Trainer:
     def curve(self, ticket: Ticket) -> Sequence[Epoch]:
         rows = patiently(lambda: curves.read_curve(self.engine, ticket.id))
         return tuple(Epoch(row.epoch, row.metrics, row.ts_ms) for row in rows)
-
-    def rungs_of(self, ticket: Ticket) -> tuple[int, ...]:
-        """Where the trial may be cut: an evaluation never is, nor where each optimizer has a few trials only."""
-        each = self.study.budget // len(self.spec.optimizers)
-        few = each < FEWEST_TRIALS_TO_CUT or ticket.phase not in tickets.SEARCH_PHASES
-        return () if few or self.compares_badly(ticket.optimizer) else rungs(self.spec.epochs)
-
-    def compares_badly(self, optimizer: str) -> bool:
-        """Whether values in the middle of a training say little: before a switch, on different schedules."""
-        if optimizer == ANY:
-            return any(map(self.compares_badly, self.spec.optimizers))
-        is_known = optimizer in self.spec.space
-        return is_known and (self.spec.switch_of(optimizer) is not None or self.spec.is_scheduled(optimizer))
 
     def why_cut(self, ticket: Ticket, optimizer: str, first: Epoch, epoch: Epoch) -> str:
         """Why a trial ends at this epoch, or nothing."""
@@ -637,14 +628,15 @@ class Trainer:
         )
 
 
-def given_or_suggested(ticket: Ticket, trial: Trial, spec: StudySpec, total_steps: int | None) -> Settings:
+def given_or_suggested(ticket: Ticket, trial: Trial, strategy: Strategy, total_steps: int | None) -> Settings:
     """The settings that the plan gave, else what Optuna suggests, to what a switch copies."""
+    spec = strategy.spec
     if ticket.role == "search":
-        asked = suggest_optimizer(trial, spec.space, total_steps, jointly=spec.goal == "best-config")
+        asked = suggest_optimizer(trial, spec.space, total_steps, jointly=strategy.samples_optimizer)
         whole = {**(ticket.arguments or {}), **asked.arguments}
         return Settings(asked.optimizer, with_epoch(spec.switch_of(asked.optimizer), whole, spec.epochs))
     assert ticket.arguments is not None, "an evaluation repeats what is known"
-    if spec.goal == "verdict":  # for whoever reads Optuna's tables; a joint study has no such choice
+    if not strategy.samples_optimizer:  # for whoever reads Optuna's tables; a joint study has no such choice
         trial.suggest_categorical("optimizer", (*spec.space, BASELINE))
     return Settings(ticket.optimizer, ticket.arguments)
 

@@ -7,15 +7,8 @@ import optuna
 import pytest
 
 from optselect.search.spec.objective import Direction, Objective
-from optselect.search.strategy.pruner import (
-    ETA,
-    FEWEST_EPOCHS,
-    LOSS,
-    Halving,
-    promoted,
-    rungs,
-    says_nothing_yet,
-)
+from optselect.search.strategy.pruner import LOSS, Halving, says_nothing_yet
+from optselect.search.strategy.rungs import ETA, FEWEST_EPOCHS, promoted, rungs
 from optselect.trials.terms.outcome import Epoch, Stop
 
 
