@@ -19,7 +19,8 @@ from sqlalchemy import text
 
 from optselect.search.processes.sharing import Slice
 from optselect.search.spec.objective import Objective
-from optselect.search.spec.study_spec import Request, StudySpec, resolve
+from optselect.search.spec.stored import stored_spec
+from optselect.search.spec.study_spec import Request, resolve
 from optselect.search.strategy.asking import create_optuna_study, load_optuna_study
 from optselect.search.strategy.choosing import first_step
 from optselect.search.strategy.planning import survivor_tickets
@@ -187,7 +188,7 @@ def worker(
     nothing: Any = None  # the problem is the real training's alone
     trainer = TimedTrainer(
         assignment,
-        StudySpec.model_validate(study.spec),
+        stored_spec(study),
         nothing,
         load_optuna_study(database, name, engine),
         Departure(),

@@ -18,8 +18,7 @@ from optselect.search.spec.custom import class_json, class_rows, read_custom
 from optselect.search.spec.objective import Objective
 from optselect.search.spec.space import custom_name, find_optimizer
 from optselect.search.spec.spec_file import spec_toml
-from optselect.search.spec.stored import stored_description
-from optselect.search.spec.study_spec import StudySpec
+from optselect.search.spec.stored import stored_description, stored_spec, unchecked_spec
 from optselect.search.status import tables
 from optselect.search.status.live_view import live_view
 from optselect.search.status.progress import look
@@ -113,7 +112,7 @@ def show_study(name: str, place: Surroundings) -> None:
     """The spec of a study, as TOML that launches it."""
     here = opened(place)
     study = load_study(here.engine, name)
-    spec = StudySpec.model_validate(study.spec)
+    spec = stored_spec(study)
     if place.as_json:
         print_document(shown_json(study))
     else:
@@ -141,7 +140,7 @@ def show_trial(name: str, number: int, place: Surroundings) -> None:
     if place.as_json:
         print_document(trial_page_json(trial, curve, why_it_ended(trial, study), link, kept))
     else:
-        code = trial_code(trial, StudySpec.model_validate(study.spec), stored_description(study))
+        code = trial_code(trial, stored_spec(study), stored_description(study))
         folder = folder_of_trial(study, here.database.home, number)
         print(trial_page(study, trial, curve, code, link, kept, folder if folder.is_dir() else None))
 
@@ -295,7 +294,7 @@ def say_links(study: StoredStudy | None, server: ServerNote) -> None:
         )
     experiment, address = study.mlflow_experiment_id, server.address
     say(server.link(experiment_link(address, experiment)))
-    if study.spec.get("seeds"):
+    if unchecked_spec(study).seeds:
         say(f"Finals, a mean curve for each: {server.link(experiment_link(address, experiment, FINALS))}")
     say(f"Runs as a table, best first: {server.link(experiment_link(address, experiment, BEST))}")
 

@@ -19,6 +19,7 @@ from optselect.search.notes import RATE_SET_TWICE
 from optselect.search.processes.supervising import Ending, log_folder
 from optselect.search.report.verdict_page import verdict_data
 from optselect.search.spec.objective import Objective
+from optselect.search.spec.stored import stored_spec
 from optselect.search.status.progress import Refresh
 from optselect.search.status.standing import standing
 from optselect.search.status.state import study_status
@@ -47,13 +48,14 @@ def print_preview(name: str, place: Surroundings, workforce: Workforce, use_loca
 
 def opening(study: StoredStudy) -> str:
     """What is about to happen, in two lines."""
-    tuned = {name: [d["keyword"] for d in dimensions] for name, dimensions in study.spec["space"].items()}
+    spec = stored_spec(study)
+    tuned = {name: [d.keyword for d in dimensions] for name, dimensions in spec.space.items()}
     most = max(tuned.values(), key=len)
-    amount = study.budget or f"as many as fit in {study.spec['minutes']} min:"
+    amount = study.budget or f"as many as fit in {spec.minutes} min:"
     what = "the learning rate of each" if most == ["learning_rate"] else f"up to {len(most)} arguments each"
     objective = Objective.of(study).in_words
     return (
-        f"study {study.name}: {amount} search trials of {study.spec['epochs']} epochs\n"
+        f"study {study.name}: {amount} search trials of {spec.epochs} epochs\n"
         f"{len(tuned)} optimizers, tuning {what}; objective {objective}"
     )
 
@@ -162,7 +164,7 @@ def print_verdict(engine: Engine, study: StoredStudy, out: Console) -> None:
     """The verdict as the last thing that is printed; a study that compares nothing has none."""
     from optselect.search.report.verdict_page import short_verdict
 
-    if study.spec.get("goal") == "best-config":
+    if not stored_spec(study).compares:
         return
     found = stored_findings(engine, study)
     out.print("")

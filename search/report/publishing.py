@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from optselect.search.documents import Verdict, document_text
+from optselect.search.spec.stored import unchecked_spec
 from optselect.storage.records.curves import read_metric
 from optselect.storage.records.studies import load_study
 from optselect.storage.tracking.flusher import Connected
@@ -17,7 +18,7 @@ def publish(connected: Connected) -> str | None:
     """Send a finished study's verdict, in place of what was sent before; returns its run, None where there is none."""
     # SciPy, Plotly and Optuna cost two seconds, which a study that goes on need not pay.
     study = load_study(connected.engine, connected.study.name)
-    if study.state != "finished" or study.spec.get("goal") == "best-config":
+    if study.state != "finished" or not unchecked_spec(study).compares:
         return None
     from optselect.search.verdict.findings import NoVerdict, stored_findings
 

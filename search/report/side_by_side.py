@@ -83,7 +83,7 @@ class Pair:
 
 def what_differs(first: Side, second: Side) -> Iterator[str]:
     """A few words each, from the first to the second."""
-    yield from differences(first.study.spec, second.record.spec)
+    yield from differences(first.record.spec, second.record.spec)
     yield from changed("source", first.study.bundle_sha256[:12], second.study.bundle_sha256[:12])
     yield from changed("data", first.study.data_hash[:12], second.study.data_hash[:12])
     for name in sorted({*first.study.versions, *second.study.versions}):

@@ -379,10 +379,9 @@ def keeps_averages(dimension: Dimension) -> bool:
     return dimension.keyword == "use_ema" and all(choice is True for choice in dimension.choices)
 
 
-def differences(stored: Mapping[str, Any], wanted: StudySpec) -> Iterator[str]:
+def differences(stored: StudySpec, wanted: StudySpec) -> Iterator[str]:
     """What differs between a stored spec and a new one, a few words each; the place of launch does not count."""
-    new, read = wanted.model_dump(mode="json"), StudySpec.model_validate(stored)
-    before = read.model_dump(mode="json")  # with the defaults of keys that came later
+    before, new = stored.model_dump(mode="json"), wanted.model_dump(mode="json")
     for key, value in new.items():
         old = before.get(key)
         if (
@@ -398,7 +397,7 @@ def differences(stored: Mapping[str, Any], wanted: StudySpec) -> Iterator[str]:
         elif key == "switches":
             yield f"switches {shown_switches(old)} -> {shown_switches(value)}"
         elif key == "direction":
-            yield f"objective {Objective.of(read).as_typed} -> {Objective.of(wanted).as_typed}"
+            yield f"objective {Objective.of(stored).as_typed} -> {Objective.of(wanted).as_typed}"
         elif key == "precision":
             yield f"precision {old or OF_THE_FILE} -> {value or OF_THE_FILE}"
         elif isinstance(value, list):

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from optselect.search.spec.objective import Objective
-from optselect.search.spec.study_spec import StudySpec
+from optselect.search.spec.stored import stored_spec
 from optselect.search.status.pace import NOTHING_KNOWN, Left, time_left
 from optselect.search.status.standing import Standing, standing
 from optselect.search.status.tables import (
@@ -63,7 +63,7 @@ def remaining(sight: Sight) -> Left:
     if sight.study.state != "running":
         return NOTHING_KNOWN
     running = sum(trial.state == "running" for trial in sight.trials)
-    spec = StudySpec.model_validate(sight.study.spec)
+    spec = stored_spec(sight.study)
     return time_left(spec, sight.study.budget, sight.trials, max(len(sight.alive), running))
 
 

@@ -14,6 +14,7 @@ from optselect.search.documents import (
     Worker,
 )
 from optselect.search.spec.objective import Objective
+from optselect.search.spec.stored import unchecked_spec
 from optselect.search.status.ways import programs_built
 from optselect.storage.records.deaths import set_aside
 from optselect.storage.records.overview import ENDED, STATES, TrialRow, WorkerRow, runs_at_defaults
@@ -62,7 +63,7 @@ class Standing:
 def standing(study: StoredStudy, trials: Sequence[TrialRow]) -> Standing:
     """Count the trials of a study."""
     search, objective = Tally(), Objective.of(study)
-    by_optimizer = {name: Tally() for name in study.spec["optimizers"]}
+    by_optimizer = {name: Tally() for name in unchecked_spec(study).optimizers}
     by_phase: dict[str, Tally] = {}
     for trial in trials:
         by_phase.setdefault(trial.phase, Tally()).add(trial, objective)

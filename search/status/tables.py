@@ -14,7 +14,7 @@ from optselect.search.spec.catalogue import ENTRIES, Entry
 from optselect.search.spec.dimension import ranges_json
 from optselect.search.spec.objective import Objective
 from optselect.search.spec.settings import in_order
-from optselect.search.spec.stored import stored_description
+from optselect.search.spec.stored import stored_description, unchecked_spec
 from optselect.search.status.standing import Standing, Tally, better_defaults, ranked, standing
 from optselect.storage.records.deaths import set_aside
 from optselect.storage.records.overview import StudyRow, TrialRow
@@ -28,7 +28,7 @@ def headline(study: StoredStudy, now: Standing, seconds_left: float | None = Non
     """
     counts = now.search.counts
     if not study.budget:
-        return f"{study.name}: first runs, then as many trials as fit in {study.spec['minutes']} min"
+        return f"{study.name}: first runs, then as many trials as fit in {unchecked_spec(study).minutes} min"
     parts = [f"{study.name}: {now.search.ended} of {study.budget} trials"]
     parts += [study.state] if study.state in ("paused", "stopped") else []
     parts += [
@@ -95,11 +95,10 @@ def baseline_row(study: StoredStudy, baseline: TrialRow) -> tuple[str, ...]:
 
 def next_commands(study: StoredStudy, finished: bool) -> str:
     """What to type now."""
-    compares = study.spec.get("goal") != "best-config"
     lines = [
         *(
             [(f"optselect report {study.name}", "the verdict, with its ranking")]
-            if finished and compares
+            if finished and unchecked_spec(study).compares
             else []
         ),
         (f"optselect ui {study.name}", "the curves of every trial, in MLflow"),

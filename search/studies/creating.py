@@ -10,7 +10,7 @@ from optselect.search.errors import InvalidInput
 from optselect.search.names import demand_apart
 from optselect.search.spec.custom import knows_all, notes, resolved
 from optselect.search.spec.objective import Objective, difference_today, settled
-from optselect.search.spec.stored import stored_description
+from optselect.search.spec.stored import stored_description, stored_spec
 from optselect.search.spec.study_spec import SPEC_VERSION, Request, StudySpec, differences
 from optselect.search.studies.describing import Describer
 from optselect.search.studies.in_process import InProcessDescriber
@@ -71,7 +71,7 @@ def files_line(callbacks: Sequence[str], folder: Path) -> str:
 
 def is_described(stored: StoredStudy, request: Request, problem: Path) -> bool:
     """Whether the source and the classes that a request names are those of a stored study."""
-    spec = StudySpec.model_validate(stored.spec)
+    spec = stored_spec(stored)
     same = local_hash(problem, stored.bundle, spec.custom) == stored.bundle_sha256
     return same and knows_all(request, stored_description(stored).optimizers)
 
@@ -158,7 +158,7 @@ def create(study: NewStudy, spec: StudySpec, database: Database, engine: Engine)
 
 
 def refuse_another(stored: StoredStudy, wanted: StudySpec, wanted_hash: str) -> None:
-    changes = list(differences(stored.spec, wanted))
+    changes = list(differences(stored_spec(stored), wanted))
     if wanted_hash != stored.bundle_sha256:
         changes.append(f"the problem's source {stored.bundle_sha256[:12]} -> {wanted_hash[:12]}")
     if changes:

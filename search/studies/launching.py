@@ -28,6 +28,7 @@ from optselect.search.processes.supervising import (
     supervise,
 )
 from optselect.search.spec.custom import asked_classes
+from optselect.search.spec.stored import stored_spec
 from optselect.search.spec.study_spec import Request, StudySpec
 from optselect.search.status.progress import Refresh, look
 from optselect.search.strategy.choosing import next_step, strategy_of
@@ -167,7 +168,7 @@ def resume(
     database = place.open()
     engine = make_engine(database)
     study = studies.load_study(engine, name)
-    spec = StudySpec.model_validate(study.spec)
+    spec = stored_spec(study)
     further.demand_possible(study, spec)
     seats = workforce.seats()
     if not use_local and workforce.trains_here(seats) and (study.state != "finished" or further != Further()):

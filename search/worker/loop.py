@@ -29,7 +29,7 @@ from optselect.search.processes.sharing import Slice, gives_way
 from optselect.search.spec.objective import Objective
 from optselect.search.spec.settings import FOUND_RATE, Length, configuration_of, in_order, with_epoch
 from optselect.search.spec.space import Settings, suggest_optimizer
-from optselect.search.spec.stored import stored_description
+from optselect.search.spec.stored import stored_description, stored_spec
 from optselect.search.spec.study_spec import TRIALS_EACH, StudySpec
 from optselect.search.strategy.asking import (
     adopt,
@@ -161,7 +161,7 @@ def kept_weights(
     files = WeightFiles.of(folder, problem.path, modules, data_hash, origin_of(assignment, problem))
     find = made_by_children(files, problem.path, seeds_beside, problem.precision, rows, assignment.listed)
     if not files.is_begun:  # on another machine: it must begin as the study does, before a trial is claimed
-        find(search_seed(assignment.study.spec["seed"], 0))
+        find(search_seed(stored_spec(assignment.study).seed, 0))
     return find
 
 
@@ -225,7 +225,7 @@ class Trainer:
         if most := int(number_in(os.environ, "OPTSELECT_GPU_MEGABYTES", 0)):
             limit_memory(most)
         optuna_study = load_optuna_study(assignment.database, assignment.study.name, assignment.engine)
-        spec = StudySpec.model_validate(assignment.study.spec)
+        spec = stored_spec(assignment.study)
         classes = find_classes(assignment.study, assignment.source, assignment.database.home)
         jit, precision = spec.jit == "on", spec.precision
         rows = rows_of(assignment)
