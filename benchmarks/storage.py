@@ -188,7 +188,7 @@ def counted() -> Iterator[list[int]]:
 def share_of_time(place: Place, epoch_seconds: float, size: Size, out: Console) -> None:
     """A long training, for what ends with it is paid once."""
     epochs = int(size.seconds_of_training / epoch_seconds)
-    name = f"share at {epoch_seconds}"
+    name = f"share-at-{epoch_seconds}"
     spec = stored_spec(store_simulated_study(place.database, name, trials=1, epochs=epochs))
     training = SimulatedTraining(epoch_seconds, works=True)
     with worker(place.database, name, training, 1) as trainer:

@@ -12,7 +12,7 @@ from rich.console import Console
 from optselect.search.cli.following import progress_view
 from optselect.search.cli.terminal import print_document, stderr_console, stdout_console
 from optselect.search.documents import SCHEMA, Launched, Ordered
-from optselect.search.engines.placing import launch_line, preview, stop_workers
+from optselect.search.engines.placing import launch_line, preview
 from optselect.search.errors import InvalidInput
 from optselect.search.exit_codes import UserExit
 from optselect.search.notes import RATE_SET_TWICE
@@ -26,12 +26,13 @@ from optselect.search.status.state import study_status
 from optselect.search.status.tables import SINGLE_RUNS, next_commands, summary
 from optselect.search.status.ways import ways_lines
 from optselect.search.studies.launching import Served, Workforce
+from optselect.search.studies.ordering import order
 from optselect.search.surroundings import Surroundings
 from optselect.search.verdict.findings import NoVerdict, stored_findings
 from optselect.storage.records import overview, studies
 from optselect.storage.records.launches import Launch
 from optselect.storage.records.studies import StoredStudy
-from optselect.storage.server.database import Engine, make_engine
+from optselect.storage.server.database import Engine
 
 
 def print_preview(name: str, place: Surroundings, workforce: Workforce, use_local: bool = False) -> int:
@@ -229,23 +230,15 @@ WHAT_HAPPENS = {
 }
 
 
-def order(name: str, state: str, place: Surroundings) -> None:
-    """Pause or stop a study and say what its running trials will do; harmless to repeat."""
-    engine = make_engine(place.open())
-    study = studies.load_study(engine, name)
-    before, after = studies.order_state(engine, study.id, state)
-    running = count_running(engine, study)
-    behind = stop_workers(engine, study) if state == "stopped" else []
+def print_order(name: str, state: str, place: Surroundings) -> None:
+    """Pause or stop a study and say what its running trials will do."""
+    done = order(name, state, place)
     if place.as_json:
-        print_document(order_json(name, before, after, running))
+        print_document(order_json(name, done.before, done.after, done.running))
     else:
-        stdout_console().print(order_line(name, before, after, running), soft_wrap=True)
-    for line in behind:
+        stdout_console().print(order_line(name, done.before, done.after, done.running), soft_wrap=True)
+    for line in done.left_behind:
         print(line, file=sys.stderr)
-
-
-def count_running(engine: Engine, study: StoredStudy) -> int:
-    return sum(trial.state == "running" for trial in overview.list_trials(engine, study.id))
 
 
 def order_json(name: str, before: str, after: str, running: int) -> Ordered:

@@ -9,9 +9,6 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from optselect.search.documents import SCHEMA, CatalogueEntry, Optimizers
-from optselect.search.spec.catalogue import ENTRIES, Entry
-from optselect.search.spec.dimension import ranges_json
 from optselect.search.spec.objective import Objective
 from optselect.search.spec.settings import in_order
 from optselect.search.spec.stored import stored_description, unchecked_spec
@@ -141,47 +138,6 @@ def studies_table(studies: Sequence[StudyRow]) -> Table:
         done = f"{row.done} of {row.budget}"
         table.add_row(row.name, row.state, done, best, row.objective, f"{row.created_at:%Y-%m-%d %H:%M}")
     return table
-
-
-def class_table(name: str, rows: Sequence[tuple[str, str, str, str]]) -> Table:
-    """One class of the user's own: its arguments, their defaults, what is searched and who says so."""
-    table = plain_table("argument", "default", "range", "by", wide="range")
-    table.title, table.title_justify = name, "left"
-    for row in rows:
-        table.add_row(*map(escape, row))
-    return table
-
-
-def optimizers_table(entries: Sequence[Entry] = ENTRIES) -> Table:
-    """The catalogue: what is searched, in Keras's own values; a star marks what is tried by default."""
-    table = plain_table("optimizer", "tier", "argument", "range", wide="range")
-    table.caption = "* tried unless told otherwise; tier 1 is searched first"
-    table.caption_justify = "left"
-    for entry in entries:
-        name = f"{entry.optimizer} *" if entry.default else entry.optimizer
-        for tier, dimensions in ((1, entry.tier_1), (2, entry.tier_2)):
-            for dimension in dimensions:
-                first = dimension is entry.tier_1[0]
-                table.add_row(name if first else "", str(tier), dimension.keyword, dimension.shown_range())
-        table.add_section()
-    return table
-
-
-def optimizers_json(entries: Sequence[Entry] = ENTRIES) -> Optimizers:
-    """The catalogue as data."""
-    return {"schema": SCHEMA, "optimizers": [entry_json(entry) for entry in entries]}
-
-
-def entry_json(entry: Entry) -> CatalogueEntry:
-    """One optimizer as data."""
-    return {
-        "optimizer": entry.optimizer,
-        "default": entry.default,
-        "tier_1": ranges_json(entry.tier_1),
-        "tier_2": ranges_json(entry.tier_2),
-        "source": entry.source,
-        "remark": entry.remark,
-    }
 
 
 # --- words --------------------------------------------------------------------------------------------

@@ -6,15 +6,15 @@ from pathlib import Path
 
 from optselect.search.bundles.same_files import demand_same_files, demand_same_weights, has_pretrained
 from optselect.search.bundles.source import bundle_hash, local_hash, read_bundle
+from optselect.search.describing.child import Describer
+from optselect.search.describing.crowd import Crowd
 from optselect.search.errors import InvalidInput
 from optselect.search.names import demand_apart
 from optselect.search.spec.custom import knows_all, notes, resolved
 from optselect.search.spec.objective import Objective, difference_today, settled
 from optselect.search.spec.stored import stored_description, stored_spec
 from optselect.search.spec.study_spec import SPEC_VERSION, Request, StudySpec, differences
-from optselect.search.studies.describing import Describer
 from optselect.search.studies.in_process import InProcessDescriber
-from optselect.search.studies.trying import Crowd
 from optselect.search.surroundings import Surroundings
 from optselect.search.voice import note
 from optselect.storage.records import studies

@@ -12,6 +12,8 @@ from typing import Protocol
 
 from optselect.search.bundles.same_files import demand_same_files, demand_same_weights, has_pretrained
 from optselect.search.bundles.source import rows_folder, weights_folder
+from optselect.search.describing.child import Describer, training_options
+from optselect.search.describing.crowd import Crowd, describer_of_many
 from optselect.search.engines.placing import Placement, start_workers
 from optselect.search.errors import InvalidInput
 from optselect.search.names import study_name
@@ -34,10 +36,8 @@ from optselect.search.status.progress import Refresh, look
 from optselect.search.strategy.choosing import next_step, strategy_of
 from optselect.search.strategy.seeds import first_seeds
 from optselect.search.studies.creating import find_or_create
-from optselect.search.studies.describing import Describer, training_options
 from optselect.search.studies.in_process import InProcessDescriber, train_in_process
-from optselect.search.studies.sending import send_rest
-from optselect.search.studies.trying import Crowd, describer_of_many
+from optselect.search.studies.syncing import send_rest
 from optselect.search.surroundings import Surroundings
 from optselect.storage.records import studies
 from optselect.storage.records.launches import Launch

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from optselect.search.cli.optimizers import optimizers_table
 from optselect.search.documents import document_text
 from optselect.search.spec.objective import Objective
 from optselect.search.status.live_view import Sight, live_view, phase_line
 from optselect.search.status.pace import NOTHING_KNOWN, Left, time_left
 from optselect.search.status.standing import ranked, standing, status_json, trials_json
-from optselect.search.status.tables import next_commands, optimizers_table, summary, trials_table
+from optselect.search.status.tables import next_commands, summary, trials_table
 from optselect.search.status.trial_page import (
     sparkline,
     trial_code,

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from optselect.search.cli.checking import notes_on, row_of
+from optselect.search.cli.checking import row_of
+from optselect.search.describing.checking import notes_on
 from optselect.search.strategy.phases import ENOUGH_OF_ONE_RUN
 from optselect.search.strategy.planning import SHARE
 from optselect.search.verdict.findings import Findings, NoVerdict, find
