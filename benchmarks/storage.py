@@ -30,6 +30,7 @@ from sqlalchemy.engine import URL
 from benchmarks.grown_studies import grow
 from benchmarks.plain_optuna import PlainWorker
 from benchmarks.simulated_workers import SimulatedTraining, store_simulated_study, worker
+from optselect.search.spec.stored import stored_spec
 from optselect.search.spec.study_spec import StudySpec
 from optselect.storage.records import curves, studies
 from optselect.storage.schema.initialise import initialise
@@ -372,10 +373,6 @@ def serve(database: Database, begin: float, end: float, claims: list[tuple[float
 
 
 # --- saying it ----------------------------------------------------------------------------------------
-
-
-def stored_spec(study: studies.StoredStudy) -> StudySpec:
-    return StudySpec.model_validate(study.spec)
 
 
 def spread(counts: list[int]) -> str:

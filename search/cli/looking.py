@@ -11,10 +11,9 @@ from optselect.search.cli.terminal import print_document, stdout_console
 from optselect.search.documents import SCHEMA, ListedStudy, ShownStudy, Studies
 from optselect.search.engines.placing import launch_line, read_logs, scale, scaled_line
 from optselect.search.processes.supervising import REFRESH_SECONDS
-from optselect.search.spec.objective import in_words
+from optselect.search.spec.objective import Objective
 from optselect.search.spec.spec_file import spec_toml
-from optselect.search.spec.stored import stored_description
-from optselect.search.spec.study_spec import StudySpec
+from optselect.search.spec.stored import stored_description, stored_spec, unchecked_spec
 from optselect.search.status import tables
 from optselect.search.status.live_view import live_view
 from optselect.search.status.progress import look
@@ -57,7 +56,7 @@ def print_status(name: str, place: Surroundings) -> None:
         print_document(study_status(study, here.database, here.engine))
         return
     out, sight = stdout_console(), look(here.engine, study)
-    out.print(f"{study.state}; objective {in_words(study.objective, study.direction)}")
+    out.print(f"{study.state}; objective {Objective.of(study).in_words}")
     out.print(live_view(sight))
     for launch in live_launches(here.engine, study.id) if study.state == "running" else ():
         out.print(launch_line(launch), soft_wrap=True)
@@ -94,7 +93,7 @@ def print_trials(name: str, wanted: Selection, place: Surroundings) -> None:
     """The trials that are wanted, as rows."""
     here = opened(place)
     study = load_study(here.engine, name)
-    trials = select(overview.list_trials(here.engine, study.id), wanted, study.direction)
+    trials = select(overview.list_trials(here.engine, study.id), wanted, Objective.of(study))
     if place.as_json:
         print_document(trials_json(trials))
     else:
@@ -105,7 +104,7 @@ def show_study(name: str, place: Surroundings) -> None:
     """The spec of a study, as TOML that launches it."""
     here = opened(place)
     study = load_study(here.engine, name)
-    spec = StudySpec.model_validate(study.spec)
+    spec = stored_spec(study)
     if place.as_json:
         print_document(shown_json(study))
     else:
@@ -133,7 +132,7 @@ def show_trial(name: str, number: int, place: Surroundings) -> None:
     if place.as_json:
         print_document(trial_page_json(trial, curve, why_it_ended(trial, study), link, kept))
     else:
-        code = trial_code(trial, StudySpec.model_validate(study.spec), stored_description(study))
+        code = trial_code(trial, stored_spec(study), stored_description(study))
         folder = folder_of_trial(study, here.database.home, number)
         print(trial_page(study, trial, curve, code, link, kept, folder if folder.is_dir() else None))
 
@@ -249,7 +248,7 @@ def say_links(study: StoredStudy | None, server: ServerNote) -> None:
         )
     experiment, address = study.mlflow_experiment_id, server.address
     say(server.link(experiment_link(address, experiment)))
-    if study.spec.get("seeds"):
+    if unchecked_spec(study).seeds:
         say(f"Finals, a mean curve for each: {server.link(experiment_link(address, experiment, FINALS))}")
     say(f"Runs as a table, best first: {server.link(experiment_link(address, experiment, BEST))}")
 

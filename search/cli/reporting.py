@@ -14,7 +14,7 @@ from optselect.search.report.flat_rows import csv_text
 from optselect.search.report.reading import Evidence
 from optselect.search.report.verdict_page import answer_json, verdict_page
 from optselect.search.surroundings import Surroundings
-from optselect.search.verdict.findings import Findings, find
+from optselect.search.verdict.findings import Findings, NoVerdict, find
 from optselect.storage.records.studies import load_study
 from optselect.storage.server.database import make_engine
 
@@ -27,7 +27,7 @@ def print_report(evidence: Evidence, as_json: bool, console: Console) -> None:
     if as_json:
         print_document(answer_json(evidence.record.name, found))
     else:
-        console.print(found if isinstance(found, str) else verdict_page(found))
+        console.print(found.reason if isinstance(found, NoVerdict) else verdict_page(found))
 
 
 def print_code(evidence: Evidence, script: bool, optimizer: str | None) -> None:

@@ -14,7 +14,7 @@ from optselect.search.processes import devices
 from optselect.search.processes.forking import Zygote
 from optselect.search.processes.limits import room_here
 from optselect.search.processes.supervising import default_workers
-from optselect.search.spec.objective import in_words
+from optselect.search.spec.objective import Objective
 from optselect.search.spec.study_spec import Request
 from optselect.search.surroundings import Surroundings
 from optselect.storage.errors import StorageError
@@ -68,7 +68,7 @@ def checks(request: Request, place: Surroundings) -> Iterator[Checked]:
         if outlook.found is not None:
             spec = outlook.found.spec
             yield Checked("loading", True, words_of_loading(outlook.found.loading_seconds))
-            yield Checked("objective", True, in_words(spec.objective, spec.direction))
+            yield Checked("objective", True, Objective.of(spec).in_words)
             yield from notes_on(outlook.found.problem)
             yield from optimizers_found(request, outlook.found, rows, zygote)
 

@@ -9,9 +9,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from optselect.search.spec.objective import in_words
+from optselect.search.spec.objective import Objective
 from optselect.search.spec.settings import in_order
-from optselect.search.spec.stored import stored_description
+from optselect.search.spec.stored import stored_description, unchecked_spec
 from optselect.search.status.standing import Standing, Tally, better_defaults, ranked, standing
 from optselect.storage.records.deaths import set_aside
 from optselect.storage.records.overview import StudyRow, TrialRow
@@ -25,7 +25,7 @@ def headline(study: StoredStudy, now: Standing, seconds_left: float | None = Non
     """
     counts = now.search.counts
     if not study.budget:
-        return f"{study.name}: first runs, then as many trials as fit in {study.spec['minutes']} min"
+        return f"{study.name}: first runs, then as many trials as fit in {unchecked_spec(study).minutes} min"
     parts = [f"{study.name}: {now.search.ended} of {study.budget} trials"]
     parts += [study.state] if study.state in ("paused", "stopped") else []
     parts += [
@@ -37,12 +37,12 @@ def headline(study: StoredStudy, now: Standing, seconds_left: float | None = Non
 
 def summary(study: StoredStudy, trials: Sequence[TrialRow]) -> RenderableType:
     """The end of a study: the best run of each optimizer, the user's own beside them."""
-    now = standing(study, trials)
+    now, objective = standing(study, trials), Objective.of(study)
     table = plain_table(
         "optimizer", "trials", "diverged", f"best {study.objective}", "trial", "settings", wide="settings"
     )
-    untuned = better_defaults(now, study.direction)
-    for name, tally in ranked(now.by_optimizer, study.direction):
+    untuned = better_defaults(now, objective)
+    for name, tally in ranked(now.by_optimizer, objective):
         best = tally.best
         table.add_row(
             name,
@@ -61,7 +61,7 @@ def summary(study: StoredStudy, trials: Sequence[TrialRow]) -> RenderableType:
         table.add_section()
         table.add_row(*baseline_row(study, now.baseline))
     head = Text(headline(study, now), style="bold")
-    judged = Text(f"objective {in_words(study.objective, study.direction)}", style="dim")
+    judged = Text(f"objective {objective.in_words}", style="dim")
     return Group(head, judged, table, *set_aside_lines(study))
 
 
@@ -92,11 +92,10 @@ def baseline_row(study: StoredStudy, baseline: TrialRow) -> tuple[str, ...]:
 
 def next_commands(study: StoredStudy, finished: bool) -> str:
     """What to type now."""
-    compares = study.spec.get("goal") != "best-config"
     lines = [
         *(
             [(f"optselect report {study.name}", "the verdict, with its ranking")]
-            if finished and compares
+            if finished and unchecked_spec(study).compares
             else []
         ),
         (f"optselect ui {study.name}", "the curves of every trial, in MLflow"),
