@@ -175,7 +175,8 @@ class Launched(Status):
 
     verdict: NotRequired[
         Annotated[
-            "Verdict | NoVerdict", says("What report --json prints; absent where nobody was to train here.")
+            "Verdict | WithoutVerdict",
+            says("What report --json prints; absent where nobody was to train here."),
         ]
     ]
 
@@ -384,7 +385,7 @@ class Verdict(Document):
     ]
 
 
-class NoVerdict(Document):
+class WithoutVerdict(Document):
     """Why there is no verdict."""
 
     study: StudyName
@@ -680,7 +681,7 @@ DOCUMENTS: Mapping[str, Any] = MappingProxyType(
         "scale": Scaled,
         "pause": Ordered,
         "stop": Ordered,
-        "report": Verdict | NoVerdict,
+        "report": Verdict | WithoutVerdict,
         "status": Status,
         "trials": Trials,
         "show": ShownStudy | ShownTrial,

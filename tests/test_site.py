@@ -7,6 +7,7 @@ import doctest
 import importlib.util
 import json
 import re
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,10 +28,16 @@ PAGES = sorted(DOCS.rglob("*.md"))
 
 @pytest.fixture(scope="module")
 def made_of_code() -> Any:
-    """The hook of mkdocs, which lies outside the package."""
-    spec = importlib.util.spec_from_file_location("made_of_code", DOCS / "made_of_code.py")
+    """The hook of mkdocs."""
+    return module_of_docs("made_of_code")
+
+
+def module_of_docs(name: str) -> Any:
+    """A module beside the pages, which lies outside the package."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
 
@@ -58,6 +65,19 @@ def test_what_a_page_takes_from_the_code_is_there(made_of_code: Any, page: Path)
     filled = made_of_code.on_page_markdown(text, None, None, None)
     assert "<!-- made of code" not in filled
     assert len(filled) > len(text) or not places
+
+
+def test_the_picture_of_the_wings_is_that_of_the_contracts() -> None:
+    wings = module_of_docs("make_wings")
+    assert wings.PICTURE.read_text("utf-8") == wings.picture(), "python docs/make_wings.py"
+
+
+def test_every_module_stands_in_the_reference_with_its_question(made_of_code: Any) -> None:
+    rows = re.findall(r"^\| `(\w+\.py)` \| (.+) \|$", made_of_code.made("modules"), re.MULTILINE)
+    files = [f for top in ("search", "trials", "storage") for f in (ROOT / top).rglob("*.py")]
+    own = [f.name for f in files if "migrations" not in f.parts and f.name != "__init__.py"]
+    assert sorted(name for name, _ in rows) == sorted(own)
+    assert all(len(question) > 20 for _, question in rows)
 
 
 def test_the_reference_has_every_command_with_its_options(made_of_code: Any) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
 from optselect.search.errors import InvalidInput
-from optselect.search.spec.stored import stored_description
-from optselect.search.spec.study_spec import CustomClass, StudySpec
+from optselect.search.spec.stored import stored_description, stored_spec
+from optselect.search.spec.study_spec import CustomClass
 from optselect.storage.records.studies import StoredStudy
 from optselect.storage.server.own_files import closed, make_folder, replacing
 from optselect.trials.terms.bundled import bundled_problems, resolve_problem
@@ -81,14 +81,15 @@ def find_source(study: StoredStudy, home: Path, use_local: bool) -> Path:
     Raises:
         InvalidInput: the local file is another one, and `use_local` does not allow it.
     """
+    spec = stored_spec(study)
     try:
-        problem = resolve_problem(study.spec["problem"])
+        problem = resolve_problem(spec.problem)
     except ProblemError:
         return unpacked(study, home)
-    found = local_hash(problem, study.bundle, StudySpec.model_validate(study.spec).custom)
+    found = local_hash(problem, study.bundle, spec.custom)
     if found == study.bundle_sha256 or use_local:
         return problem
-    if found is None or study.spec["problem"] in bundled_problems():  # another version's example, no edit
+    if found is None or spec.problem in bundled_problems():  # another version's example, no edit
         return unpacked(study, home)
     raise InvalidInput(
         f'The problem of study "{study.name}" must be the one it was launched with ({study.bundle_sha256[:12]}). '
@@ -100,7 +101,7 @@ def find_classes(study: StoredStudy, problem: Path, home: Path) -> list[Referenc
     """Where the study's own optimizers are on this machine: with the problem file, in the bundle, or installed."""
     described = stored_description(study).optimizers
     found = []
-    for name, one in StudySpec.model_validate(study.spec).custom.items():
+    for name, one in stored_spec(study).custom.items():
         file, reference = described[name].file if name in described else "", stored_reference(one.reference)
         if file.startswith(f"{BUNDLE_FOLDER}/"):
             found.append(Reference(str(unpacked(study, home).parent / file), name))

@@ -36,7 +36,7 @@ from optselect.search.errors import InvalidInput
 from optselect.search.names import study_name
 from optselect.search.near_names import did_you_mean
 from optselect.search.spec.dimension import Choice, Dimension, keras_arguments, one_minus
-from optselect.search.spec.objective import BETTER, as_typed
+from optselect.search.spec.objective import Objective
 from optselect.search.spec.space import Override, custom_references, find_optimizer
 from optselect.search.spec.study_spec import (
     MOST_EPOCHS,
@@ -480,14 +480,14 @@ def spec_toml(spec: StudySpec, name: str) -> str:
         **({"minutes": spec.minutes} if spec.minutes else {"trials": spec.trials}),
         "epochs": spec.epochs,
         "seed": spec.seed,
-        "objective": as_typed(spec.objective, spec.direction),
+        "objective": Objective.of(spec).as_typed,
         "goal": spec.goal,
         "seeds": spec.seeds,
         "jit": spec.jit,
         **({} if spec.precision is None else {"precision": spec.precision}),
         **({"system_metrics": True} if spec.system_metrics else {}),
     }
-    remarks = {"objective": f"  # {BETTER[spec.direction]}"}
+    remarks = {"objective": f"  # {Objective.of(spec).which_is_better}"}
     lines = [f"{key} = {toml_value(value)}{remarks.get(key, '')}" for key, value in head.items()]
     for switch in spec.switches:
         lines += ["", "[[switch]]", *switch_lines(switch)]

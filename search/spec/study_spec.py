@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 from optselect.search.errors import InvalidInput
 from optselect.search.spec.dimension import Choice, Dimension, Scale
-from optselect.search.spec.objective import Direction, as_typed, parse_objective
+from optselect.search.spec.objective import Direction, Objective, parse_objective
 from optselect.search.spec.space import Custom, Override, choose_optimizers, find_optimizer, study_space
 from optselect.search.spec.switching import SwitchSpec, check_switches, switch_space
 from optselect.trials.terms.configuration import SCHEDULES
@@ -157,6 +157,16 @@ class StudySpec(BaseModel):
         return self.model_copy(update={"optimizers": left, "switches": switches})
 
     @property
+    def compares(self) -> bool:
+        """Whether optimizers are compared; else one good configuration is looked for."""
+        return self.goal != "best-config"
+
+    @property
+    def has_finals(self) -> bool:
+        """Whether it ends with runs on fresh seeds, and with a verdict."""
+        return self.compares and self.seeds > 0
+
+    @property
     def singles(self) -> tuple[str, ...]:
         """The optimizers that are no switch."""
         return tuple(name for name in self.optimizers if self.switch_of(name) is None)
@@ -189,7 +199,7 @@ class StudySpec(BaseModel):
     @property
     def few_trials(self) -> str:
         """What to mind before a comparison with too few trials starts; empty where there is nothing to mind."""
-        if self.goal != "verdict" or not self.seeds or not self.trials or not self.is_thin(self.trials):
+        if not self.has_finals or not self.trials or not self.is_thin(self.trials):
             return ""
         count = len(self.optimizers)
         return (
@@ -214,7 +224,7 @@ def resolve(
     singles = choose_optimizers(request.optimizers, problem.baseline.optimizer)
     switches = tuple(spelled(switch, tuple(customs)) for switch in request.switches)
     optimizers = (*singles, *(switch.name for switch in switches))
-    objective, direction = placed_objective(request, problem)
+    objective = placed_objective(request, problem)
     epochs = request.epochs or problem.epochs
     check_warmup(request.space, problem.steps_per_epoch, epochs)
     check_switches(switches, singles, epochs, request.goal)
@@ -236,8 +246,8 @@ def resolve(
         trials=trials,
         epochs=epochs,
         seed=request.seed,
-        objective=objective,
-        direction=direction,
+        objective=objective.name,
+        direction=objective.direction,
         goal=request.goal,
         minutes=request.minutes,
         seeds=request.seeds,
@@ -326,7 +336,7 @@ def asked_trials(request: Request, optimizers: int) -> int:
     return DEFAULT_TRIALS if request.trials is None else request.trials
 
 
-def placed_objective(request: Request, problem: ProblemDescription) -> tuple[str, Direction]:
+def placed_objective(request: Request, problem: ProblemDescription) -> Objective:
     """The objective; a mistake in a spec file is named as a key and with its line."""
     try:
         return parse_objective(request.objective, problem.metrics, problem.known_metrics)
@@ -369,11 +379,9 @@ def keeps_averages(dimension: Dimension) -> bool:
     return dimension.keyword == "use_ema" and all(choice is True for choice in dimension.choices)
 
 
-def differences(stored: Mapping[str, Any], wanted: StudySpec) -> Iterator[str]:
+def differences(stored: StudySpec, wanted: StudySpec) -> Iterator[str]:
     """What differs between a stored spec and a new one, a few words each; the place of launch does not count."""
-    new = wanted.model_dump(mode="json")
-    # With the defaults of keys that came later.
-    before = StudySpec.model_validate(stored).model_dump(mode="json")
+    before, new = stored.model_dump(mode="json"), wanted.model_dump(mode="json")
     for key, value in new.items():
         old = before.get(key)
         if (
@@ -389,8 +397,7 @@ def differences(stored: Mapping[str, Any], wanted: StudySpec) -> Iterator[str]:
         elif key == "switches":
             yield f"switches {shown_switches(old)} -> {shown_switches(value)}"
         elif key == "direction":
-            name = wanted.objective
-            yield f"objective {as_typed(name, str(old))} -> {as_typed(name, value)}"
+            yield f"objective {Objective.of(stored).as_typed} -> {Objective.of(wanted).as_typed}"
         elif key == "precision":
             yield f"precision {old or OF_THE_FILE} -> {value or OF_THE_FILE}"
         elif isinstance(value, list):

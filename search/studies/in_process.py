@@ -66,7 +66,8 @@ def train_in_process(database: Database, engine: Engine, study: StoredStudy, tra
     departure = Departure()
     flusher = Flusher(engine, study, lambda: find_tracking(database, study, tracking), publish)
     with departure.on_signals():
-        from optselect.search.worker.loop import Assignment, work  # TensorFlow
+        from optselect.search.worker.loop import work
+        from optselect.search.worker.preparing import Assignment  # TensorFlow
 
         source = find_source(study, database.home, use_local=False)
         demand_same_files(study, source)

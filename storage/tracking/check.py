@@ -9,14 +9,14 @@ from sqlalchemy import text
 
 from optselect.storage.records.curves import read_curve
 from optselect.storage.tracking.flusher import Connected
-from optselect.storage.tracking.outbox import TrialRow, filled
+from optselect.storage.tracking.outbox import RunRow, filled
 from optselect.storage.tracking.runs import STATUS, SYSTEM, finite_or_nan, metric_names, shown_numbers
 
 Points = Mapping[tuple[int, int], float]  # values by step and time stamp
 
 
 @dataclass(frozen=True)
-class SentTrial(TrialRow):
+class SentTrial(RunRow):
     """A trial as Postgres has it, and what the outbox says of its run."""
 
     finished: bool  # whether MLflow has it to its end

@@ -18,7 +18,7 @@ AWAY_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class TrialRow:
+class RunRow:
     """What of a trial's row its run in MLflow shows at the end."""
 
     ticket_id: int
@@ -39,7 +39,7 @@ class TrialRow:
 
 
 @dataclass(frozen=True)
-class PendingRun(TrialRow):
+class PendingRun(RunRow):
     """A trial of which MLflow lacks something, and what its run is described by."""
 
     upto: int  # the last epoch that may be sent
@@ -112,7 +112,7 @@ def take_pending(connection: Connection, study_id: int, ticket_id: int) -> Pendi
 
 
 def filled(row: RowMapping) -> dict[str, Any]:
-    """The columns of a TrialRow; those that are empty until the trial has ended, as values of their type."""
+    """The columns of a RunRow; those that are empty until the trial has ended, as values of their type."""
     empty = {"outcome": "", "result": {}, "finished_ms": 0}
     return {**row, **{name: row[name] or other for name, other in empty.items()}}
 

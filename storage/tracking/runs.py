@@ -15,7 +15,7 @@ from optselect.storage.tracking import outbox
 from optselect.storage.tracking.batches import refuses_a_run, send, words_of
 from optselect.storage.tracking.chart_views import COLOUR, RATE_EXPONENT, colour_of
 from optselect.storage.tracking.experiment import NOTE
-from optselect.storage.tracking.outbox import PendingRun, TrialRow
+from optselect.storage.tracking.outbox import PendingRun, RunRow
 from optselect.storage.tracking.shown_names import ShownNames
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ def end_of(study: StoredStudy, run: PendingRun) -> list[Any]:
     return [*metrics, *tags_of(facts)]
 
 
-def final_numbers(trial: TrialRow) -> dict[str, float]:
+def final_numbers(trial: RunRow) -> dict[str, float]:
     """The single numbers of a run; those of the untrained model would only make more charts."""
     stored = numbers(trial.result)
     result = {name: value for name, value in stored.items() if not name.startswith("initial_")}
@@ -254,7 +254,7 @@ def final_numbers(trial: TrialRow) -> dict[str, float]:
     return result | {"epochs": float(trial.epochs), "diverged": float(trial.outcome == "diverged")}
 
 
-def shown_numbers(study: StoredStudy, trial: TrialRow) -> dict[str, float]:
+def shown_numbers(study: StoredStudy, trial: RunRow) -> dict[str, float]:
     """The same under the names that MLflow shows."""
     names = metric_names(study)
     return {

@@ -125,7 +125,7 @@ def with_imports(code: str) -> str:
 
 BEFORE_CODE = {
     "keras.": "import keras",
-    "WarmedUp(": "from optselect.trials.optimizers.schedules import WarmedUp",
+    "WarmedUp(": "from optselect.trials.schedules import WarmedUp",
 }
 """What must be imported, by what stands in the code."""
 
