@@ -21,7 +21,7 @@ import typer
 
 from benchmarks.machine import machine_facts
 from benchmarks.memory import PROBLEMS, environment_of, stopped_database
-from optselect.search.spec.study_spec import StudySpec
+from optselect.search.spec.stored import stored_spec
 from optselect.search.status.pace import COMPARISON, time_left
 from optselect.storage.records import overview
 from optselect.storage.records.overview import ENDED, TrialRow
@@ -94,7 +94,7 @@ def said_and_came(study: StoredStudy, trials: Sequence[TrialRow]) -> Told:
     """What a study said of the time left when a tenth of its search was done, beside what came."""
     ends = sorted(trial.finished or 0.0 for trial in trials if trial.searched)
     moment = ends[len(ends) // 10]
-    spec = StudySpec.model_validate(study.spec)
+    spec = stored_spec(study)
     left = time_left(spec, study.budget, list(trials_at(trials, moment)), WORKERS)
     assert left.search is not None and left.comparison is not None
     compared = [trial for trial in trials if trial.phase in COMPARISON]

@@ -18,11 +18,15 @@ from typing import Any
 from sqlalchemy import text
 
 from optselect.search.processes.sharing import Slice
-from optselect.search.spec.study_spec import Request, StudySpec, resolve
+from optselect.search.spec.objective import Objective
+from optselect.search.spec.stored import stored_spec
+from optselect.search.spec.study_spec import Request, resolve
 from optselect.search.strategy.asking import create_optuna_study, load_optuna_study
-from optselect.search.strategy.planning import first_step, survivor_tickets
+from optselect.search.strategy.choosing import first_step
+from optselect.search.strategy.planning import survivor_tickets
 from optselect.search.worker.departure import Departure
-from optselect.search.worker.loop import Assignment, Trainer
+from optselect.search.worker.loop import Trainer
+from optselect.search.worker.preparing import Assignment
 from optselect.storage.optuna_tables.storage import optuna_storage
 from optselect.storage.records import studies, workers
 from optselect.storage.records.studies import NewStudy, StoredStudy
@@ -77,7 +81,7 @@ def store_simulated_study(
         None,
     )  # fmt: skip
     engine = make_engine(database)
-    create_optuna_study(optuna_storage(database), name, "val_loss", "minimize")
+    create_optuna_study(optuna_storage(database), name, Objective("val_loss", "minimize"))
     with studies.creating(engine) as connection:
         tickets = [*quota, *survivor_tickets(spec, spec.optimizers, already, rest)]
         study = studies.insert_study(connection, new, tickets, trials)
@@ -185,7 +189,7 @@ def worker(
     nothing: Any = None  # the problem is the real training's alone
     trainer = TimedTrainer(
         assignment,
-        StudySpec.model_validate(study.spec),
+        stored_spec(study),
         nothing,
         load_optuna_study(database, name, engine),
         Departure(),

@@ -30,6 +30,7 @@ from sqlalchemy.engine import URL
 from benchmarks.grown_studies import grow
 from benchmarks.plain_optuna import PlainWorker
 from benchmarks.simulated_workers import SimulatedTraining, store_simulated_study, worker
+from optselect.search.spec.stored import stored_spec
 from optselect.search.spec.study_spec import StudySpec
 from optselect.storage.records import curves, studies
 from optselect.storage.schema.initialise import initialise
@@ -187,7 +188,7 @@ def counted() -> Iterator[list[int]]:
 def share_of_time(place: Place, epoch_seconds: float, size: Size, out: Console) -> None:
     """A long training, for what ends with it is paid once."""
     epochs = int(size.seconds_of_training / epoch_seconds)
-    name = f"share at {epoch_seconds}"
+    name = f"share-at-{epoch_seconds}"
     spec = stored_spec(store_simulated_study(place.database, name, trials=1, epochs=epochs))
     training = SimulatedTraining(epoch_seconds, works=True)
     with worker(place.database, name, training, 1) as trainer:
@@ -372,10 +373,6 @@ def serve(database: Database, begin: float, end: float, claims: list[tuple[float
 
 
 # --- saying it ----------------------------------------------------------------------------------------
-
-
-def stored_spec(study: studies.StoredStudy) -> StudySpec:
-    return StudySpec.model_validate(study.spec)
 
 
 def spread(counts: list[int]) -> str:

@@ -254,6 +254,26 @@ def members(family: ast.ClassDef) -> Iterator[tuple[str, str, str]]:
             yield ast.unparse(node.value), ast.unparse(node.targets[0]).lower().replace("_", " "), words
 
 
+def modules() -> Iterator[str]:
+    """Each wing with its question, and the questions of its modules."""
+    for top in ("search", "trials", "storage"):
+        for folder in sorted({file.parent for file in (ROOT / top).rglob("*.py")} - migrations()):
+            yield f"## {folder.relative_to(ROOT)}/\n\n{said_by(folder / '__init__.py')}\n"
+            files = sorted(file for file in folder.glob("*.py") if file.name != "__init__.py")
+            yield from table(("file", "question"), [(f"`{file.name}`", said_by(file)) for file in files])
+
+
+def migrations() -> set[Path]:
+    """Folders of revisions, which answer no question."""
+    return {file.parent for file in (ROOT / "storage").rglob("migrations/**/*.py")}
+
+
+def said_by(file: Path) -> str:
+    """The first paragraph of a module."""
+    said = ast.get_docstring(ast.parse(file.read_text("utf-8"))) or ""
+    return " ".join(said.partition("\n\n")[0].split()).replace("|", "\\|")
+
+
 def decisions() -> Iterator[str]:
     """A list of all pages, by their titles."""
     for page in decision_pages():
@@ -281,5 +301,6 @@ PARTS = {
     "json documents": json_documents,
     "catalogue": catalogue,
     "exit codes": exit_codes,
+    "modules": modules,
     "decisions": decisions,
 }

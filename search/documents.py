@@ -64,7 +64,9 @@ class Document(Part):
 
 
 TWO = Field(min_length=2, max_length=2)
-Outcome = Literal["winner", "tie", "not_enough_evidence"]  # as in verdict.py, which costs SciPy's import
+Outcome = Literal[
+    "winner", "tie", "not_enough_evidence"
+]  # as in verdict/judging.py, which costs SciPy's import
 StudyName = Annotated[str, says("Name of the study.")]
 State = Annotated[str, says("State of the study.", "running", "paused", "stopped", "finished")]
 Objective = Annotated[str, says("The metric by which trials are judged, in Keras's words.")]
@@ -173,7 +175,8 @@ class Launched(Status):
 
     verdict: NotRequired[
         Annotated[
-            "Verdict | NoVerdict", says("What report --json prints; absent where nobody was to train here.")
+            "Verdict | WithoutVerdict",
+            says("What report --json prints; absent where nobody was to train here."),
         ]
     ]
 
@@ -382,7 +385,7 @@ class Verdict(Document):
     ]
 
 
-class NoVerdict(Document):
+class WithoutVerdict(Document):
     """Why there is no verdict."""
 
     study: StudyName
@@ -678,7 +681,7 @@ DOCUMENTS: Mapping[str, Any] = MappingProxyType(
         "scale": Scaled,
         "pause": Ordered,
         "stop": Ordered,
-        "report": Verdict | NoVerdict,
+        "report": Verdict | WithoutVerdict,
         "status": Status,
         "trials": Trials,
         "show": ShownStudy | ShownTrial,

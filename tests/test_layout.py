@@ -1,13 +1,18 @@
 """The house keeps its plan: packages are listed, the front door stays narrow, light modules stay light."""
 
+import ast
 import doctest
+import graphlib
 import importlib
 import os
 import subprocess
 import sys
 import tomllib
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
+import grimp
 import pytest
 
 import optselect
@@ -66,6 +71,70 @@ def test_no_file_bears_a_name_that_shadows_another_module() -> None:
         "ray",
     }
     assert not files & (set(sys.stdlib_module_names) | others)
+
+
+MOST_MODULES = 14
+"""In a package's own folder, without its door."""
+MOST_LINES = 60
+"""Of a function, with its signature and docstring."""
+
+
+def code_files() -> Iterator[Path]:
+    return (file for top in TOP_FOLDERS for file in sorted((ROOT / top).rglob("*.py")))
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    graph = grimp.build_graph("optselect", cache_dir=None)
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    assert len(list(graphlib.TopologicalSorter(imports).static_order())) > 200  # CycleError names a circle
+
+
+def test_no_folder_of_code_holds_more_modules_than_one_reads_at_a_glance() -> None:
+    counted = Counter(file.parent.relative_to(ROOT) for file in code_files() if file.name != "__init__.py")
+    assert not {str(folder): count for folder, count in counted.items() if count > MOST_MODULES}
+
+
+def test_no_function_is_longer_than_a_screen() -> None:
+    long = [
+        f"{file.relative_to(ROOT)}: {node.name} has {length} lines"
+        for file in code_files()
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef) and (length := lines_of(node)) > MOST_LINES
+    ]
+    assert not long
+
+
+def lines_of(node: ast.FunctionDef) -> int:
+    return (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+def test_the_door_of_a_wing_holds_one_sentence_and_imports_nothing() -> None:
+    doors = [file for file in code_files() if file.name == "__init__.py" and file.parent.parent != ROOT]
+    assert len(doors) > 20
+    for door in doors:
+        (said,) = ast.parse(door.read_text("utf-8")).body
+        assert isinstance(said, ast.Expr) and isinstance(said.value, ast.Constant), door
+
+
+SPEAKING = ("cli",)
+"""The wings that print; a child process's own main answers its parent on stdout."""
+CHILDREN = ("studies/carrying.py", "studies/model_logging.py", "engines/ray_driver.py")
+
+
+def test_only_the_command_line_prints() -> None:
+    printing = [
+        str(file.relative_to(ROOT))
+        for file in sorted((ROOT / "search").rglob("*.py"))
+        if file.relative_to(ROOT / "search").parts[0] not in SPEAKING
+        and str(file.relative_to(ROOT / "search")) not in (*CHILDREN, "voice.py")
+        and prints(ast.parse(file.read_text("utf-8")))
+    ]
+    assert not printing
+
+
+def prints(tree: ast.Module) -> bool:
+    calls = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return any(isinstance(call, ast.Name) and call.id == "print" for call in calls)
 
 
 def imported_by(module: str) -> set[str]:

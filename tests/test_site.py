@@ -18,7 +18,7 @@ from optselect.search.documents import DOCUMENTS
 from optselect.search.exit_codes import UserExit, WorkerExit
 from optselect.search.spec.catalogue import CATALOGUE
 from optselect.search.spec.toml.reading import file_model
-from tests.support.site import DOCS, load_made_of_code
+from tests.support.site import DOCS, module_of_docs
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted(DOCS.rglob("*.md"))
@@ -26,7 +26,8 @@ PAGES = sorted(DOCS.rglob("*.md"))
 
 @pytest.fixture(scope="module")
 def made_of_code() -> Any:
-    return load_made_of_code()
+    """The hook of mkdocs."""
+    return module_of_docs("made_of_code")
 
 
 def test_every_page_is_in_the_navigation_of_mkdocs_yml() -> None:
@@ -52,6 +53,19 @@ def test_what_a_page_takes_from_the_code_is_there(made_of_code: Any, page: Path)
     filled = made_of_code.on_page_markdown(text, None, None, None)
     assert "<!-- made of code" not in filled
     assert len(filled) > len(text) or not places
+
+
+def test_the_picture_of_the_wings_is_that_of_the_contracts() -> None:
+    wings = module_of_docs("make_wings")
+    assert wings.PICTURE.read_text("utf-8") == wings.picture(), "python docs/make_wings.py"
+
+
+def test_every_module_stands_in_the_reference_with_its_question(made_of_code: Any) -> None:
+    rows = re.findall(r"^\| `(\w+\.py)` \| (.+) \|$", made_of_code.made("modules"), re.MULTILINE)
+    files = [f for top in ("search", "trials", "storage") for f in (ROOT / top).rglob("*.py")]
+    own = [f.name for f in files if "migrations" not in f.parts and f.name != "__init__.py"]
+    assert sorted(name for name, _ in rows) == sorted(own)
+    assert all(len(question) > 20 for _, question in rows)
 
 
 def test_the_reference_has_every_command_with_its_options(made_of_code: Any) -> None:

@@ -6,6 +6,7 @@ Tickets are answered in the order in which they were made, one after the other, 
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import optuna
@@ -13,12 +14,13 @@ from optuna.trial import Trial
 
 from benchmarks.nulls import finals
 from benchmarks.verdict.world import Place, Run, World
+from optselect.search.spec.objective import Objective
 from optselect.search.spec.space import Settings, suggest_optimizer
 from optselect.search.spec.study_spec import StudySpec
-from optselect.search.strategy.asking import ask_for, explosion, install_sampler, tell_ending, tell_pruned
-from optselect.search.strategy.phases import next_step
-from optselect.search.strategy.planning import first_step
-from optselect.search.strategy.pruner import FEWEST_TRIALS_TO_CUT, promoted, rungs
+from optselect.search.strategy.asking import ask_for, explosion, tell_ending, tell_pruned
+from optselect.search.strategy.choosing import first_step, next_step, strategy_of
+from optselect.search.strategy.protocol import Strategy
+from optselect.search.strategy.rungs import promoted
 from optselect.search.verdict.evidence import (
     Scale,
     candidates,
@@ -32,7 +34,7 @@ from optselect.storage.records.overview import TrialRow
 from optselect.storage.records.phases import Progress
 from optselect.storage.records.tickets import SEARCH_PHASES, Ending, NewTicket, Ticket
 
-OBJECTIVE = "val_loss"
+OBJECTIVE = Objective("val_loss", "minimize")
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def spec_of(world: World, each: int, seed: int) -> StudySpec:
         trials=each * len(space),
         epochs=world.table.epochs,
         seed=seed,
-        objective=OBJECTIVE,
+        objective=OBJECTIVE.name,
         direction="minimize",
         space=space,
     )
@@ -81,6 +83,10 @@ class Replay:
     """Where each row's configuration was found."""
     _rungs: dict[tuple[str, int], list[float]] = field(default_factory=dict)
     """Values of an optimizer's search trials at an epoch."""
+
+    @cached_property
+    def strategy(self) -> Strategy:
+        return strategy_of(self.spec)
 
     def run(self) -> "Replay":
         """Go on until nothing is left to plan."""
@@ -107,11 +113,11 @@ class Replay:
 
     def searched(self, new: NewTicket) -> TrialRow:
         ticket = claimed(new, len(self.rows))
-        install_sampler(self.optuna_study, ticket, self.spec)
+        self.optuna_study.sampler = self.strategy.sampler(ticket)
         trial = ask_for(self.optuna_study, ticket)
         settings = suggest_optimizer(trial, self.spec.space, total_steps=None)
         run = self.look_up(new, settings)
-        cut = self.first_cut(settings.optimizer, run)
+        cut = self.first_cut(ticket, settings.optimizer, run)
         row = self.row(new, settings, run, cut)
         self.tell(trial, row, run)
         return row
@@ -121,11 +127,9 @@ class Replay:
         self.places[len(self.rows)] = place
         return self.world.run(place, self.spec.seed, ticket.seed)
 
-    def first_cut(self, optimizer: str, run: Run) -> int:
+    def first_cut(self, ticket: Ticket, optimizer: str, run: Run) -> int:
         """The rung at which the pruner ends a search trial; 0 where it never does."""
-        if self.spec.trials // len(self.spec.optimizers) < FEWEST_TRIALS_TO_CUT:
-            return 0
-        for rung in rungs(self.spec.epochs):
+        for rung in self.strategy.rungs(ticket, self.spec.trials):
             if rung not in run.curve:
                 return 0
             others = self._rungs.setdefault((optimizer, rung), [])
@@ -146,7 +150,7 @@ class Replay:
             ticket=number, ord=number, trial=number, phase=ticket.phase, optimizer=ticket.optimizer, state=state,
             value=value, epochs=epochs, params=settings.arguments, attempts=1, seed=ticket.seed, mlflow_run_id=None,
             message=None, seconds=1.0, role=ticket.role, started=float(number), finished=number + 1.0,
-            result={f"initial_{OBJECTIVE}": run.untrained} | ({} if value is None else {"test_loss": run.test}),
+            result={f"initial_{OBJECTIVE.name}": run.untrained} | ({} if value is None else {"test_loss": run.test}),
         )  # fmt: skip
 
     def tell(self, trial: Trial, row: TrialRow, run: Run) -> None:
@@ -154,14 +158,14 @@ class Replay:
         if row.state == "pruned":
             tell_pruned(trial, ending, run.curve[row.epochs])
             return
-        untrained = {OBJECTIVE: run.untrained}
-        exploded = explosion(OBJECTIVE, "minimize", untrained, row.epochs, self.spec.epochs)
+        untrained = {OBJECTIVE.name: run.untrained}
+        exploded = explosion(OBJECTIVE, untrained, row.epochs, self.spec.epochs)
         tell_ending(trial, ending, exploded if row.state == "diverged" else None)
 
     # --- the end ---
 
     def verdict(self) -> Verdict:
-        scale = scale_of(OBJECTIVE, "minimize", self.rows)
+        scale = scale_of(OBJECTIVE, self.rows)
         finals = current_finals(self.rows)
         rivals = [c for name, c in contenders(finals, scale).items() if competes(name)]
         judgement = judge(rivals)

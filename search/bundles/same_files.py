@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from optselect.search.errors import InvalidInput
-from optselect.search.spec.stored import stored_description
+from optselect.search.spec.stored import stored_description, stored_spec
 from optselect.storage.records.studies import StoredStudy
 from optselect.trials.problem.user_files import changed_file
 from optselect.trials.terms.description import ProblemDescription
@@ -16,7 +16,7 @@ MEND = "launch under another --name, or give resume or worker --use-local."
 
 def reading_folders(study: StoredStudy, problem: Path) -> tuple[Path, Path]:
     """Where names of files are looked for: beside the problem, and in the folder of the launch where it is here."""
-    launched = Path(study.spec["folder"])
+    launched = Path(stored_spec(study).folder)
     return problem.parent, launched if launched.is_dir() else Path.cwd()
 
 

@@ -5,17 +5,15 @@ import io
 import itertools
 import json
 import tokenize
-import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
 from optselect.search.errors import InvalidInput
-from optselect.search.spec.stored import stored_description
-from optselect.search.spec.study_spec import CustomClass, StudySpec
+from optselect.search.spec.stored import stored_description, stored_spec
+from optselect.search.spec.study_spec import CustomClass
 from optselect.storage.records.studies import StoredStudy
-from optselect.storage.server.full_disk import writing
-from optselect.storage.server.own_files import make_folder, write_closed
+from optselect.storage.server.own_files import closed, make_folder, replacing
 from optselect.trials.terms.bundled import bundled_problems, resolve_problem
 from optselect.trials.terms.errors import ProblemError
 from optselect.trials.terms.listed_code import ListedCode
@@ -49,9 +47,8 @@ def written_source(content: str) -> bytes:
 def encoding_of(body: bytes) -> str:
     """In which encoding Python reads a file, by its first two lines."""
     found, _ = tokenize.detect_encoding(io.BytesIO(body).readline)
-    return (
-        "utf-8" if found == "utf-8-sig" else found
-    )  # so that hashes of files with a mark stay what they were
+    # So that hashes of files with a mark stay what they were.
+    return "utf-8" if found == "utf-8-sig" else found
 
 
 def local_file(problem: Path, name: str, custom: Mapping[str, CustomClass]) -> Path:
@@ -84,14 +81,15 @@ def find_source(study: StoredStudy, home: Path, use_local: bool) -> Path:
     Raises:
         InvalidInput: the local file is another one, and `use_local` does not allow it.
     """
+    spec = stored_spec(study)
     try:
-        problem = resolve_problem(study.spec["problem"])
+        problem = resolve_problem(spec.problem)
     except ProblemError:
         return unpacked(study, home)
-    found = local_hash(problem, study.bundle, StudySpec.model_validate(study.spec).custom)
+    found = local_hash(problem, study.bundle, spec.custom)
     if found == study.bundle_sha256 or use_local:
         return problem
-    if found is None or study.spec["problem"] in bundled_problems():  # another version's example, no edit
+    if found is None or spec.problem in bundled_problems():  # another version's example, no edit
         return unpacked(study, home)
     raise InvalidInput(
         f'The problem of study "{study.name}" must be the one it was launched with ({study.bundle_sha256[:12]}). '
@@ -103,7 +101,7 @@ def find_classes(study: StoredStudy, problem: Path, home: Path) -> list[Referenc
     """Where the study's own optimizers are on this machine: with the problem file, in the bundle, or installed."""
     described = stored_description(study).optimizers
     found = []
-    for name, one in StudySpec.model_validate(study.spec).custom.items():
+    for name, one in stored_spec(study).custom.items():
         file, reference = described[name].file if name in described else "", stored_reference(one.reference)
         if file.startswith(f"{BUNDLE_FOLDER}/"):
             found.append(Reference(str(unpacked(study, home).parent / file), name))
@@ -134,10 +132,8 @@ def unpacked(study: StoredStudy, home: Path) -> Path:
         # Whoever has this home may have changed it.
         if not file.exists() or file.read_bytes() != body:
             make_folder(file.parent)
-            aside = file.with_name(f"{uuid.uuid4().hex}.part")
-            with writing(file):
-                write_closed(aside, body)
-                aside.replace(file)
+            with replacing(file, closed) as stream:
+                stream.write(body)
     return folder / problem
 
 

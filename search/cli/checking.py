@@ -1,64 +1,18 @@
-"""Would a launch of this problem work here, and what would it cost? A line for each thing that it needs, with its mend."""
+"""What do check and plan print?"""
 
-import os
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from collections.abc import Sequence
 
 from rich.table import Table
 from rich.text import Text
 
-from optselect.search.bundles.source import rows_folder
 from optselect.search.cli.terminal import print_document, stdout_console
+from optselect.search.describing.checking import Checked, checks
 from optselect.search.documents import SCHEMA, Checks
-from optselect.search.errors import SearchError
 from optselect.search.exit_codes import UserExit
 from optselect.search.names import study_name
-from optselect.search.processes import devices
-from optselect.search.processes.forking import Zygote
-from optselect.search.processes.limits import room_here
-from optselect.search.processes.supervising import default_workers
-from optselect.search.spec.objective import in_words
 from optselect.search.spec.study_spec import Request
-from optselect.search.studies.rehearsing import Outlook, look_ahead, rehearse, rehearsing
 from optselect.search.surroundings import Surroundings
-from optselect.storage.errors import StorageError
-from optselect.storage.schema.initialise import ensure_mlflow
-from optselect.storage.server.database import Database
-from optselect.storage.server.full_disk import full_disk
-from optselect.storage.tracking import flusher as tracking
 from optselect.trials.terms.bundled import resolve_problem
-from optselect.trials.terms.configuration import BASELINE
-from optselect.trials.terms.description import ProblemDescription
-from optselect.trials.terms.errors import TrialsError
-from optselect.trials.terms.rehearsal import Rehearsal, Rehearsed
-
-Find = TypeVar("Find")
-
-
-@dataclass(frozen=True)
-class Checked:
-    """One line."""
-
-    name: str
-    is_ok: bool
-    detail: str
-    """What was found, or what is wrong and how to mend it."""
-    code: UserExit = UserExit.DONE
-    """With which the command ends where it is not ok."""
-    is_note: bool = False
-    """A launch would work, but its user should know this."""
-
-
-class Attempt(NamedTuple, Generic[Find]):
-    """What came of trying one thing."""
-
-    line: Checked
-    found: Find | None
 
 
 def check(request: Request, typed: str, place: Surroundings) -> int:
@@ -78,7 +32,9 @@ def check(request: Request, typed: str, place: Surroundings) -> int:
         print_document(checks_json(request.problem, found))
     elif not bad:
         out.print(f"\nnext: optselect plan {typed}", soft_wrap=True)
-    return bad[0].code if bad else UserExit.DONE
+    if not bad:
+        return UserExit.DONE
+    return UserExit.UNREACHABLE if bad[0].is_away else UserExit.INVALID
 
 
 def row_of(line: Checked) -> Table:
@@ -101,155 +57,15 @@ def checks_json(problem: str, lines: Sequence[Checked]) -> Checks:
     }
 
 
-def checks(request: Request, place: Surroundings) -> Iterator[Checked]:
-    """What is independent of each other is tried whatever else fails."""
-    with rehearsing(request.problem) as zygote:
-        database = attempt("database", place.open, words_of_database, UserExit.UNREACHABLE)
-        yield database.line
-        if database.found is not None:
-            ask = partial(tracking_found, place, database.found)
-            yield attempt("MLflow", ask, str, UserExit.UNREACHABLE).line
-        yield attempt("devices", devices_found, str, UserExit.INVALID).line
-        rows = rows_folder(place.home)
-        look = partial(look_ahead, request, rows, zygote)
-        outlook = attempt("model and data", look, words_of_outlook, UserExit.INVALID)
-        yield outlook.line
-        if outlook.found is not None:
-            spec = outlook.found.spec
-            yield Checked("loading", True, words_of_loading(outlook.found.loading_seconds))
-            yield Checked("objective", True, in_words(spec.objective, spec.direction))
-            yield from notes_on(outlook.found.problem)
-            yield from optimizers_found(request, outlook.found, rows, zygote)
-
-
-def attempt(
-    name: str, action: Callable[[], Find], words: Callable[[Find], str], code: UserExit
-) -> Attempt[Find]:
-    """A line of what an action found, with the find, or of why it could not."""
-    try:
-        found = action()
-        return Attempt(Checked(name, True, words(found)), found)
-    except (SearchError, StorageError, TrialsError, OSError) as error:
-        said = full_disk(error, os.environ) or str(error)
-        return Attempt(Checked(name, False, " ".join(said.split()), code), None)
-
-
-def words_of_database(database: Database) -> str:
-    where = f"embedded, in {database.home}" if database.embedded else database.masked
-    return f"{where}; its tables are this version's"
-
-
-def tracking_found(place: Surroundings, database: Database) -> str:
-    if place.tracking is None:
-        ensure_mlflow(database)
-        return "its tables lie beside ours; optselect ui shows them"
-    try:
-        tracking.open_client(place.tracking).search_experiments(max_results=1)
-    except Exception as error:
-        if not tracking.is_refusal(error):
-            raise
-        raise StorageError(
-            f"{place.tracking} must be an MLflow server that answers. Received: {tracking.cause_in_short(error)}. "
-            "Start it, or leave --tracking out: curves then lie beside our tables."
-        ) from error
-    return f"{place.tracking} answers"
-
-
-def devices_found() -> str:
-    found = devices.list_devices()
-    seats = devices.seats(devices.NO_WISH, os.environ)
-    workers = f"{default_workers(seats)} workers by default"
-    if not found:
-        return f"no GPU, {room_here().cores} cores: {workers}"
-    return f"{len(found)} GPU: {', '.join(device.name for device in found)}: {workers}"
-
-
-def words_of_outlook(outlook: Outlook) -> str:
-    problem = outlook.problem
-    steps = f", {problem.steps_per_epoch} batches an epoch" if problem.steps_per_epoch else ""
-    return f"{problem.parameters:,} weights{steps}; metrics {', '.join(problem.metrics)}"
-
-
-def words_of_loading(seconds: Mapping[str, float]) -> str:
-    """How long each part of the user's code took.
-
-    >>> words_of_loading({"net.py": 0.02, "data()": 12.0, "model()": 0.41})
-    'net.py took 0.02 s, data() 12 s, model() 0.41 s'
-    """
-    parts = [
-        f"{part}{' took' if place == 0 else ''} {s:.2g} s" for place, (part, s) in enumerate(seconds.items())
-    ]
-    return ", ".join(parts)
-
-
-def notes_on(problem: ProblemDescription) -> Iterator[Checked]:
-    """What a user must know although a launch would work."""
-    if problem.seeds_note:
-        yield Checked("seeds", True, problem.seeds_note, is_note=True)
-    if problem.modules_note:
-        yield Checked("module names", True, problem.modules_note, is_note=True)
-
-
-def optimizers_found(
-    request: Request, outlook: Outlook, rows: Path, zygote: Zygote | None
-) -> Iterator[Checked]:
-    """A line for each optimizer."""
-    try:
-        found: Rehearsal = rehearse(request, outlook, rows, zygote)
-    except TrialsError as error:
-        yield Checked("optimizers", False, " ".join(str(error).split()), UserExit.INVALID)
-        return
-    own = f"yours: {outlook.problem.baseline.optimizer}"
-    for name, one in found.optimizers.items():
-        yield Checked(own if name == BASELINE else name, one.is_sound, said_of(one), UserExit.INVALID)
-
-
-def said_of(one: Rehearsed) -> str:
-    """What a few steps showed.
-
-    >>> said_of(Rehearsed("complete", "", 3, "the callback Mine has on_batch_end", True, 1.0, 0.1))
-    'trains, resumes from a checkpoint; step 3 of 4: the callback Mine has on_batch_end'
-    >>> said_of(Rehearsed("complete", "", 1, "", False, 1.0, 0.1))
-    'a training resumed from its checkpoint must give the same numbers. Received: others. Keep all state in variables \
-of the model or its optimizer; till then: leave it out by --optimizers'
-    """
-    if one.outcome == "failed":
-        return (
-            f"it must train a step. Received: {one.message}. Mend the model, or leave it out by --optimizers"
-        )
-    if one.is_restored is False:
-        return (
-            "a training resumed from its checkpoint must give the same numbers. Received: others. Keep all state in "
-            "variables of the model or its optimizer; till then: leave it out by --optimizers"
-        )
-    how = "trains" if one.outcome == "complete" else f"diverges at its defaults ({one.message})"
-    goes_on = ", resumes from a checkpoint" if one.is_restored else ""
-    way = f"step {one.step} of 4" + (f": {one.step_reason}" if one.step_reason else ", the fastest")
-    return f"{how}{goes_on}; {way}"
-
-
 def plan(request: Request, typed: str, name: str | None, workers: int | None, place: Surroundings) -> None:
     """Print what a launch would do and cost; stores nothing. `typed` as for check."""
-    from optselect.search.status.forecast import (  # SciPy costs half a second
-        Forecast,
-        forecast_json,
-        forecast_page,
-    )
+    from optselect.search.describing.forecasting import foresee
+    from optselect.search.status.forecast import forecast_json, forecast_page  # SciPy costs half a second
 
-    count = default_workers(devices.seats(devices.NO_WISH, os.environ)) if workers is None else workers
-    with rehearsing(request.problem) as zygote:
-        began = time.monotonic()
-        rows = rows_folder(place.home)
-        outlook = look_ahead(request, rows, zygote)
-        start = time.monotonic() - began  # a launch does the same first
-        for note in filter(None, (outlook.problem.seeds_note, outlook.problem.modules_note)):
-            print(f"note: {note}", file=sys.stderr)
-        found = rehearse(request, outlook, rows, zygote)
-    study = study_name(name, resolve_problem(request.problem))
-    forecast = Forecast.of(outlook.spec, found, count, start)
+    study, forecast = study_name(name, resolve_problem(request.problem)), foresee(request, workers, place)
     if place.as_json:
         print_document(forecast_json(study, forecast))
-    else:
-        out = stdout_console()
-        out.print(forecast_page(study, forecast))
-        out.print(f"\nnext: optselect launch {typed}", soft_wrap=True)
+        return
+    out = stdout_console()
+    out.print(forecast_page(study, forecast))
+    out.print(f"\nnext: optselect launch {typed}", soft_wrap=True)

@@ -1,24 +1,18 @@
 """What do the reading commands print? stdout holds the answer, as tables or as JSON."""
 
 import contextlib
-import dataclasses
 import signal
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from optselect.search.cli.following import progress_view
 from optselect.search.cli.terminal import print_document, stdout_console
-from optselect.search.documents import SCHEMA, ListedStudy, Optimizers, ShownStudy, Studies
+from optselect.search.documents import SCHEMA, ListedStudy, ShownStudy, Studies
 from optselect.search.engines.placing import launch_line, read_logs, scale, scaled_line
 from optselect.search.processes.supervising import REFRESH_SECONDS
-from optselect.search.spec.catalogue import CATALOGUE, Entry
-from optselect.search.spec.custom import class_json, class_rows, read_custom
-from optselect.search.spec.objective import in_words
-from optselect.search.spec.space import custom_name, find_optimizer
-from optselect.search.spec.stored import stored_description
-from optselect.search.spec.study_spec import StudySpec
+from optselect.search.spec.objective import Objective
+from optselect.search.spec.stored import stored_description, stored_spec, unchecked_spec
 from optselect.search.spec.toml.writing import spec_toml
 from optselect.search.status import tables
 from optselect.search.status.live_view import live_view
@@ -27,7 +21,6 @@ from optselect.search.status.selecting import Selection, select
 from optselect.search.status.standing import trials_json
 from optselect.search.status.state import study_status, tracking_address
 from optselect.search.status.trial_page import trial_code, trial_page, trial_page_json, why_it_ended
-from optselect.search.studies.describing import describe_class
 from optselect.search.surroundings import Surroundings
 from optselect.storage.errors import NotFound
 from optselect.storage.records import overview
@@ -39,9 +32,7 @@ from optselect.storage.records.trial_files import folder_of_trial
 from optselect.storage.server.database import Database, Engine, make_engine
 from optselect.storage.tracking.access import ServerNote, note_of
 from optselect.storage.tracking.chart_views import BEST, FINALS
-from optselect.storage.tracking.flusher import experiment_link, run_link
-from optselect.trials.terms.description import CustomDescription, ParameterDescription
-from optselect.trials.terms.reference import Reference, is_reference, read_reference
+from optselect.storage.tracking.experiment import experiment_link, run_link
 
 
 @dataclass(frozen=True)
@@ -65,7 +56,7 @@ def print_status(name: str, place: Surroundings) -> None:
         print_document(study_status(study, here.database, here.engine))
         return
     out, sight = stdout_console(), look(here.engine, study)
-    out.print(f"{study.state}; objective {in_words(study.objective, study.direction)}")
+    out.print(f"{study.state}; objective {Objective.of(study).in_words}")
     out.print(live_view(sight))
     for launch in live_launches(here.engine, study.id) if study.state == "running" else ():
         out.print(launch_line(launch), soft_wrap=True)
@@ -91,7 +82,7 @@ def show_logs(name: str, launch: int | None, lines: int, follow: bool, place: Su
 
 def scale_launch(name: str, workers: int, launch: int | None, place: Surroundings) -> None:
     """More or fewer workers."""
-    done = scale(name, workers, launch, opened(place).engine)
+    done = scale(name, workers, launch, opened(place).engine, place.home)
     if place.as_json:
         print_document(done)
     else:
@@ -102,7 +93,7 @@ def print_trials(name: str, wanted: Selection, place: Surroundings) -> None:
     """The trials that are wanted, as rows."""
     here = opened(place)
     study = load_study(here.engine, name)
-    trials = select(overview.list_trials(here.engine, study.id), wanted, study.direction)
+    trials = select(overview.list_trials(here.engine, study.id), wanted, Objective.of(study))
     if place.as_json:
         print_document(trials_json(trials))
     else:
@@ -113,7 +104,7 @@ def show_study(name: str, place: Surroundings) -> None:
     """The spec of a study, as TOML that launches it."""
     here = opened(place)
     study = load_study(here.engine, name)
-    spec = StudySpec.model_validate(study.spec)
+    spec = stored_spec(study)
     if place.as_json:
         print_document(shown_json(study))
     else:
@@ -141,7 +132,7 @@ def show_trial(name: str, number: int, place: Surroundings) -> None:
     if place.as_json:
         print_document(trial_page_json(trial, curve, why_it_ended(trial, study), link, kept))
     else:
-        code = trial_code(trial, StudySpec.model_validate(study.spec), stored_description(study))
+        code = trial_code(trial, stored_spec(study), stored_description(study))
         folder = folder_of_trial(study, here.database.home, number)
         print(trial_page(study, trial, curve, code, link, kept, folder if folder.is_dir() else None))
 
@@ -212,44 +203,6 @@ def study_json(row: overview.StudyRow) -> ListedStudy:
     }
 
 
-def print_optimizers(name: str | None, as_json: bool) -> None:
-    """The catalogue, one entry of it, or a class of the user's own."""
-    if name is not None and is_reference(name):
-        print_class(read_reference(name, Path.cwd()), as_json)
-    elif name is not None:
-        print_entry(CATALOGUE[find_optimizer(name)], as_json)
-    elif as_json:
-        print_document(tables.optimizers_json())
-    else:
-        stdout_console().print(tables.optimizers_table())
-
-
-def print_class(reference: Reference, as_json: bool) -> None:
-    """The arguments of a class, their defaults and ranges, and who says so."""
-    name = custom_name(reference)
-    description = describe_class(reference)
-    custom = read_custom(dataclasses.replace(description, parameters=with_defaults(description)), reference)
-    if as_json:
-        found: Optimizers = {"schema": SCHEMA, "optimizers": [class_json(name, custom, description)]}
-        print_document(found)
-    else:
-        stdout_console().print(tables.class_table(name, class_rows(custom, description)))
-
-
-def with_defaults(description: CustomDescription) -> dict[str, ParameterDescription]:
-    """Apart from a study nobody need give what has no default."""
-    return {
-        key: dataclasses.replace(value, is_required=False) for key, value in description.parameters.items()
-    }
-
-
-def print_entry(entry: Entry, as_json: bool) -> None:
-    if as_json:
-        print_document(tables.optimizers_json((entry,)))
-    else:
-        stdout_console().print(tables.optimizers_table((entry,)))
-
-
 # --- MLflow -------------------------------------------------------------------------------------------
 
 
@@ -295,7 +248,7 @@ def say_links(study: StoredStudy | None, server: ServerNote) -> None:
         )
     experiment, address = study.mlflow_experiment_id, server.address
     say(server.link(experiment_link(address, experiment)))
-    if study.spec.get("seeds"):
+    if unchecked_spec(study).seeds:
         say(f"Finals, a mean curve for each: {server.link(experiment_link(address, experiment, FINALS))}")
     say(f"Runs as a table, best first: {server.link(experiment_link(address, experiment, BEST))}")
 

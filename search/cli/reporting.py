@@ -1,5 +1,6 @@
-"""Where does the verdict go: a terminal, JSON, a page, a script?"""
+"""Where does a verdict or a whole study go: a terminal, JSON, a page, a script, a table?"""
 
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -8,9 +9,16 @@ from optselect.search.cli.terminal import print_document
 from optselect.search.errors import InvalidInput
 from optselect.search.named_file import write_named
 from optselect.search.report.chosen_code import chosen_code, chosen_script
+from optselect.search.report.exporting import ENDINGS, content, rows_of
+from optselect.search.report.flat_rows import csv_text
 from optselect.search.report.reading import Evidence
 from optselect.search.report.verdict_page import answer_json, verdict_page
-from optselect.search.verdict.findings import Findings, find
+from optselect.search.surroundings import Surroundings
+from optselect.search.verdict.findings import Findings, NoVerdict, find
+from optselect.storage.records.studies import load_study
+from optselect.storage.server.database import make_engine
+
+STDOUT = Path("-")
 
 
 def print_report(evidence: Evidence, as_json: bool, console: Console) -> None:
@@ -19,7 +27,7 @@ def print_report(evidence: Evidence, as_json: bool, console: Console) -> None:
     if as_json:
         print_document(answer_json(evidence.record.name, found))
     else:
-        console.print(found if isinstance(found, str) else verdict_page(found))
+        console.print(found.reason if isinstance(found, NoVerdict) else verdict_page(found))
 
 
 def print_code(evidence: Evidence, script: bool, optimizer: str | None) -> None:
@@ -50,4 +58,23 @@ def write_page(evidence: Evidence, file: Path) -> None:
     from optselect.search.report.html_page import html_page  # Plotly and Optuna cost a second
 
     write_named(file, html_page(evidence.demand_findings(), evidence.curves()).encode())
+    print(file)
+
+
+# --- export -------------------------------------------------------------------------------------------
+
+
+def export(name: str, file: Path | None, with_epochs: bool, place: Surroundings) -> None:
+    """Write a file whose ending says what it is, and print its name; "-" prints CSV instead."""
+    file = file or Path(f"{name}.zip")
+    if file != STDOUT and file.suffix.lower() not in ENDINGS:
+        raise InvalidInput(
+            f"FILE must end with {', '.join(ENDINGS)}, or be - for CSV on stdout. Received: {file}."
+        )
+    engine = make_engine(place.open())
+    study = load_study(engine, name)
+    if file == STDOUT:
+        sys.stdout.write(csv_text(rows_of(engine, study, with_epochs)))
+        return
+    write_named(file, content(file.suffix.lower(), engine, study, with_epochs))
     print(file)

@@ -12,25 +12,27 @@ from rich.console import Console
 from optselect.search.cli.following import progress_view
 from optselect.search.cli.terminal import print_document, stderr_console, stdout_console
 from optselect.search.documents import SCHEMA, Launched, Ordered
-from optselect.search.engines.placing import launch_line, preview, stop_workers
+from optselect.search.engines.placing import launch_line, preview
 from optselect.search.errors import InvalidInput
 from optselect.search.exit_codes import UserExit
 from optselect.search.notes import RATE_SET_TWICE
 from optselect.search.processes.supervising import Ending, log_folder
 from optselect.search.report.verdict_page import verdict_data
-from optselect.search.spec.objective import in_words
+from optselect.search.spec.objective import Objective
+from optselect.search.spec.stored import stored_spec
 from optselect.search.status.progress import Refresh
 from optselect.search.status.standing import standing
 from optselect.search.status.state import study_status
 from optselect.search.status.tables import SINGLE_RUNS, next_commands, summary
 from optselect.search.status.ways import ways_lines
 from optselect.search.studies.launching import Served, Workforce
+from optselect.search.studies.ordering import order
 from optselect.search.surroundings import Surroundings
-from optselect.search.verdict.findings import stored_findings
+from optselect.search.verdict.findings import NoVerdict, stored_findings
 from optselect.storage.records import overview, studies
 from optselect.storage.records.launches import Launch
 from optselect.storage.records.studies import StoredStudy
-from optselect.storage.server.database import Engine, make_engine
+from optselect.storage.server.database import Engine
 
 
 def print_preview(name: str, place: Surroundings, workforce: Workforce, use_local: bool = False) -> int:
@@ -47,13 +49,14 @@ def print_preview(name: str, place: Surroundings, workforce: Workforce, use_loca
 
 def opening(study: StoredStudy) -> str:
     """What is about to happen, in two lines."""
-    tuned = {name: [d["keyword"] for d in dimensions] for name, dimensions in study.spec["space"].items()}
+    spec = stored_spec(study)
+    tuned = {name: [d.keyword for d in dimensions] for name, dimensions in spec.space.items()}
     most = max(tuned.values(), key=len)
-    amount = study.budget or f"as many as fit in {study.spec['minutes']} min:"
+    amount = study.budget or f"as many as fit in {spec.minutes} min:"
     what = "the learning rate of each" if most == ["learning_rate"] else f"up to {len(most)} arguments each"
-    objective = in_words(study.objective, study.direction)
+    objective = Objective.of(study).in_words
     return (
-        f"study {study.name}: {amount} search trials of {study.spec['epochs']} epochs\n"
+        f"study {study.name}: {amount} search trials of {spec.epochs} epochs\n"
         f"{len(tuned)} optimizers, tuning {what}; objective {objective}"
     )
 
@@ -162,11 +165,11 @@ def print_verdict(engine: Engine, study: StoredStudy, out: Console) -> None:
     """The verdict as the last thing that is printed; a study that compares nothing has none."""
     from optselect.search.report.verdict_page import short_verdict
 
-    if study.spec.get("goal") == "best-config":
+    if not stored_spec(study).compares:
         return
     found = stored_findings(engine, study)
     out.print("")
-    out.print(found if isinstance(found, str) else short_verdict(found))
+    out.print(found.reason if isinstance(found, NoVerdict) else short_verdict(found))
 
 
 def no_usable_trial(trials: Sequence[overview.TrialRow], err: Console) -> int:
@@ -185,7 +188,7 @@ def report_placed(served: Served, launch: Launch, place: Surroundings) -> int:
         return 0
     out = stdout_console()
     out.print(launch_line(launch), soft_wrap=True)
-    out.print(f"objective {in_words(study.objective, study.direction)}", soft_wrap=True)
+    out.print(f"objective {Objective.of(study).in_words}", soft_wrap=True)
     out.print(
         f"  optselect status {study.name}   how far it is\n  optselect logs {study.name} --follow\n"
         f"  optselect scale {study.name} {2 * launch.workers}   as many workers instead\n  optselect stop {study.name}",
@@ -205,7 +208,7 @@ def report_stored(served: Served, place: Surroundings) -> int:
         f"study {study.name}: {f'{study.budget} search trials' if study.budget else 'its first runs'} stored"
         + (", training in the background" if served.detached else "")
     )
-    out.print(f"objective {in_words(study.objective, study.direction)}", soft_wrap=True)
+    out.print(f"objective {Objective.of(study).in_words}", soft_wrap=True)
     if served.detached:
         log = log_folder(served.database, study) / "supervisor.log"
         out.print(f"  optselect status {study.name}   how far it is\n  log: {log}", soft_wrap=True)
@@ -227,23 +230,15 @@ WHAT_HAPPENS = {
 }
 
 
-def order(name: str, state: str, place: Surroundings) -> None:
-    """Pause or stop a study and say what its running trials will do; harmless to repeat."""
-    engine = make_engine(place.open())
-    study = studies.load_study(engine, name)
-    before, after = studies.order_state(engine, study.id, state)
-    running = count_running(engine, study)
-    behind = stop_workers(engine, study) if state == "stopped" else []
+def print_order(name: str, state: str, place: Surroundings) -> None:
+    """Pause or stop a study and say what its running trials will do."""
+    done = order(name, state, place)
     if place.as_json:
-        print_document(order_json(name, before, after, running))
+        print_document(order_json(name, done.before, done.after, done.running))
     else:
-        stdout_console().print(order_line(name, before, after, running), soft_wrap=True)
-    for line in behind:
+        stdout_console().print(order_line(name, done.before, done.after, done.running), soft_wrap=True)
+    for line in done.left_behind:
         print(line, file=sys.stderr)
-
-
-def count_running(engine: Engine, study: StoredStudy) -> int:
-    return sum(trial.state == "running" for trial in overview.list_trials(engine, study.id))
 
 
 def order_json(name: str, before: str, after: str, running: int) -> Ordered:

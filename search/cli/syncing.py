@@ -1,74 +1,42 @@
-"""How is MLflow completed from any machine, and how does one know that it is complete?"""
+"""What does sync print?"""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from rich.console import Console
 
 from optselect.search.cli.terminal import print_document
 from optselect.search.documents import SCHEMA, Document, Sent, SyncCheck
 from optselect.search.exit_codes import UserExit
-from optselect.search.report.publishing import publish
+from optselect.search.studies.syncing import Synced, compared, sync
 from optselect.search.surroundings import Surroundings
-from optselect.storage.errors import Unreachable
-from optselect.storage.records import studies
-from optselect.storage.server.database import make_engine
-from optselect.storage.tracking import flusher as tracking
-from optselect.storage.tracking.check import Comparison, compare
+from optselect.storage.tracking.check import Comparison
+from optselect.storage.tracking.outbox import Refusal, in_words
 
 
-def sync(name: str, check: bool, again: bool, place: Surroundings) -> int:
-    """Send what MLflow lacks of a study, or compare the two; returns the exit code."""
-    with connected_to(name, again, place) as connected:
-        if check:
-            found = compare(connected)
-            print_answer(place, check_json(name, found), check_line(name, found))
-            return UserExit.OUR_FAILURE if found.difference else UserExit.DONE
-        send_all(connected)
-        publish(connected)
-        refusals = connected.refusals()
-        waiting = sum(refusal.waits for refusal in refusals)
-        left = tracking.count_unsent(connected.engine, connected.study.id) - waiting
-        answer: Sent = {
-            "schema": SCHEMA,
-            "study": name,
-            "runs": connected.runs,
-            "points": connected.points,
-            "left": left,
-            "refused": list(map(str, refusals)),
-        }
-        words = sync_line(name, connected.runs, connected.points, left) + refusal_words(name, refusals)
-        print_answer(place, answer, words)
-        return UserExit.UNREACHABLE if waiting else UserExit.DONE
+def print_check(name: str, place: Surroundings) -> int:
+    """Whether MLflow has every curve; returns the exit code."""
+    found = compared(name, place)
+    print_answer(place, check_json(name, found), check_line(name, found))
+    return UserExit.OUR_FAILURE if found.difference else UserExit.DONE
 
 
-def send_all(connected: tracking.Connected) -> None:
-    """Send what MLflow lacks and takes; once all that waits was refused in a row, each has been tried."""
-    most_in_vain = tracking.count_unsent(connected.engine, connected.study.id)
-    while connected.flush():
-        if connected.in_vain > most_in_vain:
-            return
+def print_sync(name: str, again: bool, place: Surroundings) -> int:
+    """What MLflow was sent; returns the exit code."""
+    synced = sync(name, again, place)
+    words = sync_line(name, synced.runs, synced.points, synced.left) + refusal_words(name, synced.refusals)
+    print_answer(place, sync_json(name, synced), words)
+    return UserExit.UNREACHABLE if synced.waiting else UserExit.DONE
 
 
-@contextmanager
-def connected_to(name: str, again: bool, place: Surroundings) -> Iterator[tracking.Connected]:
-    """Reach both sides; what MLflow raises becomes Unreachable."""
-    database = place.open()
-    engine = make_engine(database)
-    study = studies.load_study(engine, name)
-    if again:
-        tracking.forget_sent(engine, study.id)
-    try:
-        yield tracking.connect(engine, study, tracking.find_tracking(database, study, place.tracking))
-    except Exception as error:
-        if not tracking.is_refusal(error):
-            raise
-        raise Unreachable(
-            f"MLflow must take and show the curves of {name}. Received: {tracking.cause_in_short(error)}. They are "
-            f"safe in Postgres; where runs were deleted: optselect sync {name} --again"
-        ) from error
-    finally:
-        engine.dispose()
+def sync_json(name: str, synced: Synced) -> Sent:
+    return {
+        "schema": SCHEMA,
+        "study": name,
+        "runs": synced.runs,
+        "points": synced.points,
+        "left": synced.left,
+        "refused": list(map(str, synced.refusals)),
+    }
 
 
 def print_answer(place: Surroundings, answer: Document, line: str) -> None:
@@ -97,19 +65,19 @@ def sync_line(name: str, runs: int, points: int, left: int) -> str:
     return f"{name}: {points} points sent, {runs} runs ended." + rest
 
 
-def refusal_words(name: str, refusals: Sequence[tracking.Refusal]) -> str:
+def refusal_words(name: str, refusals: Sequence[Refusal]) -> str:
     """What a person gets besides, where MLflow does not take all.
 
     >>> refusal_words("digits", [])
     ''
-    >>> refusal_words("digits", [tracking.Refusal(7, "metric a: too long", waits=False)])
+    >>> refusal_words("digits", [Refusal(7, "metric a: too long", waits=False)])
     ' MLflow refuses: trial 7: metric a: too long. All else is sent; Postgres has all of it.'
     """
     if not refusals:
         return ""
     again = any(refusal.waits for refusal in refusals)
     hint = f" Where runs were deleted: optselect sync {name} --again" if again else ""
-    return f" MLflow refuses: {tracking.in_words(refusals)}. All else is sent; Postgres has all of it.{hint}"
+    return f" MLflow refuses: {in_words(refusals)}. All else is sent; Postgres has all of it.{hint}"
 
 
 def check_line(name: str, found: Comparison) -> str:

@@ -35,6 +35,8 @@ WEEK_SECONDS = 7 * 24 * 3600
 class KubernetesJob:
     """Workers as pods of one Job; the external id is `job.batch/NAME`."""
 
+    scales_by_submitting = False
+
     def render(self, order: Order) -> str:
         return str(yaml.safe_dump(manifest(order), sort_keys=False))
 

@@ -41,6 +41,10 @@ class Order:
 class Executor(Protocol):
     """An engine. Each method raises InvalidInput where the engine is not there, or refuses."""
 
+    @property
+    def scales_by_submitting(self) -> bool:
+        """Whether more workers are the order handed in once more."""
+
     def render(self, order: Order) -> str:
         """The script, manifest or job as it would be handed in."""
 

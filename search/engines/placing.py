@@ -5,7 +5,9 @@ machine that reaches both can go on with it.
 """
 
 import dataclasses
+import json
 import os
+import re
 import shlex
 import socket
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +29,7 @@ from optselect.search.errors import InvalidInput
 from optselect.search.processes.enlisting import PLACED_BY
 from optselect.search.processes.local import worker_command
 from optselect.search.voice import note
-from optselect.storage.errors import NotFound
+from optselect.storage.errors import InvalidRow, NotFound
 from optselect.storage.records import launches, studies
 from optselect.storage.records.launches import Launch
 from optselect.storage.records.studies import StoredStudy
@@ -38,6 +40,14 @@ from optselect.storage.server.database import (
     without_password,
     write_pgpass,
 )
+from optselect.storage.server.own_files import make_folder, write_closed
+
+NAMES: Mapping[str, str] = {
+    "slurm": r"\d+( \d+)*",
+    "kubernetes": r"job\.batch/optselect-[a-z0-9-]+",
+    "ray": r"[A-Za-z0-9][\w.-]*",
+}
+"""How each engine calls what it has taken from us."""
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -118,7 +128,9 @@ def start_workers(
         workers=workers,
         settings=order_json(order),
     )
-    launches.name_launch(engine, number, executor.submit(dataclasses.replace(order, launch=number)))
+    order = dataclasses.replace(order, launch=number)
+    note_order(database.home, order)
+    launches.name_launch(engine, number, executor.submit(order))
     launch = launches.find_launch(engine, study.id, number)
     assert launch is not None
     return launch
@@ -160,17 +172,34 @@ def make_order(
     )
 
 
+def note_order(home: Path, order: Order) -> None:
+    """Keep what this account has handed in, where no row of the database can change it."""
+    file = order_file(home, order.study, order.launch)
+    make_folder(file.parent)
+    write_closed(file, order_text(order))
+
+
+def order_file(home: Path, study: str, launch: int | None) -> Path:
+    return home / "launches" / study / f"order-{launch}.json"
+
+
+def order_text(order: Order) -> bytes:
+    return json.dumps(order_json(order), sort_keys=True).encode()
+
+
 # --- afterwards ---------------------------------------------------------------------------------------
 
 
-def scale(name: str, workers: int, number: int | None, engine: Engine) -> Scaled:
-    """Have so many workers of a study's launch; returns what has changed."""
+def scale(name: str, workers: int, number: int | None, engine: Engine, home: Path) -> Scaled:
+    """Have so many workers of a study's launch; returns what has changed. Raises InvalidInput, InvalidRow."""
     study = studies.load_study(engine, name)
     launch = the_launch(engine, study, number)
     if launch.executor != "local":
         order = read_order(launch.settings, launch.id)
         executor = find_executor(launch.executor)
-        launches.name_launch(engine, launch.id, executor.scale(order, launch.external_id, workers))
+        if executor.scales_by_submitting and workers > launch.workers:
+            demand_own(launch, order, home)
+        launches.name_launch(engine, launch.id, executor.scale(order, name_by_engine(launch), workers))
     launches.want_workers(engine, launch.id, workers)
     return {
         "schema": SCHEMA,
@@ -188,6 +217,33 @@ def scaled_line(done: Scaled) -> str:
         f"{done['study']}: launch {done['launch']} ({done['executor']}), workers wanted: {done['workers']}, "
         f"before: {done['workers_before']}"
     )
+
+
+def demand_own(launch: Launch, order: Order, home: Path) -> None:
+    """Refuse to hand a script in anew that this account has not handed in before; raises InvalidInput.
+
+    Its lines stand in a row, which whoever writes the database may change.
+    """
+    file = order_file(home, order.study, order.launch)
+    if not file.is_file() or file.read_bytes() != order_text(order):
+        raise InvalidInput(
+            f"More workers of launch {launch.id} are a script of that launch, handed in anew: it must be the one that this "
+            f"account handed in. Received: another, or none, in {file}. Scale it where it was launched, or start further "
+            f"workers: optselect resume {order.study} --executor {launch.executor} --workers N"
+        )
+
+
+def name_by_engine(launch: Launch) -> str:
+    """The engine's own name of a launch, in the form that it gives: a row may hold the name of something else.
+
+    Raises InvalidRow.
+    """
+    if not re.fullmatch(NAMES[launch.executor], launch.external_id):
+        raise InvalidRow(
+            f"The name of launch {launch.id} must be one that {launch.executor} gives to workers of ours. Received: "
+            f"{launch.external_id!r}. No launch wrote that row; look who may write the database."
+        )
+    return launch.external_id
 
 
 def the_launch(engine: Engine, study: StoredStudy, number: int | None) -> Launch:
@@ -215,7 +271,7 @@ def read_logs(name: str, number: int | None, lines: int, follow: bool, engine: E
     if launch.executor == "local":
         return read_files(launch, lines, follow)
     order = read_order(launch.settings, launch.id)
-    return find_executor(launch.executor).read_logs(order, launch.external_id, lines, follow)
+    return find_executor(launch.executor).read_logs(order, name_by_engine(launch), lines, follow)
 
 
 def read_files(launch: Launch, lines: int, follow: bool) -> Iterator[str]:
@@ -237,9 +293,10 @@ def stop_workers(engine: Engine, study: StoredStudy) -> list[str]:
         if launch.executor == "local":  # its workers read the study's state, and it ends with them
             continue
         try:
-            find_executor(launch.executor).stop(read_order(launch.settings, launch.id), launch.external_id)
+            order = read_order(launch.settings, launch.id)
+            find_executor(launch.executor).stop(order, name_by_engine(launch))
             launches.end_launch(engine, launch.id)
-        except InvalidInput as error:
+        except (InvalidInput, InvalidRow) as error:
             behind.append(
                 f"launch {launch.id} ({launch.executor} {launch.external_id}) is left to itself: {error}"
             )
@@ -269,5 +326,5 @@ def logs_command(launch: Launch) -> str:
     if launch.executor == "local":
         return f"tail -F {launch.settings['logs']}/*.log"
     return find_executor(launch.executor).log_command(
-        read_order(launch.settings, launch.id), launch.external_id
+        read_order(launch.settings, launch.id), name_by_engine(launch)
     )

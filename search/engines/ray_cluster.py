@@ -25,6 +25,8 @@ DRAIN_SECONDS = 40.0
 class RayCluster:
     """Workers as tasks of one Ray Job; the external id is its submission id."""
 
+    scales_by_submitting = False
+
     def render(self, order: Order) -> str:
         return json.dumps({"address": address(order), **job(order)}, indent=2) + "\n"
 

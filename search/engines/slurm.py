@@ -41,6 +41,8 @@ class Task:
 class Slurm:
     """Workers as tasks of job arrays; the external id names these, with blanks between."""
 
+    scales_by_submitting = True
+
     def render(self, order: Order) -> str:
         demand_whole_gpus(order, "SLURM")
         environment = jinja2.Environment(

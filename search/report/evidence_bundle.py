@@ -21,7 +21,7 @@ from optselect.search.report.html_page import html_page
 from optselect.search.report.reading import Evidence
 from optselect.search.report.verdict_page import answer_json
 from optselect.search.spec.toml.writing import spec_toml
-from optselect.search.verdict.findings import find
+from optselect.search.verdict.findings import Findings, find
 from optselect.storage.records.curves import EpochRow
 from optselect.storage.records.overview import TrialRow
 from optselect.storage.records.studies import StoredStudy
@@ -62,7 +62,7 @@ def contents(
     record = evidence.record
     found = find(record)
     report = {"report.json": document_text(answer_json(study.name, found))}
-    if not isinstance(found, str):
+    if isinstance(found, Findings):
         report["report.html"] = html_page(found, curves_of(curves, record.spec.objective))
     return {
         STUDY: as_json(study_facts(study)),

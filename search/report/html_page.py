@@ -13,7 +13,6 @@ from optselect.search.report.charts import Chart, Palette, charts
 from optselect.search.report.chosen_code import chosen_code
 from optselect.search.report.sentences import percent, words_of
 from optselect.search.report.verdict_page import beside_leader, shown_interval
-from optselect.search.spec.objective import BETTER
 from optselect.search.status.tables import shown_arguments
 from optselect.search.verdict.findings import Finalist, Findings
 from optselect.search.verdict.insight import Curves, insight_of
@@ -47,7 +46,7 @@ class Page:
             metric=found.metric,
             margin=percent(found.judgement.margin),
             code=chosen_code(found),
-            better=BETTER[found.record.spec.direction],
+            better=found.record.objective.which_is_better,
             rows=[finalist_row(found, finalist, tuned.get(finalist.name)) for finalist in found.finalists],
             charts=[(chart, figure_html(chart)) for chart in self.charts],
             plotly=get_plotlyjs(),

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from optselect.search.documents import Verdict, document_text
+from optselect.search.spec.stored import unchecked_spec
 from optselect.storage.records.curves import read_metric
 from optselect.storage.records.studies import load_study
 from optselect.storage.tracking.flusher import Connected
@@ -17,13 +18,12 @@ def publish(connected: Connected) -> str | None:
     """Send a finished study's verdict, in place of what was sent before; returns its run, None where there is none."""
     # SciPy, Plotly and Optuna cost two seconds, which a study that goes on need not pay.
     study = load_study(connected.engine, connected.study.name)
-    if study.state != "finished" or study.spec.get("goal") == "best-config":
+    if study.state != "finished" or not unchecked_spec(study).compares:
         return None
-    from optselect.search.verdict.findings import find
-    from optselect.search.verdict.record import read_record
+    from optselect.search.verdict.findings import NoVerdict, stored_findings
 
-    found = find(read_record(connected.engine, study))
-    if isinstance(found, str):
+    found = stored_findings(connected.engine, study)
+    if isinstance(found, NoVerdict):
         return None
     from optselect.search.report.verdict_page import verdict_json
 

@@ -13,14 +13,14 @@ from rich.text import Text
 from optselect.search.documents import SCHEMA, ComparedPair, ComparedStudy
 from optselect.search.report.sentences import words_of
 from optselect.search.report.verdict_page import bounds
-from optselect.search.spec.objective import in_words
 from optselect.search.spec.stored import stored_description
 from optselect.search.spec.study_spec import differences
 from optselect.search.status.standing import Tally, standing
 from optselect.search.status.tables import plain_table, shown_arguments, shown_value
 from optselect.search.verdict.comparing import Interval, mean_interval, p_value, shown_share
 from optselect.search.verdict.evidence import Scale, contenders, current_finals, scale_of
-from optselect.search.verdict.findings import Findings, find
+from optselect.search.verdict.findings import Findings, NoVerdict, find
+from optselect.search.verdict.judging import Outcome
 from optselect.search.verdict.record import Record
 from optselect.storage.records.studies import StoredStudy
 from optselect.trials.terms.configuration import BASELINE
@@ -34,7 +34,7 @@ class Side:
 
     study: StoredStudy
     record: Record
-    found: Findings | str
+    found: Findings | NoVerdict
 
     @classmethod
     def of(cls, study: StoredStudy, record: Record) -> "Side":
@@ -83,7 +83,7 @@ class Pair:
 
 def what_differs(first: Side, second: Side) -> Iterator[str]:
     """A few words each, from the first to the second."""
-    yield from differences(first.study.spec, second.record.spec)
+    yield from differences(first.record.spec, second.record.spec)
     yield from changed("source", first.study.bundle_sha256[:12], second.study.bundle_sha256[:12])
     yield from changed("data", first.study.data_hash[:12], second.study.data_hash[:12])
     for name in sorted({*first.study.versions, *second.study.versions}):
@@ -104,14 +104,15 @@ def obstacles_between(first: Side, second: Side) -> Iterator[str]:
     if first.study.bundle_sha256 != second.study.bundle_sha256:
         yield "their problem's source differs, and with it perhaps the model"
     one, other = first.record.spec, second.record.spec
-    if (one.objective, one.direction) != (other.objective, other.direction):
-        same = one.objective == other.objective
-        judged = [in_words(s.objective, s.direction) if same else s.objective for s in (one, other)]
+    objectives = (first.record.objective, second.record.objective)
+    if objectives[0] != objectives[1]:
+        same = objectives[0].name == objectives[1].name
+        judged = [objective.in_words if same else objective.name for objective in objectives]
         yield f"one is judged by {judged[0]}, the other by {judged[1]}"
     if one.epochs != other.epochs:
         yield f"one trains {one.epochs} epochs, the other {other.epochs}"
     for side in (first, second):
-        if isinstance(side.found, str):
+        if isinstance(side.found, NoVerdict):
             yield f"{side.study.name} has no verdict"
     tested = {side.found.tested for side in (first, second) if isinstance(side.found, Findings)}
     if len(tested) > 1:
@@ -120,18 +121,18 @@ def obstacles_between(first: Side, second: Side) -> Iterator[str]:
 
 def choice(side: Side) -> tuple[str, str]:
     """What a study says to use, and its settings."""
+    found = verdict_of(side)
+    return found.keep, shown_arguments(found.finalist(found.keep).arguments)
+
+
+def verdict_of(side: Side) -> Findings:
     assert isinstance(side.found, Findings), "no obstacle: both have a verdict"
-    name = side.found.keep
-    return name, shown_arguments(side.found.finalist(name).arguments)
+    return side.found
 
 
 def distance_between(first: Side, second: Side) -> Distance:
     """Seed by seed where both had the same seeds; else by Welch's interval of two means."""
-    scale = scale_of(
-        first.record.spec.objective,
-        first.record.spec.direction,
-        [*first.record.trials, *second.record.trials],
-    )
+    scale = scale_of(first.record.objective, [*first.record.trials, *second.record.trials])
     one, other = costs_of(first, scale), costs_of(second, scale)
     whole = abs(sum(one.values()) / len(one)) or 1.0
     seeds = sorted(one.keys() & other)
@@ -176,7 +177,7 @@ def together(pair: Pair) -> str:
     if pair.distance is None:
         return f"The same data and source, and both say: {called(pair.first, first)} ({settings})."
     where = f"on {pair.distance.seeds} common seeds" if pair.distance.seeds else "on seeds of their own"
-    metric = pair.first.found.metric if isinstance(pair.first.found, Findings) else ""
+    metric = verdict_of(pair.first).metric
     better, worse = (one, other) if pair.distance.difference.mean > 0 else (other, one)
     ahead, behind = (
         (called(pair.first, first), called(pair.second, second))
@@ -219,7 +220,7 @@ def facts(side: Side) -> dict[str, str]:
         "trials": f"{side.search.ended} of {side.study.budget}",
         "objective": side.study.objective,
         "best": value if best is None else f"{value} ({best.optimizer}, trial {best.trial}; a single run)",
-        "verdict": side.found if isinstance(side.found, str) else words_of(side.found).headline,
+        "verdict": side.found.reason if isinstance(side.found, NoVerdict) else words_of(side.found).headline,
     }
 
 
@@ -246,7 +247,8 @@ def pair_json(pair: Pair) -> ComparedPair:
 
 
 def side_json(side: Side) -> ComparedStudy:
-    best, found = side.search.best, side.found
+    best = side.search.best
+    outcome, keep, answer = said_by(side.found)
     return {
         "study": side.study.name,
         "state": side.study.state,
@@ -258,7 +260,14 @@ def side_json(side: Side) -> ComparedStudy:
         "best": None
         if best is None
         else {"trial": best.trial, "optimizer": best.optimizer, "value": best.value},
-        "outcome": None if isinstance(found, str) else found.outcome,
-        "keep": None if isinstance(found, str) else found.keep,
-        "answer": found if isinstance(found, str) else words_of(found).answer,
+        "outcome": outcome,
+        "keep": keep,
+        "answer": answer,
     }
+
+
+def said_by(found: Findings | NoVerdict) -> tuple[Outcome | None, str | None, str]:
+    """Outcome, who is to be kept, and both in words."""
+    if isinstance(found, NoVerdict):
+        return None, None, found.reason
+    return found.outcome, found.keep, words_of(found).answer

@@ -8,15 +8,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from optselect.search.documents import SCHEMA, Baseline, BesideDefaults, BesideLeader, NoVerdict, Verdict
+from optselect.search.documents import SCHEMA, Baseline, BesideDefaults, BesideLeader, Verdict, WithoutVerdict
 from optselect.search.documents import Finalist as FinalistPart
 from optselect.search.documents import Gain as GainPart
 from optselect.search.report.chosen_code import chosen_code
 from optselect.search.report.sentences import Words, compared, relative, short_name, words_of
-from optselect.search.spec.objective import BETTER
 from optselect.search.status.tables import AT_DEFAULTS, dash, plain_table
 from optselect.search.verdict.comparing import Interval
-from optselect.search.verdict.findings import Finalist, Findings, Gain, stored_findings
+from optselect.search.verdict.findings import Finalist, Findings, Gain, NoVerdict, stored_findings
 from optselect.search.verdict.judging import Comparison
 from optselect.search.verdict.tuning import SingleRuns, Tuning, single_runs, tunings
 from optselect.storage.records.studies import StoredStudy
@@ -36,7 +35,7 @@ def verdict_page(found: Findings) -> RenderableType:
     parts: list[RenderableType] = [Text(words.answer, style="bold"), "", ranking_table(found)]
     hidden = len(found.finalists) - MOST_ROWS
     parts += [Text(f"and {hidden} more: --json", style="dim")] if hidden > 0 else []
-    parts += [Text(f"{found.metric}: {BETTER[found.record.spec.direction]}", style="dim")]
+    parts += [Text(f"{found.metric}: {found.record.objective.which_is_better}", style="dim")]
     return Group(*parts, "", *evidence_lines(words), "", code_lines(found))
 
 
@@ -110,9 +109,9 @@ def beside_leader(found: Findings, finalist: Finalist) -> str:
 # --- JSON ---------------------------------------------------------------------------------------------
 
 
-def answer_json(study: str, found: Findings | str) -> Verdict | NoVerdict:
+def answer_json(study: str, found: Findings | NoVerdict) -> Verdict | WithoutVerdict:
     """The answer of `report --json`, or why there is no verdict."""
-    return no_verdict_json(study, found) if isinstance(found, str) else verdict_json(found)
+    return no_verdict_json(study, found) if isinstance(found, NoVerdict) else verdict_json(found)
 
 
 def verdict_json(found: Findings) -> Verdict:
@@ -143,7 +142,7 @@ def verdict_json(found: Findings) -> Verdict:
     }
 
 
-def no_verdict_json(study: str, reason: str) -> NoVerdict:
+def no_verdict_json(study: str, found: NoVerdict) -> WithoutVerdict:
     """The same for a study without a verdict."""
     return {
         "schema": SCHEMA,
@@ -152,7 +151,7 @@ def no_verdict_json(study: str, reason: str) -> NoVerdict:
         "winner": None,
         "tie": [],
         "ranking": [],
-        "answer": reason,
+        "answer": found.reason,
     }
 
 
@@ -239,8 +238,6 @@ def bounds(interval: Interval) -> list[float | None]:
     return [interval.low, interval.high]
 
 
-def verdict_data(engine: Engine, study: StoredStudy) -> Verdict | NoVerdict:
+def verdict_data(engine: Engine, study: StoredStudy) -> Verdict | WithoutVerdict:
     """What `report --json` answers."""
-    from optselect.search.report.verdict_page import answer_json
-
     return answer_json(study.name, stored_findings(engine, study))

@@ -9,10 +9,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from optselect.search.documents import OwnClass
 from optselect.search.errors import InvalidInput
 from optselect.search.spec.catalogue import TINY, Entry
-from optselect.search.spec.dimension import Choice, Dimension, complement, log, one_minus, ranges_json
+from optselect.search.spec.dimension import Choice, Dimension, complement, log, one_minus
 from optselect.search.spec.space import Custom, Override, custom_references
 from optselect.search.spec.study_spec import Request, StudySpec, resolve
 from optselect.search.spec.toml.source import Source
@@ -188,44 +187,6 @@ def what_is_searched(name: str, dimensions: Sequence[Dimension], description: Cu
             "the class)"
         )
     return "; ".join(parts) + "."
-
-
-def class_rows(custom: Custom, description: CustomDescription) -> list[tuple[str, str, str, str]]:
-    """Argument, default, range and who says so, of each argument; what is not searched last."""
-    own = {d.keyword: d for d in custom.own}
-    tiers = {
-        d.keyword: (tier, d)
-        for tier, ds in enumerate((custom.entry.tier_1, custom.entry.tier_2), 1)
-        for d in ds
-    }
-    rows = []
-    for keyword in dict.fromkeys((*own, *tiers, *description.parameters)):
-        parameter = description.parameters.get(keyword)
-        default = "-" if parameter is None else parameter.shown or "none: must be given"
-        if keyword in own:
-            rows.append((keyword, default, own[keyword].shown_range(), "search_space of the class"))
-        elif keyword in tiers:
-            tier, dimension = tiers[keyword]
-            rows.append((keyword, default, dimension.shown_range(), f"known name, tier {tier}"))
-        else:
-            rows.append((keyword, default, "not searched", "unknown name"))
-    return rows
-
-
-def class_json(name: str, custom: Custom, description: CustomDescription) -> OwnClass:
-    """One class as data."""
-    return {
-        "optimizer": name,
-        "reference": description.reference,
-        "parameters": {
-            key: {"default": one.default, "shown": one.shown, "is_required": one.is_required}
-            for key, one in description.parameters.items()
-        },
-        "tier_1": ranges_json(custom.entry.tier_1),
-        "tier_2": ranges_json(custom.entry.tier_2),
-        "search_space": ranges_json(custom.own),
-        "source": custom.entry.source,
-    }
 
 
 def resolved(request: Request, description: ProblemDescription, bundled: bool) -> StudySpec:

@@ -5,10 +5,10 @@ the metric's own name. Where that leaves it open, a person says it: `val_score:m
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, Protocol
 
 from optselect.search.errors import InvalidSetting
 from optselect.search.near_names import did_you_mean
@@ -23,10 +23,94 @@ SUFFIXES: Mapping[str, Direction] = MappingProxyType({"min": "minimize", "max": 
 BETTER: Mapping[str, str] = MappingProxyType({"minimize": "less is better", "maximize": "more is better"})
 
 
+class Judged(Protocol):
+    """What stores by which metric it is judged: a spec, or a stored study."""
+
+    @property
+    def objective(self) -> str:
+        """The metric's name."""
+
+    @property
+    def direction(self) -> str:
+        """Optuna's word: minimize or maximize."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A metric, and which of its values are better.
+
+    >>> loss, score = Objective("val_loss", "minimize"), Objective("val_auc", "maximize")
+    >>> loss.better(0.1, 0.2), score.better(0.1, 0.2), score.best([0.7, 0.9])
+    (True, False, 0.9)
+    """
+
+    name: str
+    direction: Direction
+
+    @classmethod
+    def of(cls, judged: Judged) -> "Objective":
+        """The one by which it is judged."""
+        return cls(judged.objective, "minimize" if judged.direction == "minimize" else "maximize")
+
+    @property
+    def sign(self) -> float:
+        """What makes a cost of a value."""
+        return 1.0 if self.direction == "minimize" else -1.0
+
+    def cost(self, value: float) -> float:
+        """The value turned so that less is better."""
+        return value if self.direction == "minimize" else -value
+
+    def better(self, value: float, other: float) -> bool:
+        """Whether a value is better than another one, not as good."""
+        return self.cost(value) < self.cost(other)
+
+    def best(self, values: Iterable[float]) -> float:
+        """The best of several values, of which there is one at least."""
+        return min(values, key=self.cost)
+
+    def rank(self, value: float | None) -> float:
+        """A key to sort by: the best first, and last what has no value."""
+        return math.inf if value is None else self.cost(value)
+
+    def stand_in(self, untrained: float) -> float:
+        """A finite value for a training that exploded: L0 + 10 |L0| of a loss, the untrained model's of a score.
+
+        >>> loss, score = Objective("val_loss", "minimize"), Objective("val_auc", "maximize")
+        >>> loss.stand_in(2.0), score.stand_in(0.1), loss.stand_in(float("nan"))
+        (22.0, 0.1, 0.0)
+        """
+        known = untrained if math.isfinite(untrained) else 0.0
+        return known + 10 * abs(known) if self.direction == "minimize" else known
+
+    @property
+    def which_is_better(self) -> str:
+        """For a person who reads its values: less is better, or more is better."""
+        return BETTER[self.direction]
+
+    @property
+    def in_words(self) -> str:
+        """For a person.
+
+        >>> Objective("val_loss", "minimize").in_words
+        'val_loss, less is better'
+        """
+        return f"{self.name}, {self.which_is_better}"
+
+    @property
+    def as_typed(self) -> str:
+        """As --objective and a spec file take it, with nothing left open.
+
+        >>> Objective("val_loss", "minimize").as_typed
+        'val_loss:min'
+        """
+        return f"{self.name}:{self.direction.removesuffix('imize')}"
+
+
 def parse_objective(
     text: str, metrics: Sequence[str], known: KnownMetrics = MappingProxyType({})
-) -> tuple[str, Direction]:
-    """Split "val_auc:max" into the metric and Optuna's direction; without a suffix the metric tells.
+) -> Objective:
+    """Read "val_auc:max"; without a suffix the metric tells which of its values are better.
 
     Args:
         metrics: what `fit` reports for this model, with what its callbacks add.
@@ -35,7 +119,7 @@ def parse_objective(
         InvalidSetting: no validation metric of that name, or one that does not tell its direction.
 
     >>> parse_objective("val_accuracy", ["loss", "val_loss", "val_accuracy"])
-    ('val_accuracy', 'maximize')
+    Objective(name='val_accuracy', direction='maximize')
     """
     name, suffix = split_objective(text, metrics)
     if suffix not in ("", *SUFFIXES):
@@ -44,7 +128,7 @@ def parse_objective(
     if name not in found:
         must = f"be a validation metric of the model: {', '.join(found)}"
         raise InvalidSetting("objective", must, f'"{name}"', did_you_mean(name, found))
-    return name, SUFFIXES[suffix] if suffix else direction_of(name, known)
+    return Objective(name, SUFFIXES[suffix] if suffix else direction_of(name, known))
 
 
 def split_objective(text: str, metrics: Sequence[str] = ()) -> tuple[str, str]:
@@ -108,55 +192,28 @@ def told_by_name(name: str) -> Direction | Open:
     return Open(f"its name {name} has words of both kinds") if said else NOTHING
 
 
-def settled(text: str, stored: str, direction: str) -> str:
+def settled(text: str, stored: Objective) -> str:
     """What was typed, with a stored study's direction where it is the same metric and says none itself.
 
-    >>> settled("val_score", "val_score", "maximize"), settled("val_score:min", "val_score", "maximize")
+    >>> stored = Objective("val_score", "maximize")
+    >>> settled("val_score", stored), settled("val_score:min", stored)
     ('val_score:max', 'val_score:min')
     """
-    return as_typed(stored, direction) if text.strip() == stored else text
+    return stored.as_typed if text.strip() == stored.name else text
 
 
-def difference_today(name: str, direction: str, known: KnownMetrics) -> str:
+def difference_today(stored: Objective, known: KnownMetrics) -> str:
     """Where a launch of today would take another direction than the stored one; empty where it would not.
 
-    >>> difference_today("val_accident_nll", "maximize", {})
+    >>> difference_today(Objective("val_accident_nll", "maximize"), {})
     'val_accident_nll, more is better, as it was launched; a launch of today would take: less is better'
     """
-    today = told_direction(name, known)
-    if today == direction:
+    name, today = stored.name, told_direction(stored.name, known)
+    if today == stored.direction:
         return ""
     asks = (
         f"would ask for {name}:min or {name}:max"
         if isinstance(today, Open)
         else f"would take: {BETTER[today]}"
     )
-    return f"{in_words(name, direction)}, as it was launched; a launch of today {asks}"
-
-
-def in_words(name: str, direction: str) -> str:
-    """An objective for a person.
-
-    >>> in_words("val_loss", "minimize")
-    'val_loss, less is better'
-    """
-    return f"{name}, {BETTER[direction]}"
-
-
-def as_typed(name: str, direction: str) -> str:
-    """An objective that leaves nothing open, as --objective and a spec file take it.
-
-    >>> as_typed("val_loss", "minimize")
-    'val_loss:min'
-    """
-    return f"{name}:{direction.removesuffix('imize')}"
-
-
-def stand_in(direction: str, untrained: float) -> float:
-    """A finite value for a training that exploded: L0 + 10 |L0| of a loss, the untrained model's of a score.
-
-    >>> stand_in("minimize", 2.0), stand_in("maximize", 0.1), stand_in("minimize", float("nan"))
-    (22.0, 0.1, 0.0)
-    """
-    known = untrained if math.isfinite(untrained) else 0.0
-    return known + 10 * abs(known) if direction == "minimize" else known
+    return f"{stored.in_words}, as it was launched; a launch of today {asks}"

@@ -17,7 +17,7 @@ from optselect.search.errors import InvalidInput, told_where_said
 from optselect.search.spec.declarations import DEFAULT_TRIALS, LaunchSettings
 from optselect.search.spec.declaring import demand_one_of, parted, settings_of
 from optselect.search.spec.dimension import Choice, Dimension, Scale
-from optselect.search.spec.objective import Direction, as_typed, parse_objective
+from optselect.search.spec.objective import Direction, Objective, parse_objective
 from optselect.search.spec.space import Custom, Override, choose_optimizers, find_optimizer, study_space
 from optselect.search.spec.switching import SwitchSpec, check_switches, read_switches, switch_space
 from optselect.trials.terms.configuration import SCHEDULES
@@ -127,6 +127,16 @@ class StudySpec(Stored, frozen=True, extra="forbid"):
         return self.model_copy(update={"optimizers": left, "switches": switches})
 
     @property
+    def compares(self) -> bool:
+        """Whether optimizers are compared; else one good configuration is looked for."""
+        return self.goal != "best-config"
+
+    @property
+    def has_finals(self) -> bool:
+        """Whether it ends with runs on fresh seeds, and with a verdict."""
+        return self.compares and self.seeds > 0
+
+    @property
     def singles(self) -> tuple[str, ...]:
         """The optimizers that are no switch."""
         return tuple(name for name in self.optimizers if self.switch_of(name) is None)
@@ -159,7 +169,7 @@ class StudySpec(Stored, frozen=True, extra="forbid"):
     @property
     def few_trials(self) -> str:
         """What to mind before a comparison with too few trials starts; empty where there is nothing to mind."""
-        if self.goal != "verdict" or not self.seeds or not self.trials or not self.is_thin(self.trials):
+        if not self.has_finals or not self.trials or not self.is_thin(self.trials):
             return ""
         count = len(self.optimizers)
         return (
@@ -185,7 +195,7 @@ def resolve(
     switches = tuple(spelled(switch, tuple(customs)) for switch in request.asked_switches)
     optimizers = (*singles, *(switch.name for switch in switches))
     with told_where_said(request.places):  # only the model knows its metrics
-        objective, direction = parse_objective(request.objective, problem.metrics, problem.known_metrics)
+        objective = parse_objective(request.objective, problem.metrics, problem.known_metrics)
     epochs = request.epochs or problem.epochs
     check_warmup(request.space, problem.steps_per_epoch, epochs)
     check_switches(switches, singles, epochs, request.goal)
@@ -205,8 +215,8 @@ def resolve(
         optimizers=optimizers,
         trials=trials,
         epochs=epochs,
-        objective=objective,
-        direction=direction,
+        objective=objective.name,
+        direction=objective.direction,
         averages=bool(problem.averaging_callback),
         switches=switches,
         custom={
@@ -322,12 +332,9 @@ def keeps_averages(dimension: Dimension) -> bool:
     return dimension.keyword == "use_ema" and all(choice is True for choice in dimension.choices)
 
 
-def differences(stored: Mapping[str, Any], wanted: StudySpec) -> Iterator[str]:
+def differences(stored: StudySpec, wanted: StudySpec) -> Iterator[str]:
     """What differs between a stored spec and a new one, a few words each; the place of launch does not count."""
-    new = wanted.model_dump(mode="json")
-    before = StudySpec.model_validate(stored).model_dump(
-        mode="json"
-    )  # with the defaults of keys that came later
+    before, new = stored.model_dump(mode="json"), wanted.model_dump(mode="json")
     for key, value in new.items():
         old = before.get(key)
         if (
@@ -343,8 +350,7 @@ def differences(stored: Mapping[str, Any], wanted: StudySpec) -> Iterator[str]:
         elif key == "switches":
             yield f"switches {shown_switches(old)} -> {shown_switches(value)}"
         elif key == "direction":
-            name = wanted.objective
-            yield f"objective {as_typed(name, str(old))} -> {as_typed(name, value)}"
+            yield f"objective {Objective.of(stored).as_typed} -> {Objective.of(wanted).as_typed}"
         elif key == "precision":
             yield f"precision {old or OF_THE_FILE} -> {value or OF_THE_FILE}"
         elif isinstance(value, list):

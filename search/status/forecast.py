@@ -6,17 +6,12 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from optselect.search.documents import SCHEMA, Plan, PlannedOptimizer
-from optselect.search.spec.objective import in_words
+from optselect.search.spec.objective import Objective
 from optselect.search.spec.study_spec import StudySpec
 from optselect.search.status.tables import dash, plain_table, shown_seconds
-from optselect.search.strategy.phases import evaluation_runs, most_evaluation_runs
-from optselect.search.strategy.planning import share_of
+from optselect.search.strategy.choosing import strategy_of
 from optselect.trials.terms.configuration import BASELINE
 from optselect.trials.terms.rehearsal import Rehearsal
-
-ANY_OF_THEM = "survivors"
-"""Whoever is still in the race gets these trials: their pace is the mean of all."""
-JOINT = "any"
 
 
 @dataclass(frozen=True)
@@ -51,7 +46,8 @@ class Forecast:
     def of(cls, spec: StudySpec, rehearsal: Rehearsal, workers: int, seconds_start: float) -> "Forecast":
         evaluation = None
         if spec.minutes is None:
-            evaluation = evaluation_runs(spec, spec.trials), most_evaluation_runs(spec, spec.trials)
+            strategy = strategy_of(spec)
+            evaluation = strategy.evaluation_runs(spec.trials), strategy.most_evaluation_runs(spec.trials)
         return cls(
             spec,
             rows_of(spec, rehearsal),
@@ -87,15 +83,14 @@ class Forecast:
 
 
 def rows_of(spec: StudySpec, rehearsal: Rehearsal) -> tuple[Row, ...]:
-    """The user's own first, then the study's in their order, then what goes to whoever is still in the race."""
-    compares = spec.goal == "verdict" and spec.seeds > 0
-    share = 0 if spec.goal == "best-config" else min(share_of(spec, spec.trials), spec.trials)
+    """The user's own first, then the study's in their order, then what is nobody's for certain, at the mean pace."""
+    strategy = strategy_of(spec)
+    share, runs = min(strategy.share(spec.trials), spec.trials), strategy.baselines()
     given = max(0, spec.trials - share * len(spec.optimizers))
     rows = [row_of(BASELINE, 1, 0, rehearsal)]
     for name in spec.optimizers:
-        rows.append(row_of(name, int(compares and name in spec.with_defaults), share, rehearsal))
-    rest = JOINT if spec.goal == "best-config" else ANY_OF_THEM
-    return (*rows, *([Row(rest, 0, given, None, 0.0)] if given else []))
+        rows.append(row_of(name, sum(run.optimizer == name for run in runs), share, rehearsal))
+    return (*rows, *([Row(strategy.rest, 0, given, None, 0.0)] if given else []))
 
 
 def row_of(name: str, defaults: int, search: int, rehearsal: Rehearsal) -> Row:
@@ -114,7 +109,7 @@ def forecast_page(study: str, forecast: Forecast) -> RenderableType:
         f"{study}: {len(spec.optimizers)} optimizers, {spec.trials or 'as many as fit in ' + str(spec.minutes) + ' min'} "
         f"search trials of up to {spec.epochs} epochs"
     )
-    judged = Text(f"objective {in_words(spec.objective, spec.direction)}", style="dim")
+    judged = Text(f"objective {Objective.of(spec).in_words}", style="dim")
     table = plain_table("optimizer", "defaults", "trials", "one epoch", "one trial")
     for row in forecast.rows:
         pace = row.seconds_per_epoch

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from optselect.search.spec.study_spec import StudySpec
+from optselect.search.spec.objective import Objective
+from optselect.search.spec.stored import stored_spec
 from optselect.search.status.pace import NOTHING_KNOWN, Left, time_left
-from optselect.search.status.standing import Standing, better, standing
+from optselect.search.status.standing import Standing, standing
 from optselect.search.status.tables import (
     dash,
     headline,
@@ -62,7 +63,7 @@ def remaining(sight: Sight) -> Left:
     if sight.study.state != "running":
         return NOTHING_KNOWN
     running = sum(trial.state == "running" for trial in sight.trials)
-    spec = StudySpec.model_validate(sight.study.spec)
+    spec = stored_spec(sight.study)
     return time_left(spec, sight.study.budget, sight.trials, max(len(sight.alive), running))
 
 
@@ -90,21 +91,21 @@ def by_optimizer(study: StoredStudy, now: Standing, trials: Sequence[TrialRow]) 
             f"{tally.ended} of {sum(tally.counts.values())}",
             *(dash(tally.counts[state]) for state in ("running", "pruned", "diverged")),
             shown_value(tally),
-            sparkline(list(best_so_far(trials, name, study.direction))[-NEWEST:]),
+            sparkline(list(best_so_far(trials, name, Objective.of(study)))[-NEWEST:]),
             style="bold green" if leads else "",
         )
     return table
 
 
-def best_so_far(trials: Sequence[TrialRow], optimizer: str, direction: str) -> Iterator[float]:
+def best_so_far(trials: Sequence[TrialRow], optimizer: str, objective: Objective) -> Iterator[float]:
     """The best value after each of an optimizer's search trials, in the order in which they ended."""
     ended = [t for t in trials if t.searched and t.optimizer == optimizer and t.state in ENDED]
-    best: TrialRow | None = None
+    best: float | None = None
     for trial in sorted(ended, key=lambda trial: trial.finished or 0.0):
-        if trial.state == "complete" and trial.value is not None and better(trial, best, direction):
-            best = trial
-        if best is not None and best.value is not None:
-            yield best.value
+        if trial.state == "complete" and trial.value is not None:
+            best = trial.value if best is None else objective.best((best, trial.value))
+        if best is not None:
+            yield best
 
 
 def worker_line(worker: WorkerRow) -> str:

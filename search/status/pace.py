@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from optselect.search.spec.study_spec import StudySpec
-from optselect.search.strategy.phases import evaluation_runs, most_evaluation_runs
+from optselect.search.strategy.choosing import strategy_of
 from optselect.storage.records.overview import ENDED, TrialRow
 from optselect.trials.terms.configuration import BASELINE
 
@@ -41,9 +41,10 @@ def time_left(spec: StudySpec, budget: int, trials: Sequence[TrialRow], hands: i
     under_way = [trial for trial in trials if trial.state == "running" and trial.phase not in COMPARISON]
     ahead += sum(max(0.0, pace.of_trial(trial.optimizer) - (trial.seconds or 0.0)) for trial in under_way)
     compared = sum(trial.phase in COMPARISON and trial.state in ENDED for trial in trials)
+    strategy = strategy_of(spec)
     first, most = (
-        max(0, runs(spec, budget) - compared) * pace.mean / hands
-        for runs in (evaluation_runs, most_evaluation_runs)
+        max(0, runs(budget) - compared) * pace.mean / hands
+        for runs in (strategy.evaluation_runs, strategy.most_evaluation_runs)
     )
     return Left(ahead / hands, (first, most) if most else None)
 

@@ -1,11 +1,11 @@
 """Which trials of a study does a person want to see, in which order?"""
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from optselect.search.errors import InvalidInput
 from optselect.search.near_names import did_you_mean
+from optselect.search.spec.objective import Objective
 from optselect.storage.records.overview import STATES, TrialRow
 
 SORTS = ("trial", "value", "optimizer", "epochs", "seconds")
@@ -22,14 +22,14 @@ class Selection:
     limit: int | None = None
 
 
-def select(trials: Sequence[TrialRow], wanted: Selection, direction: str) -> list[TrialRow]:
+def select(trials: Sequence[TrialRow], wanted: Selection, objective: Objective) -> list[TrialRow]:
     """The trials that are wanted, in that order; raises InvalidInput where a name is none of the study's."""
     optimizers = names_in("--optimizer", wanted.optimizer, {trial.optimizer for trial in trials})
     states = names_in("--state", wanted.state, STATES)
     phases = names_in("--phase", wanted.phase, {trial.phase for trial in trials})
     (sort,) = names_in("--sort", wanted.sort, SORTS)
     found = [t for t in trials if t.optimizer in optimizers and t.state in states and t.phase in phases]
-    return in_order(found, sort, direction)[: wanted.limit]
+    return in_order(found, sort, objective)[: wanted.limit]
 
 
 def names_in(flag: str, text: str | None, known: Collection[str]) -> list[str]:
@@ -51,13 +51,12 @@ def spelling(flag: str, name: str, by_lower_case: dict[str, str]) -> str:
     raise InvalidInput(f"{flag} must be of {', '.join(known)}. Received: {name}.{did_you_mean(name, known)}")
 
 
-def in_order(trials: Sequence[TrialRow], sort: str, direction: str) -> list[TrialRow]:
+def in_order(trials: Sequence[TrialRow], sort: str, objective: Objective) -> list[TrialRow]:
     """By value the best comes first, by epochs and seconds the most; what has none comes last."""
     if sort == "trial":
         return list(trials)
     if sort == "optimizer":
         return sorted(trials, key=lambda trial: trial.optimizer.lower())
     if sort == "value":
-        sign = 1.0 if direction == "minimize" else -1.0
-        return sorted(trials, key=lambda t: math.inf if t.value is None else sign * t.value)
+        return sorted(trials, key=lambda trial: objective.rank(trial.value))
     return sorted(trials, key=lambda trial: -(getattr(trial, sort) or 0.0))

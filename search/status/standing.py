@@ -13,6 +13,8 @@ from optselect.search.documents import (
     Trials,
     Worker,
 )
+from optselect.search.spec.objective import Objective
+from optselect.search.spec.stored import unchecked_spec
 from optselect.search.status.ways import programs_built
 from optselect.storage.records.deaths import set_aside
 from optselect.storage.records.overview import ENDED, STATES, TrialRow, WorkerRow, runs_at_defaults
@@ -31,17 +33,15 @@ class Tally:
     def ended(self) -> int:
         return sum(self.counts[state] for state in ENDED)
 
-    def add(self, trial: TrialRow, direction: str) -> None:
+    def add(self, trial: TrialRow, objective: Objective) -> None:
         self.counts[trial.state] += 1
-        if trial.state == "complete" and trial.value is not None and better(trial, self.best, direction):
+        if trial.state == "complete" and is_better(trial, self.best, objective):
             self.best = trial
 
 
-def better(trial: TrialRow, than: TrialRow | None, direction: str) -> bool:
-    if than is None or than.value is None:
-        return True
-    assert trial.value is not None
-    return trial.value < than.value if direction == "minimize" else trial.value > than.value
+def is_better(trial: TrialRow, than: TrialRow | None, objective: Objective) -> bool:
+    """Whether a trial has a better value than another one; any value is better than none."""
+    return objective.rank(trial.value) < objective.rank(than.value if than else None)
 
 
 @dataclass(frozen=True)
@@ -62,36 +62,35 @@ class Standing:
 
 def standing(study: StoredStudy, trials: Sequence[TrialRow]) -> Standing:
     """Count the trials of a study."""
-    search = Tally()
-    by_optimizer = {name: Tally() for name in study.spec["optimizers"]}
+    search, objective = Tally(), Objective.of(study)
+    by_optimizer = {name: Tally() for name in unchecked_spec(study).optimizers}
     by_phase: dict[str, Tally] = {}
     for trial in trials:
-        by_phase.setdefault(trial.phase, Tally()).add(trial, study.direction)
+        by_phase.setdefault(trial.phase, Tally()).add(trial, objective)
         if trial.searched:
-            search.add(trial, study.direction)
-            by_optimizer.setdefault(trial.optimizer, Tally()).add(trial, study.direction)
+            search.add(trial, objective)
+            by_optimizer.setdefault(trial.optimizer, Tally()).add(trial, objective)
     baseline = next(
         (t for t in trials if t.phase == "baseline" and t.role == "own" and t.state in ENDED), None
     )
     return Standing(search, by_optimizer, by_phase, baseline, runs_at_defaults(trials))
 
 
-def better_defaults(now: Standing, direction: str) -> dict[str, TrialRow]:
+def better_defaults(now: Standing, objective: Objective) -> dict[str, TrialRow]:
     """The runs at an optimizer's defaults that are better than the best trial of its search."""
     return {
         name: now.defaults[name]
         for name, tally in now.by_optimizer.items()
-        if name in now.defaults and better(now.defaults[name], tally.best, direction)
+        if name in now.defaults and is_better(now.defaults[name], tally.best, objective)
     }
 
 
-def ranked(tallies: Mapping[str, Tally], direction: str) -> list[tuple[str, Tally]]:
+def ranked(tallies: Mapping[str, Tally], objective: Objective) -> list[tuple[str, Tally]]:
     """Best first; optimizers without a complete trial last, in the order of the study."""
-    sign = 1.0 if direction == "minimize" else -1.0
 
     def key(item: tuple[str, Tally]) -> float:
         best = item[1].best
-        return float("inf") if best is None or best.value is None else sign * best.value
+        return objective.rank(best.value if best else None)
 
     return sorted(tallies.items(), key=key)
 

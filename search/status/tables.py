@@ -9,12 +9,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from optselect.search.documents import SCHEMA, CatalogueEntry, Optimizers
-from optselect.search.spec.catalogue import ENTRIES, Entry
-from optselect.search.spec.dimension import ranges_json
-from optselect.search.spec.objective import in_words
+from optselect.search.spec.objective import Objective
 from optselect.search.spec.settings import in_order
-from optselect.search.spec.stored import stored_description
+from optselect.search.spec.stored import stored_description, unchecked_spec
 from optselect.search.status.standing import Standing, Tally, better_defaults, ranked, standing
 from optselect.storage.records.deaths import set_aside
 from optselect.storage.records.overview import StudyRow, TrialRow
@@ -28,7 +25,7 @@ def headline(study: StoredStudy, now: Standing, seconds_left: float | None = Non
     """
     counts = now.search.counts
     if not study.budget:
-        return f"{study.name}: first runs, then as many trials as fit in {study.spec['minutes']} min"
+        return f"{study.name}: first runs, then as many trials as fit in {unchecked_spec(study).minutes} min"
     parts = [f"{study.name}: {now.search.ended} of {study.budget} trials"]
     parts += [study.state] if study.state in ("paused", "stopped") else []
     parts += [
@@ -40,12 +37,12 @@ def headline(study: StoredStudy, now: Standing, seconds_left: float | None = Non
 
 def summary(study: StoredStudy, trials: Sequence[TrialRow]) -> RenderableType:
     """The end of a study: the best run of each optimizer, the user's own beside them."""
-    now = standing(study, trials)
+    now, objective = standing(study, trials), Objective.of(study)
     table = plain_table(
         "optimizer", "trials", "diverged", f"best {study.objective}", "trial", "settings", wide="settings"
     )
-    untuned = better_defaults(now, study.direction)
-    for name, tally in ranked(now.by_optimizer, study.direction):
+    untuned = better_defaults(now, objective)
+    for name, tally in ranked(now.by_optimizer, objective):
         best = tally.best
         table.add_row(
             name,
@@ -64,7 +61,7 @@ def summary(study: StoredStudy, trials: Sequence[TrialRow]) -> RenderableType:
         table.add_section()
         table.add_row(*baseline_row(study, now.baseline))
     head = Text(headline(study, now), style="bold")
-    judged = Text(f"objective {in_words(study.objective, study.direction)}", style="dim")
+    judged = Text(f"objective {objective.in_words}", style="dim")
     return Group(head, judged, table, *set_aside_lines(study))
 
 
@@ -95,11 +92,10 @@ def baseline_row(study: StoredStudy, baseline: TrialRow) -> tuple[str, ...]:
 
 def next_commands(study: StoredStudy, finished: bool) -> str:
     """What to type now."""
-    compares = study.spec.get("goal") != "best-config"
     lines = [
         *(
             [(f"optselect report {study.name}", "the verdict, with its ranking")]
-            if finished and compares
+            if finished and unchecked_spec(study).compares
             else []
         ),
         (f"optselect ui {study.name}", "the curves of every trial, in MLflow"),
@@ -142,47 +138,6 @@ def studies_table(studies: Sequence[StudyRow]) -> Table:
         done = f"{row.done} of {row.budget}"
         table.add_row(row.name, row.state, done, best, row.objective, f"{row.created_at:%Y-%m-%d %H:%M}")
     return table
-
-
-def class_table(name: str, rows: Sequence[tuple[str, str, str, str]]) -> Table:
-    """One class of the user's own: its arguments, their defaults, what is searched and who says so."""
-    table = plain_table("argument", "default", "range", "by", wide="range")
-    table.title, table.title_justify = name, "left"
-    for row in rows:
-        table.add_row(*map(escape, row))
-    return table
-
-
-def optimizers_table(entries: Sequence[Entry] = ENTRIES) -> Table:
-    """The catalogue: what is searched, in Keras's own values; a star marks what is tried by default."""
-    table = plain_table("optimizer", "tier", "argument", "range", wide="range")
-    table.caption = "* tried unless told otherwise; tier 1 is searched first"
-    table.caption_justify = "left"
-    for entry in entries:
-        name = f"{entry.optimizer} *" if entry.default else entry.optimizer
-        for tier, dimensions in ((1, entry.tier_1), (2, entry.tier_2)):
-            for dimension in dimensions:
-                first = dimension is entry.tier_1[0]
-                table.add_row(name if first else "", str(tier), dimension.keyword, dimension.shown_range())
-        table.add_section()
-    return table
-
-
-def optimizers_json(entries: Sequence[Entry] = ENTRIES) -> Optimizers:
-    """The catalogue as data."""
-    return {"schema": SCHEMA, "optimizers": [entry_json(entry) for entry in entries]}
-
-
-def entry_json(entry: Entry) -> CatalogueEntry:
-    """One optimizer as data."""
-    return {
-        "optimizer": entry.optimizer,
-        "default": entry.default,
-        "tier_1": ranges_json(entry.tier_1),
-        "tier_2": ranges_json(entry.tier_2),
-        "source": entry.source,
-        "remark": entry.remark,
-    }
 
 
 # --- words --------------------------------------------------------------------------------------------

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from optselect.search.documents import SCHEMA, Checkpoint, ShownTrial
-from optselect.search.spec.objective import in_words
+from optselect.search.spec.objective import Objective
 from optselect.search.spec.settings import settings_code
+from optselect.search.spec.stored import unchecked_spec
 from optselect.search.spec.study_spec import StudySpec
 from optselect.search.status.standing import trial_json
 from optselect.search.status.tables import shown_seconds
@@ -41,10 +42,14 @@ def trial_page(
         files: the folder in which its callbacks wrote, where that is on this machine.
     """
     head = f"trial {trial.trial} of {study.name}: {trial.optimizer}, {trial.state}"
-    facts = [f"phase {trial.phase}", f"seed {trial.seed}", f"{trial.epochs} of {study.spec['epochs']} epochs"]
+    facts = [
+        f"phase {trial.phase}",
+        f"seed {trial.seed}",
+        f"{trial.epochs} of {unchecked_spec(study).epochs} epochs",
+    ]
     facts += [f"{trial.attempts} attempts"] if trial.attempts > 1 else []
     facts += [shown_seconds(trial.seconds)] if trial.seconds is not None else []
-    judged = f"objective {in_words(study.objective, study.direction)}"
+    judged = f"objective {Objective.of(study).in_words}"
     lines = [head, ", ".join(facts), judged, "", code, ""]
     lines += [*curve_lines(curve, study), ""] if curve else []
     lines += [
@@ -114,7 +119,7 @@ def sparkline(values: Sequence[float]) -> str:
 
 def why_it_ended(trial: TrialRow, study: StoredStudy) -> str:
     """One sentence."""
-    epochs = int(study.spec["epochs"])
+    epochs = unchecked_spec(study).epochs
     objective = "" if trial.value is None else f" {study.objective} is {trial.value:.5g}."
     if trial.state == "complete" and trial.epochs < epochs:
         return f"It was stopped after epoch {trial.epochs} by a callback of the problem's own fit.{objective}"

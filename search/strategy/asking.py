@@ -15,25 +15,22 @@ from functools import partial
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from optselect.search.spec.objective import Direction, stand_in
-from optselect.search.spec.study_spec import StudySpec
-from optselect.search.strategy.sampler import ViewedTPE, all_search_trials, search_trials_of
+from optselect.search.spec.objective import Objective
 from optselect.storage.optuna_tables.storage import PatientStorage, optuna_storage
 from optselect.storage.records.tickets import Ending, Ticket
 from optselect.storage.server.database import Connection, Database, Engine, outage_seconds
 
 
-def create_optuna_study(storage: PatientStorage, name: str, objective: str, direction: Direction) -> None:
+def create_optuna_study(storage: PatientStorage, name: str, objective: Objective) -> None:
     """Make the Optuna study where it is missing; its pages call the value by the objective's name."""
     quiet_optuna()
     # Optuna's own load_if_exists ends a transaction of which this is a part.
-    make_or_load = (
-        optuna.load_study if storage.has_study(name) else partial(optuna.create_study, direction=direction)
-    )
+    make = partial(optuna.create_study, direction=objective.direction)
+    make_or_load = optuna.load_study if storage.has_study(name) else make
     study = make_or_load(study_name=name, storage=storage)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study.set_metric_names([objective])
+        study.set_metric_names([objective.name])
 
 
 def load_optuna_study(database: Database, name: str, engine: Engine | None = None) -> optuna.Study:
@@ -82,17 +79,6 @@ def adopt(study: optuna.Study, trial_id: int) -> Trial:
     return Trial(study, trial_id)
 
 
-def install_sampler(study: optuna.Study, ticket: Ticket, spec: StudySpec) -> None:
-    """Give the study the sampler that may propose for this ticket; to be called before ask or adopt."""
-    seed = spec.seed * 1_000_003 + ticket.ord
-    if ticket.phase == "survivors":
-        study.sampler = ViewedTPE(search_trials_of(ticket.optimizer), seed, startup=1)  # the quota was it
-    elif ticket.phase == "joint":
-        study.sampler = ViewedTPE(all_search_trials, seed)
-    else:
-        study.sampler = optuna.samplers.RandomSampler(seed)  # fixed parameters win anyway
-
-
 # --- tell ---------------------------------------------------------------------------------------------
 
 
@@ -110,11 +96,9 @@ class Explosion:
         return 1.0 + (self.epochs - self.epoch) / self.epochs
 
 
-def explosion(
-    objective: str, direction: str, initial: Mapping[str, float], epoch: int, epochs: int
-) -> Explosion:
+def explosion(objective: Objective, initial: Mapping[str, float], epoch: int, epochs: int) -> Explosion:
     """Losses are capped at L0 + 10 |L0|, scores at the untrained model's value."""
-    cap = stand_in(direction, initial.get(objective, math.nan))
+    cap = objective.stand_in(initial.get(objective.name, math.nan))
     return Explosion(epoch=max(1, epoch), epochs=epochs, cap=cap)
 
 

@@ -1,4 +1,4 @@
-"""What comes next in a study whose tickets are all done? A pure function of what is stored.
+"""How is each optimizer tuned and then compared? Phase by phase, each decided by a pure function of what is stored.
 
     baselines, quota                    made with the study (planning.py)
     survivors                           TPE within each optimizer, until all have had an equal share
@@ -13,23 +13,24 @@ A study that gets more trials goes through survivors and finals again, on new se
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from optselect.search.spec.dimension import Choice
+from optselect.search.spec.objective import Objective
 from optselect.search.spec.study_spec import StudySpec
 from optselect.search.spec.switching import copied
 from optselect.search.strategy.planning import (
+    baseline_tickets,
     evaluation,
     in_slices,
-    joint_tickets,
     quota_of,
     quota_tickets,
-    search_step,
     share_of,
     survivor_tickets,
 )
-from optselect.search.strategy.seeds import ELIMINATION_SEEDS, elimination_seed, final_seed
+from optselect.search.strategy.rungs import rungs_of
+from optselect.search.strategy.seeds import ELIMINATION_SEEDS, elimination_seed, final_seed, sampler_seed
 from optselect.search.verdict.comparing import mean_interval, shown_share
 from optselect.search.verdict.evidence import (
     DEFAULTS,
@@ -47,11 +48,13 @@ from optselect.search.verdict.evidence import (
     scale_of,
 )
 from optselect.search.verdict.judging import MOST_SEEDS, judge, next_look
-from optselect.storage.records.deaths import set_aside
 from optselect.storage.records.overview import TrialRow
-from optselect.storage.records.phases import SLICE, Begun, Progress, Step
-from optselect.storage.records.tickets import NewTicket
+from optselect.storage.records.phases import Begun, Progress, Step
+from optselect.storage.records.tickets import NewTicket, Ticket
 from optselect.trials.terms.configuration import BASELINE
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
 
 THIN_FINALISTS = 3
 """So many meet in the finals of a study with fewer trials: enough for a first look."""
@@ -63,35 +66,83 @@ CLEARLY_WORSE = 0.05
 """Share of the leader's cost by which a loser must be behind on the elimination's seeds."""
 
 
-def next_step(spec: StudySpec, progress: Progress) -> Step:
-    """Decide what a study does next; an empty step ends it. Whoever was set aside gets nothing any more."""
-    aside = set_aside(progress.decisions)
-    left = spec.without(aside)
-    if not left.optimizers:
-        return Step()
-    step = next_step_of(left, progress)
-    return replace(step, tickets=[ticket for ticket in step.tickets if ticket.optimizer not in aside])
+@dataclass(frozen=True)
+class ByPhases:
+    """Each optimizer is tuned before anything is compared; the finals decide (--goal verdict)."""
+
+    spec: StudySpec
+    samples_optimizer = False
+    rest = "survivors"
+
+    def baselines(self) -> list[NewTicket]:
+        return baseline_tickets(self.spec)
+
+    def search(self, trials: int) -> Step:
+        """The quota of each optimizer; switches have theirs later, for they copy the best of their optimizers."""
+        spec = self.spec
+        return Step(quota_tickets(spec, spec.singles, quota_of(spec, trials))[:trials])
+
+    def next_step(self, progress: Progress) -> Step:
+        spec, missing = self.spec, progress.budget - sum(trial.searched for trial in progress.trials)
+        compares = spec.has_finals and not spec.is_thin(progress.budget)
+        if not decided(progress, "elimination"):
+            if missing > 0 and (step := up_to_the_share(spec, progress, missing)).tickets:
+                return step
+            if compares:
+                return eliminate(spec, progress.trials)
+        if missing > 0:
+            return more_search(spec, survivors(spec, progress.decisions), progress, missing)
+        if compares and (again := list(second_look(spec, progress))):
+            return Step(again)
+        return Step(final_tickets(spec, progress)) if spec.has_finals else Step()
+
+    def next_slice(self, begun: Begun, count: int) -> list[NewTicket]:
+        left, given = survivors(self.spec, begun.decisions), copied_values(begun.decisions)
+        return survivor_tickets(self.spec, left, begun.searched, count, given)
+
+    def further_seeds(self, progress: Progress, more: int) -> list[NewTicket]:
+        """For every tuned finalist and the user's own optimizer; none before the finals."""
+        runs = current_finals(progress.trials)
+        names = {final_name(run) for run in runs if run.role != DEFAULTS}
+        seeds = len({run.seed for run in runs})
+        return list(more_finals(self.spec, progress.trials, runs, dict.fromkeys(sorted(names), seeds + more)))
+
+    def sampler(self, ticket: Ticket) -> "BaseSampler":
+        # Optuna costs half a second, which a look at the study need not pay.
+        from optuna.samplers import RandomSampler
+
+        from optselect.search.strategy.sampler import ViewedTPE, search_trials_of
+
+        seed = sampler_seed(self.spec.seed, ticket.ord)
+        if ticket.phase == "survivors":
+            return ViewedTPE(search_trials_of(ticket.optimizer), seed, startup=1)  # the quota was it
+        return RandomSampler(seed)  # fixed parameters win anyway
+
+    def rungs(self, ticket: Ticket, budget: int) -> Sequence[int]:
+        return rungs_of(self.spec, ticket, budget)
+
+    def share(self, trials: int) -> int:
+        return share_of(self.spec, trials)
+
+    def evaluation_runs(self, budget: int) -> int:
+        spec = self.spec
+        if not spec.has_finals:
+            return 0
+        if spec.is_thin(budget):
+            return spec.seeds * (1 + min(THIN_FINALISTS, len(spec.optimizers)))
+        again = LOOKED_AT_AGAIN * ELIMINATION_SEEDS * len(spec.optimizers)
+        return again + spec.seeds * (1 + len(spec.optimizers) + len(spec.with_defaults))
+
+    def most_evaluation_runs(self, budget: int) -> int:
+        """A study whose first look is its only one has no further ones."""
+        first = self.evaluation_runs(budget)
+        if not first or self.spec.is_thin(budget):
+            return first
+        further = max(0, MOST_SEEDS - self.spec.seeds)  # defaults are not asked again
+        return first + further * (1 + len(self.spec.optimizers))
 
 
-def next_step_of(spec: StudySpec, progress: Progress) -> Step:
-    """The next step of the optimizers that are left."""
-    searched = [trial for trial in progress.trials if trial.searched]
-    if not progress.budget:
-        return planned_search(spec, progress.trials)
-    missing = progress.budget - len(searched)
-    if spec.goal == "best-config":
-        return in_slices(missing, progress.decisions, lambda count: joint_tickets(spec, len(searched), count))
-    compares = spec.seeds > 0 and not spec.is_thin(progress.budget)
-    if not decided(progress, "elimination"):
-        if missing > 0 and (step := up_to_the_share(spec, progress, missing)).tickets:
-            return step
-        if compares:
-            return eliminate(spec, progress.trials)
-    if missing > 0:
-        return more_search(spec, survivors(spec, progress.decisions), progress, missing)
-    if compares and (again := list(second_look(spec, progress))):
-        return Step(again)
-    return Step(final_tickets(spec, progress)) if spec.seeds else Step()
+# --- the search ---------------------------------------------------------------------------------------
 
 
 def up_to_the_share(spec: StudySpec, progress: Progress, missing: int) -> Step:
@@ -120,17 +171,6 @@ def search_tickets(
     return survivor_tickets(spec, optimizers, already, trials, copied_values(progress.decisions))
 
 
-def next_slice(spec: StudySpec, begun: Begun) -> list[NewTicket]:
-    """The next tickets of a search whose first slices are made: the same as if all were made at once."""
-    count, spec = min(begun.missing, SLICE), spec.without(set_aside(begun.decisions))
-    if not spec.optimizers:
-        return []
-    if spec.goal == "best-config":
-        return joint_tickets(spec, sum(begun.searched.values()), count)
-    left, copied = survivors(spec, begun.decisions), copied_values(begun.decisions)
-    return survivor_tickets(spec, left, begun.searched, count, copied)
-
-
 def decided(progress: Progress, phase: str) -> bool:
     """Whether what a phase decides was decided already."""
     return any(decision.get("phase") == phase for decision in progress.decisions)
@@ -138,59 +178,8 @@ def decided(progress: Progress, phase: str) -> bool:
 
 def survivors(spec: StudySpec, decisions: Sequence[Mapping[str, Any]]) -> list[str]:
     """Who is left; all of them where none ever reached its last epoch, for the budget is searched in any case."""
-    gone, aside = dropped(decisions), set_aside(decisions)
-    left = [name for name in spec.optimizers if name not in aside]
-    return [name for name in left if name not in gone] or left
-
-
-# --- the budget ---------------------------------------------------------------------------------------
-
-
-def planned_search(spec: StudySpec, baselines: Sequence[TrialRow]) -> Step:
-    """The search that fits into the minutes, at the pace of the baseline runs that have just ended."""
-    seconds = seconds_of(baselines)
-    runs = int((60 * (spec.minutes or 0) - seconds) * len(baselines) / max(seconds, 1e-3))
-    budget = fitting_budget(spec, runs)
-    return replace(search_step(spec, budget), budget=budget)
-
-
-def seconds_of(trials: Sequence[TrialRow]) -> float:
-    """How long trials took together, from the first one's beginning to the last one's end.
-
-    The server's clock tells it, which may be set meanwhile; so it is held between the longest of them and their sum, as
-    the workers measured them by clocks that cannot, with a second for what lies between two trials.
-    """
-    begun = [trial.started for trial in trials if trial.started is not None]
-    ended = [trial.finished for trial in trials if trial.finished is not None]
-    own = [trial.result.get("seconds", trial.seconds or 0.0) for trial in trials]
-    return float(min(max(max(ended) - min(begun), *own), sum(own) + len(own)))
-
-
-def fitting_budget(spec: StudySpec, runs: int) -> int:
-    """The most search trials that leave room for the evaluation that follows them; at least one per optimizer."""
-    least = len(spec.optimizers)
-    return max(
-        least, next((n for n in range(runs, least, -1) if n + evaluation_runs(spec, n) <= runs), least)
-    )
-
-
-def evaluation_runs(spec: StudySpec, budget: int) -> int:
-    """About how many runs come after the search: those of the first look, where none is dropped."""
-    if spec.goal == "best-config" or not spec.seeds:
-        return 0
-    if spec.is_thin(budget):
-        return spec.seeds * (1 + min(THIN_FINALISTS, len(spec.optimizers)))
-    again = LOOKED_AT_AGAIN * ELIMINATION_SEEDS * len(spec.optimizers)
-    return again + spec.seeds * (1 + len(spec.optimizers) + len(spec.with_defaults))
-
-
-def most_evaluation_runs(spec: StudySpec, budget: int) -> int:
-    """As many where every comparison stays open to the last look; a first look has no further ones."""
-    first = evaluation_runs(spec, budget)
-    if not first or spec.is_thin(budget):
-        return first
-    further = max(0, MOST_SEEDS - spec.seeds)  # defaults are not asked again
-    return first + further * (1 + len(spec.optimizers))
+    gone = dropped(decisions)
+    return [name for name in spec.optimizers if name not in gone] or list(spec.optimizers)
 
 
 # --- switches -----------------------------------------------------------------------------------------
@@ -198,7 +187,7 @@ def most_evaluation_runs(spec: StudySpec, budget: int) -> int:
 
 def open_switches(spec: StudySpec, trials: Sequence[TrialRow], budget: int, missing: int) -> Step:
     """The quota of the switches, which copy what was best for their optimizers so far: Keras's defaults where none was."""
-    scale = scale_of(spec.objective, spec.direction, trials)
+    scale = scale_of(Objective.of(spec), trials)
     best = {name: found[0].params for name in spec.singles if (found := candidates(trials, name, scale))}
     given = {
         switch.name: copied(switch, best.get(switch.first, {}), best.get(switch.second, {}))
@@ -218,7 +207,7 @@ def copied_values(decisions: Sequence[Mapping[str, Any]]) -> Mapping[str, Mappin
 
 def eliminate(spec: StudySpec, trials: Sequence[TrialRow]) -> Step:
     """Runs of each optimizer's best on common seeds, and once they are there, who is dropped and why."""
-    scale = scale_of(spec.objective, spec.direction, trials)
+    scale = scale_of(Objective.of(spec), trials)
     best = {name: candidates(trials, name, scale) for name in spec.optimizers}
     hopeless = {name: no_result(trials, name) for name, found in best.items() if not found}
     runs = [trial for trial in trials if trial.phase == "elimination"]
@@ -299,7 +288,7 @@ def second_look(spec: StudySpec, progress: Progress) -> Iterator[NewTicket]:
     """
     if current_finals(progress.trials):
         return
-    scale = scale_of(spec.objective, spec.direction, progress.trials)
+    scale = scale_of(Objective.of(spec), progress.trials)
     for name in survivors(spec, progress.decisions):
         had = {key_of(run) for run in progress.trials if run.phase == "elimination" and run.optimizer == name}
         for best in best_configurations(progress.trials, name, scale)[:LOOKED_AT_AGAIN]:
@@ -315,7 +304,7 @@ def final_tickets(spec: StudySpec, progress: Progress) -> list[NewTicket]:
     runs = current_finals(progress.trials)
     if not runs:
         return list(first_finals(spec, progress))
-    scale = scale_of(spec.objective, spec.direction, progress.trials)
+    scale = scale_of(Objective.of(spec), progress.trials)
     found = contenders(runs, scale)
     rivals = [contender for name, contender in found.items() if competes(name)]
     if spec.is_thin(progress.budget) or not rivals:
@@ -330,7 +319,7 @@ def final_tickets(spec: StudySpec, progress: Progress) -> list[NewTicket]:
 
 def first_finals(spec: StudySpec, progress: Progress) -> Iterator[NewTicket]:
     """Every finalist on the first seeds, seed by seed."""
-    scale = scale_of(spec.objective, spec.direction, progress.trials)
+    scale = scale_of(Objective.of(spec), progress.trials)
     best = [
         c[0]
         for name in survivors(spec, progress.decisions)
@@ -382,11 +371,3 @@ def more_finals(
 
 def had(runs: Sequence[TrialRow], name: str, seed: int) -> bool:
     return any(final_name(run) == name and run.seed == seed for run in runs)
-
-
-def further_seeds(spec: StudySpec, progress: Progress, more: int) -> list[NewTicket]:
-    """So many more seeds for every tuned finalist and the user's own optimizer; none before the finals."""
-    runs = current_finals(progress.trials)
-    names = {final_name(run) for run in runs if run.role != DEFAULTS}
-    seeds = len({run.seed for run in runs})
-    return list(more_finals(spec, progress.trials, runs, dict.fromkeys(sorted(names), seeds + more)))

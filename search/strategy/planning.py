@@ -26,17 +26,11 @@ ANY = "any"
 """In place of an optimizer: the sampler chooses that too."""
 
 
-def first_step(spec: StudySpec) -> Step:
-    """The baselines and, unless minutes decide later how much that is, what the budget is first spent on."""
-    search = search_step(spec, spec.trials)
-    return Step([*baseline_tickets(spec), *search.tickets], search.decision)
-
-
 def baseline_tickets(spec: StudySpec) -> list[NewTicket]:
     """One run each on the first seed: what is there before any tuning."""
     seed = search_seed(spec.seed, 0)
     own = NewTicket("baseline", BASELINE, seed, {"optimizer": BASELINE}, role="own", arguments={})
-    if spec.goal == "best-config" or spec.seeds == 0:
+    if not spec.has_finals:
         return [own]
     return [
         own,
@@ -45,16 +39,6 @@ def baseline_tickets(spec: StudySpec) -> list[NewTicket]:
             for name in spec.with_defaults
         ),
     ]
-
-
-def search_step(spec: StudySpec, trials: int) -> Step:
-    """What a study searches first: the quota of each optimizer, or everything where the sampler chooses jointly.
-
-    Switches have their quota later: they copy the best of their optimizers (phases.py).
-    """
-    if spec.goal == "best-config":
-        return in_slices(trials, (), lambda count: joint_tickets(spec, 0, count))
-    return Step(quota_tickets(spec, spec.singles, quota_of(spec, trials))[:trials])
 
 
 def in_slices(
@@ -116,11 +100,6 @@ def placed(optimizer: str, dimensions: Sequence[Dimension], point: Sequence[floa
         f"{optimizer}.{dimension.parameter}": dimension.at(coordinate)
         for dimension, coordinate in zip(dimensions, point, strict=True)
     }
-
-
-def joint_tickets(spec: StudySpec, already: int, trials: int) -> list[NewTicket]:
-    """Tickets that leave even the optimizer to the sampler."""
-    return [NewTicket("joint", ANY, search_seed(spec.seed, already + turn), {}) for turn in range(trials)]
 
 
 def survivor_tickets(

@@ -9,51 +9,17 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from optselect.search.spec.objective import Objective
 from optselect.trials.terms.outcome import Epoch, Stop
 
-ETA = 3
-"""Of three trials that meet at a rung, one goes on."""
-FEWEST_EPOCHS = 9
-"""A shorter training is not cut: its first rung would be one epoch, which says little about the last."""
-
-FEWEST_TRIALS_TO_CUT = 25
-"""Trials of each optimizer below which none is cut: with twelve, one training in three was saved and a wrong winner named
-two or three times as often (docs/verdict-measured.md)."""
-
-
-def rungs(epochs: int) -> tuple[int, ...]:
-    """The epochs at which a trial may be cut; never the last one, where it is finished.
-
-    >>> rungs(25), rungs(27), rungs(8)
-    ((2, 6, 18), (3, 9), ())
-    """
-    if epochs < FEWEST_EPOCHS:
-        return ()
-    found, rung = [], max(1, epochs // 9)
-    while rung < epochs:
-        found.append(rung)
-        rung *= ETA
-    return tuple(found)
-
-
-def promoted(better: int, others: int) -> bool:
-    """Tell whether a trial is among the best third at a rung, where so many others were seen, so many of them better.
-
-    Below three it must be the best one, so the first always goes on.
-
-    >>> promoted(0, 0), promoted(1, 1), promoted(1, 5)
-    (True, False, True)
-    """
-    return better < max((others + 1) // ETA, 1)
-
-
+LOSS = Objective("val_loss", "minimize")
 LEARNED = 0.02
 """A training has learned once it is better than its first epoch by more than so much of it."""
 LEAST_SHARE = 0.1
 """The share of what a training has learned that its validation must show; measured in docs/decisions/0065-*.md."""
 
 
-def says_nothing_yet(first: Epoch, rung: Epoch, objective: str, sign: float) -> bool:
+def says_nothing_yet(first: Epoch, rung: Epoch, objective: Objective) -> bool:
     """Tell whether a validation does not show yet what its training has learned since its first epoch.
 
     So it is with BatchNormalization and few steps: the moving averages lag behind the weights. In the first epoch itself
@@ -61,20 +27,19 @@ def says_nothing_yet(first: Epoch, rung: Epoch, objective: str, sign: float) -> 
     judged by the losses.
 
     >>> first, young = Epoch(1, {"loss": 2.1, "val_loss": 57.0}, 0), Epoch(3, {"loss": 0.9, "val_loss": 332.0}, 0)
-    >>> says_nothing_yet(first, first, "val_loss", 1.0), says_nothing_yet(first, young, "val_recall", -1.0)
+    >>> says_nothing_yet(first, first, LOSS), says_nothing_yet(first, young, Objective("val_recall", "maximize"))
     (True, True)
-    >>> says_nothing_yet(first, Epoch(3, {"loss": 0.9, "val_loss": 1.3}, 0), "val_loss", 1.0)
+    >>> says_nothing_yet(first, Epoch(3, {"loss": 0.9, "val_loss": 1.3}, 0), LOSS)
     False
-    >>> says_nothing_yet(first, Epoch(3, {"loss": 2.2, "val_loss": 332.0}, 0), "val_loss", 1.0)  # nor has training
+    >>> says_nothing_yet(first, Epoch(3, {"loss": 2.2, "val_loss": 332.0}, 0), LOSS)  # nor has training
     False
     """
-    if objective.removeprefix("val_") not in first.metrics:
-        objective, sign = "val_loss", 1.0
-    training = objective.removeprefix("val_")
-    if training not in first.metrics or objective not in rung.metrics:
+    judged = objective if objective.name.removeprefix("val_") in first.metrics else LOSS
+    training = judged.name.removeprefix("val_")
+    if training not in first.metrics or judged.name not in rung.metrics:
         return False
-    began, trained = sign * first.metrics[training], sign * rung.metrics.get(training, math.nan)
-    learned, shown = began - trained, began - sign * rung.metrics[objective]
+    began, trained = judged.cost(first.metrics[training]), judged.cost(rung.metrics.get(training, math.nan))
+    learned, shown = began - trained, began - judged.cost(rung.metrics[judged.name])
     has_learned = rung.number == first.number or learned > LEARNED * abs(began)
     return has_learned and not shown > LEAST_SHARE * learned  # a NaN shows nothing
 

@@ -27,6 +27,11 @@ def final_seed(study_seed: int, place: int) -> int:
     return OF_A_STUDY * study_seed + FINAL_SEED + place
 
 
+def sampler_seed(study_seed: int, turn: int) -> int:
+    """The seed of what proposes a ticket's settings, by the ticket's place in the study."""
+    return study_seed * 1_000_003 + turn
+
+
 def first_seeds(study_seed: int) -> tuple[int, ...]:
     """The seeds that a study may come to without more being asked of it, in the order of their use."""
     return tuple(

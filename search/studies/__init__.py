@@ -1,1 +1,1 @@
-"""How is a study made, served, joined, and whose code is it?"""
+"""How is a study made, served, joined, paused, deleted, and how does MLflow get what it lacks?"""

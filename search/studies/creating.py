@@ -6,15 +6,15 @@ from pathlib import Path
 
 from optselect.search.bundles.same_files import demand_same_files, demand_same_weights, has_pretrained
 from optselect.search.bundles.source import bundle_hash, local_hash, read_bundle
+from optselect.search.describing.child import Describer
+from optselect.search.describing.crowd import Crowd
 from optselect.search.errors import InvalidInput
 from optselect.search.names import demand_apart
 from optselect.search.spec.custom import knows_all, notes, resolved
-from optselect.search.spec.objective import difference_today, settled
-from optselect.search.spec.stored import stored_description
+from optselect.search.spec.objective import Objective, difference_today, settled
+from optselect.search.spec.stored import stored_description, stored_spec
 from optselect.search.spec.study_spec import SPEC_VERSION, Request, StudySpec, differences
-from optselect.search.studies.describing import Describer
 from optselect.search.studies.in_process import InProcessDescriber
-from optselect.search.studies.trying import Crowd
 from optselect.search.surroundings import Surroundings
 from optselect.search.voice import note
 from optselect.storage.records import studies
@@ -71,7 +71,7 @@ def files_line(callbacks: Sequence[str], folder: Path) -> str:
 
 def is_described(stored: StoredStudy, request: Request, problem: Path) -> bool:
     """Whether the source and the classes that a request names are those of a stored study."""
-    spec = StudySpec.model_validate(stored.spec)
+    spec = stored_spec(stored)
     same = local_hash(problem, stored.bundle, spec.custom) == stored.bundle_sha256
     return same and knows_all(request, stored_description(stored).optimizers)
 
@@ -91,7 +91,7 @@ def attached(
 ) -> StoredStudy:
     """Refuse another study and other files; of the same one say where a launch of today would do otherwise."""
     typed = request.objective
-    request = replace(request, objective=settled(typed, stored.objective, stored.direction))
+    request = replace(request, objective=settled(typed, Objective.of(stored)))
     is_same = is_described(stored, request, problem)  # then there is no need to build the model
     is_described_anew = not is_same or not tells_direction(stored, typed) or has_pretrained(stored)
     description = describer.result() if is_described_anew else stored_description(stored)
@@ -114,7 +114,7 @@ def attached(
 
 def note_direction(stored: StoredStudy, description: ProblemDescription) -> None:
     """Say where today's direction is not that of the stored study."""
-    if today := difference_today(stored.objective, stored.direction, description.known_metrics):
+    if today := difference_today(Objective.of(stored), description.known_metrics):
         note(f"study {stored.name} keeps {today}.")
 
 
@@ -141,7 +141,7 @@ def create(study: NewStudy, spec: StudySpec, database: Database, engine: Engine)
     """Store the study and its first tickets; where another launcher was faster, its study must be the same."""
     # Optuna and SciPy cost a second: only where they are needed.
     from optselect.search.strategy.asking import create_optuna_study
-    from optselect.search.strategy.planning import first_step
+    from optselect.search.strategy.choosing import first_step
     from optselect.storage.optuna_tables.storage import optuna_storage
 
     storage = optuna_storage(database, engine=engine)  # it asks for its tables: before the transaction
@@ -149,7 +149,7 @@ def create(study: NewStudy, spec: StudySpec, database: Database, engine: Engine)
         stored = studies.find_study(connection, study.name)
         if stored is None:
             with storage.part_of(connection):
-                create_optuna_study(storage, study.name, spec.objective, spec.direction)
+                create_optuna_study(storage, study.name, Objective.of(spec))
             step = first_step(spec)
             decisions = () if step.decision is None else (step.decision,)
             return studies.insert_study(connection, study, step.tickets, spec.trials, decisions)
@@ -158,7 +158,7 @@ def create(study: NewStudy, spec: StudySpec, database: Database, engine: Engine)
 
 
 def refuse_another(stored: StoredStudy, wanted: StudySpec, wanted_hash: str) -> None:
-    changes = list(differences(stored.spec, wanted))
+    changes = list(differences(stored_spec(stored), wanted))
     if wanted_hash != stored.bundle_sha256:
         changes.append(f"the problem's source {stored.bundle_sha256[:12]} -> {wanted_hash[:12]}")
     if changes:

@@ -18,6 +18,7 @@ from optselect.search.processes.devices import NO_WISH, Seat, Wish
 from optselect.search.processes.fleet import Terms, serve_all
 from optselect.search.processes.observing import observing
 from optselect.search.processes.supervising import began, demand_room, supervise
+from optselect.search.spec.stored import stored_spec
 from optselect.search.status.progress import Refresh, look
 from optselect.search.surroundings import Surroundings
 from optselect.search.voice import hand_on, say
@@ -106,10 +107,8 @@ def train_here(name: str, place: Surroundings, asked: Joining) -> int:
         study = studies.load_study(engine, name)
         listed = asked.trust.code_of(study, place.home)
         source = source_here(study, place.home, asked.use_local, listed)
-        from optselect.search.worker.loop import (  # TensorFlow: seconds, and only in this branch
-            Assignment,
-            work,
-        )
+        from optselect.search.worker.loop import work
+        from optselect.search.worker.preparing import Assignment
 
         assignment = Assignment(
             database,
@@ -144,7 +143,7 @@ def source_here(study: StoredStudy, home: Path, use_local: bool, listed: ListedC
         return source
     source = find_source(study, home, use_local)
     with contextlib.suppress(OSError):  # another machine need not have the folder
-        os.chdir(study.spec["folder"])
+        os.chdir(stored_spec(study).folder)
     if not use_local:
         demand_same_files(study, source)
     return source

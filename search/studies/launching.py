@@ -12,6 +12,8 @@ from typing import Protocol
 
 from optselect.search.bundles.same_files import demand_same_files, demand_same_weights, has_pretrained
 from optselect.search.bundles.source import rows_folder, weights_folder
+from optselect.search.describing.child import Describer, training_options
+from optselect.search.describing.crowd import Crowd, describer_of_many
 from optselect.search.engines.placing import Placement, start_workers
 from optselect.search.errors import InvalidInput
 from optselect.search.names import study_name
@@ -28,14 +30,14 @@ from optselect.search.processes.supervising import (
     supervise,
 )
 from optselect.search.spec.custom import asked_classes
+from optselect.search.spec.stored import stored_spec
 from optselect.search.spec.study_spec import Request, StudySpec
 from optselect.search.status.progress import Refresh, look
+from optselect.search.strategy.choosing import next_step, strategy_of
 from optselect.search.strategy.seeds import first_seeds
 from optselect.search.studies.creating import find_or_create
-from optselect.search.studies.describing import Describer, training_options
 from optselect.search.studies.in_process import InProcessDescriber, train_in_process
-from optselect.search.studies.sending import send_rest
-from optselect.search.studies.trying import Crowd, describer_of_many
+from optselect.search.studies.syncing import send_rest
 from optselect.search.surroundings import Surroundings
 from optselect.storage.records import studies
 from optselect.storage.records.launches import Launch
@@ -106,7 +108,7 @@ class Further:
             )
         if not self.seeds:
             return
-        if self.trials or spec.goal != "verdict" or not spec.seeds or study.state != "finished":
+        if self.trials or not spec.has_finals or study.state != "finished":
             raise InvalidInput(
                 "--seeds adds to the finals of a finished study that has some, and without --trials, which brings "
                 f"finals of its own. Received: +{self.seeds} for study {study.name}, which is {study.state}."
@@ -166,7 +168,7 @@ def resume(
     database = place.open()
     engine = make_engine(database)
     study = studies.load_study(engine, name)
-    spec = StudySpec.model_validate(study.spec)
+    spec = stored_spec(study)
     further.demand_possible(study, spec)
     seats = workforce.seats()
     if not use_local and workforce.trains_here(seats) and (study.state != "finished" or further != Further()):
@@ -197,12 +199,10 @@ def demand_same_beginning(study: StoredStudy, spec: StudySpec, home: Path) -> No
 
 def with_more_seeds(spec: StudySpec, progress: Progress, seeds: int) -> Step:
     """The next step, or first of all the seeds that were asked for."""
-    from optselect.search.strategy.phases import further_seeds, next_step  # SciPy costs half a second
-
     step = next_step(spec, progress)
     if not seeds or step.tickets or step.decision:
         return step
-    return Step(further_seeds(spec, progress, seeds))
+    return Step(strategy_of(spec).further_seeds(progress, seeds))
 
 
 def describer_of(
@@ -270,9 +270,8 @@ def detach(
     """Start the supervisor as a process of its own that outlives this command."""
     logs = log_folder(database, study)
     make_folder(logs)
-    handed_over = (
-        database.home / "run" / f"detached-{uuid.uuid4().hex}"
-    )  # the password file's, removed at its end
+    # The password file's folder, removed at its end.
+    handed_over = database.home / "run" / f"detached-{uuid.uuid4().hex}"
     environment = child_environment(database, os.environ, handed_over)
     environment["OPTSELECT_HANDED_OVER"] = str(handed_over)
     environment["OPTSELECT_BEGAN"] = f"{began(os.environ):.3f}"

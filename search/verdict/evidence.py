@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from optselect.search.spec.objective import stand_in
+from optselect.search.spec.objective import Objective
 from optselect.search.verdict.judging import Contender
 from optselect.storage.records.overview import ENDED, TrialRow
 from optselect.trials.terms.configuration import BASELINE
@@ -27,15 +27,14 @@ TESTED = "tested"
 class Scale:
     """How an objective's values become costs, the same way for a whole study."""
 
-    objective: str
-    direction: str
+    objective: Objective
     whole: float = 0.0
     """What a score is taken from: 1 where no value exceeds it."""
     worst: Mapping[str, float] = field(default_factory=dict)
     """The highest cost of the runs that are compared with each other, by where they are."""
 
     def cost(self, value: float) -> float:
-        return value if self.direction == "minimize" else self.whole - value
+        return self.whole + self.objective.cost(value)
 
     value = cost  # its own inverse: whole - (whole - value)
 
@@ -53,20 +52,20 @@ class Scale:
         return None if value is None else self.cost(value)
 
     def test_value(self, trial: TrialRow) -> float | None:
-        return trial.result.get(f"test_{self.objective.removeprefix('val_')}")
+        return trial.result.get(f"test_{self.objective.name.removeprefix('val_')}")
 
     def cost_of_explosion(self, trial: TrialRow, among: str) -> float:
         """The stand-in, but never less than what a run that ended came to."""
-        untrained = trial.result.get(f"initial_{self.objective}", math.nan)
-        return max(self.cost(stand_in(self.direction, untrained)), self.worst.get(among, -math.inf))
+        untrained = trial.result.get(f"initial_{self.objective.name}", math.nan)
+        return max(self.cost(self.objective.stand_in(untrained)), self.worst.get(among, -math.inf))
 
 
-def scale_of(objective: str, direction: str, trials: Iterable[TrialRow]) -> Scale:
+def scale_of(objective: Objective, trials: Iterable[TrialRow]) -> Scale:
     """The scale of a study."""
     rows = list(trials)
     values = [trial.value for trial in rows if trial.value is not None]
-    whole = 1.0 if direction == "maximize" and max(values, default=2.0) <= 1.0 else 0.0
-    scale, worst = Scale(objective, direction, whole), dict[str, float]()
+    whole = 1.0 if objective.direction == "maximize" and max(values, default=2.0) <= 1.0 else 0.0
+    scale, worst = Scale(objective, whole), dict[str, float]()
     for place, value in places_of(rows, scale):
         worst[place] = max(scale.cost(value), worst.get(place, -math.inf))
     return replace(scale, worst=worst)

@@ -24,7 +24,7 @@ from optselect.search.verdict.evidence import (
     runs_of_finalists,
 )
 from optselect.search.verdict.judging import Comparison, Contender, Judgement, Outcome, judge
-from optselect.search.verdict.record import Record
+from optselect.search.verdict.record import Record, read_record
 from optselect.storage.records.overview import TrialRow
 from optselect.storage.records.studies import StoredStudy
 from optselect.storage.server.database import Engine
@@ -132,11 +132,18 @@ class Findings:
         return dropped(self.record.decisions)
 
 
-def find(record: Record) -> Findings | str:
-    """The findings of a study, or in one sentence why there are none."""
-    reason = why_none(record)
-    if reason:
-        return reason
+@dataclass(frozen=True)
+class NoVerdict:
+    """Why a study has no findings."""
+
+    reason: str
+    """In a sentence or two, with what can be done about it."""
+
+
+def find(record: Record) -> Findings | NoVerdict:
+    """The findings of a study, or why there are none."""
+    if reason := why_none(record):
+        return NoVerdict(reason)
     grouped = runs_of_finalists(current_finals(record.trials), record.scale)
     rivals = {n: c for n, c in contenders(current_finals(record.trials), record.scale).items() if competes(n)}
     thin = record.compared.is_thin(record.budget)
@@ -153,7 +160,7 @@ def find(record: Record) -> Findings | str:
 
 def why_none(record: Record) -> str:
     """Why a study has no verdict; empty where it has one."""
-    if record.spec.goal == "best-config":
+    if not record.spec.compares:
         return (
             "No verdict: --goal best-config only looks for a good configuration and compares no optimizers."
         )
@@ -259,15 +266,13 @@ def shares(difference: Interval, whole: float) -> Interval:
     return Interval(difference.mean / whole, low, high)
 
 
-def demand_verdict(found: Findings | str) -> Findings:
-    if isinstance(found, str):
-        raise InvalidInput(found)
+def demand_verdict(found: Findings | NoVerdict) -> Findings:
+    """The findings; raises InvalidInput where there are none."""
+    if isinstance(found, NoVerdict):
+        raise InvalidInput(found.reason)
     return found
 
 
-def stored_findings(engine: Engine, study: StoredStudy) -> "Findings | str":
-    """What the study has found out, or in one sentence why nothing yet."""
-    from optselect.search.verdict.findings import find  # SciPy costs half a second
-    from optselect.search.verdict.record import read_record
-
+def stored_findings(engine: Engine, study: StoredStudy) -> Findings | NoVerdict:
+    """What a stored study has found out, or why nothing yet."""
     return find(read_record(engine, study))

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from optselect.search.spec.stored import stored_description
+from optselect.search.spec.objective import Objective
+from optselect.search.spec.stored import stored_description, stored_spec
 from optselect.search.spec.study_spec import StudySpec
 from optselect.search.verdict.evidence import Scale, scale_of
 from optselect.storage.records import overview
@@ -27,9 +28,13 @@ class Record:
     decisions: Sequence[Mapping[str, object]]
     trials: Sequence[TrialRow]
 
+    @property
+    def objective(self) -> Objective:
+        return Objective.of(self.spec)
+
     @cached_property
     def scale(self) -> Scale:
-        return scale_of(self.spec.objective, self.spec.direction, self.trials)
+        return scale_of(self.objective, self.trials)
 
     @cached_property
     def set_aside(self) -> dict[str, str]:
@@ -50,7 +55,7 @@ def read_record(engine: Engine, study: StoredStudy) -> Record:
     """Everything that is stored of a study and that a report needs."""
     return Record(
         name=study.name,
-        spec=StudySpec.model_validate(study.spec),
+        spec=stored_spec(study),
         problem=stored_description(study),
         budget=study.budget,
         finished=study.state == "finished",

@@ -101,4 +101,4 @@ def single_runs(record: Record) -> dict[str, SingleRuns]:
 def single_run(record: Record, run: TrialRow) -> SingleRuns:
     tried = best_configurations(record.trials, run.optimizer, record.scale)
     default, tuned = run.value or 0.0, tried[0].value if tried else None
-    return SingleRuns(default, tuned, tuned is None or record.scale.cost(default) < record.scale.cost(tuned))
+    return SingleRuns(default, tuned, tuned is None or record.objective.better(default, tuned))

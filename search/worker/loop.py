@@ -1,7 +1,7 @@
 """What does a training process do? Claim a ticket, ask or resume its trial, train, tell; until none is left.
 
 All state lives in Postgres: the process may die at any line and loses nothing but the epochs since its last
-write. Importing this file imports TensorFlow; joining.py has checked everything else by then.
+write. Importing this file imports TensorFlow; studies/joining.py has checked everything else by then.
 """
 
 import contextlib
@@ -13,29 +13,27 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import optuna
 from optuna.trial import Trial
 
-from optselect.search.bundles.same_files import reading_folders
-from optselect.search.bundles.source import find_classes
 from optselect.search.exit_codes import WorkerExit
 from optselect.search.notes import LAST_RATE, RATE_SET_TWICE, notes_of
 from optselect.search.processes.farewell import say_farewell
 from optselect.search.processes.sharing import Slice, gives_way
+from optselect.search.spec.objective import Objective
 from optselect.search.spec.settings import FOUND_RATE, Length, configuration_of, in_order, with_epoch
 from optselect.search.spec.space import Settings, suggest_optimizer
-from optselect.search.spec.stored import stored_description
-from optselect.search.spec.study_spec import TRIALS_EACH, StudySpec
+from optselect.search.spec.stored import stored_description, stored_spec
+from optselect.search.spec.study_spec import StudySpec
 from optselect.search.strategy.asking import (
     adopt,
     ask_for,
     ending_already_told,
     explosion,
-    install_sampler,
     load_optuna_study,
     tell_ending,
     tell_orphans,
@@ -43,13 +41,16 @@ from optselect.search.strategy.asking import (
     tell_pruned,
     told_within,
 )
-from optselect.search.strategy.phases import evaluation_runs, next_slice, next_step
-from optselect.search.strategy.planning import ANY
-from optselect.search.strategy.pruner import FEWEST_TRIALS_TO_CUT, Halving, promoted, rungs, says_nothing_yet
-from optselect.search.strategy.seeds import search_seed, seeds_beside
+from optselect.search.strategy.choosing import next_slice, next_step, strategy_of
+from optselect.search.strategy.protocol import Strategy
+from optselect.search.strategy.pruner import Halving, says_nothing_yet
+from optselect.search.strategy.rungs import promoted
 from optselect.search.worker.departure import Beat, Departure, Holding, kept_lease
+from optselect.search.worker.preparing import (
+    Assignment,
+    prepared_problem,
+)
 from optselect.search.worker.reporting import Reporter, Writer
-from optselect.search.worker.same_data import demand_same_data
 from optselect.search.worker.usage import Gauge
 from optselect.search.worker.wear import Wear
 from optselect.storage.errors import LeaseLost
@@ -58,61 +59,27 @@ from optselect.storage.records.checkpoints import Checkpoint
 from optselect.storage.records.curves import EpochRow
 from optselect.storage.records.deaths import set_aside
 from optselect.storage.records.leases import SILENT
-from optselect.storage.records.phases import decide_once, plan_next, read_decisions
+from optselect.storage.records.phases import plan_next, read_decisions
 from optselect.storage.records.studies import StoredStudy, order_state, read_shares, study_state
 from optselect.storage.records.tickets import Ending, Orders, Ticket
 from optselect.storage.records.trial_files import folder_of_trial
 from optselect.storage.records.unsent import Unsent
-from optselect.storage.server.database import Connection, Database, Engine, again, one_line, outage_seconds
-from optselect.storage.server.environment import number_in
-from optselect.trials.data.fingerprint import hash_data
-from optselect.trials.data.kept_rows import KeptRows, folder_of_rows
-from optselect.trials.data.loading import Loading
-from optselect.trials.describing.first_operation import run_first_operation
-from optselect.trials.problem.initial_weights import Values
-from optselect.trials.problem.loading import Problem, load_problem
-from optselect.trials.problem.user_files import hash_named
+from optselect.storage.server.database import Connection, Engine, patiently
+from optselect.trials.problem.loading import Problem
 from optselect.trials.programs.cache import Programs
-from optselect.trials.programs.jit import choose_jit
-from optselect.trials.programs.shared_rows import share_rows
 from optselect.trials.terms.configuration import BASELINE
 from optselect.trials.terms.errors import DeviceLost, SnapshotError, WeightsChanged
-from optselect.trials.terms.listed_code import ListedCode
 from optselect.trials.terms.outcome import Epoch, Outcome, TrialResult
-from optselect.trials.training.device import limit_memory
 from optselect.trials.training.trainer import OnModel, run_trial
-from optselect.trials.weights.weight_files import Origin, WeightFiles, made_by_children
 
 log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 0.5
 
-Answer = TypeVar("Answer")
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """What a training process was given to do."""
-
-    database: Database
-    engine: Engine
-    study: StoredStudy
-    source: Path  # the problem file
-    lease_seconds: float
-    max_trials: int | None = None
-    slot: int | None = None
-    use_local: bool = False  # whatever data() gives here is trained
-    gives_way: bool = False  # to studies that are worse off
-    weights: Path | None = None  # where initial weights are kept; None: made in this very process
-    rows: Path | None = None  # where what data() gave is kept; None: it is called in this very process
-    rows_since: float = 0.0  # when the command began that wants its rows seen to be what data() gives
-    stuck_seconds: float = math.inf  # for ever: under a debugger a training may stand still
-    listed: ListedCode | None = None  # the only code that may run besides what is installed; None: any
-
 
 def work(assignment: Assignment, departure: Departure) -> int:
     """Train until nothing is left or the departure is wanted; returns the worker's exit code."""
-    trainer = Trainer.prepare(assignment, departure)
+    trainer = Trainer.of(assignment, departure)
     departure.begin()
     register = partial(
         workers.register_worker,
@@ -127,9 +94,8 @@ def work(assignment: Assignment, departure: Departure) -> int:
     log.info("ready to train, after %.1f CPU seconds", time.process_time())
     try:
         code = trainer.work()
-    except (
-        DeviceLost
-    ) as error:  # the supervisor looks whether it comes back; another worker goes on with the trial
+    # The supervisor looks whether the device comes back; another worker goes on with the trial.
+    except DeviceLost as error:
         log.error("the device is lost: %s", error)
         code = int(WorkerExit.DEVICE_LOST)
     patiently(lambda: workers.sign_off(assignment.engine, trainer.worker_id))
@@ -139,54 +105,6 @@ def work(assignment: Assignment, departure: Departure) -> int:
 def visible_device() -> str:
     device = os.environ.get("CUDA_VISIBLE_DEVICES")
     return f"GPU {device}" if device else "CPU"
-
-
-def rows_of(assignment: Assignment) -> KeptRows | None:
-    """Where the study's rows are kept on this machine; under --use-local they are whatever data() gives."""
-    if assignment.rows is None or assignment.use_local:
-        return None
-    return KeptRows.of(assignment.rows, assignment.study.data_hash, assignment.rows_since)
-
-
-def hash_of_data(assignment: Assignment, problem: Problem) -> str:
-    return hash_data(problem.data) if assignment.use_local else assignment.study.data_hash
-
-
-def kept_weights(
-    assignment: Assignment, problem: Problem, data_hash: str, folder: Path, rows: KeptRows | None
-) -> Callable[[int], Values]:
-    """Find initial weights in files, for seeding TensorFlow would spoil this process."""
-    modules = assignment.study.bundle
-    files = WeightFiles.of(folder, problem.path, modules, data_hash, origin_of(assignment, problem))
-    find = made_by_children(files, problem.path, seeds_beside, problem.precision, rows, assignment.listed)
-    if not files.is_begun:  # on another machine: it must begin as the study does, before a trial is claimed
-        find(search_seed(assignment.study.spec["seed"], 0))
-    return find
-
-
-def origin_of(assignment: Assignment, problem: Problem) -> Origin:
-    """What the weights of the study come from; under --use-local, from whatever is here now."""
-    stored = stored_description(assignment.study)
-    if not assignment.use_local:
-        return Origin(stored.files, stored.weights)
-    folders = reading_folders(assignment.study, problem.path)
-    may_be_read = stored.weights is None or stored.weights.kept  # from a file that nobody has seen
-    token = uuid.uuid4().hex if may_be_read else ""
-    return Origin(hash_named({*stored.files, *problem.files}, folders), token=token)
-
-
-def jit_of(assignment: Assignment, spec: StudySpec, problem: Problem) -> bool:
-    """Whether XLA compiles this study's trainings: measured once, by the first process that asks."""
-    budget = assignment.study.budget or TRIALS_EACH["medium"] * len(spec.optimizers)
-    trials, seed = budget + evaluation_runs(spec, budget), search_seed(spec.seed, 0)
-
-    def measure() -> dict[str, object]:
-        choice = choose_jit(problem, seed, spec.epochs, trials, len(spec.optimizers))
-        log.info("XLA %s: %s", "is taken" if choice.jit else "is not taken", choice.reason)
-        return {"jit": choice.jit, "because": choice.reason}
-
-    decision = patiently(lambda: decide_once(assignment.engine, assignment.study.id, "jit", measure))
-    return bool(decision["jit"])
 
 
 @dataclass(frozen=True)
@@ -219,42 +137,20 @@ class Trainer:
     run_trial: Callable[..., TrialResult] = run_trial  # benchmarks put a simulated training in its place
 
     @classmethod
-    def prepare(cls, assignment: Assignment, departure: Departure) -> "Trainer":
+    def of(cls, assignment: Assignment, departure: Departure) -> "Trainer":
         """Load the user's code last: our own imports are complete by then, and the user's modules may win."""
-        if most := int(number_in(os.environ, "OPTSELECT_GPU_MEGABYTES", 0)):
-            limit_memory(most)
         optuna_study = load_optuna_study(assignment.database, assignment.study.name, assignment.engine)
-        spec = StudySpec.model_validate(assignment.study.spec)
-        classes = find_classes(assignment.study, assignment.source, assignment.database.home)
-        jit, precision = spec.jit == "on", spec.precision
-        rows = rows_of(assignment)
-        problem = load_problem(
-            assignment.source,
-            spec.epochs,
-            classes,
-            jit=jit,
-            precision=precision,
-            listed=assignment.listed,
-            rows=rows,
-            loading=Loading(log.info),
-        )
-        run_first_operation()
-        if not assignment.use_local:
-            demand_same_data(problem, assignment.study)
-        if assignment.weights is not None:
-            data_hash = hash_of_data(assignment, problem)
-            find = kept_weights(assignment, problem, data_hash, assignment.weights, rows)
-            problem.initial_weights = problem.initial_weights.found_by(find)
-        if assignment.rows is not None:
-            folder = folder_of_rows(assignment.rows, hash_of_data(assignment, problem))
-            problem.data = share_rows(problem.data, folder, problem.validation_batch_size)
-        if spec.jit == "auto":
-            problem.decide_jit(jit_of(assignment, spec, problem))
+        spec = stored_spec(assignment.study)
+        problem = prepared_problem(assignment, spec)
         return cls(assignment, spec, problem, optuna_study, departure, Slice.of(os.environ))
 
     @property
     def engine(self) -> Engine:
         return self.assignment.engine
+
+    @cached_property
+    def strategy(self) -> Strategy:
+        return strategy_of(self.spec)
 
     @property
     def study(self) -> StoredStudy:
@@ -379,7 +275,7 @@ class Trainer:
 
     def trial_of(self, ticket: Ticket) -> tuple[Trial | None, Ending | None]:
         """The ticket's Optuna trial, or how it ended already."""
-        install_sampler(self.optuna_study, ticket, self.spec)
+        self.optuna_study.sampler = self.strategy.sampler(ticket)
         if ticket.trial_id is None:
             trial = ask_for(self.optuna_study, ticket)
             try:
@@ -400,7 +296,7 @@ class Trainer:
         tell_ending(trial, Ending("failed", 0, message="its ticket went to another worker"), None)
 
     def suggest(self, ticket: Ticket, trial: Trial) -> Settings:
-        settings = given_or_suggested(ticket, trial, self.spec, self.length.steps)
+        settings = given_or_suggested(ticket, trial, self.strategy, self.length.steps)
         is_baseline = settings.optimizer == BASELINE
         arguments = stored_description(self.study).baseline.arguments if is_baseline else settings.arguments
         trial.set_user_attr("optimizer_arguments", dict(arguments))
@@ -412,9 +308,9 @@ class Trainer:
         return Length(self.spec.epochs, stored_description(self.study).steps_per_epoch)
 
     @property
-    def sign(self) -> float:
-        """What makes costs of the objective."""
-        return 1.0 if self.spec.direction == "minimize" else -1.0
+    def objective(self) -> Objective:
+        """By which a training is judged."""
+        return Objective.of(self.spec)
 
     # --- the training ---
 
@@ -456,7 +352,7 @@ class Trainer:
             sample=self.gauge.system_metrics if self.spec.system_metrics else lambda: None,
             seconds_before=start.seconds if start else 0.0,
         )
-        at, built = self.rungs_of(ticket), self.programs.built
+        at, built = self.strategy.rungs(ticket, self.study.budget), self.programs.built
         halving = Halving(
             reporter,
             at,
@@ -498,7 +394,7 @@ class Trainer:
             if math.isfinite(value):
                 patiently(
                     lambda: model_files.keep_if_best(
-                        self.engine, folder, ticket.id, lambda found: self.sign * found, value, body
+                        self.engine, folder, ticket.id, self.objective.cost, value, body
                     )
                 )
 
@@ -526,30 +422,24 @@ class Trainer:
         rows = patiently(lambda: curves.read_curve(self.engine, ticket.id))
         return tuple(Epoch(row.epoch, row.metrics, row.ts_ms) for row in rows)
 
-    def rungs_of(self, ticket: Ticket) -> tuple[int, ...]:
-        """Where the trial may be cut: an evaluation never is, nor where each optimizer has a few trials only."""
-        each = self.study.budget // len(self.spec.optimizers)
-        few = each < FEWEST_TRIALS_TO_CUT or ticket.phase not in tickets.SEARCH_PHASES
-        return () if few or self.compares_badly(ticket.optimizer) else rungs(self.spec.epochs)
-
-    def compares_badly(self, optimizer: str) -> bool:
-        """Whether values in the middle of a training say little: before a switch, on different schedules."""
-        if optimizer == ANY:
-            return any(map(self.compares_badly, self.spec.optimizers))
-        is_known = optimizer in self.spec.space
-        return is_known and (self.spec.switch_of(optimizer) is not None or self.spec.is_scheduled(optimizer))
-
     def why_cut(self, ticket: Ticket, optimizer: str, first: Epoch, epoch: Epoch) -> str:
         """Why a trial ends at this epoch, or nothing."""
-        metric, number, sign = self.spec.objective, epoch.number, self.sign
-        if says_nothing_yet(first, epoch, metric, sign):
+        if says_nothing_yet(first, epoch, self.objective):
             return ""
+        metric, number = self.objective.name, epoch.number
         value = epoch.metrics.get(metric, math.nan)
         if math.isnan(value):
             return f"{metric} is not a number at epoch {number}"
         rank = patiently(
             lambda: curves.rank_at(
-                self.engine, self.study.id, ticket.id, optimizer, number, metric, sign * value, sign
+                self.engine,
+                self.study.id,
+                ticket.id,
+                optimizer,
+                number,
+                metric,
+                self.objective.cost(value),
+                self.objective.sign,
             )
         )
         if promoted(rank.better, rank.others):
@@ -566,7 +456,7 @@ class Trainer:
     def pass_over(self, ticket: Ticket, trial: Trial, why: str) -> None:
         """Fail a trial without training; the sampler hears of a bad place, for failed ones it would not see."""
         ending = Ending("failed", 0, message=why)
-        worst = explosion(self.spec.objective, self.spec.direction, {}, 1, self.spec.epochs)
+        worst = explosion(self.objective, {}, 1, self.spec.epochs)
         self.finish(ticket, ending, tell=lambda: tell_passed_over(trial, ending, worst))
 
     def give_up(self, ticket: Ticket, trial: Trial) -> bool:
@@ -579,7 +469,7 @@ class Trainer:
     def conclude(self, ticket: Ticket, trial: Trial, trained: "Trained") -> None:
         result = trained.result
         trial.set_user_attr("jit", "on" if result.jit else "off")
-        ending = ending_of(result, self.spec.objective, self.spec.direction, trained.seconds)
+        ending = ending_of(result, self.objective, trained.seconds)
         ending = dataclasses.replace(ending, notes=trained.notes)
         if self.finds_rate(ticket) and result.curve:
             found = {FOUND_RATE: result.curve[-1].metrics["learning_rate"]}
@@ -592,8 +482,7 @@ class Trainer:
             return
         exploded = None
         if ending.outcome == "diverged":
-            objective, direction = self.spec.objective, self.spec.direction
-            exploded = explosion(objective, direction, result.initial, ending.epochs, self.spec.epochs)
+            exploded = explosion(self.objective, result.initial, ending.epochs, self.spec.epochs)
         self.finish(ticket, ending, tell=lambda: tell_ending(trial, ending, exploded))
         value = "" if ending.value is None else f" {self.spec.objective} {ending.value:.6g}"
         log.info("trial %d: %s%s %s", trial.number, ending.outcome, value, ending.message)
@@ -630,35 +519,33 @@ class Trainer:
         )
 
 
-def given_or_suggested(ticket: Ticket, trial: Trial, spec: StudySpec, total_steps: int | None) -> Settings:
+def given_or_suggested(ticket: Ticket, trial: Trial, strategy: Strategy, total_steps: int | None) -> Settings:
     """The settings that the plan gave, else what Optuna suggests, to what a switch copies."""
+    spec = strategy.spec
     if ticket.role == "search":
-        asked = suggest_optimizer(trial, spec.space, total_steps, jointly=spec.goal == "best-config")
+        asked = suggest_optimizer(trial, spec.space, total_steps, jointly=strategy.samples_optimizer)
         whole = {**(ticket.arguments or {}), **asked.arguments}
         return Settings(asked.optimizer, with_epoch(spec.switch_of(asked.optimizer), whole, spec.epochs))
     assert ticket.arguments is not None, "an evaluation repeats what is known"
-    if spec.goal == "verdict":  # for whoever reads Optuna's tables; a joint study has no such choice
+    if not strategy.samples_optimizer:  # for whoever reads Optuna's tables; a joint study has no such choice
         trial.suggest_categorical("optimizer", (*spec.space, BASELINE))
     return Settings(ticket.optimizer, ticket.arguments)
 
 
-def ending_of(result: TrialResult, objective: str, direction: str, seconds: float) -> Ending:
+def ending_of(result: TrialResult, objective: Objective, seconds: float) -> Ending:
     """What the tables keep of a training: its last epoch's objective, for that is what `fit` leaves behind."""
     last = result.curve[-1] if result.curve else None
-    value = last.metrics.get(objective) if last else None
+    name = objective.name
+    value = last.metrics.get(name) if last else None
     numbers: dict[str, float] = {"seconds": seconds}
-    finite = [
-        epoch.metrics[objective]
-        for epoch in result.curve
-        if math.isfinite(epoch.metrics.get(objective, math.nan))
-    ]
+    finite = [e.metrics[name] for e in result.curve if math.isfinite(e.metrics.get(name, math.nan))]
     if finite:
-        numbers[f"best_{objective}"] = min(finite) if direction == "minimize" else max(finite)
-    numbers |= {f"initial_{name}": number for name, number in result.initial.items()}
-    numbers |= {f"test_{name}": number for name, number in (result.test or {}).items()}
+        numbers[f"best_{name}"] = objective.best(finite)
+    numbers |= {f"initial_{metric}": number for metric, number in result.initial.items()}
+    numbers |= {f"test_{metric}": number for metric, number in (result.test or {}).items()}
     outcome, message = result.outcome.value, result.reason
     if result.outcome is Outcome.COMPLETE and (value is None or not math.isfinite(value)):
-        outcome, message = "diverged", f"{objective} is not finite at epoch {last.number if last else 0}"
+        outcome, message = "diverged", f"{name} is not finite at epoch {last.number if last else 0}"
     epochs = last.number if last else 0
     return Ending(outcome, epochs, value if outcome == "complete" else None, message, numbers)
 
@@ -669,12 +556,3 @@ def shown(settings: Settings) -> str:
         for name, value in in_order(settings.arguments).items()
     )
     return f"{settings.optimizer}({arguments})"
-
-
-def patiently(call: Callable[[], Answer]) -> Answer:
-    """Call the database, waiting out an outage with one visible line."""
-    return again(
-        call,
-        patience_seconds=outage_seconds(os.environ),
-        on_wait=lambda error: log.warning("the database is away; waiting for it: %s", one_line(error)),
-    )

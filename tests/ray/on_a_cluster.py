@@ -347,7 +347,7 @@ def test_two_workers_share_a_gpu_and_are_scaled_and_stopped(study: Study) -> Non
     engine = make_engine(study.database)
     study.launch(workers=1, gpus=0.5, cpus="0.5")
     await_that(lambda: cluster.processes("head", SUPERVISOR), "a worker is supervised", 120)
-    scale("study", 2, None, engine)
+    scale("study", 2, None, engine, study.database.home)
     await_that(lambda: len(cluster.processes("head", SUPERVISOR)) == 2, "there is another one", 120)
     devices = {process.environ()["CUDA_VISIBLE_DEVICES"] for process in cluster.processes("head", SUPERVISOR)}
     assert devices == {"0"}
@@ -355,7 +355,7 @@ def test_two_workers_share_a_gpu_and_are_scaled_and_stopped(study: Study) -> Non
     seen = [str(p.cmdline()) + str(p.environ()) for p in cluster.processes("head", "")]
     assert len(seen) > 5 and not [text for text in seen if password in text]
 
-    scale("study", 1, None, engine)
+    scale("study", 1, None, engine, study.database.home)
     await_that(lambda: len(cluster.processes("head", SUPERVISOR)) == 1, "one of them has drained", 120)
     stored = studies.load_study(engine, "study")
     studies.order_state(engine, stored.id, "stopped")

@@ -9,8 +9,7 @@ import pytest
 from sqlalchemy import Connection, Engine
 
 from optselect.search.spec.study_spec import StudySpec
-from optselect.search.strategy.phases import next_step
-from optselect.search.strategy.planning import first_step
+from optselect.search.strategy.choosing import first_step, next_step
 from optselect.storage.errors import LeaseLost
 from optselect.storage.records import overview, studies, tickets
 from optselect.storage.records.phases import plan_next

@@ -17,6 +17,7 @@ from sqlalchemy import Engine, Pool, event
 from sqlalchemy.exc import DBAPIError
 
 from optselect.search.bundles.source import read_bundle
+from optselect.search.spec.objective import Objective
 from optselect.search.spec.study_spec import Request, StudySpec, resolve
 from optselect.search.strategy.asking import (
     ask_for,
@@ -105,7 +106,8 @@ def test_a_worker_holds_two_connections_at_most_and_each_of_its_threads_one(
     monkeypatch.setattr("optselect.trials.training.watch.REPORT_SECONDS", 0.0)
     study = stored_study(initialised_database)
 
-    from optselect.search.worker.loop import Assignment, work  # TensorFlow, whose settings are in place now
+    from optselect.search.worker.loop import work
+    from optselect.search.worker.preparing import Assignment  # TensorFlow, whose settings are in place now
 
     with watched() as found:
         engine = make_worker_engine(initialised_database)
@@ -168,7 +170,7 @@ def worker_engine(initialised_database: Database) -> Iterator[Engine]:
 
 @pytest.fixture
 def optuna_study(initialised_database: Database, worker_engine: Engine, study: StoredStudy) -> optuna.Study:
-    create_optuna_study(optuna_storage(initialised_database), study.name, "val_loss", "minimize")
+    create_optuna_study(optuna_storage(initialised_database), study.name, Objective("val_loss", "minimize"))
     return load_optuna_study(initialised_database, study.name, worker_engine)
 
 

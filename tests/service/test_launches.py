@@ -25,7 +25,7 @@ from optselect.search.engines.placing import (
 )
 from optselect.search.errors import InvalidInput
 from optselect.search.processes.enlisting import PLACED_BY, enlisted
-from optselect.storage.errors import NotFound
+from optselect.storage.errors import InvalidRow, NotFound
 from optselect.storage.records import launches
 from optselect.storage.records.launches import Launch
 from optselect.storage.records.studies import StoredStudy
@@ -99,10 +99,10 @@ def test_an_array_is_scaled_both_ways_and_stopped_by_name_alone(cluster: Cluster
     assert cluster.tasks() == {"4711_0": "RUNNING", "4711_1": "RUNNING", "4711_2": "PENDING"}
     await_that((cluster.folder / "waits").exists)
 
-    done = scale("study", 4, None, cluster.engine)
+    done = scale("study", 4, None, cluster.engine, cluster.database.home)
     assert scaled_line(done) == "study: launch 1 (slurm), workers wanted: 4, before: 3"
     assert cluster.tasks()["4712_0"] == "RUNNING"
-    scale("study", 1, launch.id, cluster.engine)
+    scale("study", 1, launch.id, cluster.engine, cluster.database.home)
     cluster.await_tasks(_4711_0="RUNNING", _4711_1="", _4711_2="", _4712_0="")
     (now,) = launches.live_launches(cluster.engine, cluster.study.id)
     assert (now.external_id, now.workers) == ("4711 4712", 1)
@@ -111,7 +111,48 @@ def test_an_array_is_scaled_both_ways_and_stopped_by_name_alone(cluster: Cluster
     cluster.await_tasks(_4711_0="")
     assert launches.live_launches(cluster.engine, cluster.study.id) == []
     with pytest.raises(NotFound, match="study has no launch that runs"):
-        scale("study", 2, None, cluster.engine)
+        scale("study", 2, None, cluster.engine, cluster.database.home)
+
+
+def test_a_script_that_somebody_wrote_into_the_row_is_not_handed_in(cluster: Cluster) -> None:
+    cluster.launch(workers=1)
+    with cluster.engine.begin() as connection:
+        changed = "jsonb_set(settings, '{options,setup}', '\"touch /tmp/planted\"')"
+        connection.execute(text(f"UPDATE launch SET settings = {changed}"))
+    with pytest.raises(InvalidInput, match="it must be the one that this account handed in"):
+        scale("study", 2, None, cluster.engine, cluster.database.home)
+    assert list(cluster.tasks()) == ["4711_0"]
+
+
+def test_who_has_not_launched_it_makes_it_smaller_only(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.launch(workers=2)
+    with pytest.raises(InvalidInput, match="Scale it where it was launched"):
+        scale("study", 3, None, cluster.engine, tmp_path / "another")
+    scale("study", 1, None, cluster.engine, tmp_path / "another")
+    cluster.await_tasks(_4711_0="RUNNING", _4711_1="")
+
+
+@pytest.mark.parametrize(
+    ("executor", "name"),
+    [
+        ("kubernetes", "namespace/default"),
+        ("kubernetes", "--all"),
+        ("kubernetes", "job.batch/optselect-x y"),
+        ("slurm", "4711 --me"),
+        ("ray", "../jobs"),
+    ],
+)
+def test_an_engine_is_asked_of_nothing_that_it_has_not_named_for_us(
+    cluster: Cluster, executor: str, name: str
+) -> None:
+    cluster.launch(workers=1)
+    with cluster.engine.begin() as connection:
+        values = {"executor": executor, "name": name}
+        connection.execute(text("UPDATE launch SET executor = :executor, external_id = :name"), values)
+    with pytest.raises(InvalidRow, match=r"must be one that .* gives to workers of ours"):
+        scale("study", 0, None, cluster.engine, cluster.database.home)
+    (left,) = stop_workers(cluster.engine, cluster.study)
+    assert "is left to itself" in left
 
 
 def test_the_logs_of_a_launch_are_found_by_the_name_of_its_study(
@@ -197,7 +238,7 @@ def test_a_supervisor_hears_how_many_workers_are_wanted(
     monkeypatch.setattr(launches, "BEAT_SECONDS", 0.0)
     with enlisted(engine, study, 2, tmp_path, {}) as post:
         assert post.change() is None
-        scale("study", 3, None, engine)
+        scale("study", 3, None, engine, tmp_path)
         assert (post.change(), post.change()) == (3, None)
         (launch,) = launches.live_launches(engine, study.id)
         assert (launch.executor, launch.external_id) == ("local", f"pid {os.getpid()}")
@@ -217,8 +258,8 @@ def test_which_of_two_launches_is_meant_must_be_said(
 ) -> None:
     with enlisted(engine, study, 1, tmp_path, {}), enlisted(engine, study, 1, tmp_path, {}):
         with pytest.raises(InvalidInput, match=r"--launch must say which one is meant.*1 \(local, pid"):
-            scale("study", 2, None, engine)
-        scale("study", 2, 2, engine)
+            scale("study", 2, None, engine, tmp_path)
+        scale("study", 2, 2, engine, tmp_path)
 
 
 def test_a_supervisor_without_a_sign_of_life_is_no_launch_that_runs(

@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import Connection, Engine, event, text
 
 from optselect.search.spec.study_spec import StudySpec
-from optselect.search.strategy.phases import next_slice, next_step
-from optselect.search.strategy.planning import first_step, joint_tickets, survivor_tickets
+from optselect.search.strategy.choosing import first_step, next_slice, next_step
+from optselect.search.strategy.joint import joint_tickets
+from optselect.search.strategy.planning import survivor_tickets
 from optselect.storage.records import studies, tickets
 from optselect.storage.records.phases import FEW_FREE, SLICE, SLICED, Progress, Step, plan_next
 from optselect.storage.records.studies import StoredStudy

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from optselect.search.spec.study_spec import Request, StudySpec, resolve
-from optselect.search.strategy.phases import next_step
-from optselect.search.strategy.planning import first_step, placed
+from optselect.search.strategy.choosing import first_step, next_step
+from optselect.search.strategy.planning import placed
 from optselect.storage.records.overview import TrialRow
 from optselect.storage.records.phases import Progress, Step
 from optselect.storage.records.tickets import NewTicket

@@ -51,6 +51,9 @@ class WarmedUp(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
         return cls(**config, then=None if then is None else keras.saving.deserialize_keras_object(then))
 
 
+WarmedUp.__module__ = "optselect.trials.schedules"  # saved models and users' scripts keep that name
+
+
 def build_schedule(schedule: Schedule, learning_rate: float) -> Any:
     """Make what an optimizer takes as its learning rate; `learning_rate` is the highest one."""
     schedules = keras.optimizers.schedules

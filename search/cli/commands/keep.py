@@ -31,12 +31,13 @@ def sync(
     as_json: Json = False,
 ) -> int:
     """Complete the curves in MLflow from Postgres, from any machine, or check that they are complete."""
-    from optselect.search.cli.syncing import sync as sync_study
+    from optselect.search.cli.syncing import print_check, print_sync
     from optselect.search.errors import InvalidInput
 
     if check and again:
         raise InvalidInput("Only one of --check and --again can be given. Received: both.")
-    return sync_study(study, check, again, surroundings(storage, tracking, as_json))
+    place = surroundings(storage, tracking, as_json)
+    return print_check(study, place) if check else print_sync(study, again, place)
 
 
 def delete(

@@ -21,49 +21,56 @@ if TYPE_CHECKING:
     from optselect.search.surroundings import Surroundings
 
 
+StudyOrNone = Annotated[
+    str | None, typer.Argument(help="Name of a study.", show_default=False, autocompletion=study_names)
+]
+Bundle = Annotated[
+    Path | None,
+    typer.Option(
+        help="In place of STUDY: a file that export wrote. No database is needed.",
+        metavar="FILE",
+        show_default=False,
+    ),
+]
+Page = Annotated[
+    Path | None,
+    typer.Option(help="Write a page with all figures into this file.", metavar="FILE", show_default=False),
+]
+Script = Annotated[
+    bool,
+    typer.Option(
+        "--script", help="With --code: a whole script that trains with it, to the study's own numbers."
+    ),
+]
+RankedOptimizer = Annotated[
+    str | None,
+    typer.Option(
+        help="With --code: of this one of the ranking, in place of the one to use.", show_default=False
+    ),
+]
+LogModel = Annotated[
+    bool,
+    typer.Option("--log-model", help="Log the best trained model of it to MLflow, beside the verdict."),
+]
+Register = Annotated[
+    str | None,
+    typer.Option(
+        help="The same, and a new version under this name in MLflow's model registry.",
+        metavar="NAME",
+        show_default=False,
+    ),
+]
+
+
 def report(
-    study: Annotated[
-        str | None, typer.Argument(help="Name of a study.", show_default=False, autocompletion=study_names)
-    ] = None,
-    bundle: Annotated[
-        Path | None,
-        typer.Option(
-            help="In place of STUDY: a file that export wrote. No database is needed.",
-            metavar="FILE",
-            show_default=False,
-        ),
-    ] = None,
-    html: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write a page with all figures into this file.", metavar="FILE", show_default=False
-        ),
-    ] = None,
+    study: StudyOrNone = None,
+    bundle: Bundle = None,
+    html: Page = None,
     code: Annotated[bool, typer.Option("--code", help="Print only the optimizer to use, as code.")] = False,
-    script: Annotated[
-        bool,
-        typer.Option(
-            "--script", help="With --code: a whole script that trains with it, to the study's own numbers."
-        ),
-    ] = False,
-    optimizer: Annotated[
-        str | None,
-        typer.Option(
-            help="With --code: of this one of the ranking, in place of the one to use.", show_default=False
-        ),
-    ] = None,
-    with_model: Annotated[
-        bool,
-        typer.Option("--log-model", help="Log the best trained model of it to MLflow, beside the verdict."),
-    ] = False,
-    register: Annotated[
-        str | None,
-        typer.Option(
-            help="The same, and a new version under this name in MLflow's model registry.",
-            metavar="NAME",
-            show_default=False,
-        ),
-    ] = None,
+    script: Script = False,
+    optimizer: RankedOptimizer = None,
+    with_model: LogModel = False,
+    register: Register = None,
     storage: Storage = None,
     tracking: Tracking = None,
     as_json: Json = False,
@@ -219,7 +226,7 @@ def export(
     storage: Storage = None,
 ) -> None:
     """Write a study as a table for other programs, or as a bundle that `report --bundle` reads on any machine."""
-    from optselect.search.cli.exporting import export as export_study
+    from optselect.search.cli.reporting import export as export_study
 
     export_study(study, file, epochs, surroundings(storage, None, False))
 
@@ -278,7 +285,7 @@ def optimizers(
     as_json: Json = False,
 ) -> None:
     """The catalogue: which arguments of which optimizer are searched, in which ranges."""
-    from optselect.search.cli.looking import print_optimizers
+    from optselect.search.cli.optimizers import print_optimizers
 
     print_optimizers(name, as_json)
 

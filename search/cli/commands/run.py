@@ -182,13 +182,13 @@ def scale(
 
 def pause(study: Study, storage: Storage = None, as_json: Json = False) -> None:
     """Start no trial any more, on any machine; those that run end as usual. Go on: resume."""
-    from optselect.search.cli.running import order
+    from optselect.search.cli.running import print_order
 
-    order(study, "paused", surroundings(storage, None, as_json))
+    print_order(study, "paused", surroundings(storage, None, as_json))
 
 
 def stop(study: Study, storage: Storage = None, as_json: Json = False) -> None:
     """Start no trial and end those that run, on every machine, each with a checkpoint. Go on: resume."""
-    from optselect.search.cli.running import order
+    from optselect.search.cli.running import print_order
 
-    order(study, "stopped", surroundings(storage, None, as_json))
+    print_order(study, "stopped", surroundings(storage, None, as_json))

@@ -7,7 +7,7 @@ from typing import Any
 from optselect.search.spec.declarations import LaunchSettings
 from optselect.search.spec.declaring import settings_of
 from optselect.search.spec.dimension import Dimension
-from optselect.search.spec.objective import BETTER, as_typed
+from optselect.search.spec.objective import Objective
 from optselect.search.spec.study_spec import StudySpec
 from optselect.search.spec.switching import SwitchSpec
 
@@ -35,13 +35,13 @@ def head(spec: StudySpec, name: str, declared: type[LaunchSettings]) -> Iterator
         **({"minutes": spec.minutes} if spec.minutes else {"trials": spec.trials}),
         "epochs": spec.epochs,
         "seed": spec.seed,
-        "objective": as_typed(spec.objective, spec.direction),
+        "objective": Objective.of(spec).as_typed,
     }
     stored = {one.name: getattr(spec, one.name) for one in settings_of(declared) if one.is_stored}
     for key, value in {**about, **stored}.items():
         if value is None or value is False:
             continue
-        remark = f"  # {BETTER[spec.direction]}" if key == "objective" else ""
+        remark = f"  # {Objective.of(spec).which_is_better}" if key == "objective" else ""
         yield key, f"{toml_value(value)}{remark}"
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from optselect.search.describing.child import Describer
 from optselect.search.processes.devices import Seat
 from optselect.search.processes.forking import ForkedChild, Zygote, can_fork
 from optselect.search.processes.local import Forks, Supervisor, training_environment, worker_slots, zygote_of
-from optselect.search.studies.describing import Describer
 from optselect.trials.terms.errors import ProblemError
 
 IS_FORK = 'b"optselect.search.cli.zygote" in pathlib.Path("/proc/self/cmdline").read_bytes()'

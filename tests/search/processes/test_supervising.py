@@ -8,6 +8,7 @@ import psycopg2
 import pytest
 
 from optselect.search.processes.supervising import Outage, watch
+from optselect.search.voice import speak
 from optselect.storage.errors import Unreachable
 
 
@@ -38,6 +39,7 @@ def away() -> None:
 
 
 def test_an_outage_is_said_once_and_so_is_its_end(capsys: pytest.CaptureFixture[str]) -> None:
+    speak(timed=False)
     outage = Outage(patience_seconds=600.0)
     for call in (away, away, lambda: None, lambda: None):
         outage.ask(call)

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from optselect.search.cli.optimizers import optimizers_table
 from optselect.search.documents import document_text
+from optselect.search.spec.objective import Objective
 from optselect.search.status.live_view import Sight, live_view, phase_line
 from optselect.search.status.pace import NOTHING_KNOWN, Left, time_left
 from optselect.search.status.standing import ranked, standing, status_json, trials_json
-from optselect.search.status.tables import next_commands, optimizers_table, summary, trials_table
+from optselect.search.status.tables import next_commands, summary, trials_table
 from optselect.search.status.trial_page import (
     sparkline,
     trial_code,
@@ -97,7 +99,12 @@ def test_search_trials_are_counted_and_evaluation_apart() -> None:
 def test_more_is_better_where_the_direction_says_so() -> None:
     rows = [trial(1, "SGD", "complete", 0.5), trial(2, "Adam", "complete", 0.7)]
     assert standing(study("maximize"), rows).search.best == rows[1]
-    assert [name for name, _ in ranked(standing(study("maximize"), rows).by_optimizer, "maximize")] == [
+    assert [
+        name
+        for name, _ in ranked(
+            standing(study("maximize"), rows).by_optimizer, Objective("val_loss", "maximize")
+        )
+    ] == [
         "Adam",
         "SGD",
     ]
@@ -112,7 +119,9 @@ def test_a_run_at_defaults_shows_its_optimizer_as_code() -> None:
 
 
 def test_optimizers_without_a_complete_trial_rank_last() -> None:
-    assert [name for name, _ in ranked(standing(study(), TRIALS).by_optimizer, "minimize")] == ["SGD", "Adam"]
+    assert [
+        name for name, _ in ranked(standing(study(), TRIALS).by_optimizer, Objective("val_loss", "minimize"))
+    ] == ["SGD", "Adam"]
 
 
 def test_the_time_left_is_shared_by_those_who_train() -> None:

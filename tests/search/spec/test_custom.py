@@ -12,7 +12,8 @@ from optselect.search.spec.requesting import merged
 from optselect.search.spec.settings import settings_code
 from optselect.search.spec.study_spec import StudySpec, differences, resolve
 from optselect.search.spec.toml.writing import spec_toml
-from optselect.search.strategy.planning import baseline_tickets, search_step
+from optselect.search.strategy.choosing import strategy_of
+from optselect.search.strategy.planning import baseline_tickets
 from optselect.trials.terms.description import CustomDescription, ParameterDescription, ProblemDescription
 from optselect.trials.terms.errors import ConfigurationError
 from tests.support.problems import description
@@ -106,7 +107,7 @@ def test_an_argument_without_a_default_must_be_given_one(here: Path) -> None:
         "baseline",
         "SGD",
     ]  # Mine has no defaults to run at
-    assert {"optimizer": "Mine"}.items() <= search_step(spec, 4).tickets[1].fixed_params.items()
+    assert {"optimizer": "Mine"}.items() <= strategy_of(spec).search(4).tickets[1].fixed_params.items()
 
 
 def test_a_known_name_without_a_default_is_searched_at_any_budget(here: Path) -> None:
@@ -174,7 +175,7 @@ def test_the_printed_spec_launches_the_same_study(here: Path) -> None:
     spec = study(problem, "[space.Mine]\npower = {low = 0.5, high = 2.0, log = true}\n", switch="sgd:Mine")
     assert f'optimizers = ["SGD", "{here}/mine.py:Mine"]' in spec_toml(spec, "net")
     again = study(problem, spec_toml(spec, "net"), optimizers=None, problem=None, trials=None)
-    assert list(differences(spec.model_dump(mode="json"), again)) == []
+    assert list(differences(spec, again)) == []
 
 
 def test_its_code_imports_it(here: Path) -> None:

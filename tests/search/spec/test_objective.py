@@ -4,6 +4,7 @@ import pytest
 
 from optselect.search.errors import InvalidInput
 from optselect.search.spec.objective import (
+    Objective,
     Open,
     difference_today,
     direction_of,
@@ -89,14 +90,18 @@ def test_what_is_asked_says_what_must_hold_what_came_and_what_to_write() -> None
 
 def test_a_colon_may_be_part_of_a_metrics_name() -> None:
     metrics = ["val_recall:5", "val_loss"]
-    assert parse_objective("val_recall:5", metrics) == ("val_recall:5", "maximize")
-    assert parse_objective("val_recall:5:min", metrics) == ("val_recall:5", "minimize")
+    assert parse_objective("val_recall:5", metrics) == Objective("val_recall:5", "maximize")
+    assert parse_objective("val_recall:5:min", metrics) == Objective("val_recall:5", "minimize")
 
 
 def test_a_stored_direction_stays_and_one_hears_where_a_launch_of_today_would_differ() -> None:
-    assert settled("val_f1", "val_f1", "minimize") == "val_f1:min"
-    assert settled("val_f1:max", "val_f1", "minimize") == "val_f1:max"
-    assert settled("val_auc", "val_f1", "minimize") == "val_auc"
-    assert difference_today("val_f1", "maximize", {}) == ""
-    assert difference_today("val_f1", "minimize", {}).endswith("a launch of today would take: more is better")
-    assert difference_today("val_x", "minimize", {}).endswith("would ask for val_x:min or val_x:max")
+    assert settled("val_f1", Objective("val_f1", "minimize")) == "val_f1:min"
+    assert settled("val_f1:max", Objective("val_f1", "minimize")) == "val_f1:max"
+    assert settled("val_auc", Objective("val_f1", "minimize")) == "val_auc"
+    assert difference_today(Objective("val_f1", "maximize"), {}) == ""
+    assert difference_today(Objective("val_f1", "minimize"), {}).endswith(
+        "a launch of today would take: more is better"
+    )
+    assert difference_today(Objective("val_x", "minimize"), {}).endswith(
+        "would ask for val_x:min or val_x:max"
+    )

@@ -9,7 +9,7 @@ import pytest
 from optselect.search.errors import InvalidInput
 from optselect.search.names import study_name
 from optselect.search.spec.dimension import Dimension, Scale
-from optselect.search.spec.objective import parse_objective
+from optselect.search.spec.objective import Objective, parse_objective
 from optselect.search.spec.space import Override
 from optselect.search.spec.study_spec import Request, StudySpec, differences, resolve
 from optselect.search.strategy.planning import baseline_tickets
@@ -29,14 +29,14 @@ def test_a_request_without_flags_takes_the_problems_own_epochs_and_the_default_o
 
 def test_a_stored_spec_reads_back_as_it_was_and_does_not_differ_from_itself() -> None:
     spec = resolved(tune="all")
-    stored = spec.model_dump(mode="json")
-    assert StudySpec.model_validate(stored) == spec
+    stored = StudySpec.model_validate(spec.model_dump(mode="json"))
+    assert stored == spec
     assert list(differences(stored, spec)) == []
 
 
 def test_the_place_of_launch_makes_no_other_study() -> None:
     elsewhere = resolve(Request("net.py"), description(), bundled=False, folder=Path("/elsewhere"))
-    assert list(differences(resolved().model_dump(mode="json"), elsewhere)) == []
+    assert list(differences(resolved(), elsewhere)) == []
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_the_place_of_launch_makes_no_other_study() -> None:
     ],
 )
 def test_every_difference_is_named(flags: dict[str, Any], words: list[str]) -> None:
-    found = list(differences(resolved().model_dump(mode="json"), resolved(**flags)))
+    found = list(differences(resolved(), resolved(**flags)))
     assert set(words) <= set(found)
 
 
@@ -90,14 +90,14 @@ METRICS = ["loss", "val_loss", "val_accuracy", "val_auc", "val_custom"]
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("val_loss", ("val_loss", "minimize")),
-        ("val_accuracy", ("val_accuracy", "maximize")),
-        ("val_auc", ("val_auc", "maximize")),
-        ("val_custom:max", ("val_custom", "maximize")),
-        ("val_accuracy:min", ("val_accuracy", "minimize")),
+        ("val_loss", Objective("val_loss", "minimize")),
+        ("val_accuracy", Objective("val_accuracy", "maximize")),
+        ("val_auc", Objective("val_auc", "maximize")),
+        ("val_custom:max", Objective("val_custom", "maximize")),
+        ("val_accuracy:min", Objective("val_accuracy", "minimize")),
     ],
 )
-def test_an_objective_has_a_direction(text: str, expected: tuple[str, str]) -> None:
+def test_an_objective_has_a_direction(text: str, expected: Objective) -> None:
     assert parse_objective(text, METRICS) == expected
 
 

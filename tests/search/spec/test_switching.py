@@ -14,7 +14,7 @@ from optselect.search.spec.space import suggest_optimizer
 from optselect.search.spec.study_spec import StudySpec, resolve
 from optselect.search.spec.switching import SwitchSpec
 from optselect.search.spec.toml.writing import spec_toml
-from optselect.search.strategy.phases import next_step
+from optselect.search.strategy.choosing import next_step
 from optselect.storage.records.tickets import NewTicket
 from optselect.trials.terms.configuration import OptimizerConfig, Schedule
 from tests.support.problems import description

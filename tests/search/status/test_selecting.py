@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from optselect.search.errors import InvalidInput
+from optselect.search.spec.objective import Direction, Objective
 from optselect.search.status.selecting import Selection, select
 from optselect.storage.records.overview import TrialRow
 
@@ -17,8 +18,8 @@ ROWS = [
 ]
 
 
-def numbers(wanted: Selection, direction: str = "minimize") -> list[int | None]:
-    return [trial.trial for trial in select(ROWS, wanted, direction)]
+def numbers(wanted: Selection, direction: Direction = "minimize") -> list[int | None]:
+    return [trial.trial for trial in select(ROWS, wanted, Objective("val_loss", direction))]
 
 
 def test_nothing_said_shows_all_in_their_order() -> None:
@@ -46,4 +47,4 @@ def test_the_best_value_comes_first_and_what_has_none_last() -> None:
 )
 def test_an_unknown_name_is_answered_by_the_known_ones(wanted: Selection, words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
-        select(ROWS, wanted, "minimize")
+        select(ROWS, wanted, Objective("val_loss", "minimize"))

@@ -7,14 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from optselect.search.strategy.phases import (
-    LOOKED_AT_AGAIN,
-    evaluation_runs,
-    fitting_budget,
-    further_seeds,
-    next_step,
-    seconds_of,
-)
+from optselect.search.spec.objective import Objective
+from optselect.search.strategy.choosing import next_step, strategy_of
+from optselect.search.strategy.minutes import fitting_budget, seconds_of
+from optselect.search.strategy.phases import LOOKED_AT_AGAIN
 from optselect.search.strategy.planning import QUOTA, SHARE, baseline_tickets, quota_tickets
 from optselect.search.verdict.evidence import competes, contenders, current_finals, scale_of
 from optselect.search.verdict.judging import MOST_SEEDS, Judgement, judge
@@ -44,7 +40,7 @@ def tried_of(done: Simulated) -> list[list[TrialRow]]:
 
 
 def verdict_of(done: Simulated) -> Judgement:
-    found = contenders(current_finals(done.rows), scale_of("val_loss", "minimize", done.rows))
+    found = contenders(current_finals(done.rows), scale_of(Objective("val_loss", "minimize"), done.rows))
     return judge([contender for name, contender in found.items() if competes(name)])
 
 
@@ -164,7 +160,7 @@ def test_more_trials_reopen_the_survivors_and_bring_new_finals_on_new_seeds() ->
 def test_more_seeds_are_added_to_the_present_finals() -> None:
     done = study().run()
     before = Counter((row.optimizer, row.role) for row in done.of("final"))
-    done.train(further_seeds(done.spec, done.progress, 3))
+    done.train(strategy_of(done.spec).further_seeds(done.progress, 3))
     after = Counter((row.optimizer, row.role) for row in done.of("final"))
     assert after - before == {("SGD", "tuned"): 3, ("Adam", "tuned"): 3, ("baseline", "own"): 3}
     assert next_step(done.spec, done.progress).tickets == []
@@ -185,7 +181,7 @@ def test_minutes_become_a_budget_at_the_pace_of_the_baseline_runs(minutes: int) 
     done = study(trials=None, minutes=minutes).run()
     searched = sum(row.searched for row in done.rows)
     assert searched == done.budget >= 4
-    first_look = 5 + searched + evaluation_runs(done.spec, searched)
+    first_look = 5 + searched + strategy_of(done.spec).evaluation_runs(searched)
     assert first_look * 2.0 <= max(60 * minutes, (5 + 4 + 20) * 2.0)
     assert minutes < 5 or first_look * 2.0 > 0.8 * 60 * minutes
 
@@ -201,7 +197,7 @@ def test_a_clock_that_is_set_among_the_baseline_runs_makes_the_budget_neither_hu
 
 
 def test_a_budget_that_fits_nothing_still_tries_each_optimizer_once() -> None:
-    assert fitting_budget(spec_of(optimizers="sgd,adam,lion"), runs=-5) == 3
+    assert fitting_budget(strategy_of(spec_of(optimizers="sgd,adam,lion")), runs=-5) == 3
 
 
 # --- who is set aside ---------------------------------------------------------------------------------

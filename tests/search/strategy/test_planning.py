@@ -7,7 +7,8 @@ import optuna
 import pytest
 
 from optselect.search.spec.space import suggest_optimizer
-from optselect.search.strategy.planning import QUOTA, first_step, quota_points, survivor_tickets
+from optselect.search.strategy.choosing import first_step
+from optselect.search.strategy.planning import QUOTA, quota_points, survivor_tickets
 from optselect.search.strategy.seeds import SEARCH_SEEDS
 from tests.support.simulated import spec_of
 

@@ -6,8 +6,9 @@ import random
 import optuna
 import pytest
 
-from optselect.search.spec.objective import Direction
-from optselect.search.strategy.pruner import ETA, FEWEST_EPOCHS, Halving, promoted, rungs, says_nothing_yet
+from optselect.search.spec.objective import Direction, Objective
+from optselect.search.strategy.pruner import LOSS, Halving, says_nothing_yet
+from optselect.search.strategy.rungs import ETA, FEWEST_EPOCHS, promoted, rungs
 from optselect.trials.terms.outcome import Epoch, Stop
 
 
@@ -17,7 +18,7 @@ def test_it_decides_as_optunas_own_pruner(epochs: int, direction: Direction) -> 
     random_ = random.Random(epochs)
     pruner = optuna.pruners.SuccessiveHalvingPruner(reduction_factor=ETA, min_resource=max(1, epochs // 9))
     study = optuna.create_study(pruner=pruner, direction=direction)
-    sign = 1.0 if direction == "minimize" else -1.0
+    objective = Objective("val_loss", direction)
     at: dict[int, list[float]] = {rung: [] for rung in rungs(epochs)}
     cuts = 0
     for _ in range(60):
@@ -25,10 +26,10 @@ def test_it_decides_as_optunas_own_pruner(epochs: int, direction: Direction) -> 
         for epoch in range(1, epochs):
             value = level + random_.gauss(0.0, 0.2)
             trial.report(value, epoch)
-            better = sum(other < sign * value for other in at.get(epoch, ()))
+            better = sum(objective.better(other, value) for other in at.get(epoch, ()))
             ours = epoch in at and not promoted(better, len(at[epoch]))
             if epoch in at:
-                at[epoch].append(sign * value)
+                at[epoch].append(value)
             assert trial.should_prune() == ours
             if ours:
                 cuts += 1
@@ -59,7 +60,7 @@ def test_no_rung_cuts_a_trial_whose_validation_is_behind_its_training(resumed: b
 
     def cut(first: Epoch, rung: Epoch) -> str:
         asked.append((first.number, rung.number))
-        behind = says_nothing_yet(first, rung, "val_loss", 1.0)
+        behind = says_nothing_yet(first, rung, LOSS)
         return "" if behind else "not in the best third"
 
     halving = Halving(lambda epochs, snapshot: None, rungs(14), cut, first=curve[0] if resumed else None)
@@ -69,22 +70,47 @@ def test_no_rung_cuts_a_trial_whose_validation_is_behind_its_training(resumed: b
 
 
 @pytest.mark.parametrize(
-    ("objective", "sign", "first", "rung", "expected"),
+    ("objective", "first", "rung", "expected"),
     [
-        ("val_accuracy", -1.0, {"accuracy": 0.3}, {"accuracy": 0.9, "val_accuracy": 0.1}, True),
-        ("val_accuracy", -1.0, {"accuracy": 0.5}, {"accuracy": 1.0, "val_accuracy": 0.7}, False),
-        ("val_accuracy", -1.0, {"accuracy": 0.5}, {"accuracy": 0.1, "val_accuracy": 0.1}, False),
-        ("val_loss", 1.0, {"loss": 2.33}, {"loss": 0.76, "val_loss": 2.3}, True),  # as untrained, and learned
-        ("val_loss", 1.0, {"loss": 2.33}, {"loss": 2.31, "val_loss": 2.4}, False),  # a rate that is too low
-        ("val_loss", 1.0, {"loss": -2.0}, {"loss": -4.0, "val_loss": -3.0}, False),
-        ("val_loss", 1.0, {"loss": 2.0}, {"loss": 1.0, "val_loss": math.nan}, True),
-        ("val_loss", 1.0, {"loss": 2.0}, {"loss": math.nan, "val_loss": math.nan}, False),
-        ("val_recall", -1.0, {"loss": 2.0}, {"loss": 1.0, "val_loss": 9.0, "val_recall": 0.0}, True),
-        ("val_recall", -1.0, {}, {"val_recall": 0.0}, False),
-        ("val_recall", -1.0, {"recall": 0.4}, {"val_recall": 0.0}, False),  # reported in some epochs only
+        (
+            Objective("val_accuracy", "maximize"),
+            {"accuracy": 0.3},
+            {"accuracy": 0.9, "val_accuracy": 0.1},
+            True,
+        ),
+        (
+            Objective("val_accuracy", "maximize"),
+            {"accuracy": 0.5},
+            {"accuracy": 1.0, "val_accuracy": 0.7},
+            False,
+        ),
+        (
+            Objective("val_accuracy", "maximize"),
+            {"accuracy": 0.5},
+            {"accuracy": 0.1, "val_accuracy": 0.1},
+            False,
+        ),
+        (LOSS, {"loss": 2.33}, {"loss": 0.76, "val_loss": 2.3}, True),  # as untrained, and learned
+        (LOSS, {"loss": 2.33}, {"loss": 2.31, "val_loss": 2.4}, False),  # a rate that is too low
+        (LOSS, {"loss": -2.0}, {"loss": -4.0, "val_loss": -3.0}, False),
+        (LOSS, {"loss": 2.0}, {"loss": 1.0, "val_loss": math.nan}, True),
+        (LOSS, {"loss": 2.0}, {"loss": math.nan, "val_loss": math.nan}, False),
+        (
+            Objective("val_recall", "maximize"),
+            {"loss": 2.0},
+            {"loss": 1.0, "val_loss": 9.0, "val_recall": 0.0},
+            True,
+        ),
+        (Objective("val_recall", "maximize"), {}, {"val_recall": 0.0}, False),
+        (
+            Objective("val_recall", "maximize"),
+            {"recall": 0.4},
+            {"val_recall": 0.0},
+            False,
+        ),  # reported in some epochs only
     ],
 )
 def test_a_validation_is_behind_only_where_training_has_learned(
-    objective: str, sign: float, first: dict[str, float], rung: dict[str, float], expected: bool
+    objective: Objective, first: dict[str, float], rung: dict[str, float], expected: bool
 ) -> None:
-    assert says_nothing_yet(Epoch(1, first, 0), Epoch(3, rung, 0), objective, sign) is expected
+    assert says_nothing_yet(Epoch(1, first, 0), Epoch(3, rung, 0), objective) is expected

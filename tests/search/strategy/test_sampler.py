@@ -10,6 +10,7 @@ from optuna.samplers import BaseSampler
 from optuna.testing.pytest_samplers import BasicSamplerTestCase, RelativeSamplerTestCase
 from optuna.trial import FrozenTrial, TrialState
 
+from optselect.search.spec.objective import Objective
 from optselect.search.strategy.asking import ask_for, explosion, tell_ending
 from optselect.search.strategy.sampler import NEWEST, ViewedTPE, search_trials_of, viewed
 from optselect.storage.records.tickets import Ending, Ticket
@@ -42,7 +43,7 @@ def searched(study: Study, ord: int, rate: float, value: float | None) -> None:
     trial = ask_for(study, ticket)
     trial.suggest_float("Adam.learning_rate", 1e-5, 0.1, log=True)
     if value is None:
-        cap = explosion("val_loss", "minimize", {"val_loss": 2.0}, epoch=3, epochs=10)
+        cap = explosion(Objective("val_loss", "minimize"), {"val_loss": 2.0}, epoch=3, epochs=10)
         tell_ending(trial, Ending("diverged", 3), cap)
     else:
         tell_ending(trial, Ending("complete", 10, value), None)

@@ -7,6 +7,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from optselect.search.spec.objective import Objective
 from optselect.search.spec.space import study_space, suggest_optimizer
 from optselect.search.strategy.asking import (
     Explosion,
@@ -83,14 +84,16 @@ def test_a_diverged_trial_is_pruned_with_a_violated_constraint_and_a_finite_valu
 
 
 def test_earlier_explosions_rank_worse() -> None:
-    early, late = (explosion("val_loss", "minimize", {"val_loss": 2.0}, epoch, 10) for epoch in (1, 9))
+    early, late = (
+        explosion(Objective("val_loss", "minimize"), {"val_loss": 2.0}, epoch, 10) for epoch in (1, 9)
+    )
     assert early.violation > late.violation > 0
     assert early.cap == 22.0
 
 
 def test_a_score_that_exploded_counts_as_the_untrained_models() -> None:
-    assert explosion("val_accuracy", "maximize", {"val_accuracy": 0.1}, 1, 10).cap == 0.1
-    assert explosion("val_loss", "minimize", {"val_loss": float("nan")}, 1, 10).cap == 0.0
+    assert explosion(Objective("val_accuracy", "maximize"), {"val_accuracy": 0.1}, 1, 10).cap == 0.1
+    assert explosion(Objective("val_loss", "minimize"), {"val_loss": float("nan")}, 1, 10).cap == 0.0
 
 
 def test_a_failed_trial_keeps_its_reason(study: optuna.Study) -> None:
@@ -105,7 +108,7 @@ def test_a_trial_that_is_passed_over_has_failed_for_us_and_is_a_bad_place_for_th
 ) -> None:
     trial = ask_for(study, ticket())
     ending = Ending("failed", 0, message="Adam is set aside")
-    tell_passed_over(trial, ending, explosion("val_loss", "minimize", {}, 1, 10))
+    tell_passed_over(trial, ending, explosion(Objective("val_loss", "minimize"), {}, 1, 10))
     told = study.trials[0]
     assert told.state == TrialState.PRUNED
     assert any("constraints" in key for key in told.system_attrs)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from optselect.search.spec.objective import Direction
+from optselect.search.spec.objective import Direction, Objective
 from optselect.search.verdict.evidence import contenders, scale_of
 from optselect.search.verdict.judging import judge
 from optselect.storage.records.overview import TrialRow
@@ -42,7 +42,7 @@ def test_an_explosion_is_never_better_than_a_run_that_ended_badly(
         final("Lion", 1, None, **known),
         final("Adam", 1, -9.0 if direction == "minimize" else 0.9, **known, test_score=0.4),
     ]
-    scale = scale_of("val_score", direction, runs)
+    scale = scale_of(Objective("val_score", direction), runs)
     finished, exploded, good = (scale.cost_of(run) for run in runs)
     assert exploded is not None and finished is not None and good is not None
     assert math.isfinite(exploded) and exploded >= finished > good
@@ -54,14 +54,14 @@ def test_only_runs_that_are_compared_say_what_an_explosion_costs() -> None:
     """A search trial at an absurd rate must not decide what a seed of the finals costs."""
     absurd = replace(final("SGD", 7, 1e30), phase="quota", role="search")
     exploded = final("Adam", 1, None, initial_val_loss=2.0)
-    assert scale_of("val_loss", "minimize", [absurd, exploded]).cost_of(exploded) == 22.0
+    assert scale_of(Objective("val_loss", "minimize"), [absurd, exploded]).cost_of(exploded) == 22.0
 
 
 def test_a_test_value_that_is_no_number_is_as_bad_as_an_explosion() -> None:
     """It must not turn the judgement of all others to the data that they were chosen by."""
     runs = [final("Adam", seed, 0.4, test_loss=0.5, initial_val_loss=2.0) for seed in range(5)]
     runs += [final("SGD", seed, 0.3, test_loss=math.inf, initial_val_loss=2.0) for seed in range(5)]
-    found = contenders(runs, scale_of("val_loss", "minimize", runs))
+    found = contenders(runs, scale_of(Objective("val_loss", "minimize"), runs))
     assert found["Adam"].judged == dict.fromkeys(range(5), 0.5)
     assert found["SGD"].judged == dict.fromkeys(range(5), 22.0)
 
@@ -73,7 +73,7 @@ def test_a_huge_value_is_judged_like_any_other() -> None:
         "Lion": [1e30 * (10 + seed) for seed in range(10)],
     }
     runs = [final(name, seed, value) for name, found in costs.items() for seed, value in enumerate(found)]
-    judgement = judge(list(contenders(runs, scale_of("val_loss", "minimize", runs)).values()))
+    judgement = judge(list(contenders(runs, scale_of(Objective("val_loss", "minimize"), runs)).values()))
     assert judgement.leader == "SGD" and judgement.comparisons["Lion"].relation == "beaten"
     assert judgement.comparisons["Adam"].relation == "undecided"
     assert all(math.isfinite(number) for cost in judgement.costs.values() for number in vars(cost).values())

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from optselect.search.cli.checking import notes_on, row_of
+from optselect.search.cli.checking import row_of
+from optselect.search.describing.checking import notes_on
 from optselect.search.strategy.phases import ENOUGH_OF_ONE_RUN
 from optselect.search.strategy.planning import SHARE
-from optselect.search.verdict.findings import Findings, find
+from optselect.search.verdict.findings import Findings, NoVerdict, find
 from optselect.search.verdict.record import Record
 from optselect.storage.records.overview import TrialRow
 from optselect.storage.records.tickets import NewTicket
@@ -38,11 +39,11 @@ def record(done: Simulated, seeds_differ: bool = True, **changed: Any) -> Record
 
 def test_no_verdict_is_given_from_one_run_that_is_counted_five_times() -> None:
     found = find(record(study(6)))
-    assert isinstance(found, str)
-    assert found.startswith(
+    assert isinstance(found, NoVerdict)
+    assert found.reason.startswith(
         "No verdict: the runs of your present optimizer on 5 seeds are one and the same run, and"
     )
-    assert "launch under another --name" in found
+    assert "launch under another --name" in found.reason
 
 
 def test_neither_more_seeds_are_asked_for_nor_anybody_dropped() -> None:
@@ -50,7 +51,7 @@ def test_neither_more_seeds_are_asked_for_nor_anybody_dropped() -> None:
     assert done.decisions == [{"phase": "elimination", "dropped": {}}]
     seeds = Counter((row.optimizer, row.role) for row in done.of("final"))
     assert set(seeds.values()) == {ENOUGH_OF_ONE_RUN}
-    assert isinstance(find(record(done)), str)
+    assert isinstance(find(record(done)), NoVerdict)
 
 
 @pytest.mark.parametrize("share", [1e-5, 1e-4])
@@ -58,7 +59,7 @@ def test_sums_in_another_order_make_no_other_run_where_seeds_change_nothing(shar
     done = study(12)
     done.rows = [moved(row, share) for row in done.rows]
     assert isinstance(find(record(done, seeds_differ=True)), Findings)
-    assert isinstance(find(record(done, seeds_differ=False)), str)
+    assert isinstance(find(record(done, seeds_differ=False)), NoVerdict)
 
 
 def moved(row: TrialRow, share: float) -> TrialRow:

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from optselect.search.describing.child import Describer, training_options
 from optselect.search.processes.forking import Zygote, closing
 from optselect.search.processes.local import zygote_of
 from optselect.search.spec.custom import asked_classes, resolved
 from optselect.search.spec.study_spec import Request, StudySpec
-from optselect.search.studies.describing import Describer, training_options
 from optselect.trials.terms.bundled import is_bundled, resolve_problem
 from optselect.trials.terms.configuration import BASELINE
 from optselect.trials.terms.description import ProblemDescription

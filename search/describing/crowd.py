@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from optselect.search.describing.child import ANSWER, Describer
 from optselect.search.processes.forking import Zygote
-from optselect.search.studies.describing import ANSWER, Describer
 from optselect.search.voice import say
 from optselect.trials.terms.description import ProblemDescription, read_optimizers
 from optselect.trials.terms.reference import AskedClass, tried_file
