@@ -23,9 +23,8 @@ MOST_TRIALS = 1_000_000
 MOST_SEEDS_ASKED = 200
 
 
-@dataclass(
-    frozen=True, init=False, repr=False, eq=False
-)  # all made by whoever derives from it: --help needs none
+# Whoever derives from it gets these methods: --help needs none, and would wait for each.
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class LaunchSettings:
     """Everything that `launch` can be told, in the order of its help."""
 
