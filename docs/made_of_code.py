@@ -17,7 +17,7 @@ from typer.main import get_command
 from optselect.search.cli.app import COMMANDS, app
 from optselect.search.documents import DOCUMENTS, json_schema
 from optselect.search.spec.catalogue import ENTRIES
-from optselect.search.spec.declarations import Settings
+from optselect.search.spec.declarations import LaunchSettings
 from optselect.search.spec.declaring import settings_of
 from optselect.search.spec.dimension import Dimension
 from optselect.search.spec.toml.reading import file_model
@@ -115,7 +115,7 @@ def shown_default(option: Any) -> str:
 # --- the spec file ------------------------------------------------------------------------------------
 
 
-def spec_keys(declared: type[Settings] = Settings) -> Iterator[str]:
+def spec_keys(declared: type[LaunchSettings] = LaunchSettings) -> Iterator[str]:
     """The keys of a spec file, in the words of the flags of the same names; tables are told on the page itself."""
     kinds: Mapping[str, Any] = file_model(declared).model_json_schema()["properties"]
     yield from table(

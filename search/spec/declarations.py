@@ -1,7 +1,7 @@
 """What can be said to a launch? Each setting, once.
 
 Its flag, its key in study.toml, its checks, what is stored and written of it, its completion and its line on the site
-follow from its line here. Whoever is to know of one more is handed a class that derives from Settings.
+follow from its line here. Whoever is to know of one more is handed a class that derives from LaunchSettings.
 """
 
 from dataclasses import dataclass
@@ -19,13 +19,14 @@ Executor = Literal["local", "slurm", "kubernetes", "ray"]
 
 DEFAULT_TRIALS = 24
 FINAL_SEEDS = 5
+MOST_TRIALS = 1_000_000
 MOST_SEEDS_ASKED = 200
 
 
 @dataclass(
     frozen=True, init=False, repr=False, eq=False
 )  # all made by whoever derives from it: --help needs none
-class Settings:
+class LaunchSettings:
     """Everything that `launch` can be told, in the order of its help."""
 
     problem: str = setting(
@@ -42,7 +43,7 @@ class Settings:
         must='be a list of names, or "all"',
     )
     tune: Tune = setting("What to search of each: auto (by the budget), 1 or all.", "auto", is_stored=True)
-    trials: int | None = setting("Search trials in all.", shown=str(DEFAULT_TRIALS), low=1, high=1_000_000)
+    trials: int | None = setting("Search trials in all.", shown=str(DEFAULT_TRIALS), low=1, high=MOST_TRIALS)
     budget: Budget | None = setting(
         "Instead of --trials: small, medium or large, 10, 16 or 24 trials for each optimizer."
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, create_model, field_validator
 
 from optselect.search.errors import InvalidInput, told_where_said
-from optselect.search.spec.declarations import DEFAULT_TRIALS, Settings
+from optselect.search.spec.declarations import DEFAULT_TRIALS, LaunchSettings
 from optselect.search.spec.declaring import demand_one_of, parted, settings_of
 from optselect.search.spec.dimension import Choice, Dimension, Scale
 from optselect.search.spec.objective import Direction, Objective, parse_objective
@@ -34,7 +34,7 @@ OF_THE_FILE = "of the problem file"
 
 
 @dataclass(frozen=True)
-class Request(Settings):
+class Request(LaunchSettings):
     """Everything that was asked, flags and file in one, checked as far as it can be without the model."""
 
     space: Mapping[str, Override] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class Request(Settings):
         return tuple(SwitchSpec(first=first, second=second) for first, second in read_switches(self.switch))
 
 
-def stored_model(declared: type[Settings]) -> type[BaseModel]:
+def stored_model(declared: type[LaunchSettings]) -> type[BaseModel]:
     """What a spec says as it was asked: the settings that are declared to be stored."""
     kept: Any = {
         one.name: (one.type if one.default is not None else one.type | None, one.default)
@@ -73,11 +73,11 @@ def stored_model(declared: type[Settings]) -> type[BaseModel]:
 
 if TYPE_CHECKING:
 
-    class Stored(BaseModel, Settings, frozen=True):
+    class Stored(BaseModel, LaunchSettings, frozen=True):
         """Mypy reads the types where they are declared; that not all of them are stored it need not know."""
 
 else:
-    Stored = stored_model(Settings)
+    Stored = stored_model(LaunchSettings)
 
 
 class CustomClass(BaseModel):
@@ -223,7 +223,7 @@ def resolve(
             name: CustomClass(reference=one.reference, required=one.required) for name, one in customs.items()
         },
         space=space,
-        **{one.name: getattr(request, one.name) for one in settings_of(Settings) if one.is_stored},
+        **{one.name: getattr(request, one.name) for one in settings_of(LaunchSettings) if one.is_stored},
     )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_origin
 
 import typer
 
-from optselect.search.spec.declarations import Settings
+from optselect.search.spec.declarations import LaunchSettings
 from optselect.search.spec.declaring import Setting, settings_of
 
 Result = TypeVar("Result")
@@ -19,7 +19,7 @@ Typed = Mapping[str, Any]
 def takes(
     *names: str,
     otherwise: Mapping[str, str] = MappingProxyType({}),
-    declared: type[Settings] = Settings,
+    declared: type[LaunchSettings] = LaunchSettings,
 ) -> Callable[[Callable[[Typed], Result]], Callable[..., Result]]:
     """Let a command take these settings as its options, in this order; without names all.
 

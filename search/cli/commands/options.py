@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from optselect.search.cli.commands.declared import parameter_info
-from optselect.search.spec.declarations import Executor, Settings
+from optselect.search.spec.declarations import Executor, LaunchSettings
 from optselect.search.spec.declaring import settings_of
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def study_names(incomplete: str) -> list[str]:
     return completed_names(incomplete, os.environ)
 
 
-INFO = {one.name: parameter_info(one) for one in settings_of(Settings)}
+INFO = {one.name: parameter_info(one) for one in settings_of(LaunchSettings)}
 """What Typer is to know of the settings of `launch`, some of which other commands take, too."""
 
 Study = Annotated[

@@ -24,6 +24,7 @@ from optselect.search.cli.commands.options import (
     study_names,
     surroundings,
 )
+from optselect.search.spec.declarations import DEFAULT_TRIALS, FINAL_SEEDS, MOST_SEEDS_ASKED, MOST_TRIALS
 
 
 @takes()
@@ -80,7 +81,10 @@ def resume(
     from optselect.search.studies.launching import resume as resume_study
 
     place = surroundings(storage, tracking, as_json)
-    more = Further(further("trials", trials, 1_000_000, 24), further("seeds", seeds, 200, 5))
+    more = Further(
+        further("trials", trials, MOST_TRIALS, DEFAULT_TRIALS),
+        further("seeds", seeds, MOST_SEEDS_ASKED, FINAL_SEEDS),
+    )
     placement = read_placement(executor, gpus_per_worker, executor_option)
     workforce = Workforce(workers, detach, wish=Wish(gpus, per_gpu), placement=placement)
     if dry_run:

@@ -31,7 +31,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from optselect.search.errors import InvalidInput, told_where_said
 from optselect.search.names import study_name
-from optselect.search.spec.declarations import Settings
+from optselect.search.spec.declarations import LaunchSettings
 from optselect.search.spec.declaring import Setting, settings_of
 from optselect.search.spec.space import Override, custom_references
 from optselect.search.spec.switching import SwitchSpec
@@ -49,7 +49,7 @@ WORDS = {
 
 
 class Tables(BaseModel):
-    """The keys that are no declared settings."""
+    """The keys that hold tables."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -57,7 +57,7 @@ class Tables(BaseModel):
     space: dict[str, dict[str, Any]] = {}
 
 
-def file_model(declared: type[Settings] = Settings) -> type[Tables]:
+def file_model(declared: type[LaunchSettings] = LaunchSettings) -> type[Tables]:
     """The keys of the file; what is absent is left to the flags and their defaults."""
     keys: Any = {
         one.name: (type_in_file(one) | None, None)
@@ -104,7 +104,9 @@ class ReadSpec:
 NOTHING_SAID = ReadSpec({}, {}, (), {})
 
 
-def read_spec(path: Path, optimizers: str | None = None, declared: type[Settings] = Settings) -> ReadSpec:
+def read_spec(
+    path: Path, optimizers: str | None = None, declared: type[LaunchSettings] = LaunchSettings
+) -> ReadSpec:
     """Read a spec file; raises InvalidInput with the first mistake.
 
     Args:
@@ -128,7 +130,7 @@ def read_spec(path: Path, optimizers: str | None = None, declared: type[Settings
     return ReadSpec(said, read_space(file.space, source), switches, places)
 
 
-def read_keys(source: Source, declared: type[Settings]) -> Tables:
+def read_keys(source: Source, declared: type[LaunchSettings]) -> Tables:
     try:
         return file_model(declared).model_validate(read_toml(source))
     except ValidationError as error:
@@ -157,7 +159,7 @@ def read_toml(source: Source) -> dict[str, Any]:
     raise InvalidInput(f"--spec must be a TOML file. Received: {reason} ({source.path.name}).")
 
 
-def first_mistake(error: ValidationError, source: Source, declared: type[Settings]) -> InvalidInput:
+def first_mistake(error: ValidationError, source: Source, declared: type[LaunchSettings]) -> InvalidInput:
     """Pydantic's first complaint in our words."""
     found = error.errors()[0]
     key = [str(part) for part in found["loc"]]

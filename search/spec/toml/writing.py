@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from optselect.search.spec.declarations import Settings
+from optselect.search.spec.declarations import LaunchSettings
 from optselect.search.spec.declaring import settings_of
 from optselect.search.spec.dimension import Dimension
 from optselect.search.spec.objective import Objective
@@ -12,7 +12,7 @@ from optselect.search.spec.study_spec import StudySpec
 from optselect.search.spec.switching import SwitchSpec
 
 
-def spec_toml(spec: StudySpec, name: str, declared: type[Settings] = Settings) -> str:
+def spec_toml(spec: StudySpec, name: str, declared: type[LaunchSettings] = LaunchSettings) -> str:
     """A stored spec as a file that launches the same study; every range is written out, in Keras's values."""
     lines = [f"{key} = {value}" for key, value in head(spec, name, declared)]
     for switch in spec.switches:
@@ -25,7 +25,7 @@ def spec_toml(spec: StudySpec, name: str, declared: type[Settings] = Settings) -
     return "\n".join(lines) + "\n"
 
 
-def head(spec: StudySpec, name: str, declared: type[Settings]) -> Iterator[tuple[str, str]]:
+def head(spec: StudySpec, name: str, declared: type[LaunchSettings]) -> Iterator[tuple[str, str]]:
     """The keys before the tables; what a study is about comes first, a switch that is off not at all."""
     about = {
         "problem": spec.problem,

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from optselect.search.cli.commands.declared import Typed, takes
 from optselect.search.errors import InvalidInput
-from optselect.search.spec.declarations import Settings
+from optselect.search.spec.declarations import LaunchSettings
 from optselect.search.spec.declaring import setting, settings_of
 from optselect.search.spec.requesting import merged
 from optselect.search.spec.study_spec import Request, StudySpec, resolve, stored_model
@@ -112,7 +112,7 @@ def test_the_reference_tells_of_it(app: typer.Typer) -> None:
 
 
 def test_what_a_study_keeps_of_its_settings_is_what_is_declared_so() -> None:
-    declared = {one.name for one in settings_of(Settings) if one.is_stored}
+    declared = {one.name for one in settings_of(LaunchSettings) if one.is_stored}
     assert declared <= set(StudySpec.model_fields)
     assert set(StudySpec.model_fields) - declared == {
         *("problem", "folder", "optimizers", "trials", "epochs", "objective", "direction"),
