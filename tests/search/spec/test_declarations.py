@@ -18,7 +18,7 @@ from optselect.search.spec.requesting import merged
 from optselect.search.spec.study_spec import Request, StudySpec, resolve, stored_model
 from optselect.search.spec.toml.writing import spec_toml
 from tests.support.problems import description
-from tests.support.site import load_made_of_code
+from tests.support.site import module_of_docs
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def test_a_study_keeps_it_and_writes_it() -> None:
 
 
 def test_the_reference_tells_of_it(app: typer.Typer) -> None:
-    site = load_made_of_code()
+    site = module_of_docs("made_of_code")
     assert '| `flavour` | `"plain"`, `"sweet"` | How it tastes. | plain |' in "\n".join(site.spec_keys(More))
     told = "\n".join(site.command_part(get_command(app), "cook"))
     assert "| `--flavour <str>` | How it tastes. | plain |" in told
