@@ -11,6 +11,7 @@ from rich.console import Console
 
 from optselect.search.cli.following import progress_view
 from optselect.search.cli.terminal import print_document, stderr_console, stdout_console
+from optselect.search.context import Context
 from optselect.search.documents import SCHEMA, Launched, Ordered
 from optselect.search.engines.placing import launch_line, preview
 from optselect.search.errors import InvalidInput
@@ -27,7 +28,6 @@ from optselect.search.status.tables import SINGLE_RUNS, next_commands, summary
 from optselect.search.status.ways import ways_lines
 from optselect.search.studies.launching import Served, Workforce
 from optselect.search.studies.ordering import order
-from optselect.search.surroundings import Surroundings
 from optselect.search.verdict.findings import NoVerdict, stored_findings
 from optselect.storage.records import overview, studies
 from optselect.storage.records.launches import Launch
@@ -35,15 +35,18 @@ from optselect.storage.records.studies import StoredStudy
 from optselect.storage.server.database import Engine
 
 
-def print_preview(name: str, place: Surroundings, workforce: Workforce, use_local: bool = False) -> int:
+def print_preview(name: str, context: Context, workforce: Workforce, use_local: bool = False) -> int:
     """Print what a launch would hand to an engine, and do nothing."""
-    if place.as_json:
+    if context.as_json:
         raise InvalidInput(
             "--dry-run prints what an engine gets, in the engine's own format. Received: --json with it. Leave out --json."
         )
     extra = ("--use-local",) if use_local else ()
     count = workforce.count(workforce.seats())
-    print(preview(name, place.storage, place.home, place.tracking, count, workforce.placement, extra), end="")
+    print(
+        preview(name, context.storage, context.home, context.tracking, count, workforce.placement, extra),
+        end="",
+    )
     return 0
 
 
@@ -81,20 +84,20 @@ class TerminalView:
             stderr_console().print(words, soft_wrap=True)
 
 
-def print_served(served: Served, place: Surroundings) -> int:
+def print_served(served: Served, context: Context) -> int:
     """Print what came of a launch, and return the exit code of a user's command."""
     if served.launch is not None:
-        return report_placed(served, served.launch, place)
+        return report_placed(served, served.launch, context)
     if served.ending is None:
-        return report_stored(served, place)
-    return conclude(served, served.ending, place)
+        return report_stored(served, context)
+    return conclude(served, served.ending, context)
 
 
-def conclude(served: Served, ending: Ending, place: Surroundings) -> int:
+def conclude(served: Served, ending: Ending, context: Context) -> int:
     """Print the summary, or why there is none, and return the exit code."""
     study = studies.load_study(served.engine, served.study.name)
     trials = overview.list_trials(served.engine, study.id)
-    if place.as_json:
+    if context.as_json:
         ended: Launched = {
             **study_status(study, served.database, served.engine),
             "verdict": verdict_data(served.engine, study),
@@ -180,10 +183,10 @@ def no_usable_trial(trials: Sequence[overview.TrialRow], err: Console) -> int:
     return UserExit.NO_USABLE_TRIAL
 
 
-def report_placed(served: Served, launch: Launch, place: Surroundings) -> int:
+def report_placed(served: Served, launch: Launch, context: Context) -> int:
     """Say how the engine calls the workers, and what can be done with them."""
     study = served.study
-    if place.as_json:
+    if context.as_json:
         print_document(study_status(study, served.database, served.engine))
         return 0
     out = stdout_console()
@@ -197,10 +200,10 @@ def report_placed(served: Served, launch: Launch, place: Surroundings) -> int:
     return 0
 
 
-def report_stored(served: Served, place: Surroundings) -> int:
+def report_stored(served: Served, context: Context) -> int:
     """Say that the study is stored, and who goes on with it."""
     study = served.study
-    if place.as_json:
+    if context.as_json:
         print_document(study_status(study, served.database, served.engine))
         return 0
     out = stdout_console()
@@ -230,10 +233,10 @@ WHAT_HAPPENS = {
 }
 
 
-def print_order(name: str, state: str, place: Surroundings) -> None:
+def print_order(name: str, state: str, context: Context) -> None:
     """Pause or stop a study and say what its running trials will do."""
-    done = order(name, state, place)
-    if place.as_json:
+    done = order(name, state, context)
+    if context.as_json:
         print_document(order_json(name, done.before, done.after, done.running))
     else:
         stdout_console().print(order_line(name, done.before, done.after, done.running), soft_wrap=True)

@@ -3,8 +3,8 @@
 import shutil
 from dataclasses import dataclass
 
+from optselect.search.context import Context
 from optselect.search.processes.supervising import log_folder
-from optselect.search.surroundings import Surroundings
 from optselect.storage import deletion
 from optselect.storage.deletion import Holdings
 from optselect.storage.errors import InUse, Unreachable
@@ -26,16 +26,16 @@ class Deletion:
     tracking: str | None
 
     @classmethod
-    def of(cls, name: str, with_mlflow: bool, place: Surroundings) -> "Deletion":
+    def of(cls, name: str, with_mlflow: bool, context: Context) -> "Deletion":
         """Look what there is; raises InUse where a worker serves the study."""
-        database = place.open()
+        database = context.open()
         engine = make_engine(database)
         study = load_study(engine, name)
         bury_dead_neighbours(engine, study.id)
         holdings = deletion.read_holdings(engine, study.id)
         refuse_while_served(study, holdings)
         has_curves = study.mlflow_experiment_id is not None
-        return cls(study, holdings, with_mlflow and has_curves, database, engine, place.tracking)
+        return cls(study, holdings, with_mlflow and has_curves, database, engine, context.tracking)
 
     def run(self) -> None:
         """Delete all of it; MLflow first: what may refuse comes while everything is still there to try again."""

@@ -17,6 +17,7 @@ from sqlalchemy import Engine, Pool, event
 from sqlalchemy.exc import DBAPIError
 
 from optselect.search.bundles.source import read_bundle
+from optselect.search.context import Context
 from optselect.search.spec.objective import Objective
 from optselect.search.spec.study_spec import Request, StudySpec, resolve
 from optselect.search.strategy.asking import (
@@ -28,7 +29,6 @@ from optselect.search.strategy.asking import (
 )
 from optselect.search.studies.creating import create, new_study
 from optselect.search.studies.in_process import InProcessDescriber
-from optselect.search.surroundings import Surroundings
 from optselect.search.worker.departure import Departure
 from optselect.storage.optuna_tables.storage import optuna_storage
 from optselect.storage.records import tickets
@@ -126,9 +126,9 @@ def stored_study(database: Database) -> StoredStudy:
     description = InProcessDescriber(PROBLEM).result()
     request = Request(problem=str(PROBLEM), optimizers="adamw", trials=16, epochs=16, tune="all", seeds=0)
     spec: StudySpec = resolve(request, description, False, PROBLEM.parent)
-    place = Surroundings(None, database.home)
+    context = Context(None, database.home)
     bundle = read_bundle(PROBLEM, description.modules)
-    return create(new_study("counted", spec, description, bundle, place), spec, database, engine)
+    return create(new_study("counted", spec, description, bundle, context), spec, database, engine)
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from optselect.search.cli.commands.options import (
     Tracking,
     Trials,
     Workers,
-    surroundings,
+    context_of,
 )
 
 Spec = Annotated[
@@ -63,8 +63,8 @@ def check(
 
     flags = Flags(problem=problem, optimizers=optimizers, epochs=epochs, storage=storage, tracking=tracking)
     asked = merged(flags, spec)
-    place = surroundings(asked.flags.storage, asked.flags.tracking, as_json)
-    return check_problem(asked.request, as_typed(problem, spec), place)
+    context = context_of(asked.flags.storage, asked.flags.tracking, as_json)
+    return check_problem(asked.request, as_typed(problem, spec), context)
 
 
 def plan(
@@ -103,8 +103,8 @@ def plan(
         workers=workers,
     )
     asked = merged(flags, spec)
-    typed, place = as_typed(problem, spec), surroundings(None, None, as_json)
-    plan_study(asked.request, typed, asked.flags.name, asked.flags.workers, place)
+    typed, context = as_typed(problem, spec), context_of(None, None, as_json)
+    plan_study(asked.request, typed, asked.flags.name, asked.flags.workers, context)
 
 
 def as_typed(problem: str | None, spec: Path | None) -> str:
