@@ -25,7 +25,8 @@ from optselect.search.strategy.asking import create_optuna_study, load_optuna_st
 from optselect.search.strategy.choosing import first_step
 from optselect.search.strategy.planning import survivor_tickets
 from optselect.search.worker.departure import Departure
-from optselect.search.worker.loop import Assignment, Trainer
+from optselect.search.worker.loop import Trainer
+from optselect.search.worker.preparing import Assignment
 from optselect.storage.optuna_tables.storage import optuna_storage
 from optselect.storage.records import studies, workers
 from optselect.storage.records.studies import NewStudy, StoredStudy

@@ -7,7 +7,7 @@ from pathlib import Path
 from optselect.storage.records.checkpoint_files import check_place
 from optselect.storage.schema.initialise import initialise
 from optselect.storage.server.database import Database, open_database
-from optselect.storage.tracking.flusher import check_tracking
+from optselect.storage.tracking.address import check_tracking
 
 
 @dataclass(frozen=True)

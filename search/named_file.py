@@ -1,26 +1,20 @@
 """How is a file written that the user has named? Whole or not at all, and where it cannot be, in one line why."""
 
-import uuid
 from pathlib import Path
 
 from optselect.search.errors import InvalidInput
-from optselect.storage.server.full_disk import writing
+from optselect.storage.server.own_files import replacing
 
 
 def write_named(file: Path, data: bytes) -> None:
     """Replace a file: whoever opens it sees the old content or the new; raises InvalidInput."""
-    aside = file.with_name(f"{uuid.uuid4().hex}.part")  # beside it, under a name that is short in any case
     try:
-        with writing(file):
-            aside.write_bytes(data)
-            aside.replace(file)
+        with replacing(file) as stream:
+            stream.write(data)
     except OSError as error:
         raise InvalidInput(
             f"{file} must lie in a folder that can be written. Received: {error.strerror}."
         ) from error
-    finally:
-        if aside.exists():
-            aside.unlink()
 
 
 def read_named(file: Path) -> bytes:

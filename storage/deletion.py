@@ -14,7 +14,7 @@ from optselect.storage.records.studies import LOCK_STUDY, StoredStudy
 from optselect.storage.records.tickets import IS_RUNNING, LEASE_SECONDS
 from optselect.storage.records.trial_files import files_folder
 from optselect.storage.server.database import Database
-from optselect.storage.tracking.flusher import Tracking, open_client
+from optselect.storage.tracking.address import Tracking, open_client
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """One training run of one Keras model with one optimizer configuration.
 
-Read problem.py (what the user gives), configuration.py (what is asked), trainer.py and watch.py (what happens),
-outcome.py (what comes out).
+describing says what a problem is and whether it trains, weights from which weights a seed begins, training how one
+configuration is trained, on the compiled programs of programs. problem, data and state are what the user gives: the file,
+the rows, what callbacks hold; optimizers builds what terms, the words that all share, asks for.
 """

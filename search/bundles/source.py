@@ -5,7 +5,6 @@ import io
 import itertools
 import json
 import tokenize
-import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -14,8 +13,7 @@ from optselect.search.errors import InvalidInput
 from optselect.search.spec.stored import stored_description, stored_spec
 from optselect.search.spec.study_spec import CustomClass
 from optselect.storage.records.studies import StoredStudy
-from optselect.storage.server.full_disk import writing
-from optselect.storage.server.own_files import make_folder, write_closed
+from optselect.storage.server.own_files import closed, make_folder, replacing
 from optselect.trials.terms.bundled import bundled_problems, resolve_problem
 from optselect.trials.terms.errors import ProblemError
 from optselect.trials.terms.listed_code import ListedCode
@@ -49,9 +47,8 @@ def written_source(content: str) -> bytes:
 def encoding_of(body: bytes) -> str:
     """In which encoding Python reads a file, by its first two lines."""
     found, _ = tokenize.detect_encoding(io.BytesIO(body).readline)
-    return (
-        "utf-8" if found == "utf-8-sig" else found
-    )  # so that hashes of files with a mark stay what they were
+    # So that hashes of files with a mark stay what they were.
+    return "utf-8" if found == "utf-8-sig" else found
 
 
 def local_file(problem: Path, name: str, custom: Mapping[str, CustomClass]) -> Path:
@@ -135,10 +132,8 @@ def unpacked(study: StoredStudy, home: Path) -> Path:
         # Whoever has this home may have changed it.
         if not file.exists() or file.read_bytes() != body:
             make_folder(file.parent)
-            aside = file.with_name(f"{uuid.uuid4().hex}.part")
-            with writing(file):
-                write_closed(aside, body)
-                aside.replace(file)
+            with replacing(file, closed) as stream:
+                stream.write(body)
     return folder / problem
 
 

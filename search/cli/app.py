@@ -1,4 +1,4 @@
-"""The command line: parses, calls one function, prints. Read commands/run.py and running.py next."""
+"""The command line: parses, calls one function, prints. Read cli/commands/run.py and cli/running.py next."""
 
 import logging
 import os
@@ -84,9 +84,8 @@ def main() -> NoReturn:
     except Exception as error:  # noqa: BLE001  the one place where anything becomes a line and an exit code
         code = explain(error)
         drop_output()
-        if debug or (
-            code == UserExit.OUR_FAILURE and arguments[:1] == ["worker"]
-        ):  # the latter is a log file
+        # A worker's stderr is a log file.
+        if debug or (code == UserExit.OUR_FAILURE and arguments[:1] == ["worker"]):
             traceback.print_exc()
         if arguments[:1] == ["worker"]:
             code = as_worker_code(error, code)

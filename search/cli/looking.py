@@ -32,7 +32,7 @@ from optselect.storage.records.trial_files import folder_of_trial
 from optselect.storage.server.database import Database, Engine, make_engine
 from optselect.storage.tracking.access import ServerNote, note_of
 from optselect.storage.tracking.chart_views import BEST, FINALS
-from optselect.storage.tracking.flusher import experiment_link, run_link
+from optselect.storage.tracking.experiment import experiment_link, run_link
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from optselect.search.context import Context
 from optselect.search.documents import SCHEMA, Document, Sent, SyncCheck
 from optselect.search.exit_codes import UserExit
 from optselect.search.studies.syncing import Synced, compared, sync
-from optselect.storage.tracking import flusher as tracking
 from optselect.storage.tracking.check import Comparison
+from optselect.storage.tracking.outbox import Refusal, in_words
 
 
 def print_check(name: str, context: Context) -> int:
@@ -65,19 +65,19 @@ def sync_line(name: str, runs: int, points: int, left: int) -> str:
     return f"{name}: {points} points sent, {runs} runs ended." + rest
 
 
-def refusal_words(name: str, refusals: Sequence[tracking.Refusal]) -> str:
+def refusal_words(name: str, refusals: Sequence[Refusal]) -> str:
     """What a person gets besides, where MLflow does not take all.
 
     >>> refusal_words("digits", [])
     ''
-    >>> refusal_words("digits", [tracking.Refusal(7, "metric a: too long", waits=False)])
+    >>> refusal_words("digits", [Refusal(7, "metric a: too long", waits=False)])
     ' MLflow refuses: trial 7: metric a: too long. All else is sent; Postgres has all of it.'
     """
     if not refusals:
         return ""
     again = any(refusal.waits for refusal in refusals)
     hint = f" Where runs were deleted: optselect sync {name} --again" if again else ""
-    return f" MLflow refuses: {tracking.in_words(refusals)}. All else is sent; Postgres has all of it.{hint}"
+    return f" MLflow refuses: {in_words(refusals)}. All else is sent; Postgres has all of it.{hint}"
 
 
 def check_line(name: str, found: Comparison) -> str:

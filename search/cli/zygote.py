@@ -2,7 +2,7 @@
 
     python -m optselect.search.cli.zygote STUDY
 
-imports all that a training process needs and then answers lines of JSON (executors/forking.py writes them). It runs
+imports all that a training process needs and then answers lines of JSON (processes/forking.py writes them). It runs
 no TensorFlow operation, opens no connection, starts no thread and loads no code of a user's: a fork after any of
 these may hang. When its stdin ends, its children are told to leave, and it is gone.
 """
@@ -41,9 +41,8 @@ def main() -> None:
     answers = keep_stdout_clean()
     for module in IMPORTED:
         importlib.import_module(module)
-    warnings.filterwarnings(
-        "ignore", "This process .* is multi-threaded", DeprecationWarning
-    )  # the watchdog's case
+    # The watchdog's case.
+    warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
     gc.collect()
     gc.freeze()  # no collection writes into pages that are shared with the children
     serve(sys.stdin.buffer, answers)

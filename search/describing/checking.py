@@ -21,7 +21,8 @@ from optselect.storage.errors import StorageError
 from optselect.storage.schema.initialise import ensure_mlflow
 from optselect.storage.server.database import Database
 from optselect.storage.server.full_disk import full_disk
-from optselect.storage.tracking import flusher as tracking
+from optselect.storage.tracking.address import open_client
+from optselect.storage.tracking.batches import cause_in_short, is_refusal
 from optselect.trials.terms.configuration import BASELINE
 from optselect.trials.terms.description import ProblemDescription
 from optselect.trials.terms.errors import TrialsError
@@ -94,12 +95,12 @@ def tracking_found(context: Context, database: Database) -> str:
         ensure_mlflow(database)
         return "its tables lie beside ours; optselect ui shows them"
     try:
-        tracking.open_client(context.tracking).search_experiments(max_results=1)
+        open_client(context.tracking).search_experiments(max_results=1)
     except Exception as error:
-        if not tracking.is_refusal(error):
+        if not is_refusal(error):
             raise
         raise StorageError(
-            f"{context.tracking} must be an MLflow server that answers. Received: {tracking.cause_in_short(error)}. "
+            f"{context.tracking} must be an MLflow server that answers. Received: {cause_in_short(error)}. "
             "Start it, or leave --tracking out: curves then lie beside our tables."
         ) from error
     return f"{context.tracking} answers"

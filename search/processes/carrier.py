@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from optselect.search.processes.mourning import Ended, cause_of_death
 from optselect.storage.server.interpreter import own_python
-from optselect.storage.tracking.flusher import AWAY_SECONDS, REQUEST_SECONDS
+from optselect.storage.tracking.flusher import REQUEST_SECONDS
+from optselect.storage.tracking.outbox import AWAY_SECONDS
 
 PROGRAM = "optselect.search.studies.carrying"
 

@@ -125,9 +125,8 @@ class Slot:
     start_at: float = 0.0
     fast_crashes: int = 0
     last_code: int | None = None
-    meaning: int = (
-        0  # what its child's end means by the worker contract; of a death never one of its own codes
-    )
+    meaning: int = 0
+    """What its child's end means by the worker contract; of a death never one of its own codes."""
     last_cause: str = ""  # of its child's death; empty where that said farewell
     log_begins: int = 0  # where in the log its child's lines begin
     closed: bool = False

@@ -14,7 +14,7 @@ from optselect.search.report.verdict_page import shown_interval
 from optselect.search.verdict.comparing import shown_share
 from optselect.search.verdict.findings import Findings
 from optselect.search.verdict.insight import ENDS, Insight
-from optselect.storage.tracking.colours import colour_of
+from optselect.storage.tracking.chart_views import colour_of
 from optselect.trials.terms.configuration import BASELINE
 
 INK = "#222222"
@@ -63,7 +63,7 @@ def charts(found: Findings, insight: Insight) -> list[Chart]:
         budget_chart(found, insight, palette),
         tuning_chart(found, insight, palette),
         sensitivity_chart(insight, palette),
-        ends_chart(insight, palette),
+        ends_chart(insight),
         pace_chart(found, insight, palette),
         importance_chart(insight, palette),
     ]
@@ -240,7 +240,7 @@ def sensitivity_chart(insight: Insight, palette: Palette) -> Chart | None:
     return Chart("sensitivity", "How easy they are to tune", remark, figure)
 
 
-def ends_chart(insight: Insight, palette: Palette) -> Chart | None:
+def ends_chart(insight: Insight) -> Chart | None:
     if not insight.ends:
         return None
     names = list(insight.ends)[::-1]

@@ -245,9 +245,8 @@ def mean_of(found: Findings) -> str:
 
 
 def others_given_up(found: Findings) -> Iterator[str]:
-    given_up = {
-        name: reason for name, reason in found.dropped.items() if name != BASELINE
-    }  # a warning says that
+    # Of the baseline a warning says it.
+    given_up = {name: reason for name, reason in found.dropped.items() if name != BASELINE}
     if given_up:
         each = "; ".join(f"{name} ({reason})" for name, reason in given_up.items())
         yield f"Given up on the way: {each}."

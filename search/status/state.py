@@ -9,7 +9,7 @@ from optselect.storage.records import overview
 from optselect.storage.records.launches import live_launches
 from optselect.storage.records.studies import StoredStudy
 from optselect.storage.server.database import Database, Engine
-from optselect.storage.tracking.flusher import experiment_link
+from optselect.storage.tracking.experiment import experiment_link
 from optselect.storage.tracking.server import running_server
 
 

@@ -14,7 +14,8 @@ from optselect.storage.errors import NotFound
 from optselect.storage.records.model_files import model_folder, read_model
 from optselect.storage.records.studies import load_study
 from optselect.storage.server.database import make_engine
-from optselect.storage.tracking.flusher import connect, find_tracking
+from optselect.storage.tracking.address import find_tracking
+from optselect.storage.tracking.flusher import connect
 from optselect.storage.tracking.model_logging import Entry
 
 

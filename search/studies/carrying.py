@@ -19,7 +19,8 @@ from optselect.storage.errors import StorageError
 from optselect.storage.records.studies import load_study
 from optselect.storage.server.database import make_engine, one_line, open_database, transient
 from optselect.storage.server.home import default_home
-from optselect.storage.tracking.flusher import Flusher, find_tracking
+from optselect.storage.tracking.address import find_tracking
+from optselect.storage.tracking.flusher import Flusher
 
 NICE = 5
 LOOK_SECONDS = 0.2

@@ -11,7 +11,8 @@ from optselect.storage.errors import InUse, Unreachable
 from optselect.storage.records.studies import StoredStudy, load_study
 from optselect.storage.records.workers import bury_dead_neighbours
 from optselect.storage.server.database import Database, Engine, make_engine
-from optselect.storage.tracking import flusher as tracking
+from optselect.storage.tracking.address import find_tracking
+from optselect.storage.tracking.batches import cause_in_short, is_refusal
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,12 @@ class Deletion:
 
     def _delete_experiment(self) -> None:
         try:
-            deletion.delete_experiment(
-                self.study, tracking.find_tracking(self.database, self.study, self.tracking)
-            )
+            deletion.delete_experiment(self.study, find_tracking(self.database, self.study, self.tracking))
         except Exception as error:
-            if not tracking.is_refusal(error):
+            if not is_refusal(error):
                 raise
             raise Unreachable(
-                f"MLflow must let the experiment of {self.study.name} go. Received: {tracking.cause_in_short(error)}. "
+                f"MLflow must let the experiment of {self.study.name} go. Received: {cause_in_short(error)}. "
                 "Nothing was deleted. To leave the experiment where it is: --keep-curves"
             ) from error
 

@@ -16,7 +16,8 @@ from optselect.search.worker.log import log_to_stderr
 from optselect.storage.records.studies import StoredStudy
 from optselect.storage.records.tickets import LEASE_SECONDS
 from optselect.storage.server.database import Database, Engine
-from optselect.storage.tracking.flusher import Flusher, find_tracking
+from optselect.storage.tracking.address import find_tracking
+from optselect.storage.tracking.flusher import Flusher
 from optselect.trials.terms.description import ProblemDescription
 from optselect.trials.terms.reference import AskedClass
 
@@ -65,7 +66,8 @@ def train_in_process(database: Database, engine: Engine, study: StoredStudy, tra
     departure = Departure()
     flusher = Flusher(engine, study, lambda: find_tracking(database, study, tracking), publish)
     with departure.on_signals():
-        from optselect.search.worker.loop import Assignment, work  # TensorFlow
+        from optselect.search.worker.loop import work
+        from optselect.search.worker.preparing import Assignment  # TensorFlow
 
         source = find_source(study, database.home, use_local=False)
         demand_same_files(study, source)

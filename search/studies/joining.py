@@ -107,10 +107,8 @@ def train_here(name: str, context: Context, asked: Joining) -> int:
         study = studies.load_study(engine, name)
         listed = asked.trust.code_of(study, context.home)
         source = source_here(study, context.home, asked.use_local, listed)
-        from optselect.search.worker.loop import (  # TensorFlow: seconds, and only in this branch
-            Assignment,
-            work,
-        )
+        from optselect.search.worker.loop import work
+        from optselect.search.worker.preparing import Assignment
 
         assignment = Assignment(
             database,

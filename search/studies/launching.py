@@ -268,9 +268,8 @@ def detach(
     """Start the supervisor as a process of its own that outlives this command."""
     logs = log_folder(database, study)
     make_folder(logs)
-    handed_over = (
-        database.home / "run" / f"detached-{uuid.uuid4().hex}"
-    )  # the password file's, removed at its end
+    # The password file's folder, removed at its end.
+    handed_over = database.home / "run" / f"detached-{uuid.uuid4().hex}"
     environment = child_environment(database, os.environ, handed_over)
     environment["OPTSELECT_HANDED_OVER"] = str(handed_over)
     environment["OPTSELECT_BEGAN"] = f"{began(os.environ):.3f}"

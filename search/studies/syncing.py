@@ -11,9 +11,11 @@ from optselect.storage.errors import Unreachable
 from optselect.storage.records import studies
 from optselect.storage.records.studies import StoredStudy
 from optselect.storage.server.database import Database, Engine, make_engine
-from optselect.storage.tracking import flusher as tracking
+from optselect.storage.tracking.address import find_tracking
+from optselect.storage.tracking.batches import cause_in_short, is_refusal
 from optselect.storage.tracking.check import Comparison, compare
-from optselect.storage.tracking.flusher import Flusher, count_unsent, find_tracking
+from optselect.storage.tracking.flusher import Connected, Flusher, connect
+from optselect.storage.tracking.outbox import Refusal, count_unsent, forget_sent
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Synced:
     points: int
     left: int
     """Trials that have not ended."""
-    refusals: Sequence[tracking.Refusal]
+    refusals: Sequence[Refusal]
 
     @property
     def waiting(self) -> int:
@@ -39,7 +41,7 @@ def sync(name: str, again: bool, context: Context) -> Synced:
         publish(connected)
         refusals = connected.refusals()
         waiting = sum(refusal.waits for refusal in refusals)
-        left = tracking.count_unsent(connected.engine, connected.study.id) - waiting
+        left = count_unsent(connected.engine, connected.study.id) - waiting
         return Synced(connected.runs, connected.points, left, refusals)
 
 
@@ -49,29 +51,29 @@ def compared(name: str, context: Context) -> Comparison:
         return compare(connected)
 
 
-def send_all(connected: tracking.Connected) -> None:
+def send_all(connected: Connected) -> None:
     """Send what MLflow lacks and takes; once all that waits was refused in a row, each has been tried."""
-    most_in_vain = tracking.count_unsent(connected.engine, connected.study.id)
+    most_in_vain = count_unsent(connected.engine, connected.study.id)
     while connected.flush():
         if connected.in_vain > most_in_vain:
             return
 
 
 @contextmanager
-def connected_to(name: str, again: bool, context: Context) -> Iterator[tracking.Connected]:
+def connected_to(name: str, again: bool, context: Context) -> Iterator[Connected]:
     """Reach both sides; what MLflow raises becomes Unreachable."""
     database = context.open()
     engine = make_engine(database)
     study = studies.load_study(engine, name)
     if again:
-        tracking.forget_sent(engine, study.id)
+        forget_sent(engine, study.id)
     try:
-        yield tracking.connect(engine, study, tracking.find_tracking(database, study, context.tracking))
+        yield connect(engine, study, find_tracking(database, study, context.tracking))
     except Exception as error:
-        if not tracking.is_refusal(error):
+        if not is_refusal(error):
             raise
         raise Unreachable(
-            f"MLflow must take and show the curves of {name}. Received: {tracking.cause_in_short(error)}. They are "
+            f"MLflow must take and show the curves of {name}. Received: {cause_in_short(error)}. They are "
             f"safe in Postgres; where runs were deleted: optselect sync {name} --again"
         ) from error
     finally:

@@ -1,7 +1,7 @@
 """What does a training process do? Claim a ticket, ask or resume its trial, train, tell; until none is left.
 
 All state lives in Postgres: the process may die at any line and loses nothing but the epochs since its last
-write. Importing this file imports TensorFlow; joining.py has checked everything else by then.
+write. Importing this file imports TensorFlow; studies/joining.py has checked everything else by then.
 """
 
 import contextlib
@@ -15,13 +15,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import optuna
 from optuna.trial import Trial
 
-from optselect.search.bundles.same_files import reading_folders
-from optselect.search.bundles.source import find_classes
 from optselect.search.exit_codes import WorkerExit
 from optselect.search.notes import LAST_RATE, RATE_SET_TWICE, notes_of
 from optselect.search.processes.farewell import say_farewell
@@ -30,7 +28,7 @@ from optselect.search.spec.objective import Objective
 from optselect.search.spec.settings import FOUND_RATE, Length, configuration_of, in_order, with_epoch
 from optselect.search.spec.space import Settings, suggest_optimizer
 from optselect.search.spec.stored import stored_description, stored_spec
-from optselect.search.spec.study_spec import TRIALS_EACH, StudySpec
+from optselect.search.spec.study_spec import StudySpec
 from optselect.search.strategy.asking import (
     adopt,
     ask_for,
@@ -47,10 +45,12 @@ from optselect.search.strategy.choosing import next_slice, next_step, strategy_o
 from optselect.search.strategy.protocol import Strategy
 from optselect.search.strategy.pruner import Halving, says_nothing_yet
 from optselect.search.strategy.rungs import promoted
-from optselect.search.strategy.seeds import search_seed, seeds_beside
 from optselect.search.worker.departure import Beat, Departure, Holding, kept_lease
+from optselect.search.worker.preparing import (
+    Assignment,
+    prepared_problem,
+)
 from optselect.search.worker.reporting import Reporter, Writer
-from optselect.search.worker.same_data import demand_same_data
 from optselect.search.worker.usage import Gauge
 from optselect.search.worker.wear import Wear
 from optselect.storage.errors import LeaseLost
@@ -59,61 +59,27 @@ from optselect.storage.records.checkpoints import Checkpoint
 from optselect.storage.records.curves import EpochRow
 from optselect.storage.records.deaths import set_aside
 from optselect.storage.records.leases import SILENT
-from optselect.storage.records.phases import decide_once, plan_next, read_decisions
+from optselect.storage.records.phases import plan_next, read_decisions
 from optselect.storage.records.studies import StoredStudy, order_state, read_shares, study_state
 from optselect.storage.records.tickets import Ending, Orders, Ticket
 from optselect.storage.records.trial_files import folder_of_trial
 from optselect.storage.records.unsent import Unsent
-from optselect.storage.server.database import Connection, Database, Engine, again, one_line, outage_seconds
-from optselect.storage.server.environment import number_in
-from optselect.trials.data.fingerprint import hash_data
-from optselect.trials.data.kept_rows import KeptRows, folder_of_rows
-from optselect.trials.data.loading import Loading
-from optselect.trials.describing.first_operation import run_first_operation
-from optselect.trials.problem.initial_weights import Values
-from optselect.trials.problem.loading import Problem, load_problem
-from optselect.trials.problem.user_files import hash_named
+from optselect.storage.server.database import Connection, Engine, patiently
+from optselect.trials.problem.loading import Problem
 from optselect.trials.programs.cache import Programs
-from optselect.trials.programs.jit import choose_jit
-from optselect.trials.programs.shared_rows import share_rows
 from optselect.trials.terms.configuration import BASELINE
 from optselect.trials.terms.errors import DeviceLost, SnapshotError, WeightsChanged
-from optselect.trials.terms.listed_code import ListedCode
 from optselect.trials.terms.outcome import Epoch, Outcome, TrialResult
-from optselect.trials.training.device import limit_memory
 from optselect.trials.training.trainer import OnModel, run_trial
-from optselect.trials.weights.weight_files import Origin, WeightFiles, made_by_children
 
 log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 0.5
 
-Answer = TypeVar("Answer")
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """What a training process was given to do."""
-
-    database: Database
-    engine: Engine
-    study: StoredStudy
-    source: Path  # the problem file
-    lease_seconds: float
-    max_trials: int | None = None
-    slot: int | None = None
-    use_local: bool = False  # whatever data() gives here is trained
-    gives_way: bool = False  # to studies that are worse off
-    weights: Path | None = None  # where initial weights are kept; None: made in this very process
-    rows: Path | None = None  # where what data() gave is kept; None: it is called in this very process
-    rows_since: float = 0.0  # when the command began that wants its rows seen to be what data() gives
-    stuck_seconds: float = math.inf  # for ever: under a debugger a training may stand still
-    listed: ListedCode | None = None  # the only code that may run besides what is installed; None: any
-
 
 def work(assignment: Assignment, departure: Departure) -> int:
     """Train until nothing is left or the departure is wanted; returns the worker's exit code."""
-    trainer = Trainer.prepare(assignment, departure)
+    trainer = Trainer.of(assignment, departure)
     departure.begin()
     register = partial(
         workers.register_worker,
@@ -128,9 +94,8 @@ def work(assignment: Assignment, departure: Departure) -> int:
     log.info("ready to train, after %.1f CPU seconds", time.process_time())
     try:
         code = trainer.work()
-    except (
-        DeviceLost
-    ) as error:  # the supervisor looks whether it comes back; another worker goes on with the trial
+    # The supervisor looks whether the device comes back; another worker goes on with the trial.
+    except DeviceLost as error:
         log.error("the device is lost: %s", error)
         code = int(WorkerExit.DEVICE_LOST)
     patiently(lambda: workers.sign_off(assignment.engine, trainer.worker_id))
@@ -140,54 +105,6 @@ def work(assignment: Assignment, departure: Departure) -> int:
 def visible_device() -> str:
     device = os.environ.get("CUDA_VISIBLE_DEVICES")
     return f"GPU {device}" if device else "CPU"
-
-
-def rows_of(assignment: Assignment) -> KeptRows | None:
-    """Where the study's rows are kept on this machine; under --use-local they are whatever data() gives."""
-    if assignment.rows is None or assignment.use_local:
-        return None
-    return KeptRows.of(assignment.rows, assignment.study.data_hash, assignment.rows_since)
-
-
-def hash_of_data(assignment: Assignment, problem: Problem) -> str:
-    return hash_data(problem.data) if assignment.use_local else assignment.study.data_hash
-
-
-def kept_weights(
-    assignment: Assignment, problem: Problem, data_hash: str, folder: Path, rows: KeptRows | None
-) -> Callable[[int], Values]:
-    """Find initial weights in files, for seeding TensorFlow would spoil this process."""
-    modules = assignment.study.bundle
-    files = WeightFiles.of(folder, problem.path, modules, data_hash, origin_of(assignment, problem))
-    find = made_by_children(files, problem.path, seeds_beside, problem.precision, rows, assignment.listed)
-    if not files.is_begun:  # on another machine: it must begin as the study does, before a trial is claimed
-        find(search_seed(stored_spec(assignment.study).seed, 0))
-    return find
-
-
-def origin_of(assignment: Assignment, problem: Problem) -> Origin:
-    """What the weights of the study come from; under --use-local, from whatever is here now."""
-    stored = stored_description(assignment.study)
-    if not assignment.use_local:
-        return Origin(stored.files, stored.weights)
-    folders = reading_folders(assignment.study, problem.path)
-    may_be_read = stored.weights is None or stored.weights.kept  # from a file that nobody has seen
-    token = uuid.uuid4().hex if may_be_read else ""
-    return Origin(hash_named({*stored.files, *problem.files}, folders), token=token)
-
-
-def jit_of(assignment: Assignment, spec: StudySpec, problem: Problem) -> bool:
-    """Whether XLA compiles this study's trainings: measured once, by the first process that asks."""
-    budget = assignment.study.budget or TRIALS_EACH["medium"] * len(spec.optimizers)
-    trials, seed = budget + strategy_of(spec).evaluation_runs(budget), search_seed(spec.seed, 0)
-
-    def measure() -> dict[str, object]:
-        choice = choose_jit(problem, seed, spec.epochs, trials, len(spec.optimizers))
-        log.info("XLA %s: %s", "is taken" if choice.jit else "is not taken", choice.reason)
-        return {"jit": choice.jit, "because": choice.reason}
-
-    decision = patiently(lambda: decide_once(assignment.engine, assignment.study.id, "jit", measure))
-    return bool(decision["jit"])
 
 
 @dataclass(frozen=True)
@@ -220,37 +137,11 @@ class Trainer:
     run_trial: Callable[..., TrialResult] = run_trial  # benchmarks put a simulated training in its place
 
     @classmethod
-    def prepare(cls, assignment: Assignment, departure: Departure) -> "Trainer":
+    def of(cls, assignment: Assignment, departure: Departure) -> "Trainer":
         """Load the user's code last: our own imports are complete by then, and the user's modules may win."""
-        if most := int(number_in(os.environ, "OPTSELECT_GPU_MEGABYTES", 0)):
-            limit_memory(most)
         optuna_study = load_optuna_study(assignment.database, assignment.study.name, assignment.engine)
         spec = stored_spec(assignment.study)
-        classes = find_classes(assignment.study, assignment.source, assignment.database.home)
-        jit, precision = spec.jit == "on", spec.precision
-        rows = rows_of(assignment)
-        problem = load_problem(
-            assignment.source,
-            spec.epochs,
-            classes,
-            jit=jit,
-            precision=precision,
-            listed=assignment.listed,
-            rows=rows,
-            loading=Loading(log.info),
-        )
-        run_first_operation()
-        if not assignment.use_local:
-            demand_same_data(problem, assignment.study)
-        if assignment.weights is not None:
-            data_hash = hash_of_data(assignment, problem)
-            find = kept_weights(assignment, problem, data_hash, assignment.weights, rows)
-            problem.initial_weights = problem.initial_weights.found_by(find)
-        if assignment.rows is not None:
-            folder = folder_of_rows(assignment.rows, hash_of_data(assignment, problem))
-            problem.data = share_rows(problem.data, folder, problem.validation_batch_size)
-        if spec.jit == "auto":
-            problem.decide_jit(jit_of(assignment, spec, problem))
+        problem = prepared_problem(assignment, spec)
         return cls(assignment, spec, problem, optuna_study, departure, Slice.of(os.environ))
 
     @property
@@ -665,12 +556,3 @@ def shown(settings: Settings) -> str:
         for name, value in in_order(settings.arguments).items()
     )
     return f"{settings.optimizer}({arguments})"
-
-
-def patiently(call: Callable[[], Answer]) -> Answer:
-    """Call the database, waiting out an outage with one visible line."""
-    return again(
-        call,
-        patience_seconds=outage_seconds(os.environ),
-        on_wait=lambda error: log.warning("the database is away; waiting for it: %s", one_line(error)),
-    )

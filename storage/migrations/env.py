@@ -1,4 +1,4 @@
-"""How does Alembic run our revisions? On the connection that initialise.py hands over, in its transaction."""
+"""How does Alembic run our revisions? On the connection that schema/initialise.py hands over, in its transaction."""
 
 from alembic import context
 

@@ -3,7 +3,7 @@
 Stock Optuna loses results when its connection breaks: before `tell` the trial stays RUNNING for ever. Here each call
 is repeated until the database is back. That is safe, since Optuna's writes are upserts or guarded: a lost `ask` leaves
 an orphan for the reaper, a lost `tell` is recognised below. What is read and written
-most is one statement each (optuna_reading.py, optuna_writing.py), in place of the ORM's many.
+most is one statement each (reading.py, writing.py), in place of the ORM's many.
 """
 
 import contextlib

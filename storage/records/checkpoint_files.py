@@ -10,16 +10,13 @@ of names that are given here are removed, then folders that are empty.
 
 import contextlib
 import logging
-import os
 import re
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from optselect.storage.errors import InvalidAddress, InvalidRow
-from optselect.storage.server.full_disk import writing
-from optselect.storage.server.own_files import closed, make_folder
+from optselect.storage.server.own_files import closed, make_folder, replacing
 
 log = logging.getLogger(__name__)
 
@@ -58,15 +55,8 @@ def write_file(folder: str, name: str, body: bytes) -> str:
         return address
     file = demand_below(local, name)
     make_folder(file.parent)
-    aside = file.with_name(f"{file.name}.{uuid.uuid4().hex}.part")
-    try:
-        with writing(file), open(aside, "wb", opener=closed) as stream:
-            stream.write(body)
-            stream.flush()
-            os.fsync(stream.fileno())  # or a power cut after the rename leaves an empty file
-        aside.replace(file)
-    finally:
-        aside.unlink(missing_ok=True)
+    with replacing(file, closed, lasting=True) as stream:
+        stream.write(body)
     return str(file) if "://" not in folder else f"{folder.rstrip('/')}/{name}"
 
 

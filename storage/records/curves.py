@@ -1,4 +1,4 @@
-"""Where do a trial's epochs go? Into epoch_log, the truth for every curve; MLflow is a copy (tracking.py).
+"""Where do a trial's epochs go? Into epoch_log, the truth for every curve; MLflow is a copy (tracking/outbox.py).
 
 Epochs come in batches and are written by one statement together with the lease, so that training pays one
 round trip about once a second.

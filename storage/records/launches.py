@@ -6,7 +6,6 @@ The row says what is wanted, never what lives: that is told by leases.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Engine, text
@@ -27,7 +26,6 @@ class Launch:
     host: str
     workers: int
     settings: Mapping[str, Any]
-    started_at: datetime
 
 
 BEGIN = text("""
@@ -91,7 +89,7 @@ def end_launch(engine: Engine, launch: int) -> None:
 # SLURM and Kubernetes know themselves what they run; a supervisor of ours is known by its beats. One of the future was
 # written before the server's clock was set back, and by a living one there would be another by now.
 LIVE = text("""
-    SELECT id, executor, external_id, host, workers, settings, started_at FROM launch
+    SELECT id, executor, external_id, host, workers, settings FROM launch
      WHERE study_id = :study AND external_id IS NOT NULL AND ended_at IS NULL
        AND (executor <> 'local' OR abs(extract(epoch FROM clock_timestamp() - seen_at)) < :silent)
      ORDER BY id""")
@@ -105,7 +103,7 @@ def live_launches(engine: Engine, study_id: int) -> list[Launch]:
 
 
 LAST = text("""
-    SELECT id, executor, coalesce(external_id, '') AS external_id, host, workers, settings, started_at FROM launch
+    SELECT id, executor, coalesce(external_id, '') AS external_id, host, workers, settings FROM launch
      WHERE study_id = :study AND (external_id IS NOT NULL OR NOT :taken)
        AND (CAST(:launch AS bigint) IS NULL OR id = :launch)
      ORDER BY id DESC LIMIT 1""")

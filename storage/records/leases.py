@@ -21,9 +21,8 @@ class HeldLease:
     ticket_id: int
     token: uuid.UUID
     mark: float  # anything but the same as before means life
-    promised: float | None = field(
-        compare=False
-    )  # seconds from mark to mark at most, as far as its holder has said
+    promised: float | None = field(compare=False)
+    """Seconds from mark to mark at most, as far as its holder has said."""
     signed_off: bool = field(default=False, compare=False)  # its holder left and gave nothing back
 
 

@@ -10,7 +10,7 @@ who goes on planning after a crash.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Engine, text
@@ -56,9 +56,7 @@ class Step:
     tickets: Sequence[NewTicket] = ()
     decision: Mapping[str, Any] | None = None  # to be remembered, with its reasons
     budget: int | None = None  # where it was still to be planned
-    and_then: bool = field(
-        default=False
-    )  # ask again at once: a decision without a ticket opens the next phase
+    and_then: bool = False  # ask again at once: a decision without a ticket opens the next phase
 
 
 # In the order of CASE: what costs least comes first, and a study of one slice is asked nothing further.

@@ -241,12 +241,3 @@ def reopen_study(
         connection.execute(RAISE_BUDGET, {"study": study_id, "more": more})
         plan(connection, study_id)
         connection.execute(REOPEN, {"study": study_id})
-
-
-SET_TRACKING = text("UPDATE study SET tracking_uri = :uri WHERE id = :study")
-
-
-def set_tracking(engine: Engine, study_id: int, uri: str | None) -> None:
-    """Store the default tracking address of a study."""
-    with engine.begin() as connection:
-        connection.execute(SET_TRACKING, {"study": study_id, "uri": uri})

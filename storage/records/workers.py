@@ -19,9 +19,8 @@ class Place:
     """Where a process lives, exact enough that a pid means something."""
 
     host: str
-    boot_id: (
-        str  # of this boot and this pid namespace: after a restart or in another container pids are others
-    )
+    boot_id: str
+    """Of this boot and this pid namespace: after a restart or in another container pids are others."""
 
 
 def this_place() -> Place:

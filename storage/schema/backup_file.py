@@ -6,11 +6,9 @@ is one of the few that we write.
 
 import io
 import json
-import os
 import re
 import shutil
 import tarfile
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from typing import Any
 from optselect.storage.errors import InvalidAddress, SchemaMismatch
 from optselect.storage.schema.initialise import REVISION, installed
 from optselect.storage.server.full_disk import writing
+from optselect.storage.server.own_files import private, replacing
 
 FORMAT = 1
 OURS = "optselect.dump"
@@ -45,21 +44,13 @@ class Saved:
 def pack(folder: Path, manifest: dict[str, Any], file: Path) -> None:
     """Put the dumps of `folder` into one file, which is seen whole or not at all."""
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1))
-    aside = file.with_name(f"{uuid.uuid4().hex}.part")
-    try:
-        with (
-            writing(file),
-            open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target,
-        ):
-            with tarfile.open(fileobj=target, mode="w") as tar:
-                for name in MEMBERS:
-                    if (folder / name).exists():
-                        tar.add(folder / name, arcname=name)
-            target.flush()
-            os.fsync(target.fileno())
-        os.replace(aside, file)
-    finally:
-        aside.unlink(missing_ok=True)
+    with (
+        replacing(file, private, lasting=True) as target,
+        tarfile.open(fileobj=target, mode="w") as tar,
+    ):
+        for name in MEMBERS:
+            if (folder / name).exists():
+                tar.add(folder / name, arcname=name)
 
 
 def unpack(file: Path, folder: Path) -> Saved:

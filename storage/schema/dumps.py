@@ -21,8 +21,9 @@ from psycopg2.extensions import make_dsn
 from sqlalchemy.engine import URL
 
 from optselect.storage.errors import InvalidAddress, Unreachable
+from optselect.storage.server.binaries import find_binaries
 from optselect.storage.server.database import libpq_parameters, write_pgpass
-from optselect.storage.server.embedded import cause_of_failure, find_binaries
+from optselect.storage.server.refusals import cause_of_failure
 
 Table = tuple[str, str]
 """Schema and name."""
@@ -242,8 +243,7 @@ def pg_dump(url: URL, file: Path, *arguments: str) -> None:
             [*command, *output, *arguments], env=environment, capture_output=True, text=True, check=False
         )
     if done.returncode != 0:
-        if (
-            "ERROR:" not in done.stderr and "No space left on device" in done.stderr
-        ):  # here, not on the server
+        # Here, not on the server.
+        if "ERROR:" not in done.stderr and "No space left on device" in done.stderr:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
         raise Unreachable(f"pg_dump failed on database {url.database}: {cause_of_failure(done.stderr)}.")

@@ -150,9 +150,8 @@ def fill(connection: PostgresConnection, dump: Dump, layout: Layout) -> None:
         with contents(dump.file, entries_in_order(dump, layout)) as parts:
             for part in parts:
                 if isinstance(part, Rows):
-                    cursor.copy_expert(
-                        copy_statement(part, layout), cast(IO[bytes], part)
-                    )  # it is read, no more
+                    # It is read, no more: that is all of a file that is asked for.
+                    cursor.copy_expert(copy_statement(part, layout), cast(IO[bytes], part))
                     copied.append(part.table)
                 else:
                     stands[part.name] = part

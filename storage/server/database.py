@@ -4,11 +4,11 @@ An address may name a Postgres server; without one the embedded server of the ho
 becomes `postgresql+psycopg2://` here, since SQLAlchemy 2.1 reads a bare `postgresql://` as psycopg 3.
 """
 
+import logging
 import os
 import random
 import re
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -27,9 +27,9 @@ from sqlalchemy.exc import TimeoutError as PoolBusy
 from optselect.storage.errors import InvalidAddress, NotGranted, SchemaMismatch, StorageError, Unreachable
 from optselect.storage.server import embedded
 from optselect.storage.server.environment import number_in
-from optselect.storage.server.full_disk import causes, writing
+from optselect.storage.server.full_disk import causes
 from optselect.storage.server.home import open_home
-from optselect.storage.server.own_files import make_folder
+from optselect.storage.server.own_files import make_folder, private, replacing
 from optselect.storage.server.sqlstates import OF_NO_USE, SENTENCES, Cure, Trouble, trouble_in, trouble_of
 
 EMBEDDED_DATABASE = "optselect"
@@ -44,6 +44,9 @@ LONGEST_THOUGHT_SECONDS = 120
 
 BUSY_SECONDS = 10.0
 """How long a thread waits for one of its process's connections before it says so; then it asks again."""
+
+log = logging.getLogger(__name__)
+
 SCHEMA, SCHEMA_DUE = "optselect_schema", "optselect_schema_due"
 
 Engine = sqlalchemy.Engine  # search/ hands engines on and imports no SQLAlchemy itself
@@ -362,10 +365,8 @@ def trouble_of_error(error: BaseException) -> Trouble | None:
     original = error.orig if isinstance(error, DBAPIError) else error
     if code := getattr(original, "pgcode", None):
         return trouble_of(str(code))
-    is_bare = type(original) in (
-        psycopg2.DatabaseError,
-        psycopg2.InterfaceError,
-    )  # a broken or closed connection
+    # Of a broken or closed connection.
+    is_bare = type(original) in (psycopg2.DatabaseError, psycopg2.InterfaceError)
     if is_bare or isinstance(original, psycopg2.OperationalError):
         return trouble_in(str(original))
     return Trouble.AWAY if isinstance(error, DBAPIError) and error.connection_invalidated else Trouble.OURS
@@ -424,6 +425,15 @@ def again(
                 on_wait(error)
                 told = True
         time.sleep(waits)
+
+
+def patiently(call: Callable[[], Answer]) -> Answer:
+    """Call like `again`, as long as the environment says, with one visible line about an outage."""
+    return again(
+        call,
+        patience_seconds=outage_seconds(os.environ),
+        on_wait=lambda error: log.warning("the database is away; waiting for it: %s", one_line(error)),
+    )
 
 
 def refuse(error: BaseException) -> None:
@@ -492,14 +502,10 @@ def write_pgpass(url: URL, path: Path) -> None:
     fields = [url.host or "*", port, "*", url.username or "*", url.password or ""]
     line = ":".join(field if field == "*" else escaped(field) for field in fields) + "\n"
     make_folder(path.parent)
-    aside = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
     try:
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with writing(path), open(descriptor, "w", encoding="utf-8") as file:
-            file.write(line)
-        os.replace(aside, path)
+        with replacing(path, private) as file:
+            file.write(line.encode())
     except OSError as error:
-        aside.unlink(missing_ok=True)
         raise Unreachable(f"The password file {path} cannot be written: {error.strerror}.") from error
 
 

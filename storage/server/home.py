@@ -81,7 +81,5 @@ def fallback_base(home: Path) -> Path:
 
 def port_and_password(base: Path) -> tuple[int, str]:
     """How the server of a place is reached, if it runs; raises OSError, IndexError or ValueError if it does not."""
-    port = int(
-        (base / "data" / "postmaster.pid").read_text().splitlines()[3]
-    )  # the fourth line is the port in use
-    return port, (base / "password").read_text()
+    note = (base / "data" / "postmaster.pid").read_text().splitlines()
+    return int(note[3]), (base / "password").read_text()  # the fourth line is the port in use

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from psycopg2 import errorcodes, errors
+from sqlalchemy.exc import SQLAlchemyError
 
 from optselect.storage.server.sqlstates import Trouble, trouble_of
 
@@ -110,3 +111,30 @@ def is_named(code: str, name: str) -> bool:
 def words_of(error: Exception) -> str:
     """What MLflow says, in one line."""
     return " ".join(str(error).split())[:MOST_WORDS]
+
+
+def cause_in_short(error: Exception) -> str:
+    """Why MLflow took nothing, without addresses (they may hold passwords) and the layers of urllib3.
+
+    >>> cause_in_short(RuntimeError("Max retries exceeded (Caused by X: Failed to establish a new connection)"))
+    'the server does not answer'
+    """
+    words = " ".join(str(error).split())
+    if isinstance(error, SQLAlchemyError):
+        return "its database does not answer"
+    if "UNAUTHENTICATED" in words:
+        return "it asks for a token (MLFLOW_TRACKING_TOKEN)"
+    if "Max retries exceeded" in words or "timed out" in words:
+        return "the server does not answer"
+    return f"{type(error).__name__}: {words[:120]}"
+
+
+def is_refusal(error: Exception) -> bool:
+    """Tell MLflow's own errors, and those of its way to a server or database, from mistakes of ours."""
+    return type(error).__module__.partition(".")[0] in (
+        "mlflow",
+        "requests",
+        "urllib3",
+        "sqlalchemy",
+        "psycopg2",
+    )

@@ -1,4 +1,4 @@
-"""With which charts does MLflow's page open?
+"""With which charts does MLflow's page open, and which colour has an optimizer there and on the report's page?
 
 A view travels with its experiment as a tag: the state of the page, in MLflow's own encoding (MLflow 3.17). Fields that it
 does not name have MLflow's defaults, and every metric without a chart of ours gets one of MLflow's below them.
@@ -9,7 +9,7 @@ import json
 import math
 import statistics
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -201,3 +201,26 @@ def card(uuid: str, kind: str) -> dict[str, Any]:
 def encoded(view: dict[str, Any]) -> str:
     """A state as MLflow stores it in a tag."""
     return "deflate;" + base64.b64encode(zlib.compress(json.dumps(view).encode())).decode()
+
+
+# --- colours ------------------------------------------------------------------------------------------
+
+COLOUR = "mlflow.runColor"
+"""The tag from which MLflow's page takes the colour of a run's curves."""
+COLOURS = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#A6761D", "#66A61E", "#B2182B",
+)  # fmt: skip
+"""Of Okabe and Ito, which most colour-blind people can tell apart, with four more for studies of many."""
+OWN_COLOUR = "#888888"
+"""Of the user's own optimizer, which is none of those that are searched."""
+VERDICT_COLOUR = "#222222"
+"""Of MLflow's run of the verdict, which has no curves."""
+
+
+def colour_of(optimizer: str, searched: Sequence[str]) -> str:
+    """The colour that an optimizer keeps through a study; searched: the study's optimizers, in the spec's order.
+
+    >>> colour_of("Adam", ["SGD", "Adam"]), colour_of("baseline", ["SGD", "Adam"])
+    ('#D55E00', '#888888')
+    """
+    return COLOURS[searched.index(optimizer) % len(COLOURS)] if optimizer in searched else OWN_COLOUR

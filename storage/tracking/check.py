@@ -4,21 +4,22 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import text
 
 from optselect.storage.records.curves import read_curve
-from optselect.storage.tracking.flusher import (
-    STATUS,
-    SYSTEM,
-    Connected,
-    finite_or_nan,
-    metric_names,
-    shown_numbers,
-)
+from optselect.storage.tracking.flusher import Connected
+from optselect.storage.tracking.outbox import RunRow, filled
+from optselect.storage.tracking.runs import STATUS, SYSTEM, finite_or_nan, metric_names, shown_numbers
 
 Points = Mapping[tuple[int, int], float]  # values by step and time stamp
+
+
+@dataclass(frozen=True)
+class SentTrial(RunRow):
+    """A trial as Postgres has it, and what the outbox says of its run."""
+
+    finished: bool  # whether MLflow has it to its end
 
 
 @dataclass
@@ -42,11 +43,12 @@ TRIALS = text("""
 def compare(connected: Connected) -> Comparison:
     """Compare the study in MLflow with Postgres, up to the first difference."""
     with connected.engine.begin() as connection:
-        trials = [dict(row) for row in connection.execute(TRIALS, {"study": connected.study.id}).mappings()]
+        rows = connection.execute(TRIALS, {"study": connected.study.id}).mappings().all()
+    trials = [SentTrial(**filled(row)) for row in rows]
     runs, found = runs_by_ticket(connected), Comparison()
     for trial in trials:
-        for difference in differences(connected, trial, runs[str(trial["ticket_id"])], found):
-            found.difference = f"trial {trial['trial_number']}: {difference}"
+        for difference in differences(connected, trial, runs[str(trial.ticket_id)], found):
+            found.difference = f"trial {trial.trial_number}: {difference}"
             return found
     return found
 
@@ -65,21 +67,19 @@ def runs_by_ticket(connected: Connected) -> Mapping[str, list[str]]:
             return runs
 
 
-def differences(
-    connected: Connected, trial: Mapping[str, Any], runs: list[str], found: Comparison
-) -> Iterator[str]:
+def differences(connected: Connected, trial: SentTrial, runs: list[str], found: Comparison) -> Iterator[str]:
     """Yield what differs in one trial; counts what was compared."""
-    if trial["state"] == "done" and not trial["finished"]:
-        yield f"its curve is sent up to epoch {trial['mlflow_epoch']} of {trial['epochs']}"
-    if trial["mlflow_run_id"] is None:
+    if trial.is_done and not trial.finished:
+        yield f"its curve is sent up to epoch {trial.mlflow_epoch} of {trial.epochs}"
+    if trial.mlflow_run_id is None:
         return  # nothing of it was sent
-    if runs != [trial["mlflow_run_id"]]:
-        yield f"MLflow has the runs {runs or 'none'}, and should have {trial['mlflow_run_id']} alone"
+    if runs != [trial.mlflow_run_id]:
+        yield f"MLflow has the runs {runs or 'none'}, and should have {trial.mlflow_run_id} alone"
         return
     found.runs += 1
-    run = connected.client.get_run(trial["mlflow_run_id"])
-    if trial["state"] == "done" and run.info.status != STATUS[trial["outcome"]]:
-        yield f"its run is {run.info.status}, the trial ended as {trial['outcome']}"
+    run = connected.client.get_run(trial.mlflow_run_id)
+    if trial.is_done and run.info.status != STATUS[trial.outcome]:
+        yield f"its run is {run.info.status}, the trial ended as {trial.outcome}"
     expected = expected_points(connected, trial)
     shown_metrics = {name for name in run.data.metrics if not name.startswith(SYSTEM)}  # no part of the curve
     for metric in sorted({*expected, *shown_metrics}):
@@ -89,19 +89,16 @@ def differences(
             yield f"{metric} {difference}"
 
 
-def expected_points(
-    connected: Connected, trial: Mapping[str, Any]
-) -> dict[str, dict[tuple[int, int], float]]:
+def expected_points(connected: Connected, trial: SentTrial) -> dict[str, dict[tuple[int, int], float]]:
     """What MLflow should hold of a trial, by metric, under the names that it shows."""
     expected: dict[str, dict[tuple[int, int], float]] = defaultdict(dict)
     names = metric_names(connected.study)
-    is_done = trial["state"] == "done"
-    for row in read_curve(connected.engine, trial["ticket_id"]):
-        if is_done or row.epoch <= trial["mlflow_epoch"]:
+    for row in read_curve(connected.engine, trial.ticket_id):
+        if trial.is_done or row.epoch <= trial.mlflow_epoch:
             for name, value in names.shown_all(row.metrics).items():
                 expected[name][row.epoch, row.ts_ms] = finite_or_nan(value)
-    for name, value in shown_numbers(connected.study, trial).items() if is_done else ():
-        expected[name][0, trial["finished_ms"]] = finite_or_nan(value)
+    for name, value in shown_numbers(connected.study, trial).items() if trial.is_done else ():
+        expected[name][0, trial.finished_ms] = finite_or_nan(value)
     return expected
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from optselect.storage.tracking.access import offer_token
-from optselect.storage.tracking.flusher import ENVIRONMENT
+from optselect.storage.tracking.address import ENVIRONMENT
 
 
 @dataclass(frozen=True)

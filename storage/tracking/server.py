@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import os
-import socket
 import subprocess
 import threading
 import time
@@ -15,13 +14,14 @@ from pathlib import Path
 
 from optselect.storage.errors import InUse, Unreachable
 from optselect.storage.schema.initialise import ensure_mlflow
-from optselect.storage.server.accounts import others_may_log_in
 from optselect.storage.server.database import Database, without_password, write_pgpass
+from optselect.storage.server.embedded import free_port
 from optselect.storage.server.home import SERVER_NOTE
 from optselect.storage.server.interpreter import own_python
+from optselect.storage.server.logins import others_may_log_in
 from optselect.storage.server.own_files import closed, make_folder, write_closed
 from optselect.storage.tracking.access import AUTH, ServerNote, new_token, proof
-from optselect.storage.tracking.flusher import ENVIRONMENT
+from optselect.storage.tracking.address import ENVIRONMENT
 from optselect.storage.tracking.token_app import PROOF, TOKEN_FILE
 
 START_SECONDS = 120.0
@@ -71,7 +71,8 @@ def serving(
     asks = others_may_log_in() if token is None else token
     url = ensure_mlflow(database)
     secret = new_token() if asks else None
-    note = ServerNote(f"http://{HOST}:{free_port(port)}", database.masked, secret)
+    chosen = free_port(port, "the MLflow server")
+    note = ServerNote(f"http://{HOST}:{chosen}", database.masked, secret)
     server = start(database, note, run_folder, without_password(url))
     try:
         await_answer(server, run_folder / "mlflow.log", cancelled)
@@ -114,9 +115,8 @@ def server_environment(
 ) -> dict[str, str]:
     """The address travels without its password, which libpq takes from a 0600 file."""
     child = {**environment, **ENVIRONMENT, "MLFLOW_BACKEND_STORE_URI": store}
-    child["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = (
-        "false"  # on, it starts eight more processes of 1.75 GB in all
-    )
+    # On, it starts eight more processes of 1.75 GB in all.
+    child["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     child["PYTHONSAFEPATH"] = "1"  # it starts one more Python, by -m
     child.pop("OPTSELECT_STORAGE", None)
     child.pop("MLFLOW_TRACKING_URI", None)
@@ -163,15 +163,3 @@ def answer_of(address: str) -> str | None:
             return str(reply.read(1000).decode(errors="replace")) if reply.status == 200 else None
     except (urllib.error.URLError, OSError, ValueError):
         return None
-
-
-def free_port(preferred: int) -> int:
-    """The preferred port, or any free one where it is taken."""
-    for port in (preferred, 0):
-        with socket.socket() as probe:
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise Unreachable(f"No port of {HOST} is free for the MLflow server.")

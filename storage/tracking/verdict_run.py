@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from optselect.storage.server.home import default_home
 from optselect.storage.server.own_files import close_all
-from optselect.storage.tracking.colours import VERDICT_COLOUR
-from optselect.storage.tracking.flusher import COLOUR, LOCK_EXPERIMENT, NOTE, Connected
+from optselect.storage.tracking.chart_views import COLOUR, VERDICT_COLOUR
+from optselect.storage.tracking.experiment import LOCK_EXPERIMENT, NOTE
+from optselect.storage.tracking.flusher import Connected
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -34,9 +35,8 @@ def publish_verdict(
         facts: tags of the run, without our prefix.
     """
     client = connected.client
-    with (
-        connected.engine.begin() as connection
-    ):  # of two machines that end a study together one makes the run
+    # Of two machines that end a study together one makes the run.
+    with connected.engine.begin() as connection:
         connection.execute(LOCK_EXPERIMENT, {"study": connected.study.id})
         run_id = find_or_create(client, connected)
     if is_place_of_a_run(client.get_run(run_id).info.artifact_uri or ""):

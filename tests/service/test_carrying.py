@@ -17,7 +17,7 @@ from optselect.storage.records.curves import EpochRow
 from optselect.storage.records.studies import StoredStudy
 from optselect.storage.records.tickets import Ending
 from optselect.storage.server.database import Database, child_environment, make_engine
-from optselect.storage.tracking import flusher as tracking
+from optselect.storage.tracking.outbox import count_unsent
 from tests.service.test_tickets import claim
 from tests.support.commands import await_that
 from tests.support.studies import store_study
@@ -56,7 +56,7 @@ def test_one_that_was_killed_is_replaced_and_all_is_sent_before_the_end(
     os.kill(at_work._process.pid, signal.SIGKILL)
     await_that(lambda: "SIGKILL" in at_work.behind, "its death is told")
     assert at_work.close(patience_seconds=60.0), at_work.behind
-    assert tracking.count_unsent(engine, study.id) == 0
+    assert count_unsent(engine, study.id) == 0
 
 
 def test_it_ends_with_its_supervisor(carrier: tuple[Carrier, StoredStudy]) -> None:

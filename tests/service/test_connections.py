@@ -106,7 +106,8 @@ def test_a_worker_holds_two_connections_at_most_and_each_of_its_threads_one(
     monkeypatch.setattr("optselect.trials.training.watch.REPORT_SECONDS", 0.0)
     study = stored_study(initialised_database)
 
-    from optselect.search.worker.loop import Assignment, work  # TensorFlow, whose settings are in place now
+    from optselect.search.worker.loop import work
+    from optselect.search.worker.preparing import Assignment  # TensorFlow, whose settings are in place now
 
     with watched() as found:
         engine = make_worker_engine(initialised_database)

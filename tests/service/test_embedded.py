@@ -17,15 +17,10 @@ from sqlalchemy.engine import URL
 
 from optselect.storage.errors import Unreachable
 from optselect.storage.server import embedded
+from optselect.storage.server.account import account_for
+from optselect.storage.server.binaries import find_binaries, holds_server, readable_binaries
 from optselect.storage.server.database import Database, child_environment, make_engine, open_database
-from optselect.storage.server.embedded import (
-    attach,
-    ensure_running,
-    find_binaries,
-    readable_binaries,
-    server_state,
-    stop,
-)
+from optselect.storage.server.embedded import attach, ensure_running, server_state, stop
 from optselect.storage.server.home import fallback_base
 from tests.service.conftest import execute
 from tests.support.homes import THROW_AWAY, throw_away_home
@@ -115,7 +110,7 @@ def test_a_note_with_the_pid_of_another_program_does_not_block_the_start(restart
     assert data is not None
     note = (data / "postmaster.pid").read_text().splitlines()
     stop(restartable_home)
-    account = embedded.account_for(os.environ)
+    account = account_for(os.environ)
     sleeper = subprocess.Popen(["sleep", "60"], user=account.uid if account else None)
     try:
         (data / "postmaster.pid").write_text("\n".join([str(sleeper.pid), *note[1:]]) + "\n")
@@ -178,7 +173,7 @@ def test_a_home_that_cannot_be_written_is_one_plain_line(tmp_path: Path) -> None
 
 def test_a_data_directory_of_another_major_version_is_refused() -> None:
     with throw_away_home() as home:
-        account = embedded.account_for(os.environ)
+        account = account_for(os.environ)
         base = embedded.base_folder(home, account)
         embedded.make_private_folder(base, account)
         (base / "data").mkdir()
@@ -193,7 +188,7 @@ def test_a_failed_setup_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -
     with throw_away_home() as home:
         with pytest.raises(Unreachable, match="no space left on its disk"):
             ensure_running(home, THROW_AWAY)
-        base = embedded.base_folder(home, embedded.account_for(os.environ))
+        base = embedded.base_folder(home, account_for(os.environ))
         assert {path.name for path in base.iterdir()} <= {"lock"}
 
 
@@ -202,8 +197,8 @@ AS_NOBODY = textwrap.dedent(
     """
     import json, os, sys
     from pathlib import Path
-    import encodings.idna
-    from optselect.storage import embedded
+    import encodings.idna, psutil
+    from optselect.storage.server import embedded
     from optselect.storage.server.database import open_database
     os.setgroups([])
     os.setgid(int(sys.argv[2]))
@@ -219,7 +214,7 @@ AS_NOBODY = textwrap.dedent(
 @pytest.mark.skipif(not ROOT, reason="the other tests run as an ordinary user already")
 def test_an_ordinary_user_has_a_server_in_a_long_path_with_blanks() -> None:
     nobody = pwd.getpwnam("nobody")
-    binaries = readable_binaries(find_binaries(os.environ), embedded.account_for(os.environ))
+    binaries = readable_binaries(find_binaries(os.environ), account_for(os.environ))
     with throw_away_home("own") as home:
         home.mkdir()
         os.chown(home, nobody.pw_uid, nobody.pw_gid)
@@ -237,7 +232,7 @@ def test_an_ordinary_user_has_a_server_in_a_long_path_with_blanks() -> None:
 def test_root_whose_home_is_closed_gets_a_place_that_the_account_can_reach() -> None:
     with throw_away_home("closed") as home:
         home.mkdir(mode=0o700)
-        base = embedded.base_folder(home, embedded.account_for(os.environ))
+        base = embedded.base_folder(home, account_for(os.environ))
         assert base == fallback_base(home)
         assert ensure_running(home, THROW_AWAY) == attach(home)
         assert server_state(home).data_directory == base / "data"
@@ -253,7 +248,7 @@ def test_an_account_that_does_not_exist_is_named(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/usr/lib/postgresql").is_dir(), reason="Debian's PostgreSQL is not installed")
 def test_an_installed_postgres_serves_as_well_as_the_wheel() -> None:
     newest = max(Path("/usr/lib/postgresql").glob("*/bin"))
-    if not embedded.holds_server(newest):
+    if not holds_server(newest):
         pytest.skip(f"{newest} holds clients only")
     with throw_away_home() as home:
         url = ensure_running(home, {**THROW_AWAY, "OPTSELECT_PG_BIN": str(newest)})

@@ -21,8 +21,8 @@ from optselect.storage.schema.initialise import (
     mlflow_url,
     upgrade_mlflow,
 )
+from optselect.storage.server.binaries import find_binaries
 from optselect.storage.server.database import Database, create_database, make_engine
-from optselect.storage.server.embedded import find_binaries
 from tests.service.conftest import copy_database, execute, fresh_database
 from tests.support.studies import store_study
 

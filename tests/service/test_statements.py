@@ -47,7 +47,8 @@ def test_a_trial_of_twenty_epochs_costs_ninety_statements_at_most(
         new_study("counted", spec, description, bundle, context), spec, initialised_database, engine
     )
 
-    from optselect.search.worker.loop import Assignment, work  # TensorFlow, whose settings are in place now
+    from optselect.search.worker.loop import work
+    from optselect.search.worker.preparing import Assignment  # TensorFlow, whose settings are in place now
 
     statements.clear()
     assert work(Assignment(initialised_database, engine, study, PROBLEM, 60.0), Departure()) == 0

@@ -22,10 +22,12 @@ from optselect.storage.records.curves import EpochRow
 from optselect.storage.records.studies import StoredStudy
 from optselect.storage.records.tickets import Ending, Ticket
 from optselect.storage.server.database import Database, make_engine
-from optselect.storage.tracking import flusher as tracking
-from optselect.storage.tracking.chart_views import CURVES, FINALS
+from optselect.storage.tracking.address import Tracking, find_tracking, open_client
+from optselect.storage.tracking.chart_views import CURVES, FINALS, OWN_COLOUR
 from optselect.storage.tracking.check import Comparison, compare
-from optselect.storage.tracking.colours import OWN_COLOUR
+from optselect.storage.tracking.flusher import Connected, Flusher, connect
+from optselect.storage.tracking.outbox import count_unsent, due_tickets, forget_sent
+from optselect.storage.tracking.runs import flush_one
 from optselect.storage.tracking.shown_names import ORIGINAL
 from tests.service.test_tickets import NOBODY, claim
 from tests.support.studies import store_study
@@ -44,8 +46,8 @@ def study(engine: Engine) -> StoredStudy:
 
 
 @pytest.fixture
-def connected(tracked_database: Database, engine: Engine, study: StoredStudy) -> tracking.Connected:
-    return tracking.connect(engine, study, tracking.find_tracking(tracked_database, study, None))
+def connected(tracked_database: Database, engine: Engine, study: StoredStudy) -> Connected:
+    return connect(engine, study, find_tracking(tracked_database, study, None))
 
 
 def train(engine: Engine, study: StoredStudy, number: int, *losses: float) -> Ticket:
@@ -61,12 +63,12 @@ def train(engine: Engine, study: StoredStudy, number: int, *losses: float) -> Ti
     return ticket
 
 
-def flush(connected: tracking.Connected) -> None:
+def flush(connected: Connected) -> None:
     while connected.flush():
         pass
 
 
-def runs(connected: tracking.Connected) -> list[Any]:
+def runs(connected: Connected) -> list[Any]:
     return list(connected.client.search_runs([connected.experiment_id], order_by=["attributes.run_name"]))
 
 
@@ -75,7 +77,7 @@ def points(client: MlflowClient, run: Any, metric: str) -> list[tuple[int, float
 
 
 def test_a_running_trial_has_a_run_with_its_epochs_so_far(
-    engine: Engine, study: StoredStudy, connected: tracking.Connected
+    engine: Engine, study: StoredStudy, connected: Connected
 ) -> None:
     train(engine, study, 7, 0.5, 0.25)
     flush(connected)
@@ -96,7 +98,7 @@ def test_a_running_trial_has_a_run_with_its_epochs_so_far(
 
 
 def test_epochs_behind_the_last_checkpoint_wait_for_they_may_be_trained_again(
-    engine: Engine, study: StoredStudy, connected: tracking.Connected
+    engine: Engine, study: StoredStudy, connected: Connected
 ) -> None:
     ticket = train(engine, study, 0, 0.5, 0.25)
     curves.write_epochs(engine, ticket.lease, [EpochRow(3, 5003, {"val_loss": 0.125})])
@@ -113,7 +115,7 @@ def test_epochs_behind_the_last_checkpoint_wait_for_they_may_be_trained_again(
 
 
 def test_system_metrics_go_with_their_epoch_and_are_no_part_of_the_curve(
-    engine: Engine, study: StoredStudy, connected: tracking.Connected
+    engine: Engine, study: StoredStudy, connected: Connected
 ) -> None:
     ticket = train(engine, study, 0, 0.5)
     busy = EpochRow(2, 5002, {"val_loss": 0.25}, {"cpu_utilization_percentage": 93.5})
@@ -131,7 +133,7 @@ def test_system_metrics_go_with_their_epoch_and_are_no_part_of_the_curve(
 
 
 def test_a_finished_trial_ends_its_run_with_its_single_numbers(
-    engine: Engine, study: StoredStudy, connected: tracking.Connected
+    engine: Engine, study: StoredStudy, connected: Connected
 ) -> None:
     ticket = train(engine, study, 0, 0.5)
     ending = Ending("complete", 1, 0.5, result={"seconds": 3.0, "initial_val_loss": 9.0})
@@ -145,7 +147,7 @@ def test_a_finished_trial_ends_its_run_with_its_single_numbers(
 
 
 def test_what_was_sent_before_a_crash_is_sent_again_without_doubling_a_point(
-    engine: Engine, study: StoredStudy, connected: tracking.Connected
+    engine: Engine, study: StoredStudy, connected: Connected
 ) -> None:
     train(engine, study, 0, 0.5, 0.25, 0.125)
     flush(connected)
@@ -158,7 +160,7 @@ def test_what_was_sent_before_a_crash_is_sent_again_without_doubling_a_point(
 
 
 def test_a_restarted_trial_gets_a_new_run_and_the_old_one_is_marked(
-    engine: Engine, study: StoredStudy, connected: tracking.Connected
+    engine: Engine, study: StoredStudy, connected: Connected
 ) -> None:
     old = train(engine, study, 0, 0.5, 0.25)
     flush(connected)
@@ -177,7 +179,7 @@ def test_a_restarted_trial_gets_a_new_run_and_the_old_one_is_marked(
 
 
 def test_infinite_losses_arrive_as_nan_and_the_run_says_diverged(
-    engine: Engine, study: StoredStudy, connected: tracking.Connected
+    engine: Engine, study: StoredStudy, connected: Connected
 ) -> None:
     ticket = train(engine, study, 0, float("inf"))
     with tickets.finishing(
@@ -193,7 +195,7 @@ def test_infinite_losses_arrive_as_nan_and_the_run_says_diverged(
 
 
 def test_the_experiment_tells_how_far_the_study_is(
-    engine: Engine, study: StoredStudy, connected: tracking.Connected
+    engine: Engine, study: StoredStudy, connected: Connected
 ) -> None:
     ticket = train(engine, study, 0, 0.5)
     with tickets.finishing(engine, ticket.lease, Ending("complete", 1, 0.5)):
@@ -213,7 +215,7 @@ def test_a_training_that_ran_away_does_not_flatten_the_curves_of_the_others(
     tracked_database: Database, engine: Engine
 ) -> None:
     study = store_study(engine, trials=9)
-    connected = tracking.connect(engine, study, tracking.find_tracking(tracked_database, study, None))
+    connected = connect(engine, study, find_tracking(tracked_database, study, None))
     for number, value in enumerate([*(0.5 + number / 100 for number in range(9)), 1e8]):
         ticket = train(engine, study, number, 1.0, value)
         outcome = "diverged" if value > 1 else "complete"
@@ -234,18 +236,18 @@ def decoded(view: str) -> dict[str, Any]:
 
 
 def test_two_flushers_share_one_experiment(
-    tracked_database: Database, engine: Engine, study: StoredStudy, connected: tracking.Connected
+    tracked_database: Database, engine: Engine, study: StoredStudy, connected: Connected
 ) -> None:
-    other = tracking.connect(engine, study, tracking.find_tracking(tracked_database, study, None))
+    other = connect(engine, study, find_tracking(tracked_database, study, None))
     assert other.experiment_id == connected.experiment_id
 
 
 def test_a_dead_tracking_server_is_said_and_hurts_nobody(engine: Engine, study: StoredStudy) -> None:
     train(engine, study, 0, 0.5)
-    flusher = tracking.Flusher(engine, study, lambda: tracking.Tracking("http://127.0.0.1:9"))
+    flusher = Flusher(engine, study, lambda: Tracking("http://127.0.0.1:9"))
     assert not flusher.close(patience_seconds=1.0)
     assert flusher.behind
-    assert "127.0.0.1:9" not in repr(tracking.Tracking("http://127.0.0.1:9"))
+    assert "127.0.0.1:9" not in repr(Tracking("http://127.0.0.1:9"))
 
 
 def test_a_slow_tracking_server_holds_up_no_statement_of_a_training(
@@ -253,7 +255,7 @@ def test_a_slow_tracking_server_holds_up_no_statement_of_a_training(
 ) -> None:
     ticket = train(engine, study, 0, 0.5)
     with socket.create_server(("127.0.0.1", 0)) as server:
-        client = tracking.open_client(f"http://127.0.0.1:{server.getsockname()[1]}")
+        client = open_client(f"http://127.0.0.1:{server.getsockname()[1]}")
         sender = threading.Thread(target=send_in_vain, args=(engine, client, study))
         sender.start()
         connection, _ = server.accept()  # the request is there, and gets no answer
@@ -268,14 +270,14 @@ def test_a_slow_tracking_server_holds_up_no_statement_of_a_training(
 
 def send_in_vain(engine: Engine, client: MlflowClient, study: StoredStudy) -> None:
     with contextlib.suppress(Exception):  # the server hangs up
-        tracking.flush_one(engine, client, study, "0", tracking.due_tickets(engine, study.id)[0])
+        flush_one(engine, client, study, "0", due_tickets(engine, study.id)[0])
 
 
 def test_a_flusher_sends_everything_before_it_closes(
-    tracked_database: Database, engine: Engine, study: StoredStudy, connected: tracking.Connected
+    tracked_database: Database, engine: Engine, study: StoredStudy, connected: Connected
 ) -> None:
-    place = tracking.find_tracking(tracked_database, study, None)
-    flusher = tracking.Flusher(engine, study, lambda: place)
+    place = find_tracking(tracked_database, study, None)
+    flusher = Flusher(engine, study, lambda: place)
     ticket = train(engine, study, 0, 0.5, 0.25)
     with tickets.finishing(engine, ticket.lease, Ending("complete", 2, 0.25)):
         pass
@@ -285,7 +287,7 @@ def test_a_flusher_sends_everything_before_it_closes(
 
 
 def test_what_mlflow_shows_is_compared_point_by_point(
-    engine: Engine, study: StoredStudy, connected: tracking.Connected
+    engine: Engine, study: StoredStudy, connected: Connected
 ) -> None:
     ticket = train(engine, study, 0, 0.5, math.nan, 0.125)
     flush(connected)
@@ -307,7 +309,7 @@ def test_what_mlflow_shows_is_compared_point_by_point(
 
 
 def test_deleted_runs_are_noticed_and_sent_again_and_whole_ones_are_not_doubled(
-    engine: Engine, study: StoredStudy, connected: tracking.Connected
+    engine: Engine, study: StoredStudy, connected: Connected
 ) -> None:
     for number in (0, 1):
         ticket = train(engine, study, number, 0.5, 0.25)
@@ -317,7 +319,7 @@ def test_deleted_runs_are_noticed_and_sent_again_and_whole_ones_are_not_doubled(
     first, _ = runs(connected)
     connected.client.delete_run(first.info.run_id)
     assert compare(connected).difference.startswith("trial 0: MLflow has the runs none, and should have ")
-    tracking.forget_sent(engine, study.id)
+    forget_sent(engine, study.id)
     flush(connected)
     assert compare(connected) == Comparison(runs=2, points=2 * (2 + 3))
 
@@ -335,7 +337,7 @@ def test_a_name_that_mlflow_refuses_gets_another_and_the_true_one_is_a_tag_of_ru
     tracked_database: Database, engine: Engine
 ) -> None:
     study = ranked(store_study(engine, trials=1))
-    connected = tracking.connect(engine, study, tracking.find_tracking(tracked_database, study, None))
+    connected = connect(engine, study, find_tracking(tracked_database, study, None))
     ticket = train(engine, study, 0, 0.5)
     values = {name: float(number) for number, name in enumerate(study.problem["metrics"])}
     late = {"from a callback <3": 7.0}  # nothing has foretold it
@@ -365,7 +367,7 @@ def hashed(name: str) -> str:
 
 
 def test_settings_of_any_name_and_length_reach_mlflow(
-    engine: Engine, study: StoredStudy, connected: tracking.Connected
+    engine: Engine, study: StoredStudy, connected: Connected
 ) -> None:
     ticket = claim(engine, study)
     tickets.bind_trial(engine, ticket.lease, 1000, 0)
@@ -385,7 +387,7 @@ def test_settings_of_any_name_and_length_reach_mlflow(
 
 
 def test_a_point_that_mlflow_refuses_is_left_out_and_named_and_all_else_arrives(
-    engine: Engine, study: StoredStudy, connected: tracking.Connected
+    engine: Engine, study: StoredStudy, connected: Connected
 ) -> None:
     ticket = train(engine, study, 0, 0.5)
     before_1970 = EpochRow(2, -5, {"val_loss": 0.25})
@@ -399,7 +401,7 @@ def test_a_point_that_mlflow_refuses_is_left_out_and_named_and_all_else_arrives(
     assert connected.points == 2
     (refusal,) = connected.refusals()
     assert str(refusal).startswith("trial 0: metric val_loss: ") and "imestamp" in refusal.words
-    assert (refusal.waits, tracking.count_unsent(engine, study.id)) == (False, 0)
+    assert (refusal.waits, count_unsent(engine, study.id)) == (False, 0)
     assert (
         compare(connected).difference
         == "trial 0: val_loss at epoch 2 is 0.25 in Postgres, and missing in MLflow"
@@ -407,7 +409,7 @@ def test_a_point_that_mlflow_refuses_is_left_out_and_named_and_all_else_arrives(
 
 
 def test_a_run_that_mlflow_refuses_holds_up_no_other_and_a_flusher_says_so(
-    tracked_database: Database, engine: Engine, study: StoredStudy, connected: tracking.Connected
+    tracked_database: Database, engine: Engine, study: StoredStudy, connected: Connected
 ) -> None:
     first, second = (train(engine, study, number, 0.5) for number in (0, 1))
     flush(connected)
@@ -416,13 +418,13 @@ def test_a_run_that_mlflow_refuses_holds_up_no_other_and_a_flusher_says_so(
     for ticket in (first, second):
         with tickets.finishing(engine, ticket.lease, Ending("complete", 1, 0.5)):
             pass
-    place = tracking.find_tracking(tracked_database, study, None)
-    flusher = tracking.Flusher(engine, study, lambda: place)
+    place = find_tracking(tracked_database, study, None)
+    flusher = Flusher(engine, study, lambda: place)
     assert not flusher.close(patience_seconds=0.1)
     assert flusher.behind.startswith("trial 0: all of it, for now: ") and "active" in flusher.behind
     (run,) = runs(connected)
     assert (run.info.status, run.data.tags["optselect.trial"]) == ("FINISHED", "1")
     assert [refusal.waits for refusal in connected.refusals()] == [True]
-    tracking.forget_sent(engine, study.id)
+    forget_sent(engine, study.id)
     flush(connected)
     assert (connected.refusals(), compare(connected).difference) == ([], "")

@@ -1,9 +1,9 @@
 """How is data() called once for all processes of a machine? What it gave lies in files, known by its hash.
 
 The process that describes a problem, or the first one that trains it here, calls data() and keeps the arrays; the
-others read these, byte for byte, and large ones only as maps of the files (shared_rows.py). Each command has data() called
+others read these, byte for byte, and large ones only as maps of the files (programs/shared_rows.py). Each command has data() called
 once, so that it is noticed where it gives other rows by now. What cannot be kept, because it is no array or because
-data() changes more than it returns (traces.py), is loaded by each process.
+data() changes more than it returns (state/traces.py), is loaded by each process.
 """
 
 import hashlib
@@ -25,9 +25,9 @@ from optselect.trials.data.fingerprint import FIRST_BATCH, hash_data
 from optselect.trials.data.loading import Loading
 from optselect.trials.data.splits import SPLITS, Arrays, Data, aligned_copy, tensor_over
 from optselect.trials.data.unused_folders import forget_unused
-from optselect.trials.data.whole_file import write_whole
+from optselect.trials.data.whole_file import replacing, write_whole
 from optselect.trials.state.traces import Left, Traces
-from optselect.trials.terms.own_files import closed, make_folder
+from optselect.trials.terms.own_files import make_folder
 
 log = logging.getLogger(__name__)
 
@@ -217,16 +217,9 @@ class _Writer:
 
 def write_array(file: Path, array: np.ndarray[Any, Any]) -> None:
     """In place at once, for others map what was there; without write_whole's bytes, which would be the rows once more."""
-    aside = file.with_suffix(".part")  # one process at a time holds the lock
-    try:
-        with open(aside, "wb", opener=closed) as stream:
-            np.save(stream, array, allow_pickle=False)
-        os.replace(aside, file)
-    except OSError as error:
-        error.filename = error.filename or str(file)  # a full disk names none
-        raise
-    finally:
-        aside.unlink(missing_ok=True)
+    # One process at a time holds the lock: what a killed one left is written over.
+    with replacing(file, aside=file.with_suffix(".part")) as stream:
+        np.save(stream, array, allow_pickle=False)
 
 
 def dtype_name(dtype: Any) -> str:
@@ -258,18 +251,16 @@ class _Reader:
     def _leaf(self, tree: dict[str, str]) -> Any:
         if "text" in tree:
             shape, items = json.loads((self.folder / tree["text"]).read_text("utf-8"))
-            return np.array([*items, None], object)[:-1].reshape(
-                shape
-            )  # without the None numpy looks into them
+            # Without the None numpy looks into them.
+            return np.array([*items, None], object)[:-1].reshape(shape)
         file, dtype = self.folder / tree.get("tensor", tree.get("array", "")), np.dtype(tree["dtype"])
         array = self._array(file, dtype)
         if "array" in tree:
             return array
         if dtype.kind not in "biufc":
             return tf.constant(array)
-        return tensor_over(
-            array if self.is_mapped else aligned_copy(array)
-        )  # .npy files align what they hold
+        # .npy files align what they hold.
+        return tensor_over(array if self.is_mapped else aligned_copy(array))
 
     def _array(self, file: Path, dtype: Any) -> Any:
         # Copy on write: who changes rows in place changes its own, as ever.

@@ -32,7 +32,7 @@ class Loading:
     @contextmanager
     def part(self, what: str) -> Iterator[None]:
         """Load one part of the user's code inside."""
-        # Over our own steps after a fork a watchdog keeps watch (first_operation.py), over the user's none.
+        # Over our own steps after a fork a watchdog keeps watch (describing/first_operation.py), over the user's none.
         faulthandler.cancel_dump_traceback_later()
         began, ended = time.monotonic(), threading.Event()
         thread = threading.Thread(target=self._tell_until, args=(ended, what, began), daemon=True)
@@ -49,7 +49,3 @@ class Loading:
         while not ended.wait(pause):
             self._tell(f"loading {what} since {time.monotonic() - began:.0f} s")
             pause = EVERY_SECONDS
-
-
-def silent(line: str) -> None:
-    """Tell nobody."""

@@ -12,7 +12,7 @@ WATCHDOG = "OPTSELECT_WATCHDOG_SECONDS"
 def keep_watch() -> None:
     """Let the process end, with a traceback of where it hangs, unless it is called off; only in a forked process.
 
-    A thread that needs no Python does it. The user's code is loaded without a watch (loading.py): it may take hours.
+    A thread that needs no Python does it. The user's code is loaded without a watch (data/loading.py): it may take hours.
     """
     if seconds := os.environ.get(WATCHDOG):
         faulthandler.dump_traceback_later(float(seconds), exit=True, file=2)

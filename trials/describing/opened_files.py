@@ -1,7 +1,7 @@
 """Which files does model() read? Those that Python or h5py opens while it runs.
 
 What TensorFlow's own readers open, as for TFRecord and checkpoints, no hook sees: a problem file names it, and the
-hash of the weights tells whether it has changed (weight_marks.py).
+hash of the weights tells whether it has changed (weights/weight_marks.py).
 """
 
 import os

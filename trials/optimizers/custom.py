@@ -1,6 +1,6 @@
 """Which optimizer class of the user's own does a reference mean, and does it look like one of Keras 3?
 
-What it does when it trains is tried in custom_check.py.
+What it does when it trains is tried in describing/custom_check.py.
 """
 
 import ast

@@ -2,7 +2,7 @@
 
 All optimizers of a seed start from the same ones. TensorFlow is seeded where they are made and nowhere else; that
 makes every compiled function of the process be prepared anew, so a training process reads them from files that
-another process made (weight_files.py).
+another process made (weights/weight_files.py).
 """
 
 from collections import OrderedDict

@@ -197,7 +197,7 @@ def load_problem(
     work and how long it took.
 
     The file's folder becomes the first entry of sys.path, and the user's own modules there win over all that this
-    process imported before, but for what it needs itself (installed_first.py). Raises ProblemError.
+    process imported before, but for what it needs itself (terms/installed_first.py). Raises ProblemError.
     """
     path = path.resolve()
     if not path.is_file():
@@ -213,25 +213,43 @@ def load_problem(
     model, data = _function(module, path, "model"), _function(module, path, "data")
     fit = _read_fit(getattr(module, "fit", {}), path, epochs)
     files = _read_files(getattr(module, "files", ()), path)
+    classes = _load_classes(optimizers, path, listed, loading)
+    code = UsersCode(module, path, callbacks_in(fit.get("callbacks")), ())
+    checked, left = _find_data(data, code, fit, rows, loading)
+    splits = tuple(split for _, split in checked.splits() if not isinstance(split, Arrays))
+    make_model = ModelMaker(model, dataclasses.replace(code, splits=splits), jit, precision, loading)
+    return Problem(path, make_model, checked, fit, classes, files, left)
+
+
+def _load_classes(
+    optimizers: Iterable[Reference], path: Path, listed: ListedCode | None, loading: Loading
+) -> dict[str, Any]:
+    """The user's own optimizers by their names."""
     classes = {}
     for reference in optimizers:
         with loading.part(reference.class_name):
             classes[reference.class_name] = load_class(reference, path, listed)
-    traces = Traces.before(UsersCode(module, path, callbacks_in(fit.get("callbacks")), ()))
+    return classes
 
-    left: list[Left] = []
 
-    def load_data() -> Data:
+def _find_data(
+    data: Callable[[], Any],
+    code: UsersCode,
+    fit: Mapping[str, Any],
+    rows: KeptRows | None,
+    loading: Loading,
+) -> tuple[Data, Left | None]:
+    """What data() gives, and what its call left behind; None where another process has called it."""
+    traces, left = Traces.before(code), list[Left]()
+
+    def load() -> Data:
         with loading.part("data()"):
-            given = call_user(data, path)
+            given = call_user(data, code.path)
         left.append(traces.left())
-        return _checked_data(given, path, fit)
+        return _checked_data(given, code.path, fit)
 
-    checked = load_data() if rows is None else rows.find(load_data, traces, loading)
-    splits = [split for _, split in checked.splits() if not isinstance(split, Arrays)]
-    code = UsersCode(module, path, callbacks_in(fit.get("callbacks")), tuple(splits))
-    make_model = ModelMaker(model, code, jit, precision, loading)
-    return Problem(path, make_model, checked, fit, classes, files, left[0] if left else None)
+    found = load() if rows is None else rows.find(load, traces, loading)
+    return found, left[0] if left else None
 
 
 def _checked_data(given: Any, path: Path, fit: Mapping[str, Any]) -> Data:
@@ -258,9 +276,8 @@ class ModelMaker:
         self.around: Callable[[], AbstractContextManager[None]] = nullcontext  # each call of model()
         self._model, self._path, self._first_state = model, code.path, code.state()
         self._last: tuple[Callable[[], Any], ...] = ()
-        self._loading = (
-            loading  # until model() was called once: later calls find what the first one has fetched
-        )
+        # Until model() was called once: later calls find what the first one has fetched.
+        self._loading = loading
         self._counts, self._policy = counted_names(), keras.config.dtype_policy()
 
     def __call__(self) -> Any:

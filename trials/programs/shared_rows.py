@@ -134,9 +134,8 @@ def _lying(tensor: Any, file: Path) -> Any:
         file.unlink()
         return None
     is_same = (lying.dtype, lying.shape) == (own.dtype, own.shape) and _same_bytes(lying, own)
-    return (
-        np.load(file, mmap_mode="c", allow_pickle=False) if is_same else None
-    )  # anew: no page was read of it
+    # Anew: no page was read of it.
+    return np.load(file, mmap_mode="c", allow_pickle=False) if is_same else None
 
 
 def _same_bytes(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> bool:

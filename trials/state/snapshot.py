@@ -28,9 +28,8 @@ class Position:
     phase: int  # of the configuration: 2 once its first switch has happened
     memory: Mapping[str, Any] = field(default_factory=dict)  # of the user's code, as users_state.py gives it
     first_loss: float = math.nan  # the mean training loss of the first epoch; NaN where nobody knows it
-    taken: Mapping[str, float] | None = (
-        None  # the optimizer's numbers that callbacks had set before the first batch
-    )
+    taken: Mapping[str, float] | None = None
+    """The optimizer's numbers that callbacks had set before the first batch."""
 
 
 def write_snapshot(model: Any, position: Position) -> bytes:

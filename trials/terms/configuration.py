@@ -46,7 +46,8 @@ class Switch:
     epoch: int  # the last epoch of the phase before
     optimizer: OptimizerConfig
     keeps_slots: bool = False  # those that both optimizers have by name go on; else all start anew
-    estimates_rate: bool = False  # learning_rate by the rule of SWATS (swats.py) in place of the argument
+    estimates_rate: bool = False
+    """learning_rate by the rule of SWATS (training/swats.py) in place of the argument."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def configuration_code(configuration: Configuration) -> str:
 
 
 def schedule_code(schedule: Schedule, rate: str, write: Callable[[ArgumentValue], str] | None = None) -> str:
-    """Write a schedule as code to paste; WarmedUp is a class of ours (schedules.py).
+    """Write a schedule as code to paste; WarmedUp is a class of ours (optimizers/schedules.py).
 
     Args:
         write: how numbers are written; default: literal.
@@ -316,9 +317,8 @@ def _or_none(rule: Rule) -> Rule:
 
 POSITIVE = _number("> 0", lambda value: value > 0)
 NOT_NEGATIVE = _number(">= 0", lambda value: value >= 0)
-BELOW_ONE = _number(
-    "in [0, 1)", lambda value: 0 <= value < 1
-)  # a decay of 1 forgets nothing, or divides by zero
+# A decay of 1 forgets nothing, or divides by zero.
+BELOW_ONE = _number("in [0, 1)", lambda value: 0 <= value < 1)
 INSIDE_ONE = _number("in (0, 1)", lambda value: 0 < value < 1)
 FLAG = Rule("True or False", lambda value: isinstance(value, bool))
 ANY_NUMBER = _number("that is finite", lambda value: True)

@@ -1,4 +1,4 @@
-"""What does a launcher know of a problem without loading Keras? The JSON that describe.py writes."""
+"""What does a launcher know of a problem without loading Keras? The JSON that describing/describe.py writes."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -97,9 +97,8 @@ class WeightsDescription:
 
     sha256: str
     variables: tuple[VariableMark, ...]  # those that follow from the seed
-    kept: tuple[
-        str, ...
-    ]  # variables that are no constants and with which every seed begins: pre-trained ones
+    kept: tuple[str, ...]
+    """Variables that are no constants and with which every seed begins: pre-trained ones."""
 
     def differing(self, other: "WeightsDescription") -> list[str]:
         """Name the variables that differ by more than rounding; Keras's names depend on what was made before."""
@@ -128,9 +127,8 @@ class ProblemDescription:
     parameters: int  # weights of the model, trainable or not
     baseline: BaselineDescription
     data_hash: str  # sha256, with the prefix "first-batch:" where only that was read
-    modules: Mapping[
-        str, str
-    ]  # sha256 by path relative to the problem's folder: the file and what it imports there
+    modules: Mapping[str, str]
+    """sha256 by path relative to the problem's folder: the file and what it imports there."""
     versions: Mapping[str, str]  # of python, tensorflow, keras, numpy
     outputs: tuple[str, ...]  # names of the dense layers that give the outputs
     warnings: tuple[str, ...]  # sentences for the user
@@ -142,12 +140,10 @@ class ProblemDescription:
     files: Mapping[str, str] = field(default_factory=dict)  # sha256 by name: what model() reads
     weights: WeightsDescription | None = None  # None: described before these were looked at
     seeds_differ: bool = True  # whether two seeds begin with other weights or train in another order
-    known_metrics: Mapping[str, MetricDescription] = field(
-        default_factory=dict
-    )  # by what fit reports, without val_; what a callback adds has only its name, and so have all of an old study
-    lost_modules: tuple[
-        str, ...
-    ] = ()  # of the user's, in whose place an installed one of that name is imported
+    known_metrics: Mapping[str, MetricDescription] = field(default_factory=dict)
+    """By what fit reports, without val_; what a callback adds has only its name, and so have all of an old study."""
+    lost_modules: tuple[str, ...] = ()
+    """Those of the user's in whose place an installed one of that name is imported."""
     averaging_callback: str = ""  # the class of a callback that needs use_ema=True, as SwapEMAWeights does
     schema: int = SCHEMA
 
@@ -167,7 +163,7 @@ class ProblemDescription:
 
     @classmethod
     def from_json(cls, given: Mapping[str, Any]) -> "ProblemDescription":
-        """Read what to_json gave, or what describe.py wrote: ProblemError with its message if that was an error."""
+        """Read what to_json gave, or what describing/describe.py wrote: ProblemError with its message if that was an error."""
         values = {name: value for name, value in given.items() if name != LOADING}
         if "error" in values:
             raise ProblemError(values["error"])

@@ -1,4 +1,4 @@
-"""What did a few real steps with each optimizer show? The JSON that rehearse.py writes."""
+"""What did a few real steps with each optimizer show? The JSON that describing/rehearse.py writes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,9 +19,8 @@ class Rehearsed:
     step_reason: str  # why no faster one
     is_restored: bool | None  # whether a checkpoint gave the same state; None where none could be made
     seconds_begin: float  # until its first epoch has ended: building, tracing, compiling
-    seconds_per_epoch: (
-        float  # of a whole epoch, projected from the batches that were trained; 0 where unknown
-    )
+    seconds_per_epoch: float
+    """Of a whole epoch, projected from the batches that were trained; 0 where unknown."""
 
     @property
     def is_sound(self) -> bool:
@@ -38,7 +37,7 @@ class Rehearsal:
 
     @classmethod
     def from_json(cls, given: Mapping[str, Any]) -> "Rehearsal":
-        """Read what rehearse.py wrote; raises ProblemError with its message if that was an error."""
+        """Read what describing/rehearse.py wrote; raises ProblemError with its message if that was an error."""
         if "error" in given:
             raise ProblemError(given["error"])
         found = {name: Rehearsed(**values) for name, values in given["optimizers"].items()}

@@ -5,7 +5,8 @@ ladder.py knows the ways, program_runner.py and fit_runner.py go them, and watch
 
 import logging
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,46 +58,80 @@ def run_trial(
     """
     configuration = problem.with_classes(configuration)
     _check_configuration(configuration, epochs)
-    watch = Watch(configuration, epochs, batch_ends, on_epochs, folder)
-    trained = _Training()
+    new_watch = partial(Watch, configuration, epochs, batch_ends, on_epochs, folder)
+    training = _Training(problem, configuration, seed, epochs, programs, start, new_watch)
     try:
-        runner, trained.step = choose_runner(problem, configuration, seed, programs)
-        try:
-            _train(runner, watch, problem, configuration, epochs, start)
-        except (NoProgram, StructuralUse) as refusal:
-            if watch.curve:  # what was reported cannot be trained once more
-                raise
-            runner, trained.step = choose_runner(problem, configuration, seed, programs, refusal)
-            watch = Watch(configuration, epochs, batch_ends, on_epochs, folder)
-            _train(runner, watch, problem, configuration, epochs, start)
-        trained.model = runner.model
-        if test and watch.outcome is Outcome.COMPLETE and problem.data.test is not None:
-            trained.test = runner.score_test()
+        training.run(test)
     except BaseException as error:
-        if not _is_failure(error, watch):
+        if not _is_failure(error, training.watch):
             raise
-        _end_by_failure(watch, error, problem.path.parent, configuration)
+        _end_by_failure(training.watch, error, problem.path.parent, configuration)
+    watch = training.watch
     watch.report_rest()
     if on_model is not None and watch.outcome is Outcome.COMPLETE and watch.curve:
-        on_model(watch.curve[-1], lambda: save_model(trained.model, problem, configuration))
-    return TrialResult(
-        watch.outcome,
-        tuple(watch.curve),
-        watch.reason,
-        watch.initial,
-        trained.test,
-        trained.step,
-        problem.jit,
-    )
+        on_model(watch.curve[-1], lambda: save_model(training.model, problem, configuration))
+    return training.result()
 
 
 @dataclass
 class _Training:
-    """What is known of a training so far: a failure may come at any point."""
+    """One training: what was asked for, and what is known of it so far, for a failure may come at any point."""
 
+    problem: Problem
+    configuration: Configuration
+    seed: int
+    epochs: int
+    programs: Programs
+    start: bytes | None
+    new_watch: Callable[[], Watch]
+    watch: Watch = field(init=False)
     step: Step | None = None
-    model: Any = None
-    test: Mapping[str, float] | None = None
+    model: Any = None  # once it is trained
+    scores: Mapping[str, float] | None = None  # of the test data
+
+    def __post_init__(self) -> None:
+        self.watch = self.new_watch()
+
+    def run(self, test: bool) -> None:
+        """Train by the fastest way that serves, and score the test data if asked; by another where that one refuses."""
+        runner = self._choose()
+        try:
+            self._train(runner)
+        except (NoProgram, StructuralUse) as refusal:
+            if self.watch.curve:  # what was reported cannot be trained once more
+                raise
+            runner = self._choose(refusal)
+            self.watch = self.new_watch()
+            self._train(runner)
+        self.model = runner.model
+        if test and self.watch.outcome is Outcome.COMPLETE and self.problem.data.test is not None:
+            self.scores = runner.score_test()
+
+    def result(self) -> TrialResult:
+        """What came of it."""
+        watch, jit = self.watch, self.problem.jit
+        curve = tuple(watch.curve)
+        return TrialResult(watch.outcome, curve, watch.reason, watch.initial, self.scores, self.step, jit)
+
+    def _choose(self, refusal: NoProgram | StructuralUse | None = None) -> Runner:
+        runner, self.step = choose_runner(self.problem, self.configuration, self.seed, self.programs, refusal)
+        return runner
+
+    def _train(self, runner: Runner) -> None:
+        """Put model and optimizer where the training begins, and train what is left."""
+        watch, start = self.watch, self.start
+        watch.runner = runner
+        watch.set_model(runner.model)
+        position = read_position(start) if start is not None else Position(epoch=0, phase=1)
+        runner.place(self.configuration.phases[position.phase - 1])
+        initial = runner.initial()
+        if start is not None:
+            restore_snapshot(runner.model, start)
+        if position.taken is not None:  # older snapshots do not tell them
+            runner.take(position.taken)
+        watch.begin(position, initial)
+        if watch.epoch < self.epochs:
+            runner.train(watch, self.epochs)
 
 
 def _check_configuration(configuration: Configuration, epochs: int) -> None:
@@ -117,29 +152,6 @@ def _check_configuration(configuration: Configuration, epochs: int) -> None:
                 f"Received: {switch.optimizer.optimizer}{' with a schedule' * bool(switch.optimizer.schedule)}."
             )
         earliest = switch.epoch + 1
-
-
-def _train(
-    runner: Runner,
-    watch: Watch,
-    problem: Problem,
-    configuration: Configuration,
-    epochs: int,
-    start: bytes | None,
-) -> None:
-    """Put model and optimizer where the training begins, and train what is left."""
-    watch.runner = runner
-    watch.set_model(runner.model)
-    position = read_position(start) if start is not None else Position(epoch=0, phase=1)
-    runner.place(configuration.phases[position.phase - 1])
-    initial = runner.initial()
-    if start is not None:
-        restore_snapshot(runner.model, start)
-    if position.taken is not None:  # older snapshots do not tell them
-        runner.take(position.taken)
-    watch.begin(position, initial)
-    if watch.epoch < epochs:
-        runner.train(watch, epochs)
 
 
 def _end_by_failure(watch: Watch, error: BaseException, folder: Path, configuration: Configuration) -> None:

@@ -102,9 +102,8 @@ class WeightFiles:
         cls, root: Path, problem: Path, modules: Iterable[str], data_hash: str, origin: Origin = NOTHING_KNOWN
     ) -> "WeightFiles":
         """Give the folder of these sources, this data and this process's packages; a change of any is another."""
-        own = [
-            name for name in modules if not name.startswith(f"{BUNDLE_FOLDER}/")
-        ]  # optimizers have no part in it
+        # Optimizers have no part in it.
+        own = [name for name in modules if not name.startswith(f"{BUNDLE_FOLDER}/")]
         known_by = {
             "format": FORMAT,
             "modules": hash_files(problem.parent, own),

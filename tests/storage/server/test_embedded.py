@@ -1,27 +1,19 @@
 """The decisions around the embedded server that need no server."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from optselect.storage.errors import Unreachable
-from optselect.storage.server import embedded
-from optselect.storage.server.embedded import (
-    Account,
-    can_enter,
-    cause_of_failure,
-    file_system_of,
-    find_binaries,
-    forget_dead_server,
-    refuse_remote_file_system,
-)
+from optselect.storage.server import binaries, refusals
+from optselect.storage.server.account import Account, can_enter
+from optselect.storage.server.binaries import find_binaries
+from optselect.storage.server.embedded import forget_dead_server
+from optselect.storage.server.refusals import cause_of_failure, file_system_of, refuse_remote_file_system
 
-MOUNTS = """\
-/dev/vda / ext4 rw 0 0
-server:/export /home nfs4 rw 0 0
-/dev/vdb /home/ann/local\\040disk xfs rw 0 0
-"""
+MOUNTS = [(Path("/"), "ext4"), (Path("/home"), "nfs4"), (Path("/home/ann/local disk"), "xfs")]
 
 
 @pytest.mark.parametrize(
@@ -32,9 +24,9 @@ def test_the_file_system_is_that_of_the_nearest_mount(path: str, kind: str) -> N
     assert file_system_of(Path(path), MOUNTS) == kind
 
 
-@pytest.mark.skipif(not Path("/proc/mounts").exists(), reason="mounts are read from /proc, which is Linux's")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere no home is refused")
 def test_a_home_on_a_network_file_system_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(embedded, "file_system_of", lambda path, mounts: "nfs4")
+    monkeypatch.setattr(refusals, "file_system_of", lambda path, mounts: "nfs4")
     with pytest.raises(Unreachable, match=r"network file system \(nfs4\)"):
         refuse_remote_file_system(tmp_path)
 
@@ -45,7 +37,7 @@ def test_a_wrong_folder_of_binaries_is_named(tmp_path: Path) -> None:
 
 
 def test_without_any_binaries_the_ways_out_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "holds_server", lambda folder: False)
+    monkeypatch.setattr(binaries, "holds_server", lambda folder: False)
     with pytest.raises(Unreachable, match=r"install PostgreSQL, set OPTSELECT_PG_BIN.*--storage"):
         find_binaries({"PATH": ""})
 
