@@ -17,7 +17,7 @@ from optselect.search.engines.placing import launch_line, preview
 from optselect.search.errors import InvalidInput
 from optselect.search.exit_codes import UserExit
 from optselect.search.notes import RATE_SET_TWICE
-from optselect.search.processes.supervising import Ending, log_folder
+from optselect.search.processes.supervising import ServiceEnd, log_folder
 from optselect.search.report.verdict_page import verdict_data
 from optselect.search.spec.objective import Objective
 from optselect.search.spec.stored import stored_spec
@@ -88,12 +88,12 @@ def print_served(served: Served, context: Context) -> int:
     """Print what came of a launch, and return the exit code of a user's command."""
     if served.launch is not None:
         return report_placed(served, served.launch, context)
-    if served.ending is None:
+    if served.end is None:
         return report_stored(served, context)
-    return conclude(served, served.ending, context)
+    return conclude(served, served.end, context)
 
 
-def conclude(served: Served, ending: Ending, context: Context) -> int:
+def conclude(served: Served, end: ServiceEnd, context: Context) -> int:
     """Print the summary, or why there is none, and return the exit code."""
     study = studies.load_study(served.engine, served.study.name)
     trials = overview.list_trials(served.engine, study.id)
@@ -106,15 +106,15 @@ def conclude(served: Served, ending: Ending, context: Context) -> int:
     else:
         print_summary(study, trials, served.engine)
     err = stderr_console()
-    if ending.curves_behind:
+    if end.curves_behind:
         err.print(
-            f"MLflow lacks some curves: {ending.curves_behind}. They are safe in Postgres; to send what it takes: "
+            f"MLflow lacks some curves: {end.curves_behind}. They are safe in Postgres; to send what it takes: "
             f"optselect sync {study.name}",
             style="yellow",
             soft_wrap=True,
         )
     if study.state != "finished":
-        return print_unfinished(study, trials, ending, err)
+        return print_unfinished(study, trials, end, err)
     return 0 if standing(study, trials).search.best is not None else no_usable_trial(trials, err)
 
 
@@ -131,15 +131,15 @@ def print_summary(study: StoredStudy, trials: Sequence[overview.TrialRow], engin
 
 
 def print_unfinished(
-    study: StoredStudy, trials: Sequence[overview.TrialRow], ending: Ending, err: Console
+    study: StoredStudy, trials: Sequence[overview.TrialRow], end: ServiceEnd, err: Console
 ) -> int:
     """Say why a study is not finished, and return the exit code."""
-    if ending.code == 130:
+    if end.code == 130:
         err.print(f"Stopped here. To go on: optselect resume {study.name}", soft_wrap=True)
         return 130
-    if ending.code not in (0, 75):
+    if end.code not in (0, 75):
         err.print(
-            f"The workers could not go on. The end of their log:\n{ending.last_words}",
+            f"The workers could not go on. The end of their log:\n{end.last_lines}",
             markup=False,
             soft_wrap=True,
         )
@@ -149,7 +149,7 @@ def print_unfinished(
         return UserExit.INVALID
     why = f"It was {study.state} from outside" if study.state != "running" else "Not finished yet"
     err.print(f"{why}. To go on: optselect resume {study.name}", soft_wrap=True)
-    return ending.code or (UserExit.UNFINISHED if study.state == "running" else UserExit.DONE)
+    return end.code or (UserExit.UNFINISHED if study.state == "running" else UserExit.DONE)
 
 
 def why_no_trial_can_go_on(study: StoredStudy, trials: Sequence[overview.TrialRow]) -> str | None:

@@ -7,7 +7,7 @@ from optselect.search.context import Context
 from optselect.search.report.chosen_code import chosen_code
 from optselect.search.report.publishing import publish
 from optselect.search.report.sentences import words_of
-from optselect.search.studies.model_logging import Order, log_in_a_process
+from optselect.search.studies.model_logging import LoggingTask, log_in_a_process
 from optselect.search.verdict.findings import Findings, demand_verdict, find
 from optselect.search.verdict.record import read_record
 from optselect.storage.errors import NotFound
@@ -31,7 +31,7 @@ def log_best_model(name: str, registered: str | None, context: Context) -> str:
     assert run_id is not None, "a study with a verdict has a run of it"
     source = find_source(study, database.home, use_local=False)
     entry = None if registered is None else Entry(registered, name, described(found))
-    return log_in_a_process(Order(str(source), target.uri, run_id, entry), body, dict(os.environ))
+    return log_in_a_process(LoggingTask(str(source), target.uri, run_id, entry), body, dict(os.environ))
 
 
 def described(found: Findings) -> str:

@@ -9,7 +9,7 @@ from optselect.storage import deletion
 from optselect.storage.deletion import Holdings
 from optselect.storage.errors import InUse, Unreachable
 from optselect.storage.records.studies import StoredStudy, load_study
-from optselect.storage.records.workers import bury_dead_neighbours
+from optselect.storage.records.workers import release_dead_neighbours
 from optselect.storage.server.database import Database, Engine, make_engine
 from optselect.storage.tracking.address import find_tracking
 from optselect.storage.tracking.batches import cause_in_short, is_refusal
@@ -32,7 +32,7 @@ class Deletion:
         database = context.open()
         engine = make_engine(database)
         study = load_study(engine, name)
-        bury_dead_neighbours(engine, study.id)
+        release_dead_neighbours(engine, study.id)
         holdings = deletion.read_holdings(engine, study.id)
         refuse_while_served(study, holdings)
         has_curves = study.mlflow_experiment_id is not None

@@ -183,7 +183,7 @@ def supervise_study(
     trust.demand(stored)
     say(f"supervising {name} with {count} slots")
     with progress() as refresh:
-        ending = supervise(
+        end = supervise(
             database,
             stored,
             count,
@@ -192,10 +192,10 @@ def supervise_study(
             seats=seats,
             show=lambda loading: refresh(look(engine, stored, loading)),
         )
-    if ending.last_words:
-        hand_on(ending.last_words)
+    if end.last_lines:
+        hand_on(end.last_lines)
     engine.dispose()
-    return ending.code
+    return end.code
 
 
 def supervise_all(terms: Terms, context: Context) -> int:

@@ -23,7 +23,7 @@ from optselect.search.processes.devices import NO_WISH, Seat, Wish
 from optselect.search.processes.forking import Zygote, closing
 from optselect.search.processes.local import worker_command, zygote_of
 from optselect.search.processes.supervising import (
-    Ending,
+    ServiceEnd,
     began,
     default_workers,
     demand_room,
@@ -122,7 +122,7 @@ class Served:
     study: StoredStudy
     database: Database
     engine: Engine
-    ending: Ending | None = None
+    end: ServiceEnd | None = None
     """Of this machine's part; None: it had none."""
     launch: Launch | None = None
     """Whom an engine was asked to start."""
@@ -235,7 +235,7 @@ def serve(
     served, count = Served(study, database, engine), workforce.count(seats)
     if study.state != "running":
         behind = send_rest(database, engine, study, context.tracking, verdict=resumed)
-        return replace(served, ending=Ending(0, "", behind))
+        return replace(served, end=ServiceEnd(0, "", behind))
     if workforce.placement is not None:
         started = start_workers(study, database, engine, context.tracking, count, workforce.placement, extra)
         return replace(served, launch=started)
@@ -246,10 +246,10 @@ def serve(
         return replace(served, detached=True)
     view.begins(study)
     if workforce.in_process:
-        return replace(served, ending=train_in_process(database, engine, study, context.tracking))
+        return replace(served, end=train_in_process(database, engine, study, context.tracking))
     view.has_workers(study, count, log_folder(database, study))
     with view.progress() as refresh:
-        ending = supervise(
+        end = supervise(
             database,
             study,
             count,
@@ -259,7 +259,7 @@ def serve(
             seats=seats,
             show=lambda loading: refresh(look(engine, study, loading)),
         )
-    return replace(served, ending=ending)
+    return replace(served, end=end)
 
 
 def detach(
