@@ -17,8 +17,10 @@ from typer.main import get_command
 from optselect.search.cli.app import COMMANDS, app
 from optselect.search.documents import DOCUMENTS, json_schema
 from optselect.search.spec.catalogue import ENTRIES
+from optselect.search.spec.declarations import LaunchSettings
+from optselect.search.spec.declaring import settings_of
 from optselect.search.spec.dimension import Dimension
-from optselect.search.spec.spec_file import SpecFile
+from optselect.search.spec.toml.reading import file_model
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
@@ -113,17 +115,15 @@ def shown_default(option: Any) -> str:
 # --- the spec file ------------------------------------------------------------------------------------
 
 
-def spec_keys() -> Iterator[str]:
+def spec_keys(declared: type[LaunchSettings] = LaunchSettings) -> Iterator[str]:
     """The keys of a spec file, in the words of the flags of the same names; tables are told on the page itself."""
-    root: Any = get_command(app)
-    flags = {flag.name: flag for flag in root.commands["launch"].params}
-    properties: Mapping[str, Any] = SpecFile.model_json_schema()["properties"]
+    kinds: Mapping[str, Any] = file_model(declared).model_json_schema()["properties"]
     yield from table(
         ("key", "is", "says", "default"),
         [
-            (f"`{key}`", shown_kind(kind), flags[key].help, shown_default(flags[key]))
-            for key, kind in properties.items()
-            if key not in ("switch", "space")
+            (f"`{one.name}`", shown_kind(kinds[one.name]), one.help, one.shown_default)
+            for one in settings_of(declared)
+            if one.is_key and not one.has_tables
         ],
     )
 

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
-from optselect.search.errors import InvalidInput
+from optselect.search.errors import InvalidSetting
 
 MOST_LETTERS = 100
 MOST_BYTES = 200
@@ -21,7 +21,7 @@ OF_WINDOWS = frozenset(
 )
 """Devices there, whatever stands behind a dot."""
 RULE = (
-    f"must begin with a letter or digit and hold at most {MOST_LETTERS} letters, digits, dots, hyphens and underscores, "
+    f"begin with a letter or digit and hold at most {MOST_LETTERS} letters, digits, dots, hyphens and underscores, "
     f"{MOST_BYTES} bytes in UTF-8, without a dot at its end, and be no name of a device of Windows"
 )
 
@@ -36,7 +36,7 @@ def study_name(name: str | None, problem: Path) -> str:
         return name_of_file(problem.stem)
     whole = unicodedata.normalize("NFC", name)
     if not is_lawful(whole):
-        raise InvalidInput(f"--name {RULE}. Received: {shown(name)}.")
+        raise InvalidSetting("name", RULE, shown(name))
     return whole
 
 
@@ -84,10 +84,11 @@ def demand_apart(name: str, stored: Iterable[str]) -> None:
     """Refuse a new name that differs from a stored one only in capitals: some systems have one folder for both."""
     for other in stored:
         if other != name and other.casefold() == name.casefold():
-            raise InvalidInput(
-                f'--name must differ from "{other}", a stored study, by more than capitals, for some systems keep '
-                f'the logs of both in one folder. Received: "{name}".'
+            must = (
+                f'differ from "{other}", a stored study, by more than capitals, for some systems keep the logs of both '
+                "in one folder"
             )
+            raise InvalidSetting("name", must, f'"{name}"')
 
 
 def shown(name: str) -> str:

@@ -4,10 +4,8 @@
 """
 
 import doctest
-import importlib.util
 import json
 import re
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,27 +17,17 @@ from optselect.search.cli.app import COMMANDS, DATABASE
 from optselect.search.documents import DOCUMENTS
 from optselect.search.exit_codes import UserExit, WorkerExit
 from optselect.search.spec.catalogue import CATALOGUE
-from optselect.search.spec.spec_file import SpecFile
+from optselect.search.spec.toml.reading import file_model
+from tests.support.site import DOCS, load_made_of_code, module_of_docs
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 
 
 @pytest.fixture(scope="module")
 def made_of_code() -> Any:
     """The hook of mkdocs."""
-    return module_of_docs("made_of_code")
-
-
-def module_of_docs(name: str) -> Any:
-    """A module beside the pages, which lies outside the package."""
-    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return load_made_of_code()
 
 
 def test_every_page_is_in_the_navigation_of_mkdocs_yml() -> None:
@@ -91,7 +79,7 @@ def test_the_reference_has_every_command_with_its_options(made_of_code: Any) -> 
 
 def test_the_reference_has_every_key_of_a_spec_file(made_of_code: Any) -> None:
     told = re.findall(r"^\| `(\w+)` ", made_of_code.made("spec keys"), re.MULTILINE)
-    assert {*told, "switch", "space"} == set(SpecFile.model_fields)
+    assert {*told, "switch", "space"} == set(file_model().model_fields)
 
 
 def test_the_reference_has_every_document_and_links_to_what_it_is_made_of(made_of_code: Any) -> None:

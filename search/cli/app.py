@@ -16,7 +16,6 @@ from optselect.search.cli.failures import as_worker_code, explain
 from optselect.search.exit_codes import UserExit
 from optselect.search.processes.announced_exit import announce_exit
 from optselect.search.voice import speak
-from optselect.storage.server.environment import check_numbers
 from optselect.trials.terms.user_code import leave_a_trace_of_interrupts
 
 COMMANDS: Mapping[str, Sequence[Callable[..., object]]] = {
@@ -76,6 +75,8 @@ def main() -> NoReturn:
         if (asked := help_asked(arguments)) is not None:
             typer.echo(asked.get_help())
             leave(0)
+        from optselect.storage.server.environment import check_numbers  # no help waits for it
+
         check_numbers(os.environ)
         code = app(arguments, prog_name="optselect", standalone_mode=False)
         sys.stdout.flush()  # here, where a full disk becomes a line

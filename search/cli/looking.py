@@ -13,8 +13,8 @@ from optselect.search.documents import SCHEMA, ListedStudy, ShownStudy, Studies
 from optselect.search.engines.placing import launch_line, read_logs, scale, scaled_line
 from optselect.search.processes.supervising import REFRESH_SECONDS
 from optselect.search.spec.objective import Objective
-from optselect.search.spec.spec_file import spec_toml
 from optselect.search.spec.stored import stored_description, stored_spec, unchecked_spec
+from optselect.search.spec.toml.writing import spec_toml
 from optselect.search.status import tables
 from optselect.search.status.live_view import live_view
 from optselect.search.status.progress import look

@@ -16,7 +16,7 @@ from optselect.search.errors import InvalidInput
 from optselect.search.named_file import write_named
 from optselect.search.names import study_name
 from optselect.search.near_names import did_you_mean
-from optselect.search.spec.study_spec import demand_one_of
+from optselect.search.spec.declaring import demand_one_of
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
 TASKS = ("regression", "classification")
@@ -63,7 +63,7 @@ def completed(said: Start) -> Start:
     task = said.task or (
         typer.prompt(f"What is predicted ({' or '.join(TASKS)})", TASKS[0], err=True) if ask else TASKS[0]
     )
-    demand_one_of("--task", task, TASKS)
+    demand_one_of("task", task, TASKS)
     data = said.data
     if data is None and ask:
         typed = typer.prompt("A CSV file with your data (empty: a small real one)", "", err=True)

@@ -20,7 +20,7 @@ from optselect.search.report.flat_rows import csv_text, trial_rows
 from optselect.search.report.html_page import html_page
 from optselect.search.report.reading import Evidence
 from optselect.search.report.verdict_page import answer_json
-from optselect.search.spec.spec_file import spec_toml
+from optselect.search.spec.toml.writing import spec_toml
 from optselect.search.verdict.findings import Findings, find
 from optselect.storage.records.curves import EpochRow
 from optselect.storage.records.overview import TrialRow

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from optselect.search.report.cautions import cautions
-from optselect.search.spec.study_spec import FEWEST_TRIALS, MOST_SEEDS_ASKED
+from optselect.search.spec.declarations import MOST_SEEDS_ASKED
+from optselect.search.spec.study_spec import FEWEST_TRIALS
 from optselect.search.status.tables import shown_arguments
 from optselect.search.strategy.planning import SHARE
 from optselect.search.verdict.comparing import Interval, shown_share

@@ -13,8 +13,9 @@ from optselect.search.errors import InvalidInput
 from optselect.search.spec.catalogue import TINY, Entry
 from optselect.search.spec.dimension import Choice, Dimension, complement, log, one_minus
 from optselect.search.spec.space import Custom, Override, custom_references
-from optselect.search.spec.spec_file import SCHEDULE_RULES, Source, read_table
 from optselect.search.spec.study_spec import Request, StudySpec, resolve
+from optselect.search.spec.toml.source import Source
+from optselect.search.spec.toml.space_table import SCHEDULE_RULES, read_table
 from optselect.trials.terms.configuration import COMMON, LARGEST, SMALLEST, as_float32
 from optselect.trials.terms.description import CustomDescription, ParameterDescription, ProblemDescription
 from optselect.trials.terms.reference import AskedClass, Reference

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, Protocol
 
-from optselect.search.errors import InvalidInput
+from optselect.search.errors import InvalidSetting
 from optselect.search.near_names import did_you_mean
 from optselect.search.spec.metric_words import said_by
 from optselect.trials.terms.description import MetricDescription
@@ -116,20 +116,18 @@ def parse_objective(
         metrics: what `fit` reports for this model, with what its callbacks add.
 
     Raises:
-        InvalidInput: no validation metric of that name, or one that does not tell its direction.
+        InvalidSetting: no validation metric of that name, or one that does not tell its direction.
 
     >>> parse_objective("val_accuracy", ["loss", "val_loss", "val_accuracy"])
     Objective(name='val_accuracy', direction='maximize')
     """
     name, suffix = split_objective(text, metrics)
     if suffix not in ("", *SUFFIXES):
-        raise InvalidInput(f'--objective must end in ":min" or ":max", or in neither. Received: "{text}".')
+        raise InvalidSetting("objective", 'end in ":min" or ":max", or in neither', f'"{text}"')
     found = [metric for metric in metrics if metric.startswith("val_")]
     if name not in found:
-        raise InvalidInput(
-            f'--objective must be a validation metric of the model: {", ".join(found)}. Received: "{name}".'
-            + did_you_mean(name, found)
-        )
+        must = f"be a validation metric of the model: {', '.join(found)}"
+        raise InvalidSetting("objective", must, f'"{name}"', did_you_mean(name, found))
     return Objective(name, SUFFIXES[suffix] if suffix else direction_of(name, known))
 
 
@@ -145,13 +143,12 @@ def split_objective(text: str, metrics: Sequence[str] = ()) -> tuple[str, str]:
 
 
 def direction_of(name: str, known: KnownMetrics = MappingProxyType({})) -> Direction:
-    """What the metric tells; raises InvalidInput where it leaves it open."""
+    """What the metric tells; raises InvalidSetting where it leaves it open."""
     answer = told_direction(name, known)
     if isinstance(answer, Open):
-        raise InvalidInput(
-            f"--objective {name} must say whether less of it is better or more: {answer.why}. "
-            f"Received: no suffix. Write {name}:min or {name}:max."
-        )
+        must = f"say whether less of it is better or more: {answer.why}"
+        hint = f" Write {name}:min or {name}:max."
+        raise InvalidSetting("objective", must, "no suffix", hint, value=name)
     return answer
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from optselect.search.errors import InvalidInput
+from optselect.search.errors import InvalidInput, InvalidSetting
 from optselect.search.near_names import did_you_mean
 from optselect.search.spec.catalogue import CATALOGUE, DEFAULT_OPTIMIZERS, Entry
+from optselect.search.spec.declaring import parted
 from optselect.search.spec.dimension import Choice, Dimension, keras_arguments
 from optselect.trials.terms.configuration import BASELINE
 from optselect.trials.terms.reference import Reference, is_reference, read_reference, stored_reference
@@ -55,27 +56,21 @@ def choose_optimizers(asked: str | None, baseline_class: str) -> tuple[str, ...]
         return (*DEFAULT_OPTIMIZERS, baseline_class) if known_baseline else DEFAULT_OPTIMIZERS
     if asked.strip().lower() == "all":
         return tuple(CATALOGUE)
-    names = names_in(asked)
+    names = parted(asked)
     if not names:
-        raise InvalidInput(
-            f'--optimizers must name at least one optimizer. Received: "{asked}". Known: {known()}'
-        )
+        raise InvalidSetting("optimizers", "name at least one optimizer", f'"{asked}"', f" Known: {known()}")
     chosen = [find_optimizer(name) for name in dict.fromkeys(names)]
     for name in (reference.class_name for reference in custom_references(asked)):
         if chosen.count(name) > 1:
-            raise InvalidInput(
-                f"--optimizers must name different classes. Received: {name} twice. Give one of them another name."
+            raise InvalidSetting(
+                "optimizers", "name different classes", f"{name} twice", " Give one of them another name."
             )
     return tuple(dict.fromkeys(chosen))
 
 
-def names_in(asked: str) -> list[str]:
-    return [name.strip() for name in asked.split(",") if name.strip()]
-
-
 def custom_references(asked: str | None) -> list[Reference]:
     """The classes of the user's own among the names."""
-    return [stored_reference(name) for name in names_in(asked or "") if is_reference(name)]
+    return [stored_reference(name) for name in parted(asked or "") if is_reference(name)]
 
 
 def placed_names(names: Sequence[str], folder: Path) -> str:

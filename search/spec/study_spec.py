@@ -1,6 +1,6 @@
 """What was asked for, and what does it come to for this model?
 
-A Request is what a person typed. A StudySpec is what the study does: every choice resolved, stored with the
+A Request is what a person said. A StudySpec is what the study does: every choice resolved, stored with the
 study, enough to go on by name alone. The same request on the same model always resolves to the same spec,
 so launching again can tell "the same study" from "another one".
 """
@@ -9,93 +9,75 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, create_model, field_validator
 
-from optselect.search.errors import InvalidInput
+from optselect.search.errors import InvalidInput, told_where_said
+from optselect.search.spec.declarations import DEFAULT_TRIALS, LaunchSettings
+from optselect.search.spec.declaring import demand_one_of, parted, settings_of
 from optselect.search.spec.dimension import Choice, Dimension, Scale
 from optselect.search.spec.objective import Direction, Objective, parse_objective
 from optselect.search.spec.space import Custom, Override, choose_optimizers, find_optimizer, study_space
-from optselect.search.spec.switching import SwitchSpec, check_switches, switch_space
+from optselect.search.spec.switching import SwitchSpec, check_switches, read_switches, switch_space
 from optselect.trials.terms.configuration import SCHEDULES
 from optselect.trials.terms.description import ProblemDescription
 from optselect.trials.terms.reference import stored_reference
 
 SPEC_VERSION = 1
-DEFAULT_TRIALS = 24
-MOST_TRIALS = 1_000_000
-MOST_EPOCHS = 1_000_000
-MOST_SEED = 4_000_000  # 1000 * seed + k must stay below 2**32
-
-Tune = Literal["auto", "1", "all"]
-Goal = Literal["verdict", "best-config"]
-Budget = Literal["small", "medium", "large"]
-Jit = Literal["off", "auto", "on"]
-Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
 
 TRIALS_EACH: Mapping[str, int] = {"small": 10, "medium": 16, "large": 24}
 """Trials of each optimizer that a budget stands for; how often each is right: docs/verdict-measured.md."""
 FEWEST_TRIALS = 4
 """Trials of each optimizer below which nobody was tuned well enough to lose."""
 OF_THE_FILE = "of the problem file"
-FINAL_SEEDS = 5
-MOST_SEEDS_ASKED = 200
-MOST_MINUTES = 100_000
 
 
 @dataclass(frozen=True)
-class Request:
-    """The flags of a launch, checked as far as they can be without the model."""
+class Request(LaunchSettings):
+    """Everything that was asked, flags and file in one, checked as far as it can be without the model."""
 
-    problem: str
-    """A path, or the bare name of a bundled problem."""
-    optimizers: str | None = None
-    tune: Tune = "auto"
-    trials: int | None = None
-    epochs: int | None = None
-    seed: int = 0
-    objective: str = "val_loss"
-    goal: Goal = "verdict"
-    budget: Budget | None = None
-    """In place of trials."""
-    minutes: int | None = None
-    """In place of trials: as many as fit, at the pace of the first runs."""
-    seeds: int = FINAL_SEEDS
-    """Fresh seeds of the finals' first look; 0: no finals and no verdict."""
-    jit: Jit = "off"
-    """Whether XLA compiles the trainings; auto: where it pays, measured before the first trial."""
-    precision: Precision | None = None
-    """Keras's dtype policy of all trainings; None: what the problem file says."""
-    system_metrics: bool = False
-    """Whether MLflow is told how busy the machines are, with each trial."""
     space: Mapping[str, Override] = field(default_factory=dict)
     """Ranges of one's own, by optimizer."""
     switches: tuple[SwitchSpec, ...] = ()
-    schedule: str | None = None
-    """Comma-separated kinds, one of which each trial gets; None: rates stay as they are."""
-    objective_place: str = ""
-    """Where a spec file names the objective: "study.toml, line 3"; empty where a flag does."""
+    """Those that a spec file says in all their parts."""
+    places: Mapping[str, str] = field(default_factory=dict)
+    """Where a spec file says a setting, by its key: "study.toml, line 3"; a flag's is not among them."""
 
     def __post_init__(self) -> None:
-        if self.trials is not None:
-            demand("--trials", self.trials, 1, MOST_TRIALS)
-        demand("--seed", self.seed, 0, MOST_SEED)
-        if self.epochs is not None:
-            demand("--epochs", self.epochs, 1, MOST_EPOCHS)
-        if self.minutes is not None:
-            demand("--minutes", self.minutes, 1, MOST_MINUTES)
-        if self.seeds:
-            demand("--seeds", self.seeds, FINAL_SEEDS, MOST_SEEDS_ASKED, "0, or ")
-        demand_one_of("--tune", self.tune, ("auto", "1", "all"))
-        demand_one_of("--goal", self.goal, ("verdict", "best-config"))
-        demand_one_of("--jit", self.jit, ("off", "auto", "on"))
-        if self.precision is not None:
-            demand_one_of("--precision", self.precision, get_args(Precision))
-        if self.schedule is not None:
-            schedule_kinds(self.schedule)
-        if self.budget is not None:
-            demand_one_of("--budget", self.budget, tuple(TRIALS_EACH))
+        with told_where_said(self.places):
+            for one in settings_of(type(self)):
+                one.demand_allowed(getattr(self, one.name))
+            if self.switch is not None:
+                read_switches(self.switch)
+            if self.schedule is not None:
+                schedule_kinds(self.schedule)
+
+    @property
+    def asked_switches(self) -> tuple[SwitchSpec, ...]:
+        """Those of the flag, which wins over the file."""
+        if self.switch is None:
+            return self.switches
+        return tuple(SwitchSpec(first=first, second=second) for first, second in read_switches(self.switch))
+
+
+def stored_model(declared: type[LaunchSettings]) -> type[BaseModel]:
+    """What a spec says as it was asked: the settings that are declared to be stored."""
+    kept: Any = {
+        one.name: (one.type if one.default is not None else one.type | None, one.default)
+        for one in settings_of(declared)
+        if one.is_stored
+    }
+    return create_model("Stored", **kept)
+
+
+if TYPE_CHECKING:
+
+    class Stored(BaseModel, LaunchSettings, frozen=True):
+        """Mypy reads the types where they are declared; that not all of them are stored it need not know."""
+
+else:
+    Stored = stored_model(LaunchSettings)
 
 
 class CustomClass(BaseModel):
@@ -109,36 +91,24 @@ class CustomClass(BaseModel):
     """Its arguments without a default: there is no run at its defaults then."""
 
 
-class StudySpec(BaseModel):
-    """What a study does, for its whole life."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class StudySpec(Stored, frozen=True, extra="forbid"):
+    """What a study does, for its whole life: what was asked, and what that came to."""
 
     problem: str
     """An absolute path, or the bare name of a bundled problem."""
     folder: str
     """Where the study was launched: data() may look for files from there."""
-    optimizers: tuple[str, ...]
-    tune: Tune
+    optimizers: tuple[str, ...]  # type: ignore[assignment]  # the names of which the request is a text
     trials: int
+    """0 where minutes decide it after the baseline runs."""
     epochs: int
-    seed: int
     objective: str
     direction: Direction
-    goal: Goal = "verdict"
-    minutes: int | None = None
-    """Decides the trials after the baseline runs; trials is 0 then."""
-    seeds: int = FINAL_SEEDS
-    jit: Jit = "off"
-    """What auto comes to is decided before the first trial and stored with the study's decisions."""
-    precision: Precision | None = None
-    """Of all trainings, the baseline's too; None: what the problem file says."""
-    system_metrics: bool = False
     averages: bool = False
     """A callback of the problem's swaps averaged weights: all optimizers keep them, also at their defaults."""
     switches: tuple[SwitchSpec, ...] = ()
     """Each is a class among the optimizers too, after those it is made of."""
-    custom: dict[str, CustomClass] = {}
+    custom: dict[str, CustomClass] = Field(default_factory=dict)
     """The optimizers that are not Keras's, by name."""
     space: dict[str, tuple[Dimension, ...]]
 
@@ -222,9 +192,10 @@ def resolve(
 ) -> StudySpec:
     """What the request comes to for the described model; raises InvalidInput."""
     singles = choose_optimizers(request.optimizers, problem.baseline.optimizer)
-    switches = tuple(spelled(switch, tuple(customs)) for switch in request.switches)
+    switches = tuple(spelled(switch, tuple(customs)) for switch in request.asked_switches)
     optimizers = (*singles, *(switch.name for switch in switches))
-    objective = placed_objective(request, problem)
+    with told_where_said(request.places):  # only the model knows its metrics
+        objective = parse_objective(request.objective, problem.metrics, problem.known_metrics)
     epochs = request.epochs or problem.epochs
     check_warmup(request.space, problem.steps_per_epoch, epochs)
     check_switches(switches, singles, epochs, request.goal)
@@ -242,24 +213,17 @@ def resolve(
         problem=request.problem if bundled else problem.path,
         folder=str(folder),
         optimizers=optimizers,
-        tune=request.tune,
         trials=trials,
         epochs=epochs,
-        seed=request.seed,
         objective=objective.name,
         direction=objective.direction,
-        goal=request.goal,
-        minutes=request.minutes,
-        seeds=request.seeds,
-        jit=request.jit,
-        precision=request.precision,
-        system_metrics=request.system_metrics,
         averages=bool(problem.averaging_callback),
         switches=switches,
         custom={
             name: CustomClass(reference=one.reference, required=one.required) for name, one in customs.items()
         },
         space=space,
+        **{one.name: getattr(request, one.name) for one in settings_of(LaunchSettings) if one.is_stored},
     )
 
 
@@ -278,9 +242,9 @@ def schedule_kinds(text: str) -> tuple[str, ...]:
     >>> schedule_kinds("constant, cosine")
     ('constant', 'cosine')
     """
-    kinds = tuple(dict.fromkeys(kind.strip() for kind in text.split(",") if kind.strip()))
+    kinds = tuple(dict.fromkeys(parted(text)))
     for kind in kinds or (text,):
-        demand_one_of("--schedule", kind, SCHEDULES)
+        demand_one_of("schedule", kind, SCHEDULES)
     return kinds
 
 
@@ -334,17 +298,6 @@ def asked_trials(request: Request, optimizers: int) -> int:
     if request.budget is not None:
         return TRIALS_EACH[request.budget] * optimizers
     return DEFAULT_TRIALS if request.trials is None else request.trials
-
-
-def placed_objective(request: Request, problem: ProblemDescription) -> Objective:
-    """The objective; a mistake in a spec file is named as a key and with its line."""
-    try:
-        return parse_objective(request.objective, problem.metrics, problem.known_metrics)
-    except InvalidInput as error:
-        if not request.objective_place:
-            raise
-        words = str(error).replace("--objective", "objective", 1)
-        raise InvalidInput(f"{words} ({request.objective_place})") from error
 
 
 def check_warmup(space: Mapping[str, Override], steps_per_epoch: int | None, epochs: int) -> None:
@@ -451,16 +404,3 @@ def change_of_range(was: Dimension | None, becomes: Dimension | None) -> str:
         if old != new:
             break
     return f"{old} -> {new}"
-
-
-def demand(flag: str, value: int, low: int, high: int, otherwise: str = "") -> None:
-    if not low <= value <= high:
-        raise InvalidInput(
-            f"{flag} must be {otherwise}a whole number from {low} to {high}. Received: {value}."
-        )
-
-
-def demand_one_of(flag: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        listed = f"{', '.join(known[:-1])} or {known[-1]}"
-        raise InvalidInput(f'{flag} must be {listed}. Received: "{value}".')

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from optselect.search.errors import InvalidInput
+from optselect.search.errors import InvalidInput, InvalidSetting
 from optselect.search.spec.dimension import Choice, Dimension, linear
 
 SECOND = "second_"
@@ -104,9 +104,8 @@ def read_switches(text: str) -> list[tuple[str, str]]:
     for part in (part.strip() for part in text.split(",")):
         names = [name.strip() for name in part.split(":")]
         if len(names) != 2 or not all(names):
-            raise InvalidInput(
-                f'--switch must be FIRST:SECOND, such as sgd:adam. Received: "{part}". Several are parted by commas.'
-            )
+            must, hint = "be FIRST:SECOND, such as sgd:adam", " Several are parted by commas."
+            raise InvalidSetting("switch", must, f'"{part}"', hint)
         pairs.append((names[0], names[1]))
     return pairs
 

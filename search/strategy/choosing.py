@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from optselect.search.spec.study_spec import Goal, StudySpec
+from optselect.search.spec.declarations import Goal
+from optselect.search.spec.study_spec import StudySpec
 from optselect.search.strategy.joint import Joint
 from optselect.search.strategy.minutes import planned_search
 from optselect.search.strategy.phases import ByPhases

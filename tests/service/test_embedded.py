@@ -159,7 +159,7 @@ def test_opening_without_an_address_makes_our_database_once(home: Path, server: 
     assert time.monotonic() - began < 1.0  # 12 ms on a quiet machine
     assert first == second
     assert first.embedded
-    with make_engine(first).connect() as connection:
+    with make_engine(first, pooled=False).connect() as connection:
         assert connection.execute(text("SELECT current_database()")).scalar() == "optselect"
         assert connection.execute(text("SHOW search_path")).scalar() == "optselect"
 

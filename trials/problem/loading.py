@@ -256,8 +256,8 @@ def _checked_data(given: Any, path: Path, fit: Mapping[str, Any]) -> Data:
     try:
         checked = read_data(given)
         _check_infinite(checked, fit)
-    except ProblemError as error:
-        raise _in_file(error, path) from error.__cause__
+    except ProblemError as error:  # data's checks know no file
+        raise ProblemError(f"{path.name}: {error}") from error.__cause__
     return checked
 
 
@@ -517,8 +517,3 @@ def _batch_size_of_steps(train: Arrays, fit: Mapping[str, Any]) -> int:
     """Give the batch size that Keras derives where only steps_per_epoch is said."""
     steps = fit.get("steps_per_epoch")
     return math.ceil(train.rows / steps) if steps else KERAS_BATCH_SIZE
-
-
-def _in_file(error: ProblemError, path: Path) -> ProblemError:
-    message = str(error)
-    return error if message.startswith(path.name) else ProblemError(f"{path.name}: {message}")

@@ -6,23 +6,17 @@ from typing import Annotated
 
 import typer
 
-from optselect.search.cli.commands.options import (
-    Json,
-    NewName,
-    Problem,
-    Storage,
-    Tracking,
-    Trials,
-    Workers,
-    context_of,
-)
+from optselect.search.cli.commands.declared import Typed, takes
+from optselect.search.cli.commands.options import Json, context_of
 
-Spec = Annotated[
-    Path | None,
-    typer.Option(help="A TOML file, as launch reads it; flags win over it.", show_default=False),
-]
-Optimizers = Annotated[str | None, typer.Option(help="As launch has it.", show_default=False)]
-Epochs = Annotated[int | None, typer.Option(help="Epochs of a trial.", show_default=False)]
+AS_LAUNCH_HAS_IT = {
+    "spec": "A TOML file, as launch reads it; flags win over it.",
+    "optimizers": "As launch has it.",
+    "epochs": "Epochs of a trial.",
+    "budget": "Instead of --trials: small, medium or large, 10, 16 or 24 for each optimizer.",
+    "seeds": "Fresh seeds on which the finalists are compared first.",
+}
+"""Shorter words, for whoever has not come to launch yet."""
 
 
 def init(
@@ -48,63 +42,40 @@ def init(
     write_start(Start(name, task, data, target), force, as_json)
 
 
-def check(
-    problem: Problem = None,
-    spec: Spec = None,
-    optimizers: Optimizers = None,
-    epochs: Epochs = None,
-    storage: Storage = None,
-    tracking: Tracking = None,
-    as_json: Json = False,
-) -> int:
+@takes(
+    "problem", "spec", "optimizers", "epochs", "storage", "tracking", "as_json", otherwise=AS_LAUNCH_HAS_IT
+)
+def check(typed: Typed) -> int:
     """Try everything that a launch needs: database, MLflow, devices, the model, a few steps with each optimizer."""
     from optselect.search.cli.checking import check as check_problem
-    from optselect.search.spec.requesting import Flags, merged
+    from optselect.search.spec.requesting import merged
 
-    flags = Flags(problem=problem, optimizers=optimizers, epochs=epochs, storage=storage, tracking=tracking)
-    asked = merged(flags, spec)
-    context = context_of(asked.flags.storage, asked.flags.tracking, as_json)
-    return check_problem(asked.request, as_typed(problem, spec), context)
+    asked = merged(typed)
+    context = context_of(asked.storage, asked.tracking, asked.as_json)
+    return check_problem(asked, as_typed(typed["problem"], typed["spec"]), context)
 
 
-def plan(
-    problem: Problem = None,
-    spec: Spec = None,
-    name: NewName = None,
-    optimizers: Optimizers = None,
-    trials: Trials = None,
-    budget: Annotated[
-        str | None,
-        typer.Option(
-            help="Instead of --trials: small, medium or large, 10, 16 or 24 for each optimizer.",
-            show_default=False,
-        ),
-    ] = None,
-    epochs: Epochs = None,
-    seeds: Annotated[
-        int | None,
-        typer.Option(help="Fresh seeds on which the finalists are compared first.", show_default="5"),
-    ] = None,
-    workers: Workers = None,
-    as_json: Json = False,
-) -> None:
+@takes(
+    "problem",
+    "spec",
+    "name",
+    "optimizers",
+    "trials",
+    "budget",
+    "epochs",
+    "seeds",
+    "workers",
+    "as_json",
+    otherwise=AS_LAUNCH_HAS_IT,
+)
+def plan(typed: Typed) -> None:
     """What a launch would train, and how long that takes: timed on a few real batches, nothing is stored."""
     from optselect.search.cli.checking import plan as plan_study
-    from optselect.search.spec.requesting import Flags, merged
+    from optselect.search.spec.requesting import merged
 
-    flags = Flags(
-        problem=problem,
-        name=name,
-        optimizers=optimizers,
-        trials=trials,
-        budget=budget,
-        epochs=epochs,
-        seeds=seeds,
-        workers=workers,
-    )
-    asked = merged(flags, spec)
-    typed, context = as_typed(problem, spec), context_of(None, None, as_json)
-    plan_study(asked.request, typed, asked.flags.name, asked.flags.workers, context)
+    asked = merged(typed)
+    words, context = as_typed(typed["problem"], typed["spec"]), context_of(None, None, asked.as_json)
+    plan_study(asked, words, asked.name, asked.workers, context)
 
 
 def as_typed(problem: str | None, spec: Path | None) -> str:

@@ -1,9 +1,13 @@
 """Which options do several commands share, and where do they say that things are?"""
 
 import os
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from optselect.search.cli.commands.declared import parameter_info
+from optselect.search.spec.declarations import Executor, LaunchSettings
+from optselect.search.spec.declaring import settings_of
 
 if TYPE_CHECKING:
     from optselect.search.context import Context
@@ -16,72 +20,23 @@ def study_names(incomplete: str) -> list[str]:
     return completed_names(incomplete, os.environ)
 
 
+INFO = {one.name: parameter_info(one) for one in settings_of(LaunchSettings)}
+"""What Typer is to know of the settings of `launch`, some of which other commands take, too."""
+
 Study = Annotated[
     str, typer.Argument(help="Name of a study.", show_default=False, autocompletion=study_names)
 ]
-Problem = Annotated[
-    str | None,
-    typer.Argument(help="A problem file, or diabetes, fashion, digits, momentum.", show_default=False),
-]
-NewName = Annotated[
-    str | None, typer.Option(help="Name of the study; default: the problem's.", show_default=False)
-]
-Trials = Annotated[int | None, typer.Option(help="Search trials in all.", show_default="24")]
-Storage = Annotated[
-    str | None,
-    typer.Option(
-        help="Address of a PostgreSQL server, postgresql://user@host/database; else OPTSELECT_STORAGE, else the "
-        "embedded server of OPTSELECT_HOME. Password: OPTSELECT_STORAGE_PASSWORD_FILE or PGPASSFILE.",
-        show_default=False,
-    ),
-]
-Tracking = Annotated[
-    str | None,
-    typer.Option(
-        help="Address of an MLflow server; else MLFLOW_TRACKING_URI, else MLflow's tables beside ours.",
-        show_default=False,
-    ),
-]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        min=0,
-        help="Training processes on this machine; 0 only stores. Default: one per GPU, else per core.",
-        show_default=False,
-    ),
-]
-Gpus = Annotated[
-    str | None,
-    typer.Option(
-        help="One training process for each: all, numbers or UUIDs, comma-separated. Default: all there are.",
-        show_default=False,
-    ),
-]
-PerGpu = Annotated[
-    int, typer.Option(min=1, max=32, help="Processes that share a GPU, each with its part of the memory.")
-]
-Executor = Annotated[
-    Literal["local", "slurm", "kubernetes", "ray"],
-    typer.Option(help="Who starts the workers: this machine, or an engine of many (docs/engines.md)."),
-]
-GpusPerWorker = Annotated[
-    float | None,
-    typer.Option(
-        min=0,
-        max=8,
-        help="With an engine: GPUs of each worker, 0, 1 or with Ray a part of one.",
-        show_default="0",
-    ),
-]
-ExecutorOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="With an engine: an option of its own, such as partition=gpu or image=NAME; may be repeated.",
-        metavar="NAME=VALUE",
-        show_default=False,
-    ),
-]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the script, manifest or job, and do nothing.")]
+Storage = Annotated[str | None, INFO["storage"]]
+Tracking = Annotated[str | None, INFO["tracking"]]
+Workers = Annotated[int | None, INFO["workers"]]
+Gpus = Annotated[str | None, INFO["gpus"]]
+PerGpu = Annotated[int, INFO["per_gpu"]]
+ExecutorName = Annotated[Executor, INFO["executor"]]
+GpusPerWorker = Annotated[float | None, INFO["gpus_per_worker"]]
+ExecutorOption = Annotated[list[str] | None, INFO["executor_option"]]
+DryRun = Annotated[bool, INFO["dry_run"]]
+Json = Annotated[bool, INFO["as_json"]]
+Detach = Annotated[bool, INFO["detach"]]
 LaunchNumber = Annotated[
     int | None,
     typer.Option(
@@ -90,8 +45,6 @@ LaunchNumber = Annotated[
         show_default=False,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Detach = Annotated[bool, typer.Option("--detach", help="Train in the background.")]
 UseLocal = Annotated[
     bool,
     typer.Option("--use-local", help="Train the local problem file even if it differs from the study's."),

@@ -5,189 +5,50 @@ from typing import Annotated
 
 import typer
 
+from optselect.search.cli.commands.declared import Typed, takes
 from optselect.search.cli.commands.options import (
     Detach,
     DryRun,
-    Executor,
+    ExecutorName,
     ExecutorOption,
     Gpus,
     GpusPerWorker,
     Json,
     LaunchNumber,
-    NewName,
     PerGpu,
-    Problem,
     Storage,
     Study,
     Tracking,
-    Trials,
     UseLocal,
     Workers,
     context_of,
     study_names,
 )
+from optselect.search.spec.declarations import DEFAULT_TRIALS, FINAL_SEEDS, MOST_SEEDS_ASKED, MOST_TRIALS
 
 
-def launch(
-    problem: Problem = None,
-    spec: Annotated[
-        Path | None,
-        typer.Option(
-            help="A TOML file with these settings and ranges; flags win over it.", show_default=False
-        ),
-    ] = None,
-    name: NewName = None,
-    optimizers: Annotated[
-        str | None,
-        typer.Option(
-            help="Comma-separated, such as sgd,rmsprop,adam, or all; a class of your own: my_optimizers.py:MyMomentum. "
-            "Default: eight and the class you use now.",
-            show_default=False,
-        ),
-    ] = None,
-    tune: Annotated[
-        str | None,
-        typer.Option(help="What to search of each: auto (by the budget), 1 or all.", show_default="auto"),
-    ] = None,
-    trials: Trials = None,
-    budget: Annotated[
-        str | None,
-        typer.Option(
-            help="Instead of --trials: small, medium or large, 10, 16 or 24 trials for each optimizer.",
-            show_default=False,
-        ),
-    ] = None,
-    minutes: Annotated[
-        int | None,
-        typer.Option(
-            help="Instead of --trials: as much as fits, at the pace of the first runs.", show_default=False
-        ),
-    ] = None,
-    goal: Annotated[
-        str | None,
-        typer.Option(
-            help="verdict compares optimizers fairly; best-config only looks for a good configuration.",
-            show_default="verdict",
-        ),
-    ] = None,
-    seeds: Annotated[
-        int | None,
-        typer.Option(
-            help="Fresh seeds on which the finalists are compared first; 0: no comparison.", show_default="5"
-        ),
-    ] = None,
-    switch: Annotated[
-        str | None,
-        typer.Option(
-            help="Also try changing the optimizer in mid-training: FIRST:SECOND, such as sgd:adam.",
-            show_default=False,
-        ),
-    ] = None,
-    schedule: Annotated[
-        str | None,
-        typer.Option(
-            help="Let learning rates change: constant, cosine, linear, exponential; of several each trial gets one.",
-            show_default=False,
-        ),
-    ] = None,
-    jit: Annotated[
-        str | None,
-        typer.Option(
-            help="off, on or auto (where it pays, by measurement): let XLA compile the trainings. Faster for small "
-            "dense and recurrent models on CPU, but it rounds otherwise than fit.",
-            show_default="off",
-        ),
-    ] = None,
-    precision: Annotated[
-        str | None,
-        typer.Option(
-            help="float32, mixed_float16 or mixed_bfloat16: Keras's dtype policy of all trainings, the baseline's too; "
-            "default: what the problem file sets. Mixed ones are for GPUs; a CPU gets slower by them.",
-            show_default=False,
-        ),
-    ] = None,
-    system_metrics: Annotated[
-        bool, typer.Option(help="Show in MLflow how busy processor, memory and GPU were, with each trial.")
-    ] = False,
-    epochs: Annotated[
-        int | None,
-        typer.Option(help="Epochs of a trial; default: those of the problem's fit.", show_default=False),
-    ] = None,
-    workers: Workers = None,
-    gpus: Gpus = None,
-    per_gpu: PerGpu = 1,
-    executor: Executor = "local",
-    gpus_per_worker: GpusPerWorker = None,
-    executor_option: ExecutorOption = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the study.", show_default="0")] = None,
-    objective: Annotated[
-        str | None,
-        typer.Option(
-            help="A validation metric, with :min or :max where neither its class nor its name tells.",
-            show_default="val_loss",
-        ),
-    ] = None,
-    storage: Storage = None,
-    tracking: Tracking = None,
-    checkpoints: Annotated[
-        str | None,
-        typer.Option(
-            help="Where checkpoints above 4 MB go: a folder that all machines share, or an address of fsspec such as "
-            "s3://bucket/folder; default: OPTSELECT_HOME of each machine. Smaller ones are in the database.",
-            show_default=False,
-        ),
-    ] = None,
-    detach: Detach = False,
-    in_process: Annotated[
-        bool,
-        typer.Option("--in-process", help="Train in this very process, to step through with a debugger."),
-    ] = False,
-    dry_run: DryRun = False,
-    as_json: Json = False,
-) -> int:
+@takes()
+def launch(typed: Typed) -> int:
     """Search the optimizer for a Keras model: create a study, or attach to it, and train."""
     from optselect.search.cli.running import TerminalView, print_preview, print_served
     from optselect.search.engines.placing import read_placement
     from optselect.search.names import study_name
     from optselect.search.processes.devices import Wish
-    from optselect.search.spec.requesting import Flags, merged
+    from optselect.search.spec.requesting import merged
     from optselect.search.studies.launching import Workforce
     from optselect.search.studies.launching import launch as launch_study
     from optselect.trials.terms.bundled import resolve_problem
 
-    flags = Flags(
-        problem=problem,
-        name=name,
-        optimizers=optimizers,
-        tune=tune,
-        trials=trials,
-        epochs=epochs,
-        seed=seed,
-        objective=objective,
-        goal=goal,
-        budget=budget,
-        minutes=minutes,
-        seeds=seeds,
-        jit=jit,
-        precision=precision,
-        system_metrics=system_metrics,
-        workers=workers,
-        storage=storage,
-        tracking=tracking,
-        checkpoints=checkpoints,
-        switch=switch,
-        schedule=schedule,
-        detach=detach,
-    )
-    asked = merged(flags, spec)
-    context = context_of(asked.flags.storage, asked.flags.tracking, as_json, asked.flags.checkpoints)
-    placement = read_placement(executor, gpus_per_worker, executor_option)
-    workforce = Workforce(asked.flags.workers, asked.flags.detach, in_process, Wish(gpus, per_gpu), placement)
-    if dry_run:
-        name = study_name(asked.flags.name, resolve_problem(asked.request.problem))
+    asked = merged(typed)
+    context = context_of(asked.storage, asked.tracking, asked.as_json, asked.checkpoints)
+    placement = read_placement(asked.executor, asked.gpus_per_worker, asked.executor_option)
+    wish = Wish(asked.gpus, asked.per_gpu)
+    workforce = Workforce(asked.workers, asked.detach, asked.in_process, wish, placement)
+    if asked.dry_run:
+        name = study_name(asked.name, resolve_problem(asked.problem))
         return print_preview(name, context, workforce)
-    view = TerminalView(quiet=as_json)
-    return print_served(launch_study(asked.request, asked.flags.name, context, workforce, view), context)
+    view = TerminalView(quiet=asked.as_json)
+    return print_served(launch_study(asked, asked.name, context, workforce, view), context)
 
 
 def resume(
@@ -202,7 +63,7 @@ def resume(
     workers: Workers = None,
     gpus: Gpus = None,
     per_gpu: PerGpu = 1,
-    executor: Executor = "local",
+    executor: ExecutorName = "local",
     gpus_per_worker: GpusPerWorker = None,
     executor_option: ExecutorOption = None,
     storage: Storage = None,
@@ -220,7 +81,10 @@ def resume(
     from optselect.search.studies.launching import resume as resume_study
 
     context = context_of(storage, tracking, as_json)
-    more = Further(further("--trials", trials, 1_000_000, 24), further("--seeds", seeds, 200, 5))
+    more = Further(
+        further("trials", trials, MOST_TRIALS, DEFAULT_TRIALS),
+        further("seeds", seeds, MOST_SEEDS_ASKED, FINAL_SEEDS),
+    )
     placement = read_placement(executor, gpus_per_worker, executor_option)
     workforce = Workforce(workers, detach, wish=Wish(gpus, per_gpu), placement=placement)
     if dry_run:
@@ -229,17 +93,16 @@ def resume(
     return print_served(resume_study(study, more, context, workforce, use_local, view), context)
 
 
-def further(flag: str, text: str | None, most: int, example: int) -> int:
+def further(key: str, text: str | None, most: int, example: int) -> int:
     """What stands behind a plus."""
-    from optselect.search.errors import InvalidInput
+    from optselect.search.errors import InvalidSetting, flag_of
 
     if text is None:
         return 0
     digits = text[1:]
     if not (text.startswith("+") and digits.isascii() and digits.isdigit() and 0 < int(digits) <= most):
-        raise InvalidInput(
-            f'{flag} must say how many more, from +1 to +{most}. Received: "{text}". Write {flag} +{example}.'
-        )
+        must, hint = f"say how many more, from +1 to +{most}", f" Write {flag_of(key)} +{example}."
+        raise InvalidSetting(key, must, f'"{text}"', hint)
     return int(digits)
 
 

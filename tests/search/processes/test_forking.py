@@ -172,9 +172,8 @@ def test_a_child_that_nobody_wants_any_more_before_it_began_is_gone_at_once(
     child = zygote.fork("worker", ["worker", "forking"], environment, tmp_path / "log")
     child.send_signal(signal.SIGTERM)
     assert child.poll() == -signal.SIGTERM
-    other = hanging_worker(
-        zygote, silent_server, tmp_path
-    )  # by now the zygote has answered for the first as well
+    # By now the zygote has answered for the first as well.
+    other = hanging_worker(zygote, silent_server, tmp_path)
     assert child.process is not None
     await_that(lambda: is_gone(child))
     assert other.poll() is None

@@ -8,10 +8,10 @@ import pytest
 
 from optselect.search.errors import InvalidInput
 from optselect.search.spec.custom import asked_classes, notes, read_customs
-from optselect.search.spec.requesting import Flags, merged
+from optselect.search.spec.requesting import merged
 from optselect.search.spec.settings import settings_code
-from optselect.search.spec.spec_file import spec_toml
 from optselect.search.spec.study_spec import StudySpec, differences, resolve
+from optselect.search.spec.toml.writing import spec_toml
 from optselect.search.strategy.choosing import strategy_of
 from optselect.search.strategy.planning import baseline_tickets
 from optselect.trials.terms.description import CustomDescription, ParameterDescription, ProblemDescription
@@ -46,9 +46,8 @@ def study(model: ProblemDescription, spec: str = "", **flags: Any) -> StudySpec:
     if spec:
         path = Path("study.toml")
         path.write_text(spec)
-    request = merged(
-        Flags(**{"problem": "net.py", "optimizers": "sgd,mine.py:Mine", "trials": 24, **flags}), path
-    ).request
+    asked = {"problem": "net.py", "optimizers": "sgd,mine.py:Mine", "trials": 24, **flags, "spec": path}
+    request = merged(asked)
     return resolve(request, model, False, Path("/here"), read_customs(request, model.optimizers))
 
 
@@ -84,9 +83,8 @@ def test_the_spec_file_wins_over_the_class_and_the_class_over_known_names(here: 
         "nesterov": "False | True",
     }
     file = "[space.Mine]\ndampening = {low = 0, high = 1}\n"
-    assert (
-        ranges(study(problem, file))["dampening"] == "0 .. 1 (linear)"
-    )  # floats, as the constructor's default is
+    # Floats, as the constructor's default is.
+    assert ranges(study(problem, file))["dampening"] == "0 .. 1 (linear)"
 
 
 def test_whole_numbers_stay_whole_where_the_constructor_does_not_say_otherwise(here: Path) -> None:
@@ -104,10 +102,8 @@ def test_an_argument_without_a_default_must_be_given_one(here: Path) -> None:
     with pytest.raises(InvalidInput, match=r"Mine.decay has no default.*\[space.Mine\] decay = VALUE"):
         study(problem)
     spec = study(problem, "[space.Mine]\ndecay = 0.25\n")
-    assert [ticket.optimizer for ticket in baseline_tickets(spec)] == [
-        "baseline",
-        "SGD",
-    ]  # Mine has no defaults to run at
+    # Mine has no defaults to run at.
+    assert [ticket.optimizer for ticket in baseline_tickets(spec)] == ["baseline", "SGD"]
     assert {"optimizer": "Mine"}.items() <= strategy_of(spec).search(4).tickets[1].fixed_params.items()
 
 
@@ -155,7 +151,7 @@ NAMES = {
 def test_a_wrong_reference_is_refused_before_any_model_is_built(here: Path, names: str) -> None:
     (here / "other.py").write_text("")
     with pytest.raises((InvalidInput, ConfigurationError), match=NAMES[names]):
-        merged(Flags(problem="diabetes", optimizers=names), None)
+        merged({"problem": "diabetes", "optimizers": names})
 
 
 def test_the_file_is_found_beside_the_spec_and_tried_with_its_values(here: Path) -> None:
@@ -166,7 +162,7 @@ def test_the_file_is_found_beside_the_spec_and_tried_with_its_values(here: Path)
     spec.write_text(
         'problem = "diabetes"\noptimizers = ["theirs.py:Theirs"]\n[space.Theirs]\nrate = [2, 3]\nbeta_1 = 0.5\n'
     )
-    (asked,) = asked_classes(merged(Flags(), spec).request)
+    (asked,) = asked_classes(merged({"spec": spec}))
     assert (asked.reference.path, asked.reference.class_name) == (folder / "theirs.py", "Theirs")
     assert asked.arguments == {"rate": 3, "beta_1": 0.5}
 

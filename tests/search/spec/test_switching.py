@@ -8,12 +8,12 @@ import optuna
 import pytest
 
 from optselect.search.errors import InvalidInput
-from optselect.search.spec.requesting import Flags, merged
+from optselect.search.spec.requesting import merged
 from optselect.search.spec.settings import Length, configuration_of, settings_code
 from optselect.search.spec.space import suggest_optimizer
-from optselect.search.spec.spec_file import spec_toml
 from optselect.search.spec.study_spec import StudySpec, resolve
 from optselect.search.spec.switching import SwitchSpec
+from optselect.search.spec.toml.writing import spec_toml
 from optselect.search.strategy.choosing import next_step
 from optselect.storage.records.tickets import NewTicket
 from optselect.trials.terms.configuration import OptimizerConfig, Schedule
@@ -181,7 +181,7 @@ def test_a_spec_file_says_the_same_and_is_printed_back(tmp_path: Path) -> None:
 def read(folder: Path, text: str) -> StudySpec:
     file = folder / "study.toml"
     file.write_text(text)
-    return resolve(merged(Flags(problem="net.py"), file).request, description(), False, Path("/"))
+    return resolve(merged({"problem": "net.py", "spec": file}), description(), False, Path("/"))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 from optuna.samplers import RandomSampler
 
-from optselect.search.spec.study_spec import Goal
+from optselect.search.spec.declarations import Goal
 from optselect.search.strategy.choosing import STRATEGIES, first_step, next_slice, next_step, strategy_of
 from optselect.search.strategy.rungs import rungs
 from optselect.search.strategy.sampler import ViewedTPE

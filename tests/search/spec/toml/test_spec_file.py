@@ -11,11 +11,12 @@ import pytest
 from optselect.search.errors import InvalidInput
 from optselect.search.spec.catalogue import CATALOGUE
 from optselect.search.spec.dimension import one_minus
-from optselect.search.spec.requesting import Flags, merged
+from optselect.search.spec.requesting import merged
 from optselect.search.spec.space import suggest_optimizer
-from optselect.search.spec.spec_file import read_spec, spec_toml
 from optselect.search.spec.study_spec import StudySpec, differences, resolve
-from optselect.search.spec.toml_lines import line_of
+from optselect.search.spec.toml.reading import read_spec
+from optselect.search.spec.toml.source import line_of
+from optselect.search.spec.toml.writing import spec_toml
 from optselect.trials.terms.configuration import OptimizerConfig, check_arguments
 from tests.support.problems import description
 
@@ -47,32 +48,32 @@ def write(tmp_path: Path) -> Any:
 
 
 def resolved(spec: Path | None, **flags: Any) -> StudySpec:
-    request = merged(Flags(**flags), spec).request
+    request = merged({"spec": spec, **flags})
     return resolve(request, description(), bundled=False, folder=Path("/here"))
 
 
 def test_a_file_says_what_the_flags_say(write: Any) -> None:
-    asked = merged(Flags(), write(SPEC))
-    assert (asked.flags.name, asked.request.trials, asked.request.objective) == ("mine", 36, "val_mae")
-    assert asked.request.optimizers == "sgd,adam"
-    assert (asked.request.tune, asked.request.seed) == ("auto", 0)
+    asked = merged({"spec": write(SPEC)})
+    assert (asked.name, asked.trials, asked.objective) == ("mine", 36, "val_mae")
+    assert asked.optimizers == "sgd,adam"
+    assert (asked.tune, asked.seed) == ("auto", 0)
 
 
 def test_flags_win_over_the_file_and_the_file_over_the_defaults(write: Any) -> None:
-    asked = merged(Flags(problem="diabetes", trials=7, name="other"), write(SPEC))
-    assert (asked.request.problem, asked.request.trials, asked.flags.name) == ("diabetes", 7, "other")
-    assert asked.request.objective == "val_mae"
+    asked = merged({"problem": "diabetes", "trials": 7, "name": "other", "spec": write(SPEC)})
+    assert (asked.problem, asked.trials, asked.name) == ("diabetes", 7, "other")
+    assert asked.objective == "val_mae"
 
 
 def test_a_zero_on_the_command_line_is_typed_and_not_absent() -> None:
-    assert merged(Flags(problem="diabetes", workers=0), None).flags.workers == 0
+    assert merged({"problem": "diabetes", "workers": 0}).workers == 0
     with pytest.raises(InvalidInput, match="--trials"):
-        merged(Flags(problem="diabetes", trials=0), None)
+        merged({"problem": "diabetes", "trials": 0})
 
 
 def test_the_problem_is_found_beside_the_file(write: Any, tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text("")
-    assert merged(Flags(), write(SPEC)).request.problem == str(tmp_path / "net.py")
+    assert merged({"spec": write(SPEC)}).problem == str(tmp_path / "net.py")
 
 
 def test_a_namesake_in_the_current_folder_is_not_the_specs_problem(
@@ -82,19 +83,19 @@ def test_a_namesake_in_the_current_folder_is_not_the_specs_problem(
     elsewhere.mkdir()
     (elsewhere / "net.py").write_text("")
     monkeypatch.chdir(elsewhere)
-    assert merged(Flags(), write(SPEC)).request.problem == str(tmp_path / "net.py")
+    assert merged({"spec": write(SPEC)}).problem == str(tmp_path / "net.py")
 
 
 def test_a_bundled_problem_keeps_its_bare_name(write: Any) -> None:
-    assert merged(Flags(), write('problem = "diabetes"')).request.problem == "diabetes"
+    assert merged({"spec": write('problem = "diabetes"')}).problem == "diabetes"
 
 
 def test_tune_may_be_the_number_1_as_on_the_command_line(write: Any) -> None:
-    assert merged(Flags(), write('problem = "diabetes"\ntune = 1')).request.tune == "1"
+    assert merged({"spec": write('problem = "diabetes"\ntune = 1')}).tune == "1"
 
 
 def test_a_file_may_begin_with_a_byte_order_mark(write: Any) -> None:
-    assert merged(Flags(problem="diabetes"), write("\ufefftrials = 3")).request.trials == 3
+    assert merged({"problem": "diabetes", "spec": write("\ufefftrials = 3")}).trials == 3
 
 
 def test_an_objective_of_the_file_is_refused_with_its_line_and_a_typed_one_without(write: Any) -> None:
@@ -235,7 +236,7 @@ def test_a_changed_range_is_named_in_keras_values(write: Any) -> None:
 
 def test_a_problem_with_a_strange_path_can_be_printed_and_read(write: Any) -> None:
     spec = resolved(None, problem="net.py").model_copy(update={"problem": '/a "b"\\c\n\x7f/größe 😀.py'})
-    assert merged(Flags(), write(spec_toml(spec, "x"))).request.problem == spec.problem
+    assert merged({"spec": write(spec_toml(spec, "x"))}).problem == spec.problem
 
 
 def test_a_stored_space_keeps_its_order_although_jsonb_does_not() -> None:
@@ -323,7 +324,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 def test_a_problem_must_come_from_somewhere(write: Any) -> None:
     with pytest.raises(InvalidInput, match="A problem must be named"):
-        merged(Flags(), write("trials = 3\n"))
+        merged({"spec": write("trials = 3\n")})
 
 
 def test_every_dimension_of_the_catalogue_can_be_written_and_read(write: Any) -> None:

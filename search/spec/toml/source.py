@@ -1,14 +1,52 @@
-"""On which line of a TOML text does a key stand? tomllib does not tell, and an error must."""
+"""Where in a study.toml does a mistake stand? tomllib tells no lines, and an error must."""
 
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from optselect.search.errors import InvalidInput, InvalidSetting
+from optselect.search.near_names import did_you_mean
+from optselect.search.spec.space import find_optimizer
 
 HEADER = re.compile(r"^\s*\[\[?(?P<key>[^\[\]]+)\]\]?\s*(#.*)?$")
 ASSIGNMENT = re.compile(
     r"""^\s*(?P<key>(?:"[^"]*"|'[^']*'|[\w-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[\w-]+))*)\s*="""
 )
+
+
+@dataclass(frozen=True)
+class Source:
+    """The text of a spec file, to say where a mistake stands."""
+
+    path: Path
+    text: str
+    customs: tuple[str, ...] = ()
+    """The classes of the user's own that the study tries."""
+
+    def wrong(self, key: Sequence[str], must: str, received: str) -> InvalidSetting:
+        """An error about one key."""
+        return InvalidSetting(".".join(key), must, received, place=self.place(key))
+
+    def place(self, key: Sequence[str]) -> str:
+        line = line_of(self.text, key)
+        return self.path.name if line is None else f"{self.path.name}, line {line}"
+
+
+def unknown_key(key: Sequence[str], known: Iterable[str], source: Source) -> InvalidInput:
+    names = sorted(known)
+    hint = did_you_mean(key[-1], names) or f" Known: {', '.join(names)}."
+    return InvalidInput(f"There is no key {'.'.join(key)} ({source.place(key)}).{hint}")
+
+
+def checked_optimizer(name: str, key: Sequence[str], source: Source) -> str:
+    """The name as the catalogue spells it; raises InvalidInput."""
+    try:
+        return find_optimizer(name, source.customs)
+    except InvalidInput as error:
+        raise InvalidInput(f"{'.'.join(key)}: {error} ({source.place(key)})") from error
 
 
 def line_of(text: str, key: Sequence[str]) -> int | None:

@@ -1,0 +1,1 @@
+"""What does a study.toml say, and how is one written?"""
