@@ -204,7 +204,7 @@ class Trainer:
         return state != "running" or undone == 0
 
     def is_to_give_way(self, idle: bool) -> bool:
-        """Whether another study needs this place more, asked between trials and not at every one."""
+        """Whether another study needs this slot more, asked between trials and not at every one."""
         if not self.assignment.gives_way or not self.time_slice.is_over(idle):
             return False
         left = gives_way(self.study.name, patiently(lambda: read_shares(self.engine)), idle)
