@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from optselect.search.processes.sharing import Slice
+from optselect.search.processes.sharing import TimeSlice
 from optselect.search.spec.objective import Objective
 from optselect.search.spec.stored import stored_spec
 from optselect.search.spec.study_spec import Request, resolve
@@ -193,7 +193,7 @@ def worker(
         nothing,
         load_optuna_study(database, name, engine),
         Departure(),
-        Slice.of(os.environ),
+        TimeSlice.of(os.environ),
         uuid.uuid4(),
         run_trial=training,
     )

@@ -64,9 +64,8 @@ class Document(Part):
 
 
 TWO = Field(min_length=2, max_length=2)
-Outcome = Literal[
-    "winner", "tie", "not_enough_evidence"
-]  # as in verdict/judging.py, which costs SciPy's import
+# As in verdict/judging.py, which costs SciPy's import.
+Outcome = Literal["winner", "tie", "not_enough_evidence"]
 StudyName = Annotated[str, says("Name of the study.")]
 State = Annotated[str, says("State of the study.", "running", "paused", "stopped", "finished")]
 Objective = Annotated[str, says("The metric by which trials are judged, in Keras's words.")]

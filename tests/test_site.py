@@ -18,7 +18,7 @@ from optselect.search.documents import DOCUMENTS
 from optselect.search.exit_codes import UserExit, WorkerExit
 from optselect.search.spec.catalogue import CATALOGUE
 from optselect.search.spec.toml.reading import file_model
-from tests.support.site import DOCS, module_of_docs
+from tests.support.site import DOCS, load_made_of_code, module_of_docs
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted(DOCS.rglob("*.md"))
@@ -27,7 +27,7 @@ PAGES = sorted(DOCS.rglob("*.md"))
 @pytest.fixture(scope="module")
 def made_of_code() -> Any:
     """The hook of mkdocs."""
-    return module_of_docs("made_of_code")
+    return load_made_of_code()
 
 
 def test_every_page_is_in_the_navigation_of_mkdocs_yml() -> None:

@@ -32,7 +32,7 @@ from optselect.search.verdict.evidence import (
 from optselect.search.verdict.judging import MOST_SEEDS, Judgement, judge
 from optselect.storage.records.overview import TrialRow
 from optselect.storage.records.phases import Progress
-from optselect.storage.records.tickets import SEARCH_PHASES, Ending, NewTicket, Ticket
+from optselect.storage.records.tickets import SEARCH_PHASES, NewTicket, Ticket, TrialEnding
 
 OBJECTIVE = Objective("val_loss", "minimize")
 
@@ -154,7 +154,7 @@ class Replay:
         )  # fmt: skip
 
     def tell(self, trial: Trial, row: TrialRow, run: Run) -> None:
-        ending = Ending(row.state, row.epochs, row.value)
+        ending = TrialEnding(row.state, row.epochs, row.value)
         if row.state == "pruned":
             tell_pruned(trial, ending, run.curve[row.epochs])
             return

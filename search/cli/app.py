@@ -14,7 +14,7 @@ from optselect.search.cli.commands import before, keep, look, run
 from optselect.search.cli.commands.examples import example_of
 from optselect.search.cli.failures import as_worker_code, explain
 from optselect.search.exit_codes import UserExit
-from optselect.search.processes.farewell import say_farewell
+from optselect.search.processes.announced_exit import announce_exit
 from optselect.search.voice import speak
 from optselect.trials.terms.user_code import leave_a_trace_of_interrupts
 
@@ -121,7 +121,7 @@ def help_asked(arguments: Sequence[str]) -> typer.Context | None:
 
 def leave(code: int) -> NoReturn:
     """Exit; a process that holds TensorFlow goes at once, for taking it down costs two seconds and gains nothing."""
-    say_farewell(code)
+    announce_exit(code)
     if "tensorflow" not in sys.modules:
         sys.exit(code)
     logging.shutdown()

@@ -6,16 +6,16 @@ from rich.table import Table
 from rich.text import Text
 
 from optselect.search.cli.terminal import print_document, stdout_console
+from optselect.search.context import Context
 from optselect.search.describing.checking import Checked, checks
 from optselect.search.documents import SCHEMA, Checks
 from optselect.search.exit_codes import UserExit
 from optselect.search.names import study_name
 from optselect.search.spec.study_spec import Request
-from optselect.search.surroundings import Surroundings
 from optselect.trials.terms.bundled import resolve_problem
 
 
-def check(request: Request, typed: str, place: Surroundings) -> int:
+def check(request: Request, typed: str, context: Context) -> int:
     """Print each line as soon as it is known; returns the exit code of the first failure.
 
     Args:
@@ -23,12 +23,12 @@ def check(request: Request, typed: str, place: Surroundings) -> int:
     """
     found = []
     out = stdout_console()
-    for line in checks(request, place):
+    for line in checks(request, context):
         found.append(line)
-        if not place.as_json:
+        if not context.as_json:
             out.print(row_of(line))
     bad = [line for line in found if not line.is_ok]
-    if place.as_json:
+    if context.as_json:
         print_document(checks_json(request.problem, found))
     elif not bad:
         out.print(f"\nnext: optselect plan {typed}", soft_wrap=True)
@@ -57,13 +57,13 @@ def checks_json(problem: str, lines: Sequence[Checked]) -> Checks:
     }
 
 
-def plan(request: Request, typed: str, name: str | None, workers: int | None, place: Surroundings) -> None:
+def plan(request: Request, typed: str, name: str | None, workers: int | None, context: Context) -> None:
     """Print what a launch would do and cost; stores nothing. `typed` as for check."""
     from optselect.search.describing.forecasting import foresee
     from optselect.search.status.forecast import forecast_json, forecast_page  # SciPy costs half a second
 
-    study, forecast = study_name(name, resolve_problem(request.problem)), foresee(request, workers, place)
-    if place.as_json:
+    study, forecast = study_name(name, resolve_problem(request.problem)), foresee(request, workers, context)
+    if context.as_json:
         print_document(forecast_json(study, forecast))
         return
     out = stdout_console()

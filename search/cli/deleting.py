@@ -5,21 +5,21 @@ import sys
 import typer
 
 from optselect.search.cli.terminal import print_document
+from optselect.search.context import Context
 from optselect.search.documents import SCHEMA, Deleted
 from optselect.search.errors import InvalidInput
 from optselect.search.studies.deleting import Deletion
-from optselect.search.surroundings import Surroundings
 from optselect.storage.deletion import Holdings
 from optselect.storage.records.studies import StoredStudy
 
 
-def delete(name: str, agreed: bool, with_mlflow: bool, place: Surroundings) -> None:
+def delete(name: str, agreed: bool, with_mlflow: bool, context: Context) -> None:
     """Show what goes, ask, delete; raises InvalidInput where nobody can be asked."""
-    deletion = Deletion.of(name, with_mlflow, place)
+    deletion = Deletion.of(name, with_mlflow, context)
     if not agreed:
         ask(deletion.study, deletion.holdings, deletion.with_mlflow)
     deletion.run()
-    if place.as_json:
+    if context.as_json:
         print_document(deleted_json(name, deletion.with_mlflow, deletion.holdings))
     else:
         print(f"deleted: {', '.join(what_goes(deletion.holdings, deletion.with_mlflow))} of study {name}")

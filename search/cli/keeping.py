@@ -7,9 +7,9 @@ from pathlib import Path
 from rich.console import Console
 
 from optselect.search.cli.terminal import print_document
+from optselect.search.context import Context
 from optselect.search.documents import SCHEMA, EmbeddedDatabase, ServerDatabase
 from optselect.search.errors import InvalidInput
-from optselect.search.surroundings import Surroundings
 from optselect.storage.schema.backup import backup, restore
 from optselect.storage.schema.initialise import ensure_mlflow, initialise, mlflow_url, read_state
 from optselect.storage.schema.roles import grant_work
@@ -17,9 +17,9 @@ from optselect.storage.server import embedded
 from optselect.storage.server.database import Database, make_engine, open_database
 
 
-def upgrade(place: Surroundings) -> None:
+def upgrade(context: Context) -> None:
     """Bring all tables to the installed versions."""
-    database = open_database(place.storage, place.home, os.environ)
+    database = open_database(context.storage, context.home, os.environ)
     before = stored_versions(database)
     initialise(database)
     ensure_mlflow(database)
@@ -29,9 +29,9 @@ def upgrade(place: Surroundings) -> None:
         print(f"{name:<20} {version}" + ("" if old == version else f"   (was {old or 'not there'})"))
 
 
-def grant(role: str, place: Surroundings) -> None:
+def grant(role: str, context: Context) -> None:
     """Let a role work on the tables without owning them."""
-    grant_work(open_database(place.storage, place.home, os.environ), role)
+    grant_work(open_database(context.storage, context.home, os.environ), role)
     print(f"{role} may now launch, train and read; it cannot make, alter or drop a table")
 
 
@@ -41,11 +41,11 @@ def stored_versions(database: Database) -> dict[str, str]:
     return {} if state is None else {"revision": state[0] or "none", **state[1]}
 
 
-def print_database(place: Surroundings) -> None:
+def print_database(context: Context) -> None:
     """Where the database is and whether it runs; starts nothing."""
-    elsewhere = place.storage or os.environ.get("OPTSELECT_STORAGE")
-    facts = server_json(place) if elsewhere else embedded_json(place)
-    if place.as_json:
+    elsewhere = context.storage or os.environ.get("OPTSELECT_STORAGE")
+    facts = server_json(context) if elsewhere else embedded_json(context)
+    if context.as_json:
         print_document(facts)
         return
     for name, value in facts.items():
@@ -56,8 +56,8 @@ def print_database(place: Surroundings) -> None:
             print(f"{name:<16} {shown}")
 
 
-def server_json(place: Surroundings) -> ServerDatabase:
-    database = open_database(place.storage, place.home, os.environ)
+def server_json(context: Context) -> ServerDatabase:
+    database = open_database(context.storage, context.home, os.environ)
     return {
         "schema": SCHEMA,
         "embedded": False,
@@ -67,33 +67,33 @@ def server_json(place: Surroundings) -> ServerDatabase:
     }
 
 
-def embedded_json(place: Surroundings) -> EmbeddedDatabase:
-    server = embedded.server_state(place.home)
+def embedded_json(context: Context) -> EmbeddedDatabase:
+    server = embedded.server_state(context.home)
     folder = server.data_directory
     return {
         "schema": SCHEMA,
         "embedded": True,
-        "home": str(place.home),
+        "home": str(context.home),
         "running": server.running,
         "address": server.address,
         "data_directory": None if folder is None else str(folder),
         "version": server.version,
         "size_bytes": server.size_bytes,
-        "versions": stored_versions(open_database(None, place.home, os.environ)) if server.running else {},
+        "versions": stored_versions(open_database(None, context.home, os.environ)) if server.running else {},
     }
 
 
-def stop_server(place: Surroundings) -> None:
+def stop_server(context: Context) -> None:
     """Stop the embedded server."""
-    stopped = embedded.stop(place.home)
+    stopped = embedded.stop(context.home)
     print("stopped; the next command starts it again" if stopped else "no embedded server was running")
 
 
-def print_url(place: Surroundings, for_optuna: bool, for_mlflow: bool, show_password: bool) -> None:
+def print_url(context: Context, for_optuna: bool, for_mlflow: bool, show_password: bool) -> None:
     """The address for other programs."""
     if for_optuna and for_mlflow:
         raise InvalidInput("Only one of --optuna and --mlflow can be given. Received: both.")
-    database = place.open()
+    database = context.open()
     if for_mlflow:
         ensure_mlflow(database)
     url = (
@@ -108,9 +108,9 @@ def print_url(place: Surroundings, for_optuna: bool, for_mlflow: bool, show_pass
     )
 
 
-def write_backup(place: Surroundings, file: Path) -> None:
+def write_backup(context: Context, file: Path) -> None:
     """Save everything into one file."""
-    odd = backup(place.open(), file)
+    odd = backup(context.open(), file)
     print(f"{file}: {file.stat().st_size / 1e6:.1f} MB")
     if odd:
         print(
@@ -120,7 +120,7 @@ def write_backup(place: Surroundings, file: Path) -> None:
         )
 
 
-def read_backup(place: Surroundings, file: Path) -> None:
+def read_backup(context: Context, file: Path) -> None:
     """Restore a backup into a database without studies."""
-    restore(place.open(), file)
+    restore(context.open(), file)
     print("restored. See: optselect studies")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from optselect.search.cli.following import progress_view
 from optselect.search.cli.terminal import print_document, stdout_console
+from optselect.search.context import Context
 from optselect.search.documents import SCHEMA, ListedStudy, ShownStudy, Studies
 from optselect.search.engines.placing import launch_line, read_logs, scale, scaled_line
 from optselect.search.processes.supervising import REFRESH_SECONDS
@@ -21,7 +22,6 @@ from optselect.search.status.selecting import Selection, select
 from optselect.search.status.standing import trials_json
 from optselect.search.status.state import study_status, tracking_address
 from optselect.search.status.trial_page import trial_code, trial_page, trial_page_json, why_it_ended
-from optselect.search.surroundings import Surroundings
 from optselect.storage.errors import NotFound
 from optselect.storage.records import overview
 from optselect.storage.records.checkpoints import newest_kept
@@ -43,16 +43,16 @@ class Opened:
     engine: Engine
 
 
-def opened(place: Surroundings) -> Opened:
-    database = place.open()
+def opened(context: Context) -> Opened:
+    database = context.open()
     return Opened(database, make_engine(database))
 
 
-def print_status(name: str, place: Surroundings) -> None:
+def print_status(name: str, context: Context) -> None:
     """How far a study is."""
-    here = opened(place)
+    here = opened(context)
     study = load_study(here.engine, name)
-    if place.as_json:
+    if context.as_json:
         print_document(study_status(study, here.database, here.engine))
         return
     out, sight = stdout_console(), look(here.engine, study)
@@ -62,50 +62,50 @@ def print_status(name: str, place: Surroundings) -> None:
         out.print(launch_line(launch), soft_wrap=True)
 
 
-def watch_status(name: str, place: Surroundings) -> None:
+def watch_status(name: str, context: Context) -> None:
     """The same, drawn anew each second until the study ends or a signal comes; lines where stdout is no terminal."""
-    here = opened(place)
+    here = opened(context)
     study = load_study(here.engine, name)
     with stopped_by_signal() as ended, progress_view(quiet=False) as refresh:
         refresh(sight := look(here.engine, study))
         while sight.study.state not in ("finished", "stopped") and not ended.wait(REFRESH_SECONDS):
             refresh(sight := look(here.engine, study))
-    print_status(name, place)
+    print_status(name, context)
 
 
-def show_logs(name: str, launch: int | None, lines: int, follow: bool, place: Surroundings) -> None:
+def show_logs(name: str, launch: int | None, lines: int, follow: bool, context: Context) -> None:
     """What the workers of a launch say."""
     with contextlib.suppress(KeyboardInterrupt):
-        for line in read_logs(name, launch, lines, follow, opened(place).engine):
+        for line in read_logs(name, launch, lines, follow, opened(context).engine):
             print(line, flush=True)
 
 
-def scale_launch(name: str, workers: int, launch: int | None, place: Surroundings) -> None:
+def scale_launch(name: str, workers: int, launch: int | None, context: Context) -> None:
     """More or fewer workers."""
-    done = scale(name, workers, launch, opened(place).engine, place.home)
-    if place.as_json:
+    done = scale(name, workers, launch, opened(context).engine, context.home)
+    if context.as_json:
         print_document(done)
     else:
         stdout_console().print(scaled_line(done), soft_wrap=True)
 
 
-def print_trials(name: str, wanted: Selection, place: Surroundings) -> None:
+def print_trials(name: str, wanted: Selection, context: Context) -> None:
     """The trials that are wanted, as rows."""
-    here = opened(place)
+    here = opened(context)
     study = load_study(here.engine, name)
     trials = select(overview.list_trials(here.engine, study.id), wanted, Objective.of(study))
-    if place.as_json:
+    if context.as_json:
         print_document(trials_json(trials))
     else:
         stdout_console().print(tables.trials_table(study, trials))
 
 
-def show_study(name: str, place: Surroundings) -> None:
+def show_study(name: str, context: Context) -> None:
     """The spec of a study, as TOML that launches it."""
-    here = opened(place)
+    here = opened(context)
     study = load_study(here.engine, name)
     spec = stored_spec(study)
-    if place.as_json:
+    if context.as_json:
         print_document(shown_json(study))
     else:
         print(spec_toml(spec, study.name), end="")
@@ -121,15 +121,15 @@ def shown_json(study: StoredStudy) -> ShownStudy:
     }
 
 
-def show_trial(name: str, number: int, place: Surroundings) -> None:
+def show_trial(name: str, number: int, context: Context) -> None:
     """One trial: settings, curve, why it ended."""
-    here = opened(place)
+    here = opened(context)
     study = load_study(here.engine, name)
     trials = overview.list_trials(here.engine, study.id)
     trial = find_trial(study, trials, number)
     curve, kept = read_curve(here.engine, trial.ticket), newest_kept(here.engine, trial.ticket)
     link = link_of(study, trial, here.database)
-    if place.as_json:
+    if context.as_json:
         print_document(trial_page_json(trial, curve, why_it_ended(trial, study), link, kept))
     else:
         code = trial_code(trial, stored_spec(study), stored_description(study))
@@ -154,7 +154,7 @@ def find_trial(study: StoredStudy, trials: Sequence[overview.TrialRow], number: 
     raise NotFound(f'Study "{study.name}" has no trial {number}; {known}. See: optselect trials {study.name}')
 
 
-def print_pair(first: str, second: str, place: Surroundings) -> None:
+def print_pair(first: str, second: str, context: Context) -> None:
     """Two studies side by side."""
     from optselect.search.report.side_by_side import (  # SciPy costs half a second
         Pair,
@@ -164,22 +164,22 @@ def print_pair(first: str, second: str, place: Surroundings) -> None:
     )
     from optselect.search.verdict.record import read_record
 
-    engine = opened(place).engine
+    engine = opened(context).engine
     sides = [
         Side.of(study, read_record(engine, study))
         for study in (load_study(engine, first), load_study(engine, second))
     ]
     pair = Pair.of(*sides)
-    if place.as_json:
+    if context.as_json:
         print_document(pair_json(pair))
     else:
         stdout_console().print(pair_page(pair))
 
 
-def print_studies(place: Surroundings) -> None:
+def print_studies(context: Context) -> None:
     """All studies."""
-    rows = overview.list_studies(opened(place).engine)
-    if place.as_json:
+    rows = overview.list_studies(opened(context).engine)
+    if context.as_json:
         print_document(studies_json(rows))
     elif rows:
         stdout_console().print(tables.studies_table(rows))
@@ -206,14 +206,14 @@ def study_json(row: overview.StudyRow) -> ListedStudy:
 # --- MLflow -------------------------------------------------------------------------------------------
 
 
-def serve_ui(name: str | None, port: int, token: bool | None, place: Surroundings) -> None:
+def serve_ui(name: str | None, port: int, token: bool | None, context: Context) -> None:
     """Start MLflow over the study's curves and wait for Ctrl-C; a server elsewhere only needs its link."""
     from optselect.search.processes.supervising import run_folder
     from optselect.storage.tracking.server import serving
 
-    here = opened(place)
+    here = opened(context)
     study = None if name is None else load_study(here.engine, name)
-    elsewhere = place.tracking or (study.tracking_uri if study else None)
+    elsewhere = context.tracking or (study.tracking_uri if study else None)
     if elsewhere:
         say_links(study, note_of(elsewhere, here.database.home))
         return

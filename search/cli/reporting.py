@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from optselect.search.cli.terminal import print_document
+from optselect.search.context import Context
 from optselect.search.errors import InvalidInput
 from optselect.search.named_file import write_named
 from optselect.search.report.chosen_code import chosen_code, chosen_script
@@ -13,7 +14,6 @@ from optselect.search.report.exporting import ENDINGS, content, rows_of
 from optselect.search.report.flat_rows import csv_text
 from optselect.search.report.reading import Evidence
 from optselect.search.report.verdict_page import answer_json, verdict_page
-from optselect.search.surroundings import Surroundings
 from optselect.search.verdict.findings import Findings, NoVerdict, find
 from optselect.storage.records.studies import load_study
 from optselect.storage.server.database import make_engine
@@ -64,14 +64,14 @@ def write_page(evidence: Evidence, file: Path) -> None:
 # --- export -------------------------------------------------------------------------------------------
 
 
-def export(name: str, file: Path | None, with_epochs: bool, place: Surroundings) -> None:
+def export(name: str, file: Path | None, with_epochs: bool, context: Context) -> None:
     """Write a file whose ending says what it is, and print its name; "-" prints CSV instead."""
     file = file or Path(f"{name}.zip")
     if file != STDOUT and file.suffix.lower() not in ENDINGS:
         raise InvalidInput(
             f"FILE must end with {', '.join(ENDINGS)}, or be - for CSV on stdout. Received: {file}."
         )
-    engine = make_engine(place.open())
+    engine = make_engine(context.open())
     study = load_study(engine, name)
     if file == STDOUT:
         sys.stdout.write(csv_text(rows_of(engine, study, with_epochs)))

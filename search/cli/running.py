@@ -11,12 +11,13 @@ from rich.console import Console
 
 from optselect.search.cli.following import progress_view
 from optselect.search.cli.terminal import print_document, stderr_console, stdout_console
+from optselect.search.context import Context
 from optselect.search.documents import SCHEMA, Launched, Ordered
 from optselect.search.engines.placing import launch_line, preview
 from optselect.search.errors import InvalidInput
 from optselect.search.exit_codes import UserExit
 from optselect.search.notes import RATE_SET_TWICE
-from optselect.search.processes.supervising import Ending, log_folder
+from optselect.search.processes.supervising import ServiceEnd, log_folder
 from optselect.search.report.verdict_page import verdict_data
 from optselect.search.spec.objective import Objective
 from optselect.search.spec.stored import stored_spec
@@ -27,7 +28,6 @@ from optselect.search.status.tables import SINGLE_RUNS, next_commands, summary
 from optselect.search.status.ways import ways_lines
 from optselect.search.studies.launching import Served, Workforce
 from optselect.search.studies.ordering import order
-from optselect.search.surroundings import Surroundings
 from optselect.search.verdict.findings import NoVerdict, stored_findings
 from optselect.storage.records import overview, studies
 from optselect.storage.records.launches import Launch
@@ -35,15 +35,18 @@ from optselect.storage.records.studies import StoredStudy
 from optselect.storage.server.database import Engine
 
 
-def print_preview(name: str, place: Surroundings, workforce: Workforce, use_local: bool = False) -> int:
+def print_preview(name: str, context: Context, workforce: Workforce, use_local: bool = False) -> int:
     """Print what a launch would hand to an engine, and do nothing."""
-    if place.as_json:
+    if context.as_json:
         raise InvalidInput(
             "--dry-run prints what an engine gets, in the engine's own format. Received: --json with it. Leave out --json."
         )
     extra = ("--use-local",) if use_local else ()
     count = workforce.count(workforce.seats())
-    print(preview(name, place.storage, place.home, place.tracking, count, workforce.placement, extra), end="")
+    print(
+        preview(name, context.storage, context.home, context.tracking, count, workforce.placement, extra),
+        end="",
+    )
     return 0
 
 
@@ -81,20 +84,20 @@ class TerminalView:
             stderr_console().print(words, soft_wrap=True)
 
 
-def print_served(served: Served, place: Surroundings) -> int:
+def print_served(served: Served, context: Context) -> int:
     """Print what came of a launch, and return the exit code of a user's command."""
     if served.launch is not None:
-        return report_placed(served, served.launch, place)
-    if served.ending is None:
-        return report_stored(served, place)
-    return conclude(served, served.ending, place)
+        return report_placed(served, served.launch, context)
+    if served.end is None:
+        return report_stored(served, context)
+    return conclude(served, served.end, context)
 
 
-def conclude(served: Served, ending: Ending, place: Surroundings) -> int:
+def conclude(served: Served, end: ServiceEnd, context: Context) -> int:
     """Print the summary, or why there is none, and return the exit code."""
     study = studies.load_study(served.engine, served.study.name)
     trials = overview.list_trials(served.engine, study.id)
-    if place.as_json:
+    if context.as_json:
         ended: Launched = {
             **study_status(study, served.database, served.engine),
             "verdict": verdict_data(served.engine, study),
@@ -103,15 +106,15 @@ def conclude(served: Served, ending: Ending, place: Surroundings) -> int:
     else:
         print_summary(study, trials, served.engine)
     err = stderr_console()
-    if ending.curves_behind:
+    if end.curves_behind:
         err.print(
-            f"MLflow lacks some curves: {ending.curves_behind}. They are safe in Postgres; to send what it takes: "
+            f"MLflow lacks some curves: {end.curves_behind}. They are safe in Postgres; to send what it takes: "
             f"optselect sync {study.name}",
             style="yellow",
             soft_wrap=True,
         )
     if study.state != "finished":
-        return print_unfinished(study, trials, ending, err)
+        return print_unfinished(study, trials, end, err)
     return 0 if standing(study, trials).search.best is not None else no_usable_trial(trials, err)
 
 
@@ -128,15 +131,15 @@ def print_summary(study: StoredStudy, trials: Sequence[overview.TrialRow], engin
 
 
 def print_unfinished(
-    study: StoredStudy, trials: Sequence[overview.TrialRow], ending: Ending, err: Console
+    study: StoredStudy, trials: Sequence[overview.TrialRow], end: ServiceEnd, err: Console
 ) -> int:
     """Say why a study is not finished, and return the exit code."""
-    if ending.code == 130:
+    if end.code == 130:
         err.print(f"Stopped here. To go on: optselect resume {study.name}", soft_wrap=True)
         return 130
-    if ending.code not in (0, 75):
+    if end.code not in (0, 75):
         err.print(
-            f"The workers could not go on. The end of their log:\n{ending.last_words}",
+            f"The workers could not go on. The end of their log:\n{end.last_lines}",
             markup=False,
             soft_wrap=True,
         )
@@ -146,7 +149,7 @@ def print_unfinished(
         return UserExit.INVALID
     why = f"It was {study.state} from outside" if study.state != "running" else "Not finished yet"
     err.print(f"{why}. To go on: optselect resume {study.name}", soft_wrap=True)
-    return ending.code or (UserExit.UNFINISHED if study.state == "running" else UserExit.DONE)
+    return end.code or (UserExit.UNFINISHED if study.state == "running" else UserExit.DONE)
 
 
 def why_no_trial_can_go_on(study: StoredStudy, trials: Sequence[overview.TrialRow]) -> str | None:
@@ -180,10 +183,10 @@ def no_usable_trial(trials: Sequence[overview.TrialRow], err: Console) -> int:
     return UserExit.NO_USABLE_TRIAL
 
 
-def report_placed(served: Served, launch: Launch, place: Surroundings) -> int:
+def report_placed(served: Served, launch: Launch, context: Context) -> int:
     """Say how the engine calls the workers, and what can be done with them."""
     study = served.study
-    if place.as_json:
+    if context.as_json:
         print_document(study_status(study, served.database, served.engine))
         return 0
     out = stdout_console()
@@ -197,10 +200,10 @@ def report_placed(served: Served, launch: Launch, place: Surroundings) -> int:
     return 0
 
 
-def report_stored(served: Served, place: Surroundings) -> int:
+def report_stored(served: Served, context: Context) -> int:
     """Say that the study is stored, and who goes on with it."""
     study = served.study
-    if place.as_json:
+    if context.as_json:
         print_document(study_status(study, served.database, served.engine))
         return 0
     out = stdout_console()
@@ -230,10 +233,10 @@ WHAT_HAPPENS = {
 }
 
 
-def print_order(name: str, state: str, place: Surroundings) -> None:
+def print_order(name: str, state: str, context: Context) -> None:
     """Pause or stop a study and say what its running trials will do."""
-    done = order(name, state, place)
-    if place.as_json:
+    done = order(name, state, context)
+    if context.as_json:
         print_document(order_json(name, done.before, done.after, done.running))
     else:
         stdout_console().print(order_line(name, done.before, done.after, done.running), soft_wrap=True)

@@ -5,26 +5,26 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from optselect.search.cli.terminal import print_document
+from optselect.search.context import Context
 from optselect.search.documents import SCHEMA, Document, Sent, SyncCheck
 from optselect.search.exit_codes import UserExit
 from optselect.search.studies.syncing import Synced, compared, sync
-from optselect.search.surroundings import Surroundings
 from optselect.storage.tracking.check import Comparison
 from optselect.storage.tracking.outbox import Refusal, in_words
 
 
-def print_check(name: str, place: Surroundings) -> int:
+def print_check(name: str, context: Context) -> int:
     """Whether MLflow has every curve; returns the exit code."""
-    found = compared(name, place)
-    print_answer(place, check_json(name, found), check_line(name, found))
+    found = compared(name, context)
+    print_answer(context, check_json(name, found), check_line(name, found))
     return UserExit.OUR_FAILURE if found.difference else UserExit.DONE
 
 
-def print_sync(name: str, again: bool, place: Surroundings) -> int:
+def print_sync(name: str, again: bool, context: Context) -> int:
     """What MLflow was sent; returns the exit code."""
-    synced = sync(name, again, place)
+    synced = sync(name, again, context)
     words = sync_line(name, synced.runs, synced.points, synced.left) + refusal_words(name, synced.refusals)
-    print_answer(place, sync_json(name, synced), words)
+    print_answer(context, sync_json(name, synced), words)
     return UserExit.UNREACHABLE if synced.waiting else UserExit.DONE
 
 
@@ -39,8 +39,8 @@ def sync_json(name: str, synced: Synced) -> Sent:
     }
 
 
-def print_answer(place: Surroundings, answer: Document, line: str) -> None:
-    if place.as_json:
+def print_answer(context: Context, answer: Document, line: str) -> None:
+    if context.as_json:
         print_document(answer)
     else:
         Console(highlight=False, markup=False).print(line, soft_wrap=True)

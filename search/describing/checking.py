@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 from optselect.search.bundles.source import rows_folder
+from optselect.search.context import Context
 from optselect.search.describing.rehearsing import Outlook, look_ahead, rehearse, rehearsing
 from optselect.search.errors import SearchError
 from optselect.search.processes import devices
@@ -16,7 +17,6 @@ from optselect.search.processes.limits import room_here
 from optselect.search.processes.supervising import default_workers
 from optselect.search.spec.objective import Objective
 from optselect.search.spec.study_spec import Request
-from optselect.search.surroundings import Surroundings
 from optselect.storage.errors import StorageError
 from optselect.storage.schema.initialise import ensure_mlflow
 from optselect.storage.server.database import Database
@@ -52,16 +52,16 @@ class Attempt(NamedTuple, Generic[Find]):
     found: Find | None
 
 
-def checks(request: Request, place: Surroundings) -> Iterator[Checked]:
+def checks(request: Request, context: Context) -> Iterator[Checked]:
     """What is independent of each other is tried whatever else fails."""
     with rehearsing(request.problem) as zygote:
-        database = attempt("database", place.open, words_of_database, is_away=True)
+        database = attempt("database", context.open, words_of_database, is_away=True)
         yield database.line
         if database.found is not None:
-            ask = partial(tracking_found, place, database.found)
+            ask = partial(tracking_found, context, database.found)
             yield attempt("MLflow", ask, str, is_away=True).line
         yield attempt("devices", devices_found, str).line
-        rows = rows_folder(place.home)
+        rows = rows_folder(context.home)
         look = partial(look_ahead, request, rows, zygote)
         outlook = attempt("model and data", look, words_of_outlook)
         yield outlook.line
@@ -90,20 +90,20 @@ def words_of_database(database: Database) -> str:
     return f"{where}; its tables are this version's"
 
 
-def tracking_found(place: Surroundings, database: Database) -> str:
-    if place.tracking is None:
+def tracking_found(context: Context, database: Database) -> str:
+    if context.tracking is None:
         ensure_mlflow(database)
         return "its tables lie beside ours; optselect ui shows them"
     try:
-        open_client(place.tracking).search_experiments(max_results=1)
+        open_client(context.tracking).search_experiments(max_results=1)
     except Exception as error:
         if not is_refusal(error):
             raise
         raise StorageError(
-            f"{place.tracking} must be an MLflow server that answers. Received: {cause_in_short(error)}. "
+            f"{context.tracking} must be an MLflow server that answers. Received: {cause_in_short(error)}. "
             "Start it, or leave --tracking out: curves then lie beside our tables."
         ) from error
-    return f"{place.tracking} answers"
+    return f"{context.tracking} answers"
 
 
 def devices_found() -> str:

@@ -12,11 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from optselect.search.processes.cause_of_death import Ended, cause_of_death, telling_line
 from optselect.search.processes.devices import Seat
 from optselect.search.processes.forking import ForkedChild, Zygote
 from optselect.search.processes.loading_lines import LoadingLines
 from optselect.search.processes.local import training_environment
-from optselect.search.processes.mourning import Ended, cause_of_death, last_words
 from optselect.search.spec.study_spec import Request
 from optselect.search.voice import say
 from optselect.storage.server.interpreter import own_python
@@ -82,7 +82,7 @@ class Describer:
         if not self._is_answered(folder) and isinstance(self.process, ForkedChild):
             self.process = spawned(self.arguments, folder, self.call)
         if not self._is_answered(folder):
-            raise ProblemError(self._last_words(self.process.wait()))
+            raise ProblemError(self._cause_of_death(self.process.wait()))
         self.answered = True
         answer: dict[str, Any] = json.loads((folder / ANSWER).read_text("utf-8"))
         if "error" in answer:
@@ -115,8 +115,8 @@ class Describer:
             self.process.wait()
         self.folder.cleanup()
 
-    def _last_words(self, code: int) -> str:
-        words = last_words((Path(self.folder.name) / "log").read_text(errors="replace"))
+    def _cause_of_death(self, code: int) -> str:
+        words = telling_line((Path(self.folder.name) / "log").read_text(errors="replace"))
         what = self.problem.name if self.problem else "The class"
         return f"{what} could not be tried: {cause_of_death(Ended(code, words))}."
 

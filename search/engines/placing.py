@@ -26,8 +26,8 @@ from optselect.search.engines.order import (
 from optselect.search.engines.ray_cluster import RayCluster
 from optselect.search.engines.slurm import Slurm
 from optselect.search.errors import InvalidInput
-from optselect.search.processes.enlisting import PLACED_BY
 from optselect.search.processes.local import worker_command
+from optselect.search.processes.own_launch import PLACED_BY
 from optselect.search.voice import note
 from optselect.storage.errors import InvalidRow, NotFound
 from optselect.storage.records import launches, studies

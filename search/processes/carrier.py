@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from optselect.search.processes.mourning import Ended, cause_of_death
+from optselect.search.processes.cause_of_death import Ended, cause_of_death
 from optselect.storage.server.interpreter import own_python
 from optselect.storage.tracking.flusher import REQUEST_SECONDS
 from optselect.storage.tracking.outbox import AWAY_SECONDS

@@ -1,6 +1,6 @@
-"""How does a machine serve every running study, those of tomorrow included? Its places go where work is least shared.
+"""How does a machine serve every running study, those of tomorrow included? Its slots go where work is least shared.
 
-A place is one training process at a time, of one study: two problems never share a process, so that a place changes
+A slot holds one training process at a time, of one study: two problems never share a process, so that a slot changes
 its study by a new process. sharing.py decides which.
 """
 
@@ -39,7 +39,7 @@ GIVING_WAY = ("--gives-way",)
 class Terms:
     """How a machine takes part."""
 
-    places: int
+    slots: int
     max_idle_seconds: float | None = None  # None: it stays until it is told to leave
     tracking: str | None = None
     extra: tuple[str, ...] = ()
@@ -64,7 +64,7 @@ def serve_all(database: Database, engine: Engine, terms: Terms) -> int:
 
 @dataclass
 class Fleet:
-    """The places of this machine and the studies that they serve now."""
+    """The slots of this machine and the studies that they serve now."""
 
     database: Database
     engine: Engine
@@ -109,23 +109,23 @@ class Fleet:
         for service in [*self._ending, *self.services.values()]:
             service.carrier.close(max(0.0, end - time.monotonic()))
 
-    # --- the places ---
+    # --- the slots ---
 
     def assign(self, shares: Sequence[Share]) -> None:
-        """Give every free place to the study that is worst off."""
-        while not self.stopping and (free := self._free_places()):
-            places = {name: len(service.team.slots) for name, service in self.services.items()}
-            study = next_study(shares, places, self._last_served, self._refused)
+        """Give every free slot to the study that is worst off."""
+        while not self.stopping and (free := self._free_slots()):
+            held = {name: len(service.team.slots) for name, service in self.services.items()}
+            study = next_study(shares, held, self._last_served, self._refused)
             if study is None:
                 break
             self._serve(study, free[0])
         self._note_idleness()
 
-    def _free_places(self) -> list[int]:
+    def _free_slots(self) -> list[int]:
         taken = {slot.number for service in self.services.values() for slot in service.team.slots}
-        return [number for number in range(self.terms.places) if number not in taken]
+        return [number for number in range(self.terms.slots) if number not in taken]
 
-    def _serve(self, name: str, place: int) -> None:
+    def _serve(self, name: str, number: int) -> None:
         if name not in self.services:
             try:
                 study = studies.load_study(self.engine, name)
@@ -144,15 +144,15 @@ class Fleet:
                 zygote=self.zygote,
             )
         service = self.services[name]
-        service.team.slots.append(self._slot(place, log_folder(self.database, service.study)))
+        service.team.slots.append(self._slot(number, log_folder(self.database, service.study)))
         self._last_served[name] = time.monotonic()
-        say(f"place {place} serves {name}")
+        say(f"place {number} serves {name}")
 
-    def _slot(self, place: int, logs: Path) -> Slot:
-        return slot_on(place, self.terms.seats, logs)
+    def _slot(self, number: int, logs: Path) -> Slot:
+        return slot_on(number, self.terms.seats, logs)
 
     def _collect(self) -> None:
-        """Take back the places whose process is gone for good, and end the service of studies that have none left."""
+        """Take back the slots whose process is gone for good, and end the service of studies that have none left."""
         for name, service in list(self.services.items()):
             for slot in [slot for slot in service.team.slots if slot.closed]:
                 self._take_back(name, service, slot)
@@ -163,7 +163,7 @@ class Fleet:
 
     def _take_back(self, name: str, service: Service, slot: Slot) -> None:
         if slot.failed:
-            self._refuse(name, f"The end of its log here:\n{service.team.last_words()}")
+            self._refuse(name, f"The end of its log here:\n{service.team.last_lines()}")
         service.team.slots.remove(slot)
 
     def _refuse(self, name: str, why: str) -> None:

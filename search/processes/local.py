@@ -1,7 +1,7 @@
 """How do worker processes stay alive on this machine? One child per slot, started again unless it said that it is done.
 
-An exit code counts as the worker's own word only with its farewell (farewell.py): without it any code, 0 too, is a
-death, and the tickets say what it cost (mourning.py).
+An exit code counts as the worker's own word only where the worker has announced it (announced_exit.py): any other end,
+with code 0 too, is a death. It has a cause (cause_of_death.py), and the tickets say what it cost.
 
 The supervisor trains nothing and imports no TensorFlow. A child is a fork of a zygote that has imported it
 (forking.py), or a process of its own where a GPU is in play or a fork failed. It leads a session of its own, so
@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from optselect.search.exit_codes import UserExit, WorkerExit
+from optselect.search.processes.announced_exit import EXIT_FILE, has_announced_exit
+from optselect.search.processes.cause_of_death import Ended, cause_of_death, is_own_doing, telling_line
 from optselect.search.processes.devices import Seat, is_there
-from optselect.search.processes.farewell import FAREWELL, has_said_farewell
 from optselect.search.processes.forking import WATCHDOG_SECONDS, Child, Zygote, can_fork
 from optselect.search.processes.memory_kills import Kills, resident_bytes
-from optselect.search.processes.mourning import Ended, cause_of_death, is_own_doing, last_words
 from optselect.search.voice import say
 from optselect.storage.records.deaths import Death
 from optselect.storage.server.environment import number_in
@@ -38,7 +38,7 @@ GRACE_SECONDS = 30.0
 LONGEST_WORDS = 64 * 1024
 """Bytes of a log in which the reason of a death is looked for."""
 LAWFUL = (WorkerExit.DONE, WorkerExit.MISCONFIGURED, WorkerExit.RETRY, WorkerExit.INTERRUPTED)
-"""With a farewell no death: the worker holds no ticket any more."""
+"""Once announced no death: the worker holds no ticket any more."""
 LONGEST_PAUSE_SECONDS = 30.0
 SPARING = {
     "MALLOC_ARENA_MAX": "1",
@@ -51,7 +51,7 @@ PRIVATE = ("OPTSELECT_STORAGE", "OPTSELECT_STORAGE_PASSWORD_FILE", "PGPASSWORD")
 """May hold a password: a zygote, whose environment is on view as long as its children live, does without."""
 
 
-class Verdict(enum.Enum):
+class Action(enum.Enum):
     """What to do with a slot whose child ended."""
 
     CLOSE = "close"
@@ -62,10 +62,10 @@ class Verdict(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Step:
-    """A verdict and, before a restart, the pause."""
+class RestartDecision:
+    """What to do with a slot and, before a restart, the pause."""
 
-    verdict: Verdict
+    action: Action
     pause_seconds: float = 0.0
 
 
@@ -75,36 +75,36 @@ class Exit:
 
     code: int
     lived_seconds: float
-    said_farewell: bool
+    announced: bool
     """Whether the worker itself has announced the code."""
     was_of_use: bool = False
     """A death only: whether the child had ended a trial, or a trial was charged with its end."""
 
 
-def after_exit(end: Exit, fast_crashes: int) -> Step:
+def after_exit(end: Exit, fast_crashes: int) -> RestartDecision:
     """Decide by how a child ended, and how many crashes came before in a row, each fast and of no use.
 
-    >>> after_exit(Exit(0, 100.0, said_farewell=True), 0).verdict
-    <Verdict.CLOSE: 'close'>
-    >>> after_exit(Exit(0, 100.0, said_farewell=False), 0)
-    Step(verdict=<Verdict.RESTART: 'restart'>, pause_seconds=0.5)
-    >>> after_exit(Exit(64, 2.0, said_farewell=True), 0).verdict
-    <Verdict.FAIL: 'fail'>
-    >>> after_exit(Exit(1, 2.0, said_farewell=False), 4).verdict
-    <Verdict.FAIL: 'fail'>
-    >>> after_exit(Exit(1, 2.0, said_farewell=False, was_of_use=True), 4).verdict
-    <Verdict.RESTART: 'restart'>
+    >>> after_exit(Exit(0, 100.0, announced=True), 0).action
+    <Action.CLOSE: 'close'>
+    >>> after_exit(Exit(0, 100.0, announced=False), 0)
+    RestartDecision(action=<Action.RESTART: 'restart'>, pause_seconds=0.5)
+    >>> after_exit(Exit(64, 2.0, announced=True), 0).action
+    <Action.FAIL: 'fail'>
+    >>> after_exit(Exit(1, 2.0, announced=False), 4).action
+    <Action.FAIL: 'fail'>
+    >>> after_exit(Exit(1, 2.0, announced=False, was_of_use=True), 4).action
+    <Action.RESTART: 'restart'>
     """
-    if end.said_farewell and end.code in (WorkerExit.DONE, WorkerExit.INTERRUPTED):
-        return Step(Verdict.CLOSE)
-    if end.said_farewell and end.code == WorkerExit.MISCONFIGURED:
-        return Step(Verdict.FAIL)
+    if end.announced and end.code in (WorkerExit.DONE, WorkerExit.INTERRUPTED):
+        return RestartDecision(Action.CLOSE)
+    if end.announced and end.code == WorkerExit.MISCONFIGURED:
+        return RestartDecision(Action.FAIL)
     if not is_futile(end):
-        return Step(Verdict.RESTART, 0.5)
-    is_wanted = end.said_farewell and end.code == WorkerExit.RETRY
+        return RestartDecision(Action.RESTART, 0.5)
+    is_wanted = end.announced and end.code == WorkerExit.RETRY
     if not is_wanted and fast_crashes + 1 >= MOST_FAST_CRASHES:
-        return Step(Verdict.FAIL)
-    return Step(Verdict.RESTART, min(LONGEST_PAUSE_SECONDS, 0.5 * 2**fast_crashes))
+        return RestartDecision(Action.FAIL)
+    return RestartDecision(Action.RESTART, min(LONGEST_PAUSE_SECONDS, 0.5 * 2**fast_crashes))
 
 
 def is_futile(end: Exit) -> bool:
@@ -127,7 +127,7 @@ class Slot:
     last_code: int | None = None
     meaning: int = 0
     """What its child's end means by the worker contract; of a death never one of its own codes."""
-    last_cause: str = ""  # of its child's death; empty where that said farewell
+    last_cause: str = ""  # of its child's death; empty where its end was announced
     log_begins: int = 0  # where in the log its child's lines begin
     closed: bool = False
     failed: bool = False  # closed for good: starting it again would end the same way
@@ -155,7 +155,7 @@ class Supervisor:
     slots: list[Slot]
     on_death: Callable[[Death], bool]
     """Called after a child was killed or crashed, so that its ticket waits for no lease; says whether it was of use."""
-    farewells: Path
+    exit_files: Path
     """A private folder in which children say that they end."""
     forks: Forks | None = None
     has_device: Callable[[str], bool] = is_there
@@ -219,7 +219,7 @@ class Supervisor:
         told = any(slot.meaning == WorkerExit.INTERRUPTED for slot in self.slots)
         return WorkerExit.INTERRUPTED if told else WorkerExit.DONE
 
-    def last_words(self, lines: int = 8) -> str:
+    def last_lines(self, lines: int = 8) -> str:
         """Why a slot failed and the end of its log, for the person who must repair it."""
         for slot in self.slots:
             if slot.failed:
@@ -231,9 +231,9 @@ class Supervisor:
 
     def _start(self, slot: Slot) -> None:
         make_folder(slot.log_file.parent)
-        self.farewells.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.exit_files.mkdir(mode=0o700, parents=True, exist_ok=True)
         environment = {**self.environment, **training_environment(slot.seat, os.getpid())}
-        environment[FAREWELL] = str(self._farewell_of(slot))
+        environment[EXIT_FILE] = str(self._exit_file_of(slot))
         slot.log_begins = slot.log_file.stat().st_size if slot.log_file.exists() else 0
         slot.most_bytes = 0
         forks = self.forks
@@ -262,34 +262,34 @@ class Supervisor:
             return
         pid, slot.process, slot.last_code = slot.process.pid, None, code
         lived = time.monotonic() - slot.started
-        said_farewell = has_said_farewell(self._farewell_of(slot), pid, code)
-        is_lawful = said_farewell and code in LAWFUL
-        was_of_use = not is_lawful and self._mourn(slot, pid, code, said_farewell)
-        end = Exit(code, lived, said_farewell, was_of_use)
-        step = after_exit(end, slot.fast_crashes)
+        announced = has_announced_exit(self._exit_file_of(slot), pid, code)
+        is_lawful = announced and code in LAWFUL
+        was_of_use = not is_lawful and self._report_death(slot, pid, code, announced)
+        end = Exit(code, lived, announced, was_of_use)
+        decision = after_exit(end, slot.fast_crashes)
         slot.fast_crashes = slot.fast_crashes + 1 if is_futile(end) else 0
-        slot.meaning = code if said_farewell else as_exit_code(code)
-        slot.failed = step.verdict is Verdict.FAIL or self._has_lost_its_device(slot)
-        slot.closed = slot.failed or slot.leaving or step.verdict is Verdict.CLOSE
-        slot.start_at = time.monotonic() + step.pause_seconds
+        slot.meaning = code if announced else as_exit_code(code)
+        slot.failed = decision.action is Action.FAIL or self._has_lost_its_device(slot)
+        slot.closed = slot.failed or slot.leaving or decision.action is Action.CLOSE
+        slot.start_at = time.monotonic() + decision.pause_seconds
 
-    def _mourn(self, slot: Slot, pid: int, code: int, said_farewell: bool) -> bool:
+    def _report_death(self, slot: Slot, pid: int, code: int, announced: bool) -> bool:
         """Tell of a child's death and its cause; returns whether its life was of use."""
         slot.spawns = code != -signal.SIGKILL  # a kill is no fault of the fork
         others = max((one.most_bytes for one in self.slots if one.process is not None), default=0)
         ended = Ended(
             code,
-            words=last_words(read_from(slot.log_file, slot.log_begins)),
+            words=telling_line(read_from(slot.log_file, slot.log_begins)),
             was_killed_for_memory=code == -signal.SIGKILL and self.kills.has_risen(),
             bytes_held=slot.most_bytes,
             bytes_of_others=others,
         )
         slot.last_cause = cause_of_death(ended)
-        is_own = not said_farewell and not self.stopping and not slot.leaving and is_own_doing(ended)
+        is_own = not announced and not self.stopping and not slot.leaving and is_own_doing(ended)
         return self.on_death(Death(pid, slot.last_cause, is_own))
 
-    def _farewell_of(self, slot: Slot) -> Path:
-        return self.farewells / f"slot-{slot.number}"
+    def _exit_file_of(self, slot: Slot) -> Path:
+        return self.exit_files / f"slot-{slot.number}"
 
     def _has_lost_its_device(self, slot: Slot) -> bool:
         """Whether a child's device is gone for good: then nothing can be started there again."""

@@ -45,20 +45,20 @@ class Due:
 
 
 @dataclass
-class Vigil:
+class Observations:
     """What one observer has seen, and what follows from it.
 
     >>> import uuid
-    >>> vigil, lease = Vigil(), HeldLease(1, uuid.UUID(int=1), mark=7.0, promised=6.0)
-    >>> looks = [vigil.look(now, [lease]) for now in (0.0, 1.0, 2.0)]
+    >>> observations, lease = Observations(), HeldLease(1, uuid.UUID(int=1), mark=7.0, promised=6.0)
+    >>> looks = [observations.look(now, [lease]) for now in (0.0, 1.0, 2.0)]
     >>> any(due.touch or due.end for due in looks)
     False
-    >>> vigil.look(3.0, [lease]).touch == [lease]
+    >>> observations.look(3.0, [lease]).touch == [lease]
     True
-    >>> vigil.is_written(3.0, {1})
-    >>> [now for now in (4.0, 5.0, 6.0) if vigil.look(now, [lease]).end]
+    >>> observations.is_written(3.0, {1})
+    >>> [now for now in (4.0, 5.0, 6.0) if observations.look(now, [lease]).end]
     [6.0]
-    >>> vigil.look(600.0, [lease]).end  # it slept meanwhile
+    >>> observations.look(600.0, [lease]).end  # it slept meanwhile
     []
     """
 
@@ -115,7 +115,7 @@ class Observer:
 
     def __init__(self, engine: Engine, study_id: int | None, lease_seconds: float = LEASE_SECONDS) -> None:
         self._engine, self._study_id = engine, study_id
-        self._vigil = Vigil(lease_seconds, _pause=lease_seconds / LOOKS_PER_LEASE)
+        self._observations = Observations(lease_seconds, _pause=lease_seconds / LOOKS_PER_LEASE)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="observer", daemon=True)
         self._thread.start()
@@ -129,16 +129,16 @@ class Observer:
             try:
                 self._look()
             except Exception as error:
-                self._vigil.forget()  # while nobody can be asked, nobody can say that he lives
+                self._observations.forget()  # while nobody can be asked, nobody can say that he lives
                 if not transient(error):
                     log.exception("the leases of others cannot be watched")
-            self._ended.wait(self._vigil.pause_seconds)
+            self._ended.wait(self._observations.pause_seconds)
 
     def _look(self) -> None:
         held = held_leases(self._engine, self._study_id)
-        due = self._vigil.look(time.monotonic(), held)
+        due = self._observations.look(time.monotonic(), held)
         written = touch_leases(self._engine, due.touch)
-        self._vigil.is_written(time.monotonic(), written)
+        self._observations.is_written(time.monotonic(), written)
         for ticket in sorted(end_leases(self._engine, due.end)):
             log.warning("ticket %d is free: its holder has fallen silent or left", ticket)
 

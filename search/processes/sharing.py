@@ -1,7 +1,7 @@
-"""Which study does a free place serve, and when does a worker give way to another study?
+"""Which study does a free slot serve, and when does a worker give way to another study?
 
 Every running study gets as many trials at a time as any other. A worker that serves one whose share is larger leaves
-between two trials, and its place takes the study that is worst off.
+between two trials, and its slot takes the study that is worst off.
 """
 
 import time
@@ -17,25 +17,25 @@ IDLE_SLICE_SECONDS = 5.0
 
 def next_study(
     shares: Sequence[Share],
-    places: Mapping[str, int],
+    slots: Mapping[str, int],
     last_served: Mapping[str, float],
     refused: Collection[str] = (),
 ) -> str | None:
-    """The study that a free place serves next; None where no study wants it.
+    """The study that a free slot serves next; None where no study wants it.
 
     Args:
-        places: of this machine, by the study that they serve; a process that starts holds no ticket yet.
-        last_served: when a place here was last given to a study.
+        slots: of this machine, by the study that they serve; a process that starts holds no ticket yet.
+        last_served: when a slot here was last given to a study.
 
     >>> a, b = Share("a", claimable=5, running=2), Share("b", claimable=5, running=1)
     >>> next_study([a, b], {}, {})
     'b'
-    >>> next_study([a, b], {"b": 3}, {})  # two of its three places are starting
+    >>> next_study([a, b], {"b": 3}, {})  # two of its three slots are starting
     'a'
     """
 
     def load(share: Share) -> int:
-        return max(share.running, places.get(share.name, 0))
+        return max(share.running, slots.get(share.name, 0))
 
     wanting = [
         share
@@ -62,14 +62,14 @@ def gives_way(own: str, shares: Sequence[Share], idle: bool) -> bool:
 
 
 @dataclass
-class Slice:
+class TimeSlice:
     """How long a worker serves a study before it looks whether others are worse off: a change costs a new process."""
 
     seconds: float
     began: float
 
     @classmethod
-    def of(cls, environment: Mapping[str, str]) -> "Slice":
+    def of(cls, environment: Mapping[str, str]) -> "TimeSlice":
         return cls(number_in(environment, "OPTSELECT_SLICE_SECONDS", SLICE_SECONDS), time.monotonic())
 
     def is_over(self, idle: bool) -> bool:

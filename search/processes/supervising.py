@@ -19,7 +19,6 @@ from optselect.search.errors import InvalidInput
 from optselect.search.exit_codes import WorkerExit
 from optselect.search.processes.carrier import Carrier
 from optselect.search.processes.devices import Seat
-from optselect.search.processes.enlisting import enlisted
 from optselect.search.processes.forking import Zygote, closing
 from optselect.search.processes.limits import Room, room_here
 from optselect.search.processes.loading_lines import LoadingLines
@@ -33,10 +32,11 @@ from optselect.search.processes.local import (
     zygote_of,
 )
 from optselect.search.processes.observing import observing
+from optselect.search.processes.own_launch import announced_launch
 from optselect.search.voice import hand_on, say
 from optselect.storage.errors import Unreachable
 from optselect.storage.records import studies, tickets, workers
-from optselect.storage.records.deaths import Death, Toll
+from optselect.storage.records.deaths import DeadWorker, Death
 from optselect.storage.records.studies import StoredStudy
 from optselect.storage.records.tickets import lease_seconds
 from optselect.storage.server.database import (
@@ -69,11 +69,11 @@ LEAST_BYTES_PER_WORKER = 700_000_000
 
 
 @dataclass(frozen=True)
-class Ending:
+class ServiceEnd:
     """How serving ended on this machine."""
 
     code: int  # of the worker contract: 0, 64, 70, 75, 130 or a crash's
-    last_words: str  # of a worker that failed, for the person who must repair it
+    last_lines: str  # of a worker that failed, for the person who must repair it
     curves_behind: str  # why MLflow lacks some curves; empty where it has them all
 
 
@@ -116,7 +116,7 @@ def supervise(
     zygote: Zygote | None = None,
     seats: Sequence[Seat] = (),
     show: Show = lambda loading: None,
-) -> Ending:
+) -> ServiceEnd:
     """Serve one study with `count` workers, on the seats in turn, until nothing is left or a signal says to leave.
 
     SIGTERM and the first Ctrl-C drain the workers; a second Ctrl-C ends them at once. A zygote that the caller
@@ -130,11 +130,11 @@ def supervise(
     outage = Outage()
     with (
         run_folder(database.home) as folder,
-        enlisted(engine, study, count, log_folder(database, study), os.environ) as post,
+        announced_launch(engine, study, count, log_folder(database, study), os.environ) as own,
     ):
         # An engine collects what its tasks print; and on several nodes the files would be the same.
-        logs = log_folder(database, study) if post.launch is not None else folder / "logs"
-        echo = Echo(None if post.launch is not None else logs)
+        logs = log_folder(database, study) if own.launch is not None else folder / "logs"
+        echo = Echo(None if own.launch is not None else logs)
         heard = LoadingLines(logs, "worker-*.log")
         slots = worker_slots(count, seats, logs)
         service = Service.start(
@@ -144,7 +144,7 @@ def supervise(
         def attend() -> None:
             echo.copy()
             show(() if echo.folder else heard.now())
-            if (wanted := post.change()) is not None:
+            if (wanted := own.change()) is not None:
                 service.team.resize(min(wanted, most_workers(room_here())), seats, logs)
 
         with closing(zygote), observing(engine, study.id, lease_seconds(os.environ)):
@@ -159,7 +159,7 @@ def supervise(
         else judged(team.exit_code(), work_left(engine, study), limited="--max-trials" in extra)
     )
     engine.dispose()
-    return Ending(code, team.last_words() if code not in (0, 75, 130) else "", service.carrier.behind)
+    return ServiceEnd(code, team.last_lines() if code not in (0, 75, 130) else "", service.carrier.behind)
 
 
 class Work(enum.Enum):
@@ -219,55 +219,55 @@ class Service:
         zygote: Zygote | None,
     ) -> "Service":
         """Free what dead processes of this machine still hold, and begin; the team starts at its first poll."""
-        burials = Burials(engine, study)
-        burials.bury()
+        dead = DeadProcesses(engine, study)
+        dead.release()
         environment = child_environment(database, os.environ, folder)
         team = Supervisor(
             command=worker_command(study.name, extra),
             environment=environment | {"OPTSELECT_BEGAN": f"{began(os.environ):.3f}"},
             slots=slots,
-            on_death=burials.bury,
-            farewells=folder / "farewells",
+            on_death=dead.release,
+            exit_files=folder / "exits",
             forks=None if zygote is None else Forks(zygote, worker_arguments(study.name, extra)),
         )
         return cls(study, team, Carrier(study.name, environment, tracking))
 
 
 @dataclass
-class Burials:
+class DeadProcesses:
     """Frees the tickets of dead processes; while the database is away they wait for the next death, or their leases."""
 
     engine: Engine
     study: StoredStudy
     deaths: dict[int, Death] = field(default_factory=dict)
 
-    def bury(self, death: Death | None = None) -> bool:
-        """Bury whoever is known to be dead; returns whether the one that died now was of use."""
+    def release(self, death: Death | None = None) -> bool:
+        """Free what the dead hold that are known; returns whether the one that died now was of use."""
         if death is not None:
             self.deaths[death.pid] = death
         try:
-            tolls = workers.bury_dead_neighbours(self.engine, self.study.id, self.deaths)
+            released = workers.release_dead_neighbours(self.engine, self.study.id, self.deaths)
         except Exception as error:
             if not transient(error):
                 raise
             return False
         self.deaths.clear()
-        for toll in tolls.values():
-            self.tell(toll)
-        return death is not None and is_of_use(tolls.get(death.pid, Toll()), death)
+        for worker in released.values():
+            self.tell(worker)
+        return death is not None and is_of_use(released.get(death.pid, DeadWorker()), death)
 
-    def tell(self, toll: Toll) -> None:
+    def tell(self, worker: DeadWorker) -> None:
         """Say at once who is set aside, and why."""
-        for optimizer, reason in (toll.set_aside or {}).items():
+        for optimizer, reason in (worker.set_aside or {}).items():
             say(f"{self.study.name}: {optimizer} is {reason}")
 
 
-def is_of_use(toll: Toll, death: Death) -> bool:
+def is_of_use(worker: DeadWorker, death: Death) -> bool:
     """Whether a dead worker has brought the study on: by trials that it ended, or by one that its end is charged to.
 
     The latter comes to an end: a trial and an optimizer die so often only. Kills by another hand may go on for ever.
     """
-    return toll.finished > 0 or (toll.charged > 0 and death.is_own)
+    return worker.finished > 0 or (worker.charged > 0 and death.is_own)
 
 
 @dataclass

@@ -64,7 +64,7 @@ def charts(found: Findings, insight: Insight) -> list[Chart]:
         tuning_chart(found, insight, palette),
         sensitivity_chart(insight, palette),
         ends_chart(insight),
-        pace_chart(found, insight, palette),
+        target_chart(found, insight, palette),
         importance_chart(insight, palette),
     ]
     return [chart for chart in drawn if chart is not None]
@@ -149,21 +149,23 @@ def tuning_chart(found: Findings, insight: Insight, palette: Palette) -> Chart |
     return Chart("tuning", "What tuning gains", remark, figure)
 
 
-def pace_chart(found: Findings, insight: Insight, palette: Palette) -> Chart | None:
-    if insight.target is None or not insight.pace:
+def target_chart(found: Findings, insight: Insight, palette: Palette) -> Chart | None:
+    if insight.target is None or not insight.times_to_target:
         return None
-    names = [finalist.name for finalist in reversed(found.finalists) if finalist.name in insight.pace]
+    names = [
+        finalist.name for finalist in reversed(found.finalists) if finalist.name in insight.times_to_target
+    ]
     most = found.record.spec.epochs
-    missed = [math.isinf(insight.pace[name].epochs) for name in names]
+    missed = [math.isinf(insight.times_to_target[name].epochs) for name in names]
     bars = go.Bar(
-        x=[min(insight.pace[name].epochs, most) for name in names],
+        x=[min(insight.times_to_target[name].epochs, most) for name in names],
         y=[palette.called(name) for name in names],
         orientation="h",
         marker={
             "color": [palette.colour(name) for name in names],
             "opacity": [0.25 if none else 0.9 for none in missed],
         },
-        text=[said_pace(insight, name) for name in names],
+        text=[said_time(insight, name) for name in names],
         textposition="auto",
         # Plotly chooses white for a dark colour, whatever its opacity.
         insidetextfont={"color": [INK if none else "white" for none in missed]},
@@ -178,12 +180,12 @@ def pace_chart(found: Findings, insight: Insight, palette: Palette) -> Chart | N
     return Chart("pace", "Who gets there first", remark, figure)
 
 
-def said_pace(insight: Insight, name: str) -> str:
-    pace = insight.pace[name]
-    missed = f", {pace.missed} of {pace.seeds} missed" if pace.missed else ""
-    if math.isinf(pace.epochs):
+def said_time(insight: Insight, name: str) -> str:
+    found = insight.times_to_target[name]
+    missed = f", {found.missed} of {found.seeds} missed" if found.missed else ""
+    if math.isinf(found.epochs):
         return f"not reached{missed}"
-    return f"{pace.epochs:g} epochs, {pace.seconds:.2g} s{missed}"
+    return f"{found.epochs:g} epochs, {found.seconds:.2g} s{missed}"
 
 
 # --- the search ---------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from optselect.search.surroundings import Surroundings
+from optselect.search.context import Context
 from optselect.search.verdict.findings import Findings, demand_verdict, find
 from optselect.search.verdict.record import Record, read_record
 from optselect.storage.records.curves import read_metric
@@ -30,9 +30,9 @@ class Evidence:
         return demand_verdict(find(self.record))
 
 
-def stored_evidence(name: str, place: Surroundings) -> Evidence:
+def stored_evidence(name: str, context: Context) -> Evidence:
     """What the database has of a study."""
-    engine = make_engine(place.open())
+    engine = make_engine(context.open())
     return evidence_of(engine, load_study(engine, name))
 
 

@@ -15,9 +15,9 @@ from optselect.storage.tracking.server import running_server
 
 def study_status(study: StoredStudy, database: Database, engine: Engine) -> Status:
     """The answer of `status --json`."""
-    trials, staff = overview.list_trials(engine, study.id), overview.list_workers(engine, study.id)
+    trials, workers = overview.list_trials(engine, study.id), overview.list_workers(engine, study.id)
     placed = [launch_json(launch) for launch in live_launches(engine, study.id)]
-    return status_json(study, trials, staff, database.masked, tracking_link(study, database), placed)
+    return status_json(study, trials, workers, database.masked, tracking_link(study, database), placed)
 
 
 def tracking_link(study: StoredStudy, database: Database) -> str | None:

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from optselect.search.spec.objective import Objective
 from optselect.storage.optuna_tables.storage import PatientStorage, optuna_storage
-from optselect.storage.records.tickets import Ending, Ticket
+from optselect.storage.records.tickets import Ticket, TrialEnding
 from optselect.storage.server.database import Connection, Database, Engine, outage_seconds
 
 
@@ -113,7 +113,7 @@ OPTUNAS_NOTES = frozenset({"step", "step_reason", "cause"})
 """What Optuna's tables get of a training's notes, as user attributes."""
 
 
-def tell_ending(trial: Trial, ending: Ending, exploded: Explosion | None) -> None:
+def tell_ending(trial: Trial, ending: TrialEnding, exploded: Explosion | None) -> None:
     """Tell Optuna how a trial ended; safe to repeat, for the first answer stays.
 
     A diverged training is PRUNED with a violated constraint, not FAIL: samplers do not see failed trials
@@ -136,13 +136,13 @@ def tell_ending(trial: Trial, ending: Ending, exploded: Explosion | None) -> Non
         study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
 
 
-def tell_passed_over(trial: Trial, ending: Ending, worst: Explosion) -> None:
+def tell_passed_over(trial: Trial, ending: TrialEnding, worst: Explosion) -> None:
     """Tell Optuna of a place that was not tried because it is known to be bad."""
     trial.set_user_attr("failure", ending.message)
     tell_ending(trial, ending, worst)
 
 
-def tell_pruned(trial: Trial, ending: Ending, reached: float) -> None:
+def tell_pruned(trial: Trial, ending: TrialEnding, reached: float) -> None:
     """Tell Optuna of a trial that was cut at a rung; samplers rank it by how far it came, then by its value."""
     if not math.isnan(reached):
         report(trial, reached, ending.epochs)
@@ -160,10 +160,10 @@ def tell_orphans(study: optuna.Study, numbers: Sequence[int]) -> None:
         study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
 
 
-def ending_already_told(told: FrozenTrial, epochs: int) -> Ending:
+def ending_already_told(told: FrozenTrial, epochs: int) -> TrialEnding:
     """The ending of a trial whose worker died between telling Optuna and marking the ticket."""
     default = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
-    return Ending(
+    return TrialEnding(
         outcome=str(told.user_attrs.get("outcome", default[told.state])),
         epochs=epochs,
         value=told.value if told.state == TrialState.COMPLETE else None,

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class Strategy(Protocol):
-    """One class for each goal, which strategy_of (choosing.py) gives.
+    """How one goal is reached; strategy_of (choosing.py) gives that of a study.
 
-    Its answers follow from the spec and from what is stored, so that whoever asks decides the same. Its spec lacks the
-    optimizers that were set aside, where it plans.
+    Its answers follow from the spec and from what is stored, so that whoever asks decides the same. Where it plans, its
+    spec lacks the optimizers that were set aside.
     """
 
     @property

@@ -3,11 +3,11 @@
 import os
 
 from optselect.search.bundles.source import find_source
+from optselect.search.context import Context
 from optselect.search.report.chosen_code import chosen_code
 from optselect.search.report.publishing import publish
 from optselect.search.report.sentences import words_of
-from optselect.search.studies.model_logging import Order, log_in_a_process
-from optselect.search.surroundings import Surroundings
+from optselect.search.studies.model_logging import LoggingTask, log_in_a_process
 from optselect.search.verdict.findings import Findings, demand_verdict, find
 from optselect.search.verdict.record import read_record
 from optselect.storage.errors import NotFound
@@ -19,19 +19,19 @@ from optselect.storage.tracking.flusher import connect
 from optselect.storage.tracking.model_logging import Entry
 
 
-def log_best_model(name: str, registered: str | None, place: Surroundings) -> str:
+def log_best_model(name: str, registered: str | None, context: Context) -> str:
     """Hand the model of the best final run of the one to use to MLflow, beside the verdict, and to its registry; returns its address there."""
-    database = place.open()
+    database = context.open()
     engine = make_engine(database)
     study = load_study(engine, name)
     found = demand_verdict(find(read_record(engine, study)))
     body = best_model(found, model_folder(study, database.home))
-    target = find_tracking(database, study, place.tracking)
+    target = find_tracking(database, study, context.tracking)
     run_id = publish(connect(engine, study, target))
     assert run_id is not None, "a study with a verdict has a run of it"
     source = find_source(study, database.home, use_local=False)
     entry = None if registered is None else Entry(registered, name, described(found))
-    return log_in_a_process(Order(str(source), target.uri, run_id, entry), body, dict(os.environ))
+    return log_in_a_process(LoggingTask(str(source), target.uri, run_id, entry), body, dict(os.environ))
 
 
 def described(found: Findings) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from optselect.search.bundles.same_files import demand_same_files, demand_same_weights, has_pretrained
 from optselect.search.bundles.source import bundle_hash, local_hash, read_bundle
+from optselect.search.context import Context
 from optselect.search.describing.child import Describer
 from optselect.search.describing.crowd import Crowd
 from optselect.search.errors import InvalidInput
@@ -15,7 +16,6 @@ from optselect.search.spec.objective import Objective, difference_today, settled
 from optselect.search.spec.stored import stored_description, stored_spec
 from optselect.search.spec.study_spec import SPEC_VERSION, Request, StudySpec, differences
 from optselect.search.studies.in_process import InProcessDescriber
-from optselect.search.surroundings import Surroundings
 from optselect.search.voice import note
 from optselect.storage.records import studies
 from optselect.storage.records.checkpoint_files import check_place
@@ -33,7 +33,7 @@ def find_or_create(
     describer: Describer | Crowd | InProcessDescriber,
     database: Database,
     engine: Engine,
-    place: Surroundings,
+    context: Context,
 ) -> StoredStudy:
     """The study of that name where it is the same one, else a new one; raises InvalidInput where it is another."""
     bundled = is_bundled(request.problem)
@@ -53,7 +53,7 @@ def find_or_create(
     )
     for warning in filter(None, warnings):
         note(warning)
-    study = create(new_study(name, spec, description, bundle, place), spec, database, engine)
+    study = create(new_study(name, spec, description, bundle, context), spec, database, engine)
     if description.moved:
         place_of_files = folder_of_trial(study, database.home, "NUMBER")
         note(files_line(description.moved, place_of_files))
@@ -119,7 +119,7 @@ def note_direction(stored: StoredStudy, description: ProblemDescription) -> None
 
 
 def new_study(
-    name: str, spec: StudySpec, problem: ProblemDescription, bundle: dict[str, str], place: Surroundings
+    name: str, spec: StudySpec, problem: ProblemDescription, bundle: dict[str, str], context: Context
 ) -> NewStudy:
     return NewStudy(
         name=name,
@@ -132,8 +132,8 @@ def new_study(
         versions=dict(problem.versions),
         objective=spec.objective,
         direction=spec.direction,
-        tracking_uri=place.tracking,
-        checkpoints=None if place.checkpoints is None else check_place(place.checkpoints),
+        tracking_uri=context.tracking,
+        checkpoints=None if context.checkpoints is None else check_place(context.checkpoints),
     )
 
 

@@ -3,13 +3,13 @@
 import shutil
 from dataclasses import dataclass
 
+from optselect.search.context import Context
 from optselect.search.processes.supervising import log_folder
-from optselect.search.surroundings import Surroundings
 from optselect.storage import deletion
 from optselect.storage.deletion import Holdings
 from optselect.storage.errors import InUse, Unreachable
 from optselect.storage.records.studies import StoredStudy, load_study
-from optselect.storage.records.workers import bury_dead_neighbours
+from optselect.storage.records.workers import release_dead_neighbours
 from optselect.storage.server.database import Database, Engine, make_engine
 from optselect.storage.tracking.address import find_tracking
 from optselect.storage.tracking.batches import cause_in_short, is_refusal
@@ -27,16 +27,16 @@ class Deletion:
     tracking: str | None
 
     @classmethod
-    def of(cls, name: str, with_mlflow: bool, place: Surroundings) -> "Deletion":
+    def of(cls, name: str, with_mlflow: bool, context: Context) -> "Deletion":
         """Look what there is; raises InUse where a worker serves the study."""
-        database = place.open()
+        database = context.open()
         engine = make_engine(database)
         study = load_study(engine, name)
-        bury_dead_neighbours(engine, study.id)
+        release_dead_neighbours(engine, study.id)
         holdings = deletion.read_holdings(engine, study.id)
         refuse_while_served(study, holdings)
         has_curves = study.mlflow_experiment_id is not None
-        return cls(study, holdings, with_mlflow and has_curves, database, engine, place.tracking)
+        return cls(study, holdings, with_mlflow and has_curves, database, engine, context.tracking)
 
     def run(self) -> None:
         """Delete all of it; MLflow first: what may refuse comes while everything is still there to try again."""

@@ -9,7 +9,7 @@ from optselect.search.bundles.source import find_source, rows_folder
 from optselect.search.processes.devices import NO_WISH, Seat, seats
 from optselect.search.processes.local import training_environment
 from optselect.search.processes.observing import observing
-from optselect.search.processes.supervising import PATIENCE_SECONDS, Ending, began
+from optselect.search.processes.supervising import PATIENCE_SECONDS, ServiceEnd, began
 from optselect.search.report.publishing import publish
 from optselect.search.worker.departure import Departure
 from optselect.search.worker.log import log_to_stderr
@@ -59,7 +59,9 @@ class InProcessDescriber:
         """Nothing to end."""
 
 
-def train_in_process(database: Database, engine: Engine, study: StoredStudy, tracking: str | None) -> Ending:
+def train_in_process(
+    database: Database, engine: Engine, study: StoredStudy, tracking: str | None
+) -> ServiceEnd:
     """Serve a study in this process until nothing is left or a signal says to leave."""
     log_to_stderr()
     prepare_tensorflow()
@@ -76,7 +78,7 @@ def train_in_process(database: Database, engine: Engine, study: StoredStudy, tra
         with observing(engine, study.id):
             code = work(assigned, departure)
     flusher.close(patience_seconds=PATIENCE_SECONDS if code == 0 else 0.0)
-    return Ending(code, "", flusher.behind)
+    return ServiceEnd(code, "", flusher.behind)
 
 
 def prepare_tensorflow() -> None:

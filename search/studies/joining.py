@@ -12,6 +12,7 @@ from pathlib import Path
 from optselect.search.bundles.same_files import demand_same_files
 from optselect.search.bundles.source import find_source, rows_folder, unpacked, weights_folder
 from optselect.search.bundles.trust import ALL_TRUSTED, Trust
+from optselect.search.context import Context
 from optselect.search.errors import InvalidInput
 from optselect.search.processes import devices
 from optselect.search.processes.devices import NO_WISH, Seat, Wish
@@ -20,7 +21,6 @@ from optselect.search.processes.observing import observing
 from optselect.search.processes.supervising import began, demand_room, supervise
 from optselect.search.spec.stored import stored_spec
 from optselect.search.status.progress import Refresh, look
-from optselect.search.surroundings import Surroundings
 from optselect.search.voice import hand_on, say
 from optselect.search.worker.departure import STUCK_SECONDS, Departure
 from optselect.search.worker.log import log_to_stderr
@@ -67,7 +67,7 @@ class Joining:
             )
 
 
-def join(study: str | None, asked: Joining, place: Surroundings, progress: Progress) -> int:
+def join(study: str | None, asked: Joining, context: Context, progress: Progress) -> int:
     """Train a study in this process, or supervise processes that do; returns the worker's exit code.
 
     Args:
@@ -75,7 +75,7 @@ def join(study: str | None, asked: Joining, place: Surroundings, progress: Progr
     """
     asked.demand_possible(study)
     if study is not None and asked.slots is None and asked.wish == NO_WISH:
-        return train_here(study, place, asked)
+        return train_here(study, context, asked)
     extra = (("--max-trials", str(asked.max_trials)) if asked.max_trials else ()) + (
         ("--use-local",) if asked.use_local else ()
     )
@@ -84,9 +84,9 @@ def join(study: str | None, asked: Joining, place: Surroundings, progress: Progr
     count = slot_count(asked.slots) if asked.slots else max(1, len(own) if asked.wish != NO_WISH else 1)
     try:
         if study is not None:
-            return supervise_study(study, count, own, place, extra, asked.trust, progress)
-        terms = Terms(count, asked.max_idle_seconds, place.tracking, extra, own, asked.trust.demand)
-        return supervise_all(terms, place)
+            return supervise_study(study, count, own, context, extra, asked.trust, progress)
+        terms = Terms(count, asked.max_idle_seconds, context.tracking, extra, own, asked.trust.demand)
+        return supervise_all(terms, context)
     finally:
         if handed_over := os.environ.get("OPTSELECT_HANDED_OVER"):
             shutil.rmtree(Path(handed_over), ignore_errors=True)
@@ -95,7 +95,7 @@ def join(study: str | None, asked: Joining, place: Surroundings, progress: Progr
 # --- training in this process -------------------------------------------------------------------------
 
 
-def train_here(name: str, place: Surroundings, asked: Joining) -> int:
+def train_here(name: str, context: Context, asked: Joining) -> int:
     """Check all that can be checked without TensorFlow, then work."""
     log_to_stderr()
     faulthandler.enable()  # a signal that ends this process says where it hit, in the log
@@ -103,10 +103,10 @@ def train_here(name: str, place: Surroundings, asked: Joining) -> int:
     with departure.on_signals():
         if supervisor := int(number_in(os.environ, "OPTSELECT_SUPERVISOR", 0)):
             departure.follow(supervisor)
-        database, engine = opened(place, make_worker_engine)
+        database, engine = opened(context, make_worker_engine)
         study = studies.load_study(engine, name)
-        listed = asked.trust.code_of(study, place.home)
-        source = source_here(study, place.home, asked.use_local, listed)
+        listed = asked.trust.code_of(study, context.home)
+        source = source_here(study, context.home, asked.use_local, listed)
         from optselect.search.worker.loop import work
         from optselect.search.worker.preparing import Assignment
 
@@ -120,10 +120,10 @@ def train_here(name: str, place: Surroundings, asked: Joining) -> int:
             asked.slot,
             use_local=asked.use_local,
             gives_way=asked.gives_way,
-            weights=weights_folder(place.home),
+            weights=weights_folder(context.home),
             listed=listed,
             stuck_seconds=number_in(os.environ, "OPTSELECT_STUCK_SECONDS", STUCK_SECONDS),
-            rows=rows_folder(place.home),
+            rows=rows_folder(context.home),
             rows_since=began(os.environ),
         )
         with (
@@ -149,9 +149,9 @@ def source_here(study: StoredStudy, home: Path, use_local: bool, listed: ListedC
     return source
 
 
-def opened(place: Surroundings, make: Callable[[Database], Engine] = make_engine) -> tuple[Database, Engine]:
+def opened(context: Context, make: Callable[[Database], Engine] = make_engine) -> tuple[Database, Engine]:
     """A worker never makes tables: it only checks that they are there."""
-    database = open_database(place.storage, place.home, os.environ)
+    database = open_database(context.storage, context.home, os.environ)
     engine = make(database)
     check_schema(engine)
     return database, engine
@@ -172,35 +172,35 @@ def supervise_study(
     name: str,
     count: int,
     seats: Sequence[Seat],
-    place: Surroundings,
+    context: Context,
     extra: tuple[str, ...],
     trust: Trust,
     progress: Progress,
 ) -> int:
     """Serve one study until nothing of it is left."""
-    database, engine = opened(place)
+    database, engine = opened(context)
     stored = studies.load_study(engine, name)
     trust.demand(stored)
     say(f"supervising {name} with {count} slots")
     with progress() as refresh:
-        ending = supervise(
+        end = supervise(
             database,
             stored,
             count,
-            tracking=place.tracking,
+            tracking=context.tracking,
             extra=extra,
             seats=seats,
             show=lambda loading: refresh(look(engine, stored, loading)),
         )
-    if ending.last_words:
-        hand_on(ending.last_words)
+    if end.last_lines:
+        hand_on(end.last_lines)
     engine.dispose()
-    return ending.code
+    return end.code
 
 
-def supervise_all(terms: Terms, place: Surroundings) -> int:
+def supervise_all(terms: Terms, context: Context) -> int:
     """Serve every running study, and those that are still to come."""
-    database, engine = opened(place)
+    database, engine = opened(context)
     try:
         return serve_all(database, engine, terms)
     finally:

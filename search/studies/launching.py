@@ -12,6 +12,7 @@ from typing import Protocol
 
 from optselect.search.bundles.same_files import demand_same_files, demand_same_weights, has_pretrained
 from optselect.search.bundles.source import rows_folder, weights_folder
+from optselect.search.context import Context
 from optselect.search.describing.child import Describer, training_options
 from optselect.search.describing.crowd import Crowd, describer_of_many
 from optselect.search.engines.placing import Placement, start_workers
@@ -22,7 +23,7 @@ from optselect.search.processes.devices import NO_WISH, Seat, Wish
 from optselect.search.processes.forking import Zygote, closing
 from optselect.search.processes.local import worker_command, zygote_of
 from optselect.search.processes.supervising import (
-    Ending,
+    ServiceEnd,
     began,
     default_workers,
     demand_room,
@@ -38,7 +39,6 @@ from optselect.search.strategy.seeds import first_seeds
 from optselect.search.studies.creating import find_or_create
 from optselect.search.studies.in_process import InProcessDescriber, train_in_process
 from optselect.search.studies.syncing import send_rest
-from optselect.search.surroundings import Surroundings
 from optselect.storage.records import studies
 from optselect.storage.records.launches import Launch
 from optselect.storage.records.phases import Progress, Step, plan_next
@@ -122,7 +122,7 @@ class Served:
     study: StoredStudy
     database: Database
     engine: Engine
-    ending: Ending | None = None
+    end: ServiceEnd | None = None
     """Of this machine's part; None: it had none."""
     launch: Launch | None = None
     """Whom an engine was asked to start."""
@@ -143,9 +143,7 @@ class View(Protocol):
         """What is to be called about once a second, while the block runs."""
 
 
-def launch(
-    request: Request, name: str | None, place: Surroundings, workforce: Workforce, view: View
-) -> Served:
+def launch(request: Request, name: str | None, context: Context, workforce: Workforce, view: View) -> Served:
     """Create a study, or attach to the one of the same spec, and serve it."""
     problem = resolve_problem(request.problem)
     name = study_name(name, problem)
@@ -153,26 +151,26 @@ def launch(
     zygote = None if workforce.in_process else zygote_of(name, os.environ, seats)
     with (
         closing(zygote),
-        contextlib.closing(describer_of(problem, request, place, workforce, zygote)) as describer,
+        contextlib.closing(describer_of(problem, request, context, workforce, zygote)) as describer,
     ):
-        database = place.open()
+        database = context.open()
         engine = make_engine(database)
-        study = find_or_create(request, name, problem, describer, database, engine, place)
-        return serve(study, database, engine, place, workforce, seats, view, zygote=zygote)
+        study = find_or_create(request, name, problem, describer, database, engine, context)
+        return serve(study, database, engine, context, workforce, seats, view, zygote=zygote)
 
 
 def resume(
-    name: str, further: Further, place: Surroundings, workforce: Workforce, use_local: bool, view: View
+    name: str, further: Further, context: Context, workforce: Workforce, use_local: bool, view: View
 ) -> Served:
     """Go on with a stored study, with further search trials or seeds."""
-    database = place.open()
+    database = context.open()
     engine = make_engine(database)
     study = studies.load_study(engine, name)
     spec = stored_spec(study)
     further.demand_possible(study, spec)
     seats = workforce.seats()
     if not use_local and workforce.trains_here(seats) and (study.state != "finished" or further != Further()):
-        demand_same_beginning(study, spec, place.home)
+        demand_same_beginning(study, spec, context.home)
 
     def plan(connection: Connection, study_id: int) -> None:
         plan_next(connection, study_id, lambda progress: with_more_seeds(spec, progress, further.seeds))
@@ -180,7 +178,7 @@ def resume(
     studies.reopen_study(engine, study.id, further.trials, plan)
     study = studies.load_study(engine, name)
     extra = ("--use-local",) if use_local else ()
-    return serve(study, database, engine, place, workforce, seats, view, extra, resumed=True)
+    return serve(study, database, engine, context, workforce, seats, view, extra, resumed=True)
 
 
 def demand_same_beginning(study: StoredStudy, spec: StudySpec, home: Path) -> None:
@@ -206,14 +204,14 @@ def with_more_seeds(spec: StudySpec, progress: Progress, seeds: int) -> Step:
 
 
 def describer_of(
-    problem: Path, request: Request, place: Surroundings, workforce: Workforce, zygote: Zygote | None
+    problem: Path, request: Request, context: Context, workforce: Workforce, zygote: Zygote | None
 ) -> Describer | Crowd | InProcessDescriber:
     classes = asked_classes(request)
     if workforce.in_process:
-        rows = rows_folder(place.home)
+        rows = rows_folder(context.home)
         return InProcessDescriber(problem, classes, request.jit == "on", request.precision, rows)
-    weights, seeds = weights_folder(place.home), ",".join(map(str, first_seeds(request.seed)))
-    kept = ["--weights", str(weights), "--seeds", seeds, "--rows", str(rows_folder(place.home))]
+    weights, seeds = weights_folder(context.home), ",".join(map(str, first_seeds(request.seed)))
+    kept = ["--weights", str(weights), "--seeds", seeds, "--rows", str(rows_folder(context.home))]
     options = [*kept, *training_options(request)]
     return describer_of_many(problem, zygote, classes, options)
 
@@ -225,7 +223,7 @@ def serve(
     study: StoredStudy,
     database: Database,
     engine: Engine,
-    place: Surroundings,
+    context: Context,
     workforce: Workforce,
     seats: Sequence[Seat],
     view: View,
@@ -236,36 +234,36 @@ def serve(
     """Do the study's work on this machine; a zygote may be at hand already."""
     served, count = Served(study, database, engine), workforce.count(seats)
     if study.state != "running":
-        behind = send_rest(database, engine, study, place.tracking, verdict=resumed)
-        return replace(served, ending=Ending(0, "", behind))
+        behind = send_rest(database, engine, study, context.tracking, verdict=resumed)
+        return replace(served, end=ServiceEnd(0, "", behind))
     if workforce.placement is not None:
-        started = start_workers(study, database, engine, place.tracking, count, workforce.placement, extra)
+        started = start_workers(study, database, engine, context.tracking, count, workforce.placement, extra)
         return replace(served, launch=started)
     if count == 0:
         return served
     if workforce.detach:
-        detach(study, count, database, place, (*workforce.wish.arguments(), *extra))
+        detach(study, count, database, context, (*workforce.wish.arguments(), *extra))
         return replace(served, detached=True)
     view.begins(study)
     if workforce.in_process:
-        return replace(served, ending=train_in_process(database, engine, study, place.tracking))
+        return replace(served, end=train_in_process(database, engine, study, context.tracking))
     view.has_workers(study, count, log_folder(database, study))
     with view.progress() as refresh:
-        ending = supervise(
+        end = supervise(
             database,
             study,
             count,
-            tracking=place.tracking,
+            tracking=context.tracking,
             extra=extra,
             zygote=zygote,
             seats=seats,
             show=lambda loading: refresh(look(engine, study, loading)),
         )
-    return replace(served, ending=ending)
+    return replace(served, end=end)
 
 
 def detach(
-    study: StoredStudy, count: int, database: Database, place: Surroundings, extra: tuple[str, ...]
+    study: StoredStudy, count: int, database: Database, context: Context, extra: tuple[str, ...]
 ) -> None:
     """Start the supervisor as a process of its own that outlives this command."""
     logs = log_folder(database, study)
@@ -275,8 +273,8 @@ def detach(
     environment = child_environment(database, os.environ, handed_over)
     environment["OPTSELECT_HANDED_OVER"] = str(handed_over)
     environment["OPTSELECT_BEGAN"] = f"{began(os.environ):.3f}"
-    if place.tracking:
-        environment["MLFLOW_TRACKING_URI"] = place.tracking
+    if context.tracking:
+        environment["MLFLOW_TRACKING_URI"] = context.tracking
     with open(logs / "supervisor.log", "ab", opener=closed) as log:
         subprocess.Popen(
             worker_command(study.name, ("--slots", str(count), *extra)),

@@ -16,7 +16,7 @@ from optselect.storage.tracking.model_logging import Entry, log_model
 
 
 @dataclass(frozen=True)
-class Order:
+class LoggingTask:
     """What the process is to do with the model."""
 
     source: str  # the folder of the problem's files, whose layers the model may have
@@ -29,16 +29,16 @@ class Order:
         return json.dumps(dataclasses.asdict(self)).encode() + b"\n"
 
     @classmethod
-    def read(cls, line: bytes) -> "Order":
+    def read(cls, line: bytes) -> "LoggingTask":
         said = json.loads(line)
         return cls(**said | {"entry": said["entry"] and Entry(**said["entry"])})
 
 
-def log_in_a_process(order: Order, model: bytes, environment: dict[str, str]) -> str:
+def log_in_a_process(task: LoggingTask, model: bytes, environment: dict[str, str]) -> str:
     """Start the process and wait for it; returns MLflow's address of the model. Raises Unreachable."""
     done = subprocess.run(
         own_python("optselect.search.studies.model_logging"),
-        input=order.line() + model,
+        input=task.line() + model,
         env={**environment, **training_environment(Seat(), os.getpid())},
         capture_output=True,
         check=False,
@@ -51,12 +51,12 @@ def log_in_a_process(order: Order, model: bytes, environment: dict[str, str]) ->
 
 
 def main() -> None:
-    """Read the order and the model from stdin."""
+    """Read the task and the model from stdin."""
     from optselect.trials.training.saved_model import load_model  # TensorFlow
 
-    order = Order.read(sys.stdin.buffer.readline())
-    model = load_model(sys.stdin.buffer.read(), Path(order.source))
-    print(log_model(model, order.uri, order.run, order.entry))
+    task = LoggingTask.read(sys.stdin.buffer.readline())
+    model = load_model(sys.stdin.buffer.read(), Path(task.source))
+    print(log_model(model, task.uri, task.run, task.entry))
 
 
 if __name__ == "__main__":

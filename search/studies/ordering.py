@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from optselect.search.context import Context
 from optselect.search.engines.placing import stop_workers
-from optselect.search.surroundings import Surroundings
 from optselect.storage.records import overview, studies
 from optselect.storage.server.database import make_engine
 
 
 @dataclass(frozen=True)
-class Order:
+class StateChange:
     """What an order came to."""
 
     before: str
@@ -21,11 +21,11 @@ class Order:
     """A line for each launch of an engine that could not be told."""
 
 
-def order(name: str, state: str, place: Surroundings) -> Order:
+def order(name: str, state: str, context: Context) -> StateChange:
     """Pause or stop a study; harmless to repeat. Raises NotFound."""
-    engine = make_engine(place.open())
+    engine = make_engine(context.open())
     study = studies.load_study(engine, name)
     before, after = studies.order_state(engine, study.id, state)
     running = sum(trial.state == "running" for trial in overview.list_trials(engine, study.id))
     behind = stop_workers(engine, study) if state == "stopped" else []
-    return Order(before, after, running, behind)
+    return StateChange(before, after, running, behind)

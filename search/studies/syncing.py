@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from optselect.search.context import Context
 from optselect.search.processes.supervising import PATIENCE_SECONDS
 from optselect.search.report.publishing import publish
-from optselect.search.surroundings import Surroundings
 from optselect.storage.errors import Unreachable
 from optselect.storage.records import studies
 from optselect.storage.records.studies import StoredStudy
@@ -34,9 +34,9 @@ class Synced:
         return sum(refusal.waits for refusal in self.refusals)
 
 
-def sync(name: str, again: bool, place: Surroundings) -> Synced:
+def sync(name: str, again: bool, context: Context) -> Synced:
     """Send what MLflow lacks of a study, or with `again` all of it; raises Unreachable."""
-    with connected_to(name, again, place) as connected:
+    with connected_to(name, again, context) as connected:
         send_all(connected)
         publish(connected)
         refusals = connected.refusals()
@@ -45,9 +45,9 @@ def sync(name: str, again: bool, place: Surroundings) -> Synced:
         return Synced(connected.runs, connected.points, left, refusals)
 
 
-def compared(name: str, place: Surroundings) -> Comparison:
+def compared(name: str, context: Context) -> Comparison:
     """Compare MLflow's curves with the database's; raises Unreachable."""
-    with connected_to(name, False, place) as connected:
+    with connected_to(name, False, context) as connected:
         return compare(connected)
 
 
@@ -60,15 +60,15 @@ def send_all(connected: Connected) -> None:
 
 
 @contextmanager
-def connected_to(name: str, again: bool, place: Surroundings) -> Iterator[Connected]:
+def connected_to(name: str, again: bool, context: Context) -> Iterator[Connected]:
     """Reach both sides; what MLflow raises becomes Unreachable."""
-    database = place.open()
+    database = context.open()
     engine = make_engine(database)
     study = studies.load_study(engine, name)
     if again:
         forget_sent(engine, study.id)
     try:
-        yield connect(engine, study, find_tracking(database, study, place.tracking))
+        yield connect(engine, study, find_tracking(database, study, context.tracking))
     except Exception as error:
         if not is_refusal(error):
             raise

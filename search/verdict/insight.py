@@ -48,7 +48,7 @@ class Sensitivity:
 
 
 @dataclass(frozen=True)
-class Pace:
+class TimeToTarget:
     """How soon a finalist reaches the target."""
 
     epochs: float
@@ -79,7 +79,7 @@ class Insight:
     """Shares of the quota that diverged, were too slow, were cut early, or trained well."""
     target: float | None
     target_of: str
-    pace: Mapping[str, Pace]
+    times_to_target: Mapping[str, TimeToTarget]
     importance: Mapping[str, Mapping[str, float]]
     curves: Mapping[str, Band]
 
@@ -99,7 +99,7 @@ def insight_of(found: Findings, curves: Curves) -> Insight:
         ends={name: ends_of(found, trials, curves) for name, trials in ended.items()},
         target=target,
         target_of=target_of,
-        pace={} if target is None else paces(found, curves, target),
+        times_to_target={} if target is None else times_to_target(found, curves, target),
         importance={n: i for n in record.spec.optimizers if (i := importance_of(record, n))},
         curves={
             finalist.name: band_of([curves.get(r.ticket, {}) for r in finalist.runs])
@@ -191,15 +191,15 @@ def find_target(found: Findings) -> tuple[float | None, str]:
     return baselines.get(BASELINE), "your own optimizer"
 
 
-def paces(found: Findings, curves: Curves, target: float) -> dict[str, Pace]:
+def times_to_target(found: Findings, curves: Curves, target: float) -> dict[str, TimeToTarget]:
     return {
-        finalist.name: pace_of(found, finalist.runs, curves, target)
+        finalist.name: time_to_target(found, finalist.runs, curves, target)
         for finalist in found.finalists
         if finalist.runs
     }
 
 
-def pace_of(found: Findings, runs: Sequence[TrialRow], curves: Curves, target: float) -> Pace:
+def time_to_target(found: Findings, runs: Sequence[TrialRow], curves: Curves, target: float) -> TimeToTarget:
     limit = found.record.scale.cost(target)
     epochs, seconds = [], []
     for run in runs:
@@ -208,7 +208,7 @@ def pace_of(found: Findings, runs: Sequence[TrialRow], curves: Curves, target: f
         epochs.append(first)
         seconds.append(first * float(run.result.get("seconds", math.nan)) / max(1, run.epochs))
     missed = sum(math.isinf(epoch) for epoch in epochs)
-    return Pace(statistics.median(epochs), statistics.median(seconds), missed, len(runs))
+    return TimeToTarget(statistics.median(epochs), statistics.median(seconds), missed, len(runs))
 
 
 def band_of(curves: Sequence[Curve]) -> Band:

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from optselect.search.exit_codes import WorkerExit
-from optselect.search.processes.farewell import say_farewell
+from optselect.search.processes.announced_exit import announce_exit
 from optselect.storage.records import tickets
 from optselect.storage.records.tickets import Lease, Orders
 from optselect.storage.server.database import Engine, transient
@@ -184,7 +184,7 @@ class Departure:
                 tickets.give_back(*self._held)
         logging.shutdown()
         code = WorkerExit.INTERRUPTED if self.interrupted else WorkerExit.RETRY
-        say_farewell(code)
+        announce_exit(code)
         os._exit(code)
 
     @contextlib.contextmanager

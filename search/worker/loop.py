@@ -22,8 +22,8 @@ from optuna.trial import Trial
 
 from optselect.search.exit_codes import WorkerExit
 from optselect.search.notes import LAST_RATE, RATE_SET_TWICE, notes_of
-from optselect.search.processes.farewell import say_farewell
-from optselect.search.processes.sharing import Slice, gives_way
+from optselect.search.processes.announced_exit import announce_exit
+from optselect.search.processes.sharing import TimeSlice, gives_way
 from optselect.search.spec.objective import Objective
 from optselect.search.spec.settings import FOUND_RATE, Length, configuration_of, in_order, with_epoch
 from optselect.search.spec.space import Settings, suggest_optimizer
@@ -61,7 +61,7 @@ from optselect.storage.records.deaths import set_aside
 from optselect.storage.records.leases import SILENT
 from optselect.storage.records.phases import plan_next, read_decisions
 from optselect.storage.records.studies import StoredStudy, order_state, read_shares, study_state
-from optselect.storage.records.tickets import Ending, Orders, Ticket
+from optselect.storage.records.tickets import Orders, Ticket, TrialEnding
 from optselect.storage.records.trial_files import folder_of_trial
 from optselect.storage.records.unsent import Unsent
 from optselect.storage.server.database import Connection, Engine, patiently
@@ -129,7 +129,7 @@ class Trainer:
     problem: Problem
     optuna_study: optuna.Study
     departure: Departure
-    slice: Slice
+    time_slice: TimeSlice
     worker_id: uuid.UUID = field(default_factory=uuid.uuid4)
     programs: Programs = field(default_factory=Programs)
     wear: Wear = field(default_factory=Wear)
@@ -142,7 +142,7 @@ class Trainer:
         optuna_study = load_optuna_study(assignment.database, assignment.study.name, assignment.engine)
         spec = stored_spec(assignment.study)
         problem = prepared_problem(assignment, spec)
-        return cls(assignment, spec, problem, optuna_study, departure, Slice.of(os.environ))
+        return cls(assignment, spec, problem, optuna_study, departure, TimeSlice.of(os.environ))
 
     @property
     def engine(self) -> Engine:
@@ -204,8 +204,8 @@ class Trainer:
         return state != "running" or undone == 0
 
     def is_to_give_way(self, idle: bool) -> bool:
-        """Whether another study needs this place more, asked between trials and not at every one."""
-        if not self.assignment.gives_way or not self.slice.is_over(idle):
+        """Whether another study needs this slot more, asked between trials and not at every one."""
+        if not self.assignment.gives_way or not self.time_slice.is_over(idle):
             return False
         left = gives_way(self.study.name, patiently(lambda: read_shares(self.engine)), idle)
         if left:
@@ -242,7 +242,7 @@ class Trainer:
         with contextlib.suppress(Exception):  # else the lease runs out by itself
             tickets.expire_lease(self.engine, ticket.lease, cause)
         logging.shutdown()
-        say_farewell(WorkerExit.RETRY)
+        announce_exit(WorkerExit.RETRY)
         os._exit(WorkerExit.RETRY)
 
     def train_claimed(self, ticket: Ticket, holding: Holding) -> bool:
@@ -273,7 +273,7 @@ class Trainer:
 
     # --- the trial ---
 
-    def trial_of(self, ticket: Ticket) -> tuple[Trial | None, Ending | None]:
+    def trial_of(self, ticket: Ticket) -> tuple[Trial | None, TrialEnding | None]:
         """The ticket's Optuna trial, or how it ended already."""
         self.optuna_study.sampler = self.strategy.sampler(ticket)
         if ticket.trial_id is None:
@@ -293,7 +293,7 @@ class Trainer:
 
     def disown(self, trial: Trial) -> None:
         """No ticket knows this trial: it must not stay RUNNING."""
-        tell_ending(trial, Ending("failed", 0, message="its ticket went to another worker"), None)
+        tell_ending(trial, TrialEnding("failed", 0, message="its ticket went to another worker"), None)
 
     def suggest(self, ticket: Ticket, trial: Trial) -> Settings:
         settings = given_or_suggested(ticket, trial, self.strategy, self.length.steps)
@@ -455,14 +455,14 @@ class Trainer:
 
     def pass_over(self, ticket: Ticket, trial: Trial, why: str) -> None:
         """Fail a trial without training; the sampler hears of a bad place, for failed ones it would not see."""
-        ending = Ending("failed", 0, message=why)
+        ending = TrialEnding("failed", 0, message=why)
         worst = explosion(self.objective, {}, 1, self.spec.epochs)
         self.finish(ticket, ending, tell=lambda: tell_passed_over(trial, ending, worst))
 
     def give_up(self, ticket: Ticket, trial: Trial) -> bool:
         cause = ticket.cause or SILENT
         message = f"lost {ticket.max_attempts} times; the last time: {cause}; see the worker logs"
-        ending = Ending("failed", len(self.curve(ticket)), message=message)
+        ending = TrialEnding("failed", len(self.curve(ticket)), message=message)
         self.finish(ticket, ending, tell=lambda: tell_ending(trial, ending, None))
         return True
 
@@ -497,7 +497,7 @@ class Trainer:
         switch = self.spec.switch_of(ticket.optimizer)
         return switch is not None and switch.rate == "swats"
 
-    def finish(self, ticket: Ticket, ending: Ending, tell: Callable[[], None]) -> None:
+    def finish(self, ticket: Ticket, ending: TrialEnding, tell: Callable[[], None]) -> None:
         def whole() -> None:
             with (
                 tickets.finishing(
@@ -532,7 +532,7 @@ def given_or_suggested(ticket: Ticket, trial: Trial, strategy: Strategy, total_s
     return Settings(ticket.optimizer, ticket.arguments)
 
 
-def ending_of(result: TrialResult, objective: Objective, seconds: float) -> Ending:
+def ending_of(result: TrialResult, objective: Objective, seconds: float) -> TrialEnding:
     """What the tables keep of a training: its last epoch's objective, for that is what `fit` leaves behind."""
     last = result.curve[-1] if result.curve else None
     name = objective.name
@@ -547,7 +547,7 @@ def ending_of(result: TrialResult, objective: Objective, seconds: float) -> Endi
     if result.outcome is Outcome.COMPLETE and (value is None or not math.isfinite(value)):
         outcome, message = "diverged", f"{name} is not finite at epoch {last.number if last else 0}"
     epochs = last.number if last else 0
-    return Ending(outcome, epochs, value if outcome == "complete" else None, message, numbers)
+    return TrialEnding(outcome, epochs, value if outcome == "complete" else None, message, numbers)
 
 
 def shown(settings: Settings) -> str:

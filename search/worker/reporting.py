@@ -106,11 +106,11 @@ class Writer:
 
 
 @dataclass
-class Pace:
+class Throttle:
     """Lets something happen so seldom that it takes at most a share of the time.
 
-    >>> pace = Pace(share=0.5, due=0.0)
-    >>> pace.spent(began=10.0, ended=11.0); pace.allows(11.5), pace.allows(12.0)
+    >>> throttle = Throttle(share=0.5, due=0.0)
+    >>> throttle.spent(began=10.0, ended=11.0); throttle.allows(11.5), throttle.allows(12.0)
     (False, True)
     """
 
@@ -142,7 +142,7 @@ class Reporter:
     seconds_before: float = 0.0  # spent by earlier attempts on the epochs before
     began: float = field(default_factory=time.monotonic)
     pulse: Pulse = field(default_factory=Pulse)
-    _pace: Pace = field(default_factory=lambda: Pace(CHECKPOINT_SHARE))
+    _throttle: Throttle = field(default_factory=lambda: Throttle(CHECKPOINT_SHARE))
     _at_end: Checkpoint | None = None
 
     @property
@@ -177,10 +177,10 @@ class Reporter:
         if self.ends_with(epochs):
             if not self.writer.settle(0.0):  # the database may stay away: then this is what is kept
                 self._at_end = self.state(epochs[-1].number, snapshot)
-        elif self._pace.allows(time.monotonic()):
+        elif self._throttle.allows(time.monotonic()):
             began = time.monotonic()
             checkpoint = self.state(epochs[-1].number, snapshot)
-            self._pace.spent(began, time.monotonic() + self.writer.checkpoint_seconds)
+            self._throttle.spent(began, time.monotonic() + self.writer.checkpoint_seconds)
         self.writer.put(rows, checkpoint)
 
     def ends_with(self, epochs: Sequence[Epoch]) -> bool:

@@ -32,7 +32,7 @@ class Death:
 
 
 @dataclass(frozen=True)
-class Toll:
+class DeadWorker:
     """What the life of a dead worker came to."""
 
     finished: int = 0
@@ -101,7 +101,7 @@ WITHDRAW = text("DELETE FROM ticket WHERE study_id = :study AND optimizer = :opt
 TRY_NO_MORE = text("UPDATE ticket SET max_attempts = least(max_attempts, attempt) WHERE id = :ticket")
 
 
-def bury(engine: Engine, study_id: int, worker_id: uuid.UUID, death: Death) -> Toll:
+def release_dead(engine: Engine, study_id: int, worker_id: uuid.UUID, death: Death) -> DeadWorker:
     """Free what a dead worker held and count its death, once: whoever comes later finds nothing held."""
     with engine.begin() as connection:
         finished = int(connection.execute(ENDED_BY, {"worker": worker_id}).scalar_one())
@@ -111,7 +111,7 @@ def bury(engine: Engine, study_id: int, worker_id: uuid.UUID, death: Death) -> T
             connection.execute(LOCK_STUDY, {"study": study_id})
             for ticket, optimizer in held:
                 found |= blame(connection, study_id, ticket, optimizer, death.cause)
-    return Toll(finished, len(held), found)
+    return DeadWorker(finished, len(held), found)
 
 
 def blame(

@@ -96,7 +96,7 @@ class Orders:
 
 
 @dataclass(frozen=True)
-class Ending:
+class TrialEnding:
     """How a ticket ended, as the tables and MLflow show it."""
 
     outcome: str  # complete, pruned, diverged or failed
@@ -348,7 +348,7 @@ def plan_nothing(_connection: Connection, _study_id: int) -> None:
 def finishing(
     engine: Engine,
     lease: Lease,
-    ending: Ending,
+    ending: TrialEnding,
     plan: Callable[[Connection, int], None] = plan_nothing,
     folder: str | None = None,
 ) -> Iterator[Connection]:
@@ -377,7 +377,7 @@ def finishing(
         connection.execute(FINISH_STUDY, {"study": study_id})
 
 
-def ending_values(ending: Ending) -> dict[str, Any]:
+def ending_values(ending: TrialEnding) -> dict[str, Any]:
     return {
         "outcome": ending.outcome,
         "message": ending.message or None,

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 from sqlalchemy import Engine, text
 
-from optselect.storage.records.deaths import Death, Toll, bury
+from optselect.storage.records.deaths import DeadWorker, Death, release_dead
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,9 @@ NEIGHBOURS = text("""
      WHERE host = :host AND boot_id = :boot_id AND state <> 'gone' AND (study_id = :study)""")
 
 
-def bury_dead_neighbours(
+def release_dead_neighbours(
     engine: Engine, study_id: int, deaths: Mapping[int, Death] | None = None
-) -> dict[int, Toll]:
+) -> dict[int, DeadWorker]:
     """Free the tickets of this machine's workers whose process is gone; the rest wait for their leases.
 
     `deaths` says how processes ended, by pid, where their parent saw it. Returns what each death came to, by pid.
@@ -92,15 +92,15 @@ def bury_dead_neighbours(
     Only processes of this boot and pid namespace are judged. A process that bears a dead worker's pid but
     is none of ours counts as dead; a mistake would cost one attempt, never a result: the fence holds.
     """
-    place, tolls = this_place(), dict[int, Toll]()
+    place, dead = this_place(), dict[int, DeadWorker]()
     with engine.begin() as connection:
         rows = connection.execute(NEIGHBOURS, {**vars(place), "study": study_id}).all()
     for worker_id, pid in rows:
         if not is_worker(pid):
             death = (deaths or {}).get(pid, Death(pid, "its process is gone"))
-            tolls[pid] = bury(engine, study_id, worker_id, death)
+            dead[pid] = release_dead(engine, study_id, worker_id, death)
             sign_off(engine, worker_id)
-    return tolls
+    return dead
 
 
 def is_worker(pid: int) -> bool:

@@ -45,8 +45,6 @@ LONGEST_THOUGHT_SECONDS = 120
 BUSY_SECONDS = 10.0
 """How long a thread waits for one of its process's connections before it says so; then it asks again."""
 
-log = logging.getLogger(__name__)
-
 SCHEMA, SCHEMA_DUE = "optselect_schema", "optselect_schema_due"
 
 Engine = sqlalchemy.Engine  # search/ hands engines on and imports no SQLAlchemy itself
@@ -56,6 +54,8 @@ Begin = Callable[[], AbstractContextManager[Connection]]
 """Gives a transaction to write in."""
 
 Answer = TypeVar("Answer")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

@@ -39,10 +39,8 @@ from tests.support.control_groups import Group, limited_group
 from tests.support.forked import Forks, forks
 from tests.support.homes import THROW_AWAY, prepare_cluster, throw_away_home
 
-TRIALS, EPOCHS = (
-    11,
-    30,
-)  # with the user's own optimizer twelve, all planned with the study: no sampler, equal numbers
+# With the user's own optimizer twelve, all planned with the study: no sampler, equal numbers.
+TRIALS, EPOCHS = 11, 30
 SUPERVISORS, SLOTS = 2, 2
 FLAGS = ("--optimizers", "sgd,adam", "--trials", str(TRIALS), "--epochs", str(EPOCHS), "--seeds", "0")
 KINDS = ("trainer", "supervisor", "postgres", "mlflow", "failover")

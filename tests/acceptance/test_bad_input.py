@@ -39,9 +39,8 @@ class Case:
     """What is typed, and what must come back."""
 
     name: str
-    arguments: (
-        str  # parted at blanks; {server} is the address of the running server, {new} a fresh database's
-    )
+    arguments: str
+    """Parted at blanks; {server} is the address of the running server, {new} a fresh database's."""
     code: int
     words: str  # a regular expression that the line must contain
     files: dict[str, str] = field(default_factory=dict)

@@ -91,9 +91,8 @@ def test_a_callback_sees_the_plain_numbers_of_its_trial(at_home: Shell, forked: 
     trials = trials_of(forked, at_home, "settings")
     assert [trial["optimizer"] for trial in trials] == [BASELINE, "Adam", "Adam"]
     assert_curves_of_fit(at_home, "config_callback.py", trials, "1 of 4: ")
-    numbers = written["numbers.txt"][
-        -6:
-    ]  # before them are those of the description, which tries the callbacks
+    # Before them are those of the description, which tries the callbacks.
+    numbers = written["numbers.txt"][-6:]
     assert numbers[:2] + numbers[-2:] == lines_in(at_home.folder / "numbers.txt")
     settings = [json.loads(line) for line in written["settings.txt"][-3:]]
     expected = [json.loads(line) for line in lines_in(at_home.folder / "settings.txt")]

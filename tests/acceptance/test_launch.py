@@ -63,9 +63,8 @@ def test_status_counts_search_tickets_only_and_evaluation_apart(
     counts = status["trials"]
     assert sum(counts.values()) == TRIALS
     assert counts["waiting"] == counts["running"] == counts["failed"] == 0
-    assert (
-        sum(status["evaluation"]["baseline"].values()) == 1 + 8
-    )  # the user's own, each class at its defaults
+    # The user's own, each class at its defaults.
+    assert sum(status["evaluation"]["baseline"].values()) == 1 + 8
     assert sum(status["evaluation"]["final"].values()) == 5 * (1 + 3)  # five seeds for it and the best three
     assert (
         sum(
@@ -187,9 +186,8 @@ def test_the_printed_link_shows_every_curve_on_the_chart_of_val_loss(
     assert "A token is needed" in page_of(bare)
     page = page_of(link)
     assert f"{len(trials)} of {len(trials)} runs done" in page
-    assert len(curves(page, "val_loss")) >= len(
-        trials
-    )  # MLflow draws each twice; ten visible runs would be 20
+    # MLflow draws each twice; ten visible runs would be 20.
+    assert len(curves(page, "val_loss")) >= len(trials)
     for trial in trials:
         assert re.search(rf"\b{trial['trial']:03d} {trial['optimizer']}\b", page)
 

@@ -48,9 +48,8 @@ def test_a_database_of_the_first_revision_is_upgraded_and_its_studies_resume(
     status = forked.json(old_home, "status", "halfway")
     assert (status["state"], status["trials"]["complete"], status["trials"]["running"]) == ("finished", 6, 0)
     after = trials_of(old_home)
-    assert {
-        number: after[number] for number in before
-    } == before  # the one that was killed keeps its settings
+    # The one that was killed keeps its settings.
+    assert {number: after[number] for number in before} == before
     assert len({row[0] for row in query(old_home, CURVES)}) == len(after)
 
 

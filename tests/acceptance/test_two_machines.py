@@ -160,7 +160,7 @@ def test_a_machine_without_power_loses_no_trial_and_the_other_one_finishes(
     with worker_on(first, here) as doomed, worker_on(second, here) as other:
         await_that(in_mid_trial(here, first), "the first machine is in mid-trial")
         before = here.ask(SETTINGS)
-        first.pull()  # first of all: a machine without power says no farewell
+        first.pull()  # first of all: a machine without power announces nothing
         doomed.signal(signal.SIGKILL)
         assert other.end() == 0, other.words()
     here.demand_whole()

@@ -220,7 +220,7 @@ build() {
 # --- the study -------------------------------------------------------------------------------------------------------
 
 readonly TRIALS=71 EPOCHS=20 EPOCH_SECONDS=0.3 # and the user's own optimizer once
-export OPTSELECT_STORAGE=postgresql://optselect.127.0.0.1:5432/optselect MLFLOW_TRACKING_URI=http://127.0.0.1:5000
+export OPTSELECT_STORAGE=postgresql://optselect@127.0.0.1:5432/optselect MLFLOW_TRACKING_URI=http://127.0.0.1:5000
 export OPTSELECT_STORAGE_PASSWORD_FILE=$scratch/password DB_PASSWORD_FILE=$scratch/password OPTSELECT_HOME=$scratch/home
 optselect() { "${here[@]}" python -m optselect "$@"; }
 up() { compose up -d --no-build --wait --quiet-pull "$@" >"$scratch/up.log" 2>&1 || { tail -n 5 "$scratch/up.log"; compose logs --tail 30; exit 1; }; }

@@ -170,7 +170,7 @@ power_on() { # NODE
     await 60 "$1 is idle" state_is "$1" idle
 }
 
-# All its processes are gone at once, and nobody says farewell.
+# All its processes are gone at once, and none announces its end.
 power_off() { # NODE
     ip link set "$1" down
     kill -KILL "${power[$1]}"

@@ -277,9 +277,8 @@ def test_a_study_survives_whatever_happens_to_its_cluster_with_an_exact_budget(
 
     (supervisor,) = cluster.processes("first", SUPERVISOR)
     killed = study.ask(WORKERS_OF, "first")
-    psutil.Process(supervisor.ppid()).send_signal(
-        signal.SIGKILL
-    )  # the task, of which the worker is a grandchild
+    # The task, of which the worker is a grandchild.
+    psutil.Process(supervisor.ppid()).send_signal(signal.SIGKILL)
     await_that(
         lambda: len(study.ask(WORKERS)) > len(killed) + 2,
         "a worker is started in place of the killed one",

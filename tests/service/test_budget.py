@@ -14,7 +14,7 @@ from optselect.storage.errors import LeaseLost
 from optselect.storage.records import overview, studies, tickets
 from optselect.storage.records.phases import plan_next
 from optselect.storage.records.studies import StoredStudy
-from optselect.storage.records.tickets import Ending
+from optselect.storage.records.tickets import TrialEnding
 from tests.support.simulated import spec_of
 from tests.support.studies import new_study
 
@@ -52,9 +52,9 @@ class Careless(threading.Thread):
     def finish(self, ticket: tickets.Ticket) -> None:
         lost = ticket.attempts_exhausted
         ending = (
-            Ending("failed", 0)
+            TrialEnding("failed", 0)
             if lost
-            else Ending("complete", 10, self._chance.random(), result={"seconds": 2.0})
+            else TrialEnding("complete", 10, self._chance.random(), result={"seconds": 2.0})
         )
         try:
             with tickets.finishing(self._engine, ticket.lease, ending, self.plan):

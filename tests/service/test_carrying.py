@@ -15,7 +15,7 @@ from optselect.storage.records import curves, tickets
 from optselect.storage.records.checkpoints import Checkpoint, place
 from optselect.storage.records.curves import EpochRow
 from optselect.storage.records.studies import StoredStudy
-from optselect.storage.records.tickets import Ending
+from optselect.storage.records.tickets import TrialEnding
 from optselect.storage.server.database import Database, child_environment, make_engine
 from optselect.storage.tracking.outbox import count_unsent
 from tests.service.test_tickets import claim
@@ -41,7 +41,7 @@ def carrier(
     tickets.set_params(engine, ticket.lease, ticket.optimizer, {"learning_rate": 0.5})
     state = place(Checkpoint(1, 1.0, b"state"), ticket.lease, "nowhere")
     curves.write_epochs(engine, ticket.lease, [EpochRow(1, 5001, {"val_loss": 0.5})], checkpoint=state)
-    with tickets.finishing(engine, ticket.lease, Ending("complete", 1, 0.5)):
+    with tickets.finishing(engine, ticket.lease, TrialEnding("complete", 1, 0.5)):
         pass
     environment = child_environment(tracked_database, os.environ, tmp_path)
     started = Carrier(study.name, environment, None)

@@ -14,7 +14,7 @@ from optselect.storage.records import checkpoint_files, checkpoints, curves, tic
 from optselect.storage.records.checkpoints import MOST_BYTES_IN_TABLE, Checkpoint
 from optselect.storage.records.curves import EpochRow
 from optselect.storage.records.studies import StoredStudy
-from optselect.storage.records.tickets import Ending, Ticket
+from optselect.storage.records.tickets import Ticket, TrialEnding
 from optselect.storage.records.unsent import Unsent
 from tests.service.test_tickets import claim, epochs, finish, lost_claim
 
@@ -50,7 +50,7 @@ def test_two_checkpoints_are_kept_and_none_after_the_trials_end(
         save(engine, ticket, epoch, snapshot, folder)
     assert stored(engine, ticket, folder) == [(3, snapshot), (2, snapshot)]
     assert len(files(tmp_path)) == (2 if snapshot == LARGE else 0)
-    finish(engine, ticket, Ending("complete", 3, 0.5), folder)
+    finish(engine, ticket, TrialEnding("complete", 3, 0.5), folder)
     assert stored(engine, ticket, folder) == []
     assert list(tmp_path.iterdir()) == []
 
@@ -177,7 +177,7 @@ def test_a_row_makes_nobody_read_or_remove_a_file_elsewhere(
         rewrite(engine, epoch, uri.format(victim=victim, folder=where, of_ours=OF_OURS))
         assert stored(engine, ticket, folder) == []
     save(engine, ticket, len(HOSTILE) + 1, LARGE, folder)
-    finish(engine, ticket, Ending("complete", 3, 0.5), folder)
+    finish(engine, ticket, TrialEnding("complete", 3, 0.5), folder)
     for untouched in (victim, evil):
         assert [file.name for file in files(untouched)] == [OF_OURS, "thesis.txt"]
     assert not (tmp_path / "checkpoints" / "study-1").exists(), "what is ours is gone all the same"
@@ -195,7 +195,7 @@ def test_a_link_that_leads_out_is_neither_written_nor_read_nor_emptied(
     rewrite(engine, 1, f"{folder}/ticket-1/{OF_OURS}")
     assert stored(engine, ticket, folder) == []
     save(engine, ticket, 2, LARGE, str(folder))
-    finish(engine, ticket, Ending("complete", 2, 0.5), str(folder))
+    finish(engine, ticket, TrialEnding("complete", 2, 0.5), str(folder))
     checkpoint_files.remove_ours(str(folder))
     assert [file.name for file in files(victim)] == [OF_OURS, "thesis.txt"]
     assert link.is_symlink()
@@ -210,7 +210,7 @@ def test_a_checkpoint_is_found_where_a_home_was_moved_or_is_reached_by_a_link(
     assert stored(engine, ticket, tmp_path / "old" / "study-1") == [(1, LARGE)]
     (tmp_path / "old").rename(tmp_path / "new")
     assert stored(engine, ticket, tmp_path / "new" / "study-1") == [(1, LARGE)]
-    finish(engine, ticket, Ending("complete", 1, 0.5), str(tmp_path / "new" / "study-1"))
+    finish(engine, ticket, TrialEnding("complete", 1, 0.5), str(tmp_path / "new" / "study-1"))
     assert files(tmp_path / "new") == []
 
 

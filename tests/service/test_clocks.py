@@ -118,7 +118,9 @@ def test_no_time_is_negative_and_nothing_waits_for_a_clock_that_was_set_back(
     assert worker.seconds_silent > 3000, "a beat of the future is an old one"
     assert launches.live_launches(engine, study.id) == []
     assert launches.beat(engine, launch) == 1 and len(launches.live_launches(engine, study.id)) == 1
-    with tickets.finishing(engine, ticket.lease, tickets.Ending("complete", 3, 0.5, result={"seconds": 2.5})):
+    with tickets.finishing(
+        engine, ticket.lease, tickets.TrialEnding("complete", 3, 0.5, result={"seconds": 2.5})
+    ):
         pass
     (ended,) = [trial for trial in overview.list_trials(engine, study.id) if trial.state == "complete"]
     assert ended.seconds == 2.5, "as the worker measured it"

@@ -17,6 +17,7 @@ from sqlalchemy import Engine, Pool, event
 from sqlalchemy.exc import DBAPIError
 
 from optselect.search.bundles.source import read_bundle
+from optselect.search.context import Context
 from optselect.search.spec.objective import Objective
 from optselect.search.spec.study_spec import Request, StudySpec, resolve
 from optselect.search.strategy.asking import (
@@ -28,13 +29,12 @@ from optselect.search.strategy.asking import (
 )
 from optselect.search.studies.creating import create, new_study
 from optselect.search.studies.in_process import InProcessDescriber
-from optselect.search.surroundings import Surroundings
 from optselect.search.worker.departure import Departure
 from optselect.storage.optuna_tables.storage import optuna_storage
 from optselect.storage.records import tickets
 from optselect.storage.records.overview import list_trials
 from optselect.storage.records.studies import StoredStudy
-from optselect.storage.records.tickets import Ending, Ticket
+from optselect.storage.records.tickets import Ticket, TrialEnding
 from optselect.storage.server.database import Database, make_engine, make_worker_engine, one_line, transient
 from tests.service.conftest import execute
 from tests.service.test_tickets import NOBODY, claim
@@ -127,9 +127,9 @@ def stored_study(database: Database) -> StoredStudy:
     description = InProcessDescriber(PROBLEM).result()
     request = Request(problem=str(PROBLEM), optimizers="adamw", trials=16, epochs=16, tune="all", seeds=0)
     spec: StudySpec = resolve(request, description, False, PROBLEM.parent)
-    place = Surroundings(None, database.home)
+    context = Context(None, database.home)
     bundle = read_bundle(PROBLEM, description.modules)
-    return create(new_study("counted", spec, description, bundle, place), spec, database, engine)
+    return create(new_study("counted", spec, description, bundle, context), spec, database, engine)
 
 
 @pytest.mark.slow
@@ -189,12 +189,12 @@ def test_a_trial_ends_while_its_beat_holds_the_other_connection_and_a_third_thre
     ticket, trial = asked
     with ThreadPoolExecutor(2) as threads:
         with (
-            tickets.finishing(worker_engine, ticket.lease, Ending("pruned", 3)) as connection,
+            tickets.finishing(worker_engine, ticket.lease, TrialEnding("pruned", 3)) as connection,
             told_within(optuna_study, connection),
         ):
             beats = [threads.submit(tickets.renew_lease, worker_engine, ticket.lease) for _ in range(2)]
             await_that(lambda: worker_engine.pool.checkedout() == MOST, "a beat waits for the row")  # type: ignore[attr-defined]
-            tell_pruned(trial, Ending("pruned", 3), 0.5)
+            tell_pruned(trial, TrialEnding("pruned", 3), 0.5)
         assert [beat.result(timeout=30) for beat in beats] == [None, None], (
             "there is nothing to keep any more"
         )
@@ -208,7 +208,7 @@ def test_what_optuna_was_told_is_taken_back_with_the_end_that_failed_and_told_ag
     asked: tuple[Ticket, Trial],
 ) -> None:
     ticket, trial = asked
-    ending = Ending("pruned", 3, message="cut")
+    ending = TrialEnding("pruned", 3, message="cut")
     with (
         pytest.raises(DBAPIError) as lost,
         tickets.finishing(worker_engine, ticket.lease, ending) as connection,
@@ -239,7 +239,7 @@ def test_an_end_of_somebody_else_leaves_optuna_untold(
     ticket, trial = asked
     with (
         pytest.raises(optuna.exceptions.UpdateFinishedTrialError),
-        tickets.finishing(worker_engine, ticket.lease, Ending("failed", 0)) as connection,
+        tickets.finishing(worker_engine, ticket.lease, TrialEnding("failed", 0)) as connection,
         told_within(optuna_study, connection),
     ):
         optuna_study.tell(trial, 0.25)

@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import Engine, text
 
 from optselect.storage.records import overview, studies, tickets, workers
-from optselect.storage.records.deaths import Death, Toll, bury, set_aside
+from optselect.storage.records.deaths import DeadWorker, Death, release_dead, set_aside
 from optselect.storage.records.studies import StoredStudy
-from optselect.storage.records.tickets import Ending, Ticket
+from optselect.storage.records.tickets import Ticket, TrialEnding
 from tests.support.studies import store_study
 
 OWN = Death(1, "SIGSEGV", is_own=True)
@@ -21,7 +21,9 @@ def study(engine: Engine) -> StoredStudy:
     return store_study(engine, trials=4, name="deaths", optimizers=("Adam", "SGD"))
 
 
-def die(engine: Engine, study: StoredStudy, death: Death, optimizer: str = "Adam") -> tuple[Ticket, Toll]:
+def die(
+    engine: Engine, study: StoredStudy, death: Death, optimizer: str = "Adam"
+) -> tuple[Ticket, DeadWorker]:
     """One life: claim until it has a ticket of the optimizer, end the others as a worker does, and die with it."""
     worker = uuid.uuid4()
     workers.register_worker(engine, study.id, worker, slot=0, device="CPU")
@@ -29,8 +31,8 @@ def die(engine: Engine, study: StoredStudy, death: Death, optimizer: str = "Adam
         ticket = tickets.claim_ticket(engine, study.id, worker)
         assert ticket is not None
         if ticket.optimizer == optimizer and not ticket.attempts_exhausted:
-            return ticket, bury(engine, study.id, worker, death)
-        ending = Ending("failed", 0) if ticket.attempts_exhausted else Ending("complete", 3, 0.5)
+            return ticket, release_dead(engine, study.id, worker, death)
+        ending = TrialEnding("failed", 0) if ticket.attempts_exhausted else TrialEnding("complete", 3, 0.5)
         with tickets.finishing(engine, ticket.lease, ending):
             pass
 
@@ -47,9 +49,9 @@ def free(engine: Engine, study: StoredStudy) -> list[str]:
 def test_the_third_death_of_its_own_sets_an_optimizer_aside_and_withdraws_what_is_free(
     engine: Engine, study: StoredStudy
 ) -> None:
-    tolls = [die(engine, study, OWN)[1] for _ in range(3)]
-    assert [toll.set_aside for toll in tolls[:2]] == [{}, {}]
-    assert list(tolls[2].set_aside or ()) == ["Adam"]
+    dead = [die(engine, study, OWN)[1] for _ in range(3)]
+    assert [one.set_aside for one in dead[:2]] == [{}, {}]
+    assert list(dead[2].set_aside or ()) == ["Adam"]
     assert "3 times; the last time: SIGSEGV" in aside(engine, study)["Adam"]
     assert free(engine, study) == ["Adam", "SGD", "SGD", "SGD", "SGD"], (
         "its own ticket is to be given up by the next worker"
@@ -93,13 +95,15 @@ def test_a_death_is_counted_once_and_nothing_without_a_ticket(engine: Engine, st
     while (
         ticket := tickets.claim_ticket(engine, study.id, worker)
     ) is not None and ticket.optimizer != "Adam":
-        with tickets.finishing(engine, ticket.lease, Ending("complete", 3, 0.5)):
+        with tickets.finishing(engine, ticket.lease, TrialEnding("complete", 3, 0.5)):
             pass
-    assert bury(engine, study.id, worker, OWN) == Toll(finished=1, charged=1, set_aside={})
+    assert release_dead(engine, study.id, worker, OWN) == DeadWorker(finished=1, charged=1, set_aside={})
     assert ticket is not None
     assert tickets.claim_ticket(engine, study.id, uuid.uuid4()) is not None
-    assert bury(engine, study.id, worker, OWN) == Toll(finished=1, charged=0, set_aside={})
-    assert bury(engine, study.id, uuid.uuid4(), OWN) == Toll(finished=0, charged=0, set_aside={})
+    assert release_dead(engine, study.id, worker, OWN) == DeadWorker(finished=1, charged=0, set_aside={})
+    assert release_dead(engine, study.id, uuid.uuid4(), OWN) == DeadWorker(
+        finished=0, charged=0, set_aside={}
+    )
     decisions = studies.load_study(engine, study.name).decisions
     assert [made["phase"] for made in decisions] == ["death"]
 
@@ -113,7 +117,7 @@ def test_deaths_at_the_same_moment_are_all_counted(engine: Engine) -> None:
         ticket = tickets.claim_ticket(engine, study.id, worker)
         assert ticket is not None
         held += [worker] if ticket.optimizer == "Adam" else []
-    threads = [threading.Thread(target=bury, args=(engine, study.id, worker, OWN)) for worker in held]
+    threads = [threading.Thread(target=release_dead, args=(engine, study.id, worker, OWN)) for worker in held]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -14,7 +14,7 @@ from optselect.search.processes.observing import observing
 from optselect.search.strategy.asking import ask_for, load_optuna_study, tell_ending
 from optselect.storage.records import curves, tickets
 from optselect.storage.records.curves import EpochRow
-from optselect.storage.records.tickets import Ending
+from optselect.storage.records.tickets import TrialEnding
 from optselect.storage.server import embedded
 from optselect.storage.server.database import Database
 from tests.service.conftest import fresh_database
@@ -131,7 +131,7 @@ def test_kill_9_between_tell_and_ticket_done_trains_nothing_again(
     tickets.bind_trial(here.engine, lost.lease, trial._trial_id, trial.number)
     rows = [EpochRow(epoch, epoch, {"val_loss": 1.0 / epoch}) for epoch in range(1, EPOCHS + 1)]
     curves.write_epochs(here.engine, lost.lease, rows)
-    tell_ending(trial, Ending("complete", EPOCHS, 1.0 / EPOCHS), None)  # and dies here
+    tell_ending(trial, TrialEnding("complete", EPOCHS, 1.0 / EPOCHS), None)  # and dies here
     tickets.expire_lease(here.engine, lost.lease, "its process is gone")
     worked = here.work()
     assert worked.returncode == 0, worked.stderr

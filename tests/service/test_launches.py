@@ -24,7 +24,7 @@ from optselect.search.engines.placing import (
     stop_workers,
 )
 from optselect.search.errors import InvalidInput
-from optselect.search.processes.enlisting import PLACED_BY, enlisted
+from optselect.search.processes.own_launch import PLACED_BY, announced_launch
 from optselect.storage.errors import InvalidRow, NotFound
 from optselect.storage.records import launches
 from optselect.storage.records.launches import Launch
@@ -236,10 +236,10 @@ def test_a_supervisor_hears_how_many_workers_are_wanted(
     engine: Engine, study: StoredStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(launches, "BEAT_SECONDS", 0.0)
-    with enlisted(engine, study, 2, tmp_path, {}) as post:
-        assert post.change() is None
+    with announced_launch(engine, study, 2, tmp_path, {}) as own:
+        assert own.change() is None
         scale("study", 3, None, engine, tmp_path)
-        assert (post.change(), post.change()) == (3, None)
+        assert (own.change(), own.change()) == (3, None)
         (launch,) = launches.live_launches(engine, study.id)
         assert (launch.executor, launch.external_id) == ("local", f"pid {os.getpid()}")
     assert launches.live_launches(engine, study.id) == []
@@ -248,15 +248,15 @@ def test_a_supervisor_hears_how_many_workers_are_wanted(
 def test_a_supervisor_that_an_engine_placed_is_no_launch_of_its_own(
     engine: Engine, study: StoredStudy, tmp_path: Path
 ) -> None:
-    with enlisted(engine, study, 1, tmp_path, {PLACED_BY: "slurm"}) as post:
-        assert post.change() is None
+    with announced_launch(engine, study, 1, tmp_path, {PLACED_BY: "slurm"}) as own:
+        assert own.change() is None
         assert launches.find_launch(engine, study.id, None) is None
 
 
 def test_which_of_two_launches_is_meant_must_be_said(
     engine: Engine, study: StoredStudy, tmp_path: Path
 ) -> None:
-    with enlisted(engine, study, 1, tmp_path, {}), enlisted(engine, study, 1, tmp_path, {}):
+    with announced_launch(engine, study, 1, tmp_path, {}), announced_launch(engine, study, 1, tmp_path, {}):
         with pytest.raises(InvalidInput, match=r"--launch must say which one is meant.*1 \(local, pid"):
             scale("study", 2, None, engine, tmp_path)
         scale("study", 2, 2, engine, tmp_path)
@@ -265,7 +265,7 @@ def test_which_of_two_launches_is_meant_must_be_said(
 def test_a_supervisor_without_a_sign_of_life_is_no_launch_that_runs(
     engine: Engine, study: StoredStudy, tmp_path: Path
 ) -> None:
-    with enlisted(engine, study, 1, tmp_path, {}):
+    with announced_launch(engine, study, 1, tmp_path, {}):
         with engine.begin() as connection:
             connection.execute(text("UPDATE launch SET seen_at = seen_at - interval '2 minutes'"))
         assert launches.live_launches(engine, study.id) == []

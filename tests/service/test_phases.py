@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine
 
 from optselect.storage.records import overview, studies, tickets
 from optselect.storage.records.phases import Progress, Step, decide_once, plan_next
-from optselect.storage.records.tickets import Ending, NewTicket
+from optselect.storage.records.tickets import NewTicket, TrialEnding
 from tests.support.studies import store_study
 
 
@@ -39,7 +39,7 @@ def test_racing_workers_plan_each_phase_once_and_the_study_ends_after_the_last(e
         while studies.study_state(engine, study.id) == "running":
             ticket = tickets.claim_ticket(engine, study.id, uuid.uuid4())
             if ticket is not None:
-                with tickets.finishing(engine, ticket.lease, Ending("complete", 3, 0.5), plan):
+                with tickets.finishing(engine, ticket.lease, TrialEnding("complete", 3, 0.5), plan):
                     pass
 
     threads = [threading.Thread(target=work) for _ in range(5)]
@@ -86,7 +86,7 @@ def test_a_given_configuration_comes_with_its_ticket(engine: Engine) -> None:
     for _ in range(2):
         ticket = tickets.claim_ticket(engine, study.id, uuid.uuid4())
         assert ticket is not None and ticket.role == "search" and ticket.arguments is None
-        with tickets.finishing(engine, ticket.lease, Ending("complete", 3, 0.5), plan):
+        with tickets.finishing(engine, ticket.lease, TrialEnding("complete", 3, 0.5), plan):
             pass
     final = tickets.claim_ticket(engine, study.id, uuid.uuid4())
     assert final is not None

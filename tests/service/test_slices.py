@@ -15,7 +15,7 @@ from optselect.search.strategy.planning import survivor_tickets
 from optselect.storage.records import studies, tickets
 from optselect.storage.records.phases import FEW_FREE, SLICE, SLICED, Progress, Step, plan_next
 from optselect.storage.records.studies import StoredStudy
-from optselect.storage.records.tickets import Ending, NewTicket
+from optselect.storage.records.tickets import NewTicket, TrialEnding
 from tests.support.simulated import spec_of
 from tests.support.studies import new_study
 
@@ -38,7 +38,7 @@ def planned(engine: Engine, study: StoredStudy, spec: StudySpec) -> None:
     """What a worker does at the end of a ticket; a slice is due or not."""
     ticket = tickets.claim_ticket(engine, study.id, uuid.uuid4())
     assert ticket is not None
-    with tickets.finishing(engine, ticket.lease, Ending("complete", 1, 0.5), planner(spec)):
+    with tickets.finishing(engine, ticket.lease, TrialEnding("complete", 1, 0.5), planner(spec)):
         pass
 
 

@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import Engine, event
 
 from optselect.search.bundles.source import read_bundle
+from optselect.search.context import Context
 from optselect.search.spec.study_spec import Request, resolve
 from optselect.search.studies.creating import create, new_study
 from optselect.search.studies.in_process import InProcessDescriber
-from optselect.search.surroundings import Surroundings
 from optselect.search.worker.departure import Departure
 from optselect.storage.records.overview import list_trials
 from optselect.storage.server.database import Database, make_engine
@@ -41,9 +41,11 @@ def test_a_trial_of_twenty_epochs_costs_ninety_statements_at_most(
     description = InProcessDescriber(PROBLEM).result()
     request = Request(problem=str(PROBLEM), optimizers="adamw", trials=13, epochs=20, tune="all", seeds=0)
     spec = resolve(request, description, False, PROBLEM.parent)
-    place = Surroundings(None, initialised_database.home)
+    context = Context(None, initialised_database.home)
     bundle = read_bundle(PROBLEM, description.modules)
-    study = create(new_study("counted", spec, description, bundle, place), spec, initialised_database, engine)
+    study = create(
+        new_study("counted", spec, description, bundle, context), spec, initialised_database, engine
+    )
 
     from optselect.search.worker.loop import work
     from optselect.search.worker.preparing import Assignment  # TensorFlow, whose settings are in place now

@@ -12,9 +12,9 @@ from optselect.storage.errors import LeaseLost
 from optselect.storage.optuna_tables.storage import optuna_storage
 from optselect.storage.records import curves, overview, studies, tickets, workers
 from optselect.storage.records.curves import EpochRow, Rank
-from optselect.storage.records.deaths import Toll
+from optselect.storage.records.deaths import DeadWorker
 from optselect.storage.records.studies import StoredStudy
-from optselect.storage.records.tickets import Ending, NewTicket, Ticket, insert_tickets
+from optselect.storage.records.tickets import NewTicket, Ticket, TrialEnding, insert_tickets
 from optselect.storage.server.database import Database
 from tests.support.studies import store_study
 
@@ -34,8 +34,10 @@ def lost_claim(engine: Engine, study: StoredStudy) -> Ticket:
     return ticket
 
 
-def finish(engine: Engine, ticket: Ticket, ending: Ending | None = None, folder: str | None = None) -> None:
-    with tickets.finishing(engine, ticket.lease, ending or Ending("complete", 3, 0.5), folder=folder):
+def finish(
+    engine: Engine, ticket: Ticket, ending: TrialEnding | None = None, folder: str | None = None
+) -> None:
+    with tickets.finishing(engine, ticket.lease, ending or TrialEnding("complete", 3, 0.5), folder=folder):
         pass
 
 
@@ -182,7 +184,7 @@ def test_a_block_that_fails_while_finishing_leaves_the_ticket_leased(
     ticket = claim(engine, study)
     with (
         pytest.raises(RuntimeError),
-        tickets.finishing(engine, ticket.lease, Ending("complete", 3, 0.5)),
+        tickets.finishing(engine, ticket.lease, TrialEnding("complete", 3, 0.5)),
     ):
         raise RuntimeError("Optuna could not be told")
     assert tickets.renew_lease(engine, ticket.lease)
@@ -198,7 +200,7 @@ def test_the_study_is_finished_with_its_last_ticket_even_when_two_end_at_once(
     both_told = threading.Barrier(2)
 
     def end(ticket: Ticket) -> None:
-        with tickets.finishing(engine, ticket.lease, Ending("diverged", 2)):
+        with tickets.finishing(engine, ticket.lease, TrialEnding("diverged", 2)):
             both_told.wait(10)
 
     threads = [threading.Thread(target=end, args=(ticket,)) for ticket in held[2:]]
@@ -284,7 +286,9 @@ def test_the_tickets_of_a_dead_process_of_this_machine_are_freed_at_once(
     ticket = claim(engine, study)
     with engine.begin() as connection:  # a pid that no process can have
         connection.execute(text("UPDATE worker SET pid = 2147483646"))
-    assert workers.bury_dead_neighbours(engine, study.id) == {2147483646: Toll(charged=1, set_aside={})}
+    assert workers.release_dead_neighbours(engine, study.id) == {
+        2147483646: DeadWorker(charged=1, set_aside={})
+    }
     assert claim(engine, study).id == ticket.id
     assert overview.list_workers(engine, study.id) == []
 
@@ -293,7 +297,7 @@ def test_workers_of_other_machines_are_left_to_their_leases(engine: Engine, stud
     workers.register_worker(engine, study.id, NOBODY, slot=0, device="CPU")
     with engine.begin() as connection:
         connection.execute(text("UPDATE worker SET pid = 2147483646, host = 'elsewhere'"))
-    assert workers.bury_dead_neighbours(engine, study.id) == {}
+    assert workers.release_dead_neighbours(engine, study.id) == {}
     assert len(overview.list_workers(engine, study.id)) == 1
 
 

@@ -20,7 +20,7 @@ from optselect.storage.records import checkpoints, curves, tickets
 from optselect.storage.records.checkpoints import Checkpoint
 from optselect.storage.records.curves import EpochRow
 from optselect.storage.records.studies import StoredStudy
-from optselect.storage.records.tickets import Ending, Ticket
+from optselect.storage.records.tickets import Ticket, TrialEnding
 from optselect.storage.server.database import Database, make_engine
 from optselect.storage.tracking.address import Tracking, find_tracking, open_client
 from optselect.storage.tracking.chart_views import CURVES, FINALS, OWN_COLOUR
@@ -107,7 +107,7 @@ def test_epochs_behind_the_last_checkpoint_wait_for_they_may_be_trained_again(
     assert points(connected.client, run, "val_loss") == [(1, 0.5), (2, 0.25)]
     tickets.restart_after(engine, ticket.lease, 2)  # as another worker does after this one's death
     curves.write_epochs(engine, ticket.lease, [EpochRow(3, 7003, {"val_loss": 0.125})])
-    with tickets.finishing(engine, ticket.lease, Ending("complete", 3, 0.125)):
+    with tickets.finishing(engine, ticket.lease, TrialEnding("complete", 3, 0.125)):
         pass
     flush(connected)
     (run,) = runs(connected)
@@ -120,7 +120,7 @@ def test_system_metrics_go_with_their_epoch_and_are_no_part_of_the_curve(
     ticket = train(engine, study, 0, 0.5)
     busy = EpochRow(2, 5002, {"val_loss": 0.25}, {"cpu_utilization_percentage": 93.5})
     curves.write_epochs(engine, ticket.lease, [busy])
-    with tickets.finishing(engine, ticket.lease, Ending("complete", 2, 0.25)):
+    with tickets.finishing(engine, ticket.lease, TrialEnding("complete", 2, 0.25)):
         pass
     flush(connected)
     (run,) = runs(connected)
@@ -136,7 +136,7 @@ def test_a_finished_trial_ends_its_run_with_its_single_numbers(
     engine: Engine, study: StoredStudy, connected: Connected
 ) -> None:
     ticket = train(engine, study, 0, 0.5)
-    ending = Ending("complete", 1, 0.5, result={"seconds": 3.0, "initial_val_loss": 9.0})
+    ending = TrialEnding("complete", 1, 0.5, result={"seconds": 3.0, "initial_val_loss": 9.0})
     with tickets.finishing(engine, ticket.lease, ending):
         pass
     flush(connected)
@@ -169,7 +169,7 @@ def test_a_restarted_trial_gets_a_new_run_and_the_old_one_is_marked(
     assert new is not None
     tickets.restart_after(engine, new.lease, 0)
     curves.write_epochs(engine, new.lease, [EpochRow(1, 9000, {"val_loss": 0.5})])
-    with tickets.finishing(engine, new.lease, Ending("complete", 1, 0.5)):
+    with tickets.finishing(engine, new.lease, TrialEnding("complete", 1, 0.5)):
         pass
     flush(connected)
     superseded = [run for run in runs(connected) if run.data.tags.get("optselect.state") == "SUPERSEDED"]
@@ -183,7 +183,7 @@ def test_infinite_losses_arrive_as_nan_and_the_run_says_diverged(
 ) -> None:
     ticket = train(engine, study, 0, float("inf"))
     with tickets.finishing(
-        engine, ticket.lease, Ending("diverged", 1, message="loss is not finite at epoch 1")
+        engine, ticket.lease, TrialEnding("diverged", 1, message="loss is not finite at epoch 1")
     ):
         pass
     flush(connected)
@@ -198,7 +198,7 @@ def test_the_experiment_tells_how_far_the_study_is(
     engine: Engine, study: StoredStudy, connected: Connected
 ) -> None:
     ticket = train(engine, study, 0, 0.5)
-    with tickets.finishing(engine, ticket.lease, Ending("complete", 1, 0.5)):
+    with tickets.finishing(engine, ticket.lease, TrialEnding("complete", 1, 0.5)):
         pass
     flush(connected)
     experiment = connected.client.get_experiment(connected.experiment_id)
@@ -219,7 +219,7 @@ def test_a_training_that_ran_away_does_not_flatten_the_curves_of_the_others(
     for number, value in enumerate([*(0.5 + number / 100 for number in range(9)), 1e8]):
         ticket = train(engine, study, number, 1.0, value)
         outcome = "diverged" if value > 1 else "complete"
-        with tickets.finishing(engine, ticket.lease, Ending(outcome, 2, value if value < 1 else None)):
+        with tickets.finishing(engine, ticket.lease, TrialEnding(outcome, 2, value if value < 1 else None)):
             pass
     connected.tell()
     tags = connected.client.get_experiment(connected.experiment_id).tags
@@ -261,7 +261,7 @@ def test_a_slow_tracking_server_holds_up_no_statement_of_a_training(
         connection, _ = server.accept()  # the request is there, and gets no answer
         with connection:
             curves.write_epochs(engine, ticket.lease, [EpochRow(2, 5002, {"val_loss": 0.25})])
-            with tickets.finishing(engine, ticket.lease, Ending("complete", 2, 0.25)):
+            with tickets.finishing(engine, ticket.lease, TrialEnding("complete", 2, 0.25)):
                 pass
             assert sender.is_alive(), "all that happened while MLflow was asked"
     sender.join()
@@ -279,7 +279,7 @@ def test_a_flusher_sends_everything_before_it_closes(
     place = find_tracking(tracked_database, study, None)
     flusher = Flusher(engine, study, lambda: place)
     ticket = train(engine, study, 0, 0.5, 0.25)
-    with tickets.finishing(engine, ticket.lease, Ending("complete", 2, 0.25)):
+    with tickets.finishing(engine, ticket.lease, TrialEnding("complete", 2, 0.25)):
         pass
     assert flusher.close()
     (run,) = runs(connected)
@@ -294,7 +294,9 @@ def test_what_mlflow_shows_is_compared_point_by_point(
     assert compare(connected) == Comparison(runs=1, points=3)
     curves.write_epochs(engine, ticket.lease, [EpochRow(4, 5004, {"val_loss": 0.1})])  # behind its checkpoint
     assert not compare(connected).difference
-    ending = Ending("complete", 4, 0.1, result={"seconds": 1.5, "initial_val_loss": 1.0}, notes={"step": 1})
+    ending = TrialEnding(
+        "complete", 4, 0.1, result={"seconds": 1.5, "initial_val_loss": 1.0}, notes={"step": 1}
+    )
     with tickets.finishing(engine, ticket.lease, ending):
         pass
     assert compare(connected).difference == "trial 0: its curve is sent up to epoch 3 of 4"
@@ -313,7 +315,7 @@ def test_deleted_runs_are_noticed_and_sent_again_and_whole_ones_are_not_doubled(
 ) -> None:
     for number in (0, 1):
         ticket = train(engine, study, number, 0.5, 0.25)
-        with tickets.finishing(engine, ticket.lease, Ending("complete", 2, 0.25)):
+        with tickets.finishing(engine, ticket.lease, TrialEnding("complete", 2, 0.25)):
             pass
     flush(connected)
     first, _ = runs(connected)
@@ -343,7 +345,7 @@ def test_a_name_that_mlflow_refuses_gets_another_and_the_true_one_is_a_tag_of_ru
     late = {"from a callback <3": 7.0}  # nothing has foretold it
     curves.write_epochs(engine, ticket.lease, [EpochRow(2, 5002, values | late)])
     result = {"seconds": 3.0, "best_val_recall@5": 0.5, "test_recall@5": 0.25}
-    with tickets.finishing(engine, ticket.lease, Ending("complete", 2, 0.5, result=result)):
+    with tickets.finishing(engine, ticket.lease, TrialEnding("complete", 2, 0.5, result=result)):
         pass
     flush(connected)
     (run,) = runs(connected)
@@ -392,7 +394,7 @@ def test_a_point_that_mlflow_refuses_is_left_out_and_named_and_all_else_arrives(
     ticket = train(engine, study, 0, 0.5)
     before_1970 = EpochRow(2, -5, {"val_loss": 0.25})
     curves.write_epochs(engine, ticket.lease, [before_1970, EpochRow(3, 5003, {"val_loss": 0.125})])
-    with tickets.finishing(engine, ticket.lease, Ending("complete", 3, 0.125)):
+    with tickets.finishing(engine, ticket.lease, TrialEnding("complete", 3, 0.125)):
         pass
     flush(connected)
     (run,) = runs(connected)
@@ -416,7 +418,7 @@ def test_a_run_that_mlflow_refuses_holds_up_no_other_and_a_flusher_says_so(
     gone, _ = runs(connected)
     connected.client.delete_run(gone.info.run_id)
     for ticket in (first, second):
-        with tickets.finishing(engine, ticket.lease, Ending("complete", 1, 0.5)):
+        with tickets.finishing(engine, ticket.lease, TrialEnding("complete", 1, 0.5)):
             pass
     place = find_tracking(tracked_database, study, None)
     flusher = Flusher(engine, study, lambda: place)

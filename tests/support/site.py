@@ -1,4 +1,4 @@
-"""The modules beside the pages of the site, which lie outside the package."""
+"""The modules by which the site takes its parts from the code; they lie beside the pages, outside the package."""
 
 import importlib.util
 import sys
@@ -6,6 +6,11 @@ from pathlib import Path
 from typing import Any
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+def load_made_of_code() -> Any:
+    """The hook of mkdocs."""
+    return module_of_docs("made_of_code")
 
 
 def module_of_docs(name: str) -> Any:

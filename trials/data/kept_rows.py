@@ -1,9 +1,9 @@
 """How is data() called once for all processes of a machine? What it gave lies in files, known by its hash.
 
 The process that describes a problem, or the first one that trains it here, calls data() and keeps the arrays; the
-others read these, byte for byte, and large ones only as maps of the files (programs/shared_rows.py). Each command has data() called
-once, so that it is noticed where it gives other rows by now. What cannot be kept, because it is no array or because
-data() changes more than it returns (state/traces.py), is loaded by each process.
+others read these, byte for byte, and large ones only as maps of the files (programs/shared_rows.py). Each command has
+data() called once, so that it is noticed where it gives other rows by now. What cannot be kept, because it is no array
+or because data() changes more than it returns (state/traces.py), is loaded by each process.
 """
 
 import hashlib

@@ -148,7 +148,10 @@ def _check_leaf(leaf: Any, place: str) -> None:
 
 
 def _check_finite(leaf: Any, place: str, may_miss: bool) -> None:
-    """Refuse NaN and infinities; a target may be NaN where it is missing: the loss may leave it out (describing/missing.py)."""
+    """Refuse NaN and infinities; a target may be NaN where it is missing: the loss may leave it out.
+
+    Whether it does is tried in describing/missing.py.
+    """
     values = float_values(leaf)
     if values is None:
         return

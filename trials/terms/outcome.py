@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from optselect.trials.terms.step import Step
+from optselect.trials.terms.ladder_step import LadderStep
 
 
 class Outcome(enum.Enum):
@@ -58,7 +58,7 @@ class TrialResult:
     reason: str = ""  # one sentence for the user: "loss is not finite at epoch 3"
     initial: Mapping[str, float] = field(default_factory=dict)  # the untrained model: {"val_loss": 2.3, ...}
     test: Mapping[str, float] | None = None  # {"loss": ...}, only if asked for and the trial is complete
-    step: Step | None = None  # of the ladder; None where none was reached
+    step: LadderStep | None = None  # of the ladder; None where none was reached
     jit: bool = False  # whether XLA compiled what was trained
 
     @property

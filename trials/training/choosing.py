@@ -12,7 +12,7 @@ from optselect.trials.programs.hyperparameter import StructuralUse
 from optselect.trials.programs.structure import NoProgram
 from optselect.trials.terms.configuration import Configuration, OptimizerConfig
 from optselect.trials.terms.errors import TrialsError
-from optselect.trials.terms.step import Step
+from optselect.trials.terms.ladder_step import LadderStep
 from optselect.trials.terms.user_code import demand_users_failure, explain
 from optselect.trials.training.fit_runner import BoundFitRunner, FitRunner
 from optselect.trials.training.ladder import first_step
@@ -44,43 +44,43 @@ def choose_runner(
     seed: int,
     programs: Programs,
     gave_up: NoProgram | StructuralUse | None = None,
-) -> tuple[Runner, Step]:
+) -> tuple[Runner, LadderStep]:
     """Give the fastest runner that serves all optimizers of a configuration, on the seed's weights.
 
     `gave_up` is why one that was given could not go on; it is noted, so that no later trial tries the same.
     """
     configs = list(configuration.phases)
-    step = Step(programs.first_step)
+    step = LadderStep(programs.first_step)
     if gave_up is not None:
         reason = NoProgram(str(gave_up))
         for config in configs:
             programs.refuse(config, reason)
-        step = Step(reason.step, str(reason))
+        step = LadderStep(reason.step, str(reason))
     while step.number < 4:
         try:
             runner, step = _runner_of_step(step, problem, configs, seed, programs)
             _tell(step)
             return runner, step
         except NoProgram as refusal:
-            step = Step(refusal.step if refusal.step > step.number else 4, str(refusal))
+            step = LadderStep(refusal.step if refusal.step > step.number else 4, str(refusal))
         except TrialsError:
             raise
         except BaseException as error:  # whatever user code raises when it is traced: fit will tell
             demand_users_failure(error)
             log.debug("no program", exc_info=True)
-            step = Step(4, f"it cannot be compiled as a whole: {explain(error, problem.path.parent)}")
+            step = LadderStep(4, f"it cannot be compiled as a whole: {explain(error, problem.path.parent)}")
     _tell(step)
     return FitRunner(problem, seed), step
 
 
-def _tell(step: Step) -> None:
+def _tell(step: LadderStep) -> None:
     if step.number > 1:
         log.info("trained by step %d of 4: %s", step.number, step.reason)
 
 
 def _runner_of_step(
-    step: Step, problem: Problem, configs: list[OptimizerConfig], seed: int, programs: Programs
-) -> tuple[Runner, Step]:
+    step: LadderStep, problem: Problem, configs: list[OptimizerConfig], seed: int, programs: Programs
+) -> tuple[Runner, LadderStep]:
     bench = programs.bench(problem)
     if step.number == 1:
         first = first_step(bench.model, problem.data, problem.callbacks)
@@ -101,7 +101,7 @@ def _runner_of_step(
     if not epochs:
         return BoundFitRunner(bench, seed, find, maker), step
     reason = numbers_in_programs(programs, configs)
-    return ProgramRunner(bench, seed, find, maker), (Step(2, reason) if reason else step)
+    return ProgramRunner(bench, seed, find, maker), (LadderStep(2, reason) if reason else step)
 
 
 def numbers_in_programs(programs: Programs, configs: Sequence[OptimizerConfig]) -> str:

@@ -15,7 +15,7 @@ import keras
 import tensorflow as tf
 
 from optselect.trials.data.splits import Data
-from optselect.trials.terms.step import Step
+from optselect.trials.terms.ladder_step import LadderStep
 
 BATCH_HOOKS = (
     "on_batch_begin",
@@ -29,21 +29,21 @@ BATCH_HOOKS = (
 )
 
 
-PROGRAM = Step(1)
+PROGRAM = LadderStep(1)
 
 
-def first_step(model: Any, data: Data, callbacks: Iterable[Any]) -> Step:
+def first_step(model: Any, data: Data, callbacks: Iterable[Any]) -> LadderStep:
     """Give the first step that may be tried, by what is known before anything is compiled."""
     if model.run_eagerly:
-        return Step(4, "the model was compiled with run_eagerly=True")
+        return LadderStep(4, "the model was compiled with run_eagerly=True")
     if not isinstance(model.distribute_strategy, type(tf.distribute.get_strategy())):
-        return Step(4, f"the model uses {type(model.distribute_strategy).__name__}")
+        return LadderStep(4, f"the model uses {type(model.distribute_strategy).__name__}")
     for name, split in data.splits():
         if name != "test" and isinstance(split, keras.utils.PyDataset):
-            return Step(3, f"the {name} data is a PyDataset, whose batches Python makes")
+            return LadderStep(3, f"the {name} data is a PyDataset, whose batches Python makes")
     for callback in callbacks:
         if hook := _batch_hook(callback):
-            return Step(3, f"the callback {type(callback).__name__} has {hook}")
+            return LadderStep(3, f"the callback {type(callback).__name__} has {hook}")
     return PROGRAM
 
 

@@ -19,8 +19,8 @@ from optselect.trials.programs.structure import NoProgram
 from optselect.trials.state.snapshot import Position, read_position, restore_snapshot
 from optselect.trials.terms.configuration import BASELINE, Configuration, check_arguments
 from optselect.trials.terms.errors import ConfigurationError, DeviceLost, SnapshotError, WeightsChanged
+from optselect.trials.terms.ladder_step import LadderStep
 from optselect.trials.terms.outcome import OUT_OF_MEMORY, RATE_SET_TWICE, Epoch, Outcome, TrialResult
-from optselect.trials.terms.step import Step
 from optselect.trials.terms.user_code import explain, is_users_failure
 from optselect.trials.training.choosing import Runner, choose_runner
 from optselect.trials.training.device import is_device_lost
@@ -85,7 +85,7 @@ class _Training:
     start: bytes | None
     new_watch: Callable[[], Watch]
     watch: Watch = field(init=False)
-    step: Step | None = None
+    step: LadderStep | None = None
     model: Any = None  # once it is trained
     scores: Mapping[str, float] | None = None  # of the test data
 

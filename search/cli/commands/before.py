@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from optselect.search.cli.commands.declared import Typed, takes
-from optselect.search.cli.commands.options import Json, surroundings
+from optselect.search.cli.commands.options import Json, context_of
 
 AS_LAUNCH_HAS_IT = {
     "spec": "A TOML file, as launch reads it; flags win over it.",
@@ -51,8 +51,8 @@ def check(typed: Typed) -> int:
     from optselect.search.spec.requesting import merged
 
     asked = merged(typed)
-    place = surroundings(asked.storage, asked.tracking, asked.as_json)
-    return check_problem(asked, as_typed(typed["problem"], typed["spec"]), place)
+    context = context_of(asked.storage, asked.tracking, asked.as_json)
+    return check_problem(asked, as_typed(typed["problem"], typed["spec"]), context)
 
 
 @takes(
@@ -74,8 +74,8 @@ def plan(typed: Typed) -> None:
     from optselect.search.spec.requesting import merged
 
     asked = merged(typed)
-    words, place = as_typed(typed["problem"], typed["spec"]), surroundings(None, None, asked.as_json)
-    plan_study(asked, words, asked.name, asked.workers, place)
+    words, context = as_typed(typed["problem"], typed["spec"]), context_of(None, None, asked.as_json)
+    plan_study(asked, words, asked.name, asked.workers, context)
 
 
 def as_typed(problem: str | None, spec: Path | None) -> str:

@@ -10,7 +10,7 @@ from optselect.search.cli.commands.options import (
     Storage,
     Study,
     Tracking,
-    surroundings,
+    context_of,
 )
 
 
@@ -36,8 +36,8 @@ def sync(
 
     if check and again:
         raise InvalidInput("Only one of --check and --again can be given. Received: both.")
-    place = surroundings(storage, tracking, as_json)
-    return print_check(study, place) if check else print_sync(study, again, place)
+    context = context_of(storage, tracking, as_json)
+    return print_check(study, context) if check else print_sync(study, again, context)
 
 
 def delete(
@@ -57,21 +57,21 @@ def delete(
     """Delete a study: trials, curves, checkpoints and its experiment in MLflow. Shows them first, and asks."""
     from optselect.search.cli.deleting import delete as delete_study
 
-    delete_study(study, yes, not keep_curves, surroundings(storage, tracking, as_json))
+    delete_study(study, yes, not keep_curves, context_of(storage, tracking, as_json))
 
 
 def status(storage: Storage = None, as_json: Json = False) -> None:
     """Where the database is, whether it runs, which versions its tables have."""
     from optselect.search.cli.keeping import print_database
 
-    print_database(surroundings(storage, None, as_json))
+    print_database(context_of(storage, None, as_json))
 
 
 def upgrade(storage: Storage = None) -> None:
     """Create or upgrade all tables: ours, Optuna's and MLflow's."""
     from optselect.search.cli.keeping import upgrade
 
-    upgrade(surroundings(storage, None, False))
+    upgrade(context_of(storage, None, False))
 
 
 def grant(
@@ -81,14 +81,14 @@ def grant(
     """Give a role what workers need: rows, no tables; to be run by the tables' owner, once."""
     from optselect.search.cli.keeping import grant
 
-    grant(role, surroundings(storage, None, False))
+    grant(role, context_of(storage, None, False))
 
 
 def stop() -> None:
     """Stop the embedded server; the next command starts it again."""
     from optselect.search.cli.keeping import stop_server
 
-    stop_server(surroundings(None, None, False))
+    stop_server(context_of(None, None, False))
 
 
 def url(
@@ -100,18 +100,18 @@ def url(
     """Print the address of the database."""
     from optselect.search.cli.keeping import print_url
 
-    print_url(surroundings(storage, None, False), for_optuna, for_mlflow, show_password)
+    print_url(context_of(storage, None, False), for_optuna, for_mlflow, show_password)
 
 
 def backup(file: Annotated[Path, typer.Argument(show_default=False)], storage: Storage = None) -> None:
     """Write studies, trials and curves into one file."""
     from optselect.search.cli.keeping import write_backup
 
-    write_backup(surroundings(storage, None, False), file)
+    write_backup(context_of(storage, None, False), file)
 
 
 def restore(file: Annotated[Path, typer.Argument(show_default=False)], storage: Storage = None) -> None:
     """Read a backup into a database that holds no study."""
     from optselect.search.cli.keeping import read_backup
 
-    read_backup(surroundings(storage, None, False), file)
+    read_backup(context_of(storage, None, False), file)

@@ -11,14 +11,14 @@ from optselect.search.cli.commands.options import (
     Storage,
     Study,
     Tracking,
+    context_of,
     study_names,
-    surroundings,
 )
 from optselect.search.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from optselect.search.context import Context
     from optselect.search.report.reading import Evidence
-    from optselect.search.surroundings import Surroundings
 
 
 StudyOrNone = Annotated[
@@ -85,11 +85,11 @@ def report(
     demand_possible(study, bundle, code, script, optimizer, with_model)
     demand_one_output(as_json, html, code, with_model)
     demand_name(register)
-    place = surroundings(storage, tracking, as_json)
+    context = context_of(storage, tracking, as_json)
     if with_model and study is not None:
-        print(log_best_model(study, register, place))
+        print(log_best_model(study, register, context))
         return
-    evidence = evidence_of_either(study, bundle, place)
+    evidence = evidence_of_either(study, bundle, context)
     with judging(bundle):
         if html is not None:
             write_page(evidence, html)
@@ -136,7 +136,7 @@ def demand_name(register: str | None) -> None:
         )
 
 
-def evidence_of_either(study: str | None, bundle: Path | None, place: "Surroundings") -> "Evidence":
+def evidence_of_either(study: str | None, bundle: Path | None, context: "Context") -> "Evidence":
     """Of the study that the database has, or of the bundle."""
     if bundle is not None:
         from optselect.search.report.bundle_reading import bundled_evidence
@@ -145,7 +145,7 @@ def evidence_of_either(study: str | None, bundle: Path | None, place: "Surroundi
     from optselect.search.report.reading import stored_evidence
 
     assert study is not None
-    return stored_evidence(study, place)
+    return stored_evidence(study, context)
 
 
 def status(
@@ -164,7 +164,7 @@ def status(
             "Only one of --watch and --json may be given: one is for people, one for scripts. Received: both. "
             "A script calls status --json as often as it likes."
         )
-    (watch_status if watch else print_status)(study, surroundings(storage, None, as_json))
+    (watch_status if watch else print_status)(study, context_of(storage, None, as_json))
 
 
 def logs(
@@ -177,7 +177,7 @@ def logs(
     """What the workers of the last launch say, wherever an engine has put them."""
     from optselect.search.cli.looking import show_logs
 
-    show_logs(study, launch, lines, follow, surroundings(storage, None, False))
+    show_logs(study, launch, lines, follow, context_of(storage, None, False))
 
 
 def trials(
@@ -209,7 +209,7 @@ def trials(
     from optselect.search.status.selecting import Selection
 
     wanted = Selection(optimizer, state, phase, sort, limit)
-    print_trials(study, wanted, surroundings(storage, None, as_json))
+    print_trials(study, wanted, context_of(storage, None, as_json))
 
 
 def export(
@@ -228,7 +228,7 @@ def export(
     """Write a study as a table for other programs, or as a bundle that `report --bundle` reads on any machine."""
     from optselect.search.cli.reporting import export as export_study
 
-    export_study(study, file, epochs, surroundings(storage, None, False))
+    export_study(study, file, epochs, context_of(storage, None, False))
 
 
 def show(
@@ -240,11 +240,11 @@ def show(
     """The spec of a study as TOML that launches it; with NUMBER one trial: settings, curve, why it ended."""
     from optselect.search.cli.looking import show_study, show_trial
 
-    place = surroundings(storage, None, as_json)
+    context = context_of(storage, None, as_json)
     if number is None:
-        show_study(study, place)
+        show_study(study, context)
     else:
-        show_trial(study, number, place)
+        show_trial(study, number, context)
 
 
 def compare(
@@ -264,14 +264,14 @@ def compare(
     """Two studies side by side: what differs, what each says, and what may be said of both together."""
     from optselect.search.cli.looking import print_pair
 
-    print_pair(first, second, surroundings(storage, None, as_json))
+    print_pair(first, second, context_of(storage, None, as_json))
 
 
 def studies(storage: Storage = None, as_json: Json = False) -> None:
     """All studies of the database."""
     from optselect.search.cli.looking import print_studies
 
-    print_studies(surroundings(storage, None, as_json))
+    print_studies(context_of(storage, None, as_json))
 
 
 def optimizers(
@@ -310,4 +310,4 @@ def ui(
     """Start the MLflow server on this machine and print the link to the curves."""
     from optselect.search.cli.looking import serve_ui
 
-    serve_ui(study, port, token, surroundings(storage, tracking, False))
+    serve_ui(study, port, token, context_of(storage, tracking, False))

@@ -10,7 +10,7 @@ from optselect.search.spec.declarations import Executor, LaunchSettings
 from optselect.search.spec.declaring import settings_of
 
 if TYPE_CHECKING:
-    from optselect.search.surroundings import Surroundings
+    from optselect.search.context import Context
 
 
 def study_names(incomplete: str) -> list[str]:
@@ -51,11 +51,11 @@ UseLocal = Annotated[
 ]
 
 
-def surroundings(
+def context_of(
     storage: str | None, tracking: str | None, as_json: bool, checkpoints: str | None = None
-) -> "Surroundings":
-    from optselect.search.surroundings import Surroundings
+) -> "Context":
+    from optselect.search.context import Context
     from optselect.storage.server.home import default_home
 
     own_tracking = tracking or os.environ.get("MLFLOW_TRACKING_URI") or None
-    return Surroundings(storage, default_home(os.environ), own_tracking, as_json, checkpoints)
+    return Context(storage, default_home(os.environ), own_tracking, as_json, checkpoints)

@@ -21,8 +21,8 @@ from optselect.search.cli.commands.options import (
     Tracking,
     UseLocal,
     Workers,
+    context_of,
     study_names,
-    surroundings,
 )
 from optselect.search.spec.declarations import DEFAULT_TRIALS, FINAL_SEEDS, MOST_SEEDS_ASKED, MOST_TRIALS
 
@@ -40,15 +40,15 @@ def launch(typed: Typed) -> int:
     from optselect.trials.terms.bundled import resolve_problem
 
     asked = merged(typed)
-    place = surroundings(asked.storage, asked.tracking, asked.as_json, asked.checkpoints)
+    context = context_of(asked.storage, asked.tracking, asked.as_json, asked.checkpoints)
     placement = read_placement(asked.executor, asked.gpus_per_worker, asked.executor_option)
     wish = Wish(asked.gpus, asked.per_gpu)
     workforce = Workforce(asked.workers, asked.detach, asked.in_process, wish, placement)
     if asked.dry_run:
         name = study_name(asked.name, resolve_problem(asked.problem))
-        return print_preview(name, place, workforce)
+        return print_preview(name, context, workforce)
     view = TerminalView(quiet=asked.as_json)
-    return print_served(launch_study(asked, asked.name, place, workforce, view), place)
+    return print_served(launch_study(asked, asked.name, context, workforce, view), context)
 
 
 def resume(
@@ -80,7 +80,7 @@ def resume(
     from optselect.search.studies.launching import Further, Workforce
     from optselect.search.studies.launching import resume as resume_study
 
-    place = surroundings(storage, tracking, as_json)
+    context = context_of(storage, tracking, as_json)
     more = Further(
         further("trials", trials, MOST_TRIALS, DEFAULT_TRIALS),
         further("seeds", seeds, MOST_SEEDS_ASKED, FINAL_SEEDS),
@@ -88,9 +88,9 @@ def resume(
     placement = read_placement(executor, gpus_per_worker, executor_option)
     workforce = Workforce(workers, detach, wish=Wish(gpus, per_gpu), placement=placement)
     if dry_run:
-        return print_preview(study, place, workforce, use_local)
+        return print_preview(study, context, workforce, use_local)
     view = TerminalView(quiet=as_json)
-    return print_served(resume_study(study, more, place, workforce, use_local, view), place)
+    return print_served(resume_study(study, more, context, workforce, use_local, view), context)
 
 
 def further(key: str, text: str | None, most: int, example: int) -> int:
@@ -162,7 +162,7 @@ def worker(
 
     wish, trusted = Wish(gpus, per_gpu), Trust.read(only_bundles, trust)
     asked = Joining(slots, max_trials, max_idle, slot, use_local, gives_way, wish, trusted)
-    return join(study, asked, surroundings(storage, tracking, False), lambda: progress_view(quiet=False))
+    return join(study, asked, context_of(storage, tracking, False), lambda: progress_view(quiet=False))
 
 
 def scale(
@@ -177,18 +177,18 @@ def scale(
     """Change the number of workers of a launch that runs, from any machine. None at all: stop."""
     from optselect.search.cli.looking import scale_launch
 
-    scale_launch(study, workers, launch, surroundings(storage, None, as_json))
+    scale_launch(study, workers, launch, context_of(storage, None, as_json))
 
 
 def pause(study: Study, storage: Storage = None, as_json: Json = False) -> None:
     """Start no trial any more, on any machine; those that run end as usual. Go on: resume."""
     from optselect.search.cli.running import print_order
 
-    print_order(study, "paused", surroundings(storage, None, as_json))
+    print_order(study, "paused", context_of(storage, None, as_json))
 
 
 def stop(study: Study, storage: Storage = None, as_json: Json = False) -> None:
     """Start no trial and end those that run, on every machine, each with a checkpoint. Go on: resume."""
     from optselect.search.cli.running import print_order
 
-    print_order(study, "stopped", surroundings(storage, None, as_json))
+    print_order(study, "stopped", context_of(storage, None, as_json))

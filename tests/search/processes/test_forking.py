@@ -97,14 +97,14 @@ def supervised(supervisor: Supervisor, until: Callable[[], bool], seconds: float
         time.sleep(0.02)
 
 
-FAREWELL = 'echo -n "$$ ends with 0" > "$OPTSELECT_FAREWELL"'
+EXIT_FILE = 'echo -n "$$ ends with 0" > "$OPTSELECT_EXIT_FILE"'
 
 
 def team(folder: Path, forks: Forks, environment: dict[str, str]) -> Supervisor:
     """Whose spawned children say so and have nothing to do."""
-    spawned = ["/bin/sh", "-c", f"echo spawned >> '{folder / 'spawned'}'; {FAREWELL}"]
+    spawned = ["/bin/sh", "-c", f"echo spawned >> '{folder / 'spawned'}'; {EXIT_FILE}"]
     return Supervisor(
-        spawned, environment, worker_slots(1, [], folder), lambda death: False, folder / "farewells", forks
+        spawned, environment, worker_slots(1, [], folder), lambda death: False, folder / "exit_files", forks
     )
 
 
@@ -112,7 +112,7 @@ def test_a_fork_ends_with_the_code_and_the_last_words_of_the_command(zygote: Zyg
     supervisor = team(tmp_path, Forks(zygote, ["worker", "--nonsense"]), dict(os.environ))
     supervised(supervisor, lambda: not supervisor.alive)
     assert supervisor.exit_code() == 64
-    assert "No such option: --nonsense" in supervisor.last_words()
+    assert "No such option: --nonsense" in supervisor.last_lines()
     assert not (tmp_path / "spawned").exists()
 
 
@@ -172,9 +172,8 @@ def test_a_child_that_nobody_wants_any_more_before_it_began_is_gone_at_once(
     child = zygote.fork("worker", ["worker", "forking"], environment, tmp_path / "log")
     child.send_signal(signal.SIGTERM)
     assert child.poll() == -signal.SIGTERM
-    other = hanging_worker(
-        zygote, silent_server, tmp_path
-    )  # by now the zygote has answered for the first as well
+    # By now the zygote has answered for the first as well.
+    other = hanging_worker(zygote, silent_server, tmp_path)
     assert child.process is not None
     await_that(lambda: is_gone(child))
     assert other.poll() is None

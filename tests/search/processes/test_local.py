@@ -10,32 +10,32 @@ import pytest
 
 from optselect.search.processes import local
 from optselect.search.processes.devices import Seat, Wish, seats
-from optselect.search.processes.local import Exit, Supervisor, Verdict, after_exit, worker_slots
+from optselect.search.processes.local import Action, Exit, Supervisor, after_exit, worker_slots
 from tests.support.fake_nvml import machine
 
 
 @pytest.mark.parametrize(
-    ("end", "fast", "verdict"),
+    ("end", "fast", "action"),
     [
-        (Exit(0, 1.0, said_farewell=True), 0, Verdict.CLOSE),
-        (Exit(130, 1.0, said_farewell=True), 0, Verdict.CLOSE),
-        (Exit(64, 1.0, said_farewell=True), 0, Verdict.FAIL),
-        (Exit(75, 1.0, said_farewell=True), 50, Verdict.RESTART),
-        (Exit(-9, 60.0, said_farewell=False), 0, Verdict.RESTART),
-        (Exit(1, 1.0, said_farewell=False), 3, Verdict.RESTART),
-        (Exit(1, 1.0, said_farewell=False), 4, Verdict.FAIL),
-        (Exit(1, 1.0, said_farewell=False, was_of_use=True), 4, Verdict.RESTART),
-        (Exit(1, 60.0, said_farewell=False), 4, Verdict.RESTART),
-        *((Exit(code, 60.0, said_farewell=False), 0, Verdict.RESTART) for code in (0, 64, 75, 130)),
-        *((Exit(code, 1.0, said_farewell=False), 4, Verdict.FAIL) for code in (0, 64, 75, 130)),
+        (Exit(0, 1.0, announced=True), 0, Action.CLOSE),
+        (Exit(130, 1.0, announced=True), 0, Action.CLOSE),
+        (Exit(64, 1.0, announced=True), 0, Action.FAIL),
+        (Exit(75, 1.0, announced=True), 50, Action.RESTART),
+        (Exit(-9, 60.0, announced=False), 0, Action.RESTART),
+        (Exit(1, 1.0, announced=False), 3, Action.RESTART),
+        (Exit(1, 1.0, announced=False), 4, Action.FAIL),
+        (Exit(1, 1.0, announced=False, was_of_use=True), 4, Action.RESTART),
+        (Exit(1, 60.0, announced=False), 4, Action.RESTART),
+        *((Exit(code, 60.0, announced=False), 0, Action.RESTART) for code in (0, 64, 75, 130)),
+        *((Exit(code, 1.0, announced=False), 4, Action.FAIL) for code in (0, 64, 75, 130)),
     ],
 )
-def test_what_follows_an_exit(end: Exit, fast: int, verdict: Verdict) -> None:
-    assert after_exit(end, fast).verdict is verdict
+def test_what_follows_an_exit(end: Exit, fast: int, action: Action) -> None:
+    assert after_exit(end, fast).action is action
 
 
 def test_a_worker_that_wants_a_restart_within_seconds_waits_longer_each_time() -> None:
-    pauses = [after_exit(Exit(75, 1.0, said_farewell=True), fast).pause_seconds for fast in range(8)]
+    pauses = [after_exit(Exit(75, 1.0, announced=True), fast).pause_seconds for fast in range(8)]
     assert pauses == sorted(pauses)
     assert pauses[-1] == local.LONGEST_PAUSE_SECONDS
 
@@ -46,17 +46,17 @@ def team(tmp_path: Path, script: str, count: int = 1) -> Supervisor:
         environment=dict(os.environ),
         slots=worker_slots(count, [], tmp_path),
         on_death=lambda death: (tmp_path / "deaths").open("a").write(f"{death.cause}\n") == 0,
-        farewells=tmp_path / "farewells",
+        exit_files=tmp_path / "exit_files",
     )
 
 
-SAYS = "from optselect.search.processes.farewell import say_farewell; import os, sys; "
+SAYS = "from optselect.search.processes.announced_exit import announce_exit; import os, sys; "
 """What a worker does at its end; see ends()."""
 
 
 def ends(code: int) -> str:
     """The end of a worker that leaves by itself."""
-    return f"{SAYS}say_farewell({code}); sys.exit({code})"
+    return f"{SAYS}announce_exit({code}); sys.exit({code})"
 
 
 def run(supervisor: Supervisor, seconds: float = 20.0) -> None:
@@ -90,7 +90,7 @@ def test_a_misconfigured_child_is_not_started_again_and_its_last_words_are_kept(
     supervisor = team(tmp_path, f"import sys; print('no such study', file=sys.stderr); {ends(64)}")
     run(supervisor)
     assert supervisor.exit_code() == 64
-    assert supervisor.last_words() == "no such study"
+    assert supervisor.last_lines() == "no such study"
 
 
 def test_more_and_fewer_children_are_kept_when_others_are_wanted(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_each_process_is_started_on_its_own_device_by_uuid(tmp_path: Path) -> No
         dict(os.environ),
         worker_slots(4, own, tmp_path),
         lambda death: False,
-        tmp_path / "farewells",
+        tmp_path / "exit_files",
     )
     run(supervisor)
     logs = [(tmp_path / f"worker-{number}.log").read_text().split() for number in range(4)]
@@ -181,11 +181,11 @@ def test_each_process_is_started_on_its_own_device_by_uuid(tmp_path: Path) -> No
 def test_a_lost_device_is_tried_again_only_while_it_is_there(tmp_path: Path, there: bool) -> None:
     script = (
         f"import sys; file = open({str(tmp_path / 'starts')!r}, 'a+'); file.write('x'); file.seek(0); "
-        f"code = 0 if len(file.read()) > 1 else 70; {SAYS}say_farewell(code); sys.exit(code)"
+        f"code = 0 if len(file.read()) > 1 else 70; {SAYS}announce_exit(code); sys.exit(code)"
     )
     supervisor = Supervisor(
         [sys.executable, "-c", script], dict(os.environ), worker_slots(1, [Seat("GPU-7")], tmp_path),
-        lambda death: False, tmp_path / "farewells", has_device=lambda device: there and device == "GPU-7",
+        lambda death: False, tmp_path / "exit_files", has_device=lambda device: there and device == "GPU-7",
     )  # fmt: skip
     run(supervisor)
     assert (tmp_path / "starts").read_text() == ("xx" if there else "x")
@@ -209,7 +209,7 @@ def test_a_code_of_the_contract_without_a_farewell_never_comes_out(
     supervisor = team(tmp_path, f"import os; os._exit({code})")
     run(supervisor)
     assert supervisor.exit_code() == 1
-    assert supervisor.last_words() == f"its process ended with code {code}"
+    assert supervisor.last_lines() == f"its process ended with code {code}"
 
 
 def test_deaths_that_are_of_use_are_no_crash_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,7 +217,7 @@ def test_deaths_that_are_of_use_are_no_crash_loop(tmp_path: Path, monkeypatch: p
     starts = tmp_path / "starts"
     script = (
         f"f = open({str(starts)!r}, 'a+'); f.write('x'); f.flush(); f.seek(0); n = len(f.read()); {SAYS}"
-        "n < 4 and os._exit(3); say_farewell(0)"
+        "n < 4 and os._exit(3); announce_exit(0)"
     )
     supervisor = team(tmp_path, script)
     supervisor.on_death = lambda death: True

@@ -83,9 +83,8 @@ def test_the_spec_file_wins_over_the_class_and_the_class_over_known_names(here: 
         "nesterov": "False | True",
     }
     file = "[space.Mine]\ndampening = {low = 0, high = 1}\n"
-    assert (
-        ranges(study(problem, file))["dampening"] == "0 .. 1 (linear)"
-    )  # floats, as the constructor's default is
+    # Floats, as the constructor's default is.
+    assert ranges(study(problem, file))["dampening"] == "0 .. 1 (linear)"
 
 
 def test_whole_numbers_stay_whole_where_the_constructor_does_not_say_otherwise(here: Path) -> None:
@@ -103,10 +102,8 @@ def test_an_argument_without_a_default_must_be_given_one(here: Path) -> None:
     with pytest.raises(InvalidInput, match=r"Mine.decay has no default.*\[space.Mine\] decay = VALUE"):
         study(problem)
     spec = study(problem, "[space.Mine]\ndecay = 0.25\n")
-    assert [ticket.optimizer for ticket in baseline_tickets(spec)] == [
-        "baseline",
-        "SGD",
-    ]  # Mine has no defaults to run at
+    # Mine has no defaults to run at.
+    assert [ticket.optimizer for ticket in baseline_tickets(spec)] == ["baseline", "SGD"]
     assert {"optimizer": "Mine"}.items() <= strategy_of(spec).search(4).tickets[1].fixed_params.items()
 
 

@@ -102,12 +102,8 @@ def test_no_rung_cuts_a_trial_whose_validation_is_behind_its_training(resumed: b
             True,
         ),
         (Objective("val_recall", "maximize"), {}, {"val_recall": 0.0}, False),
-        (
-            Objective("val_recall", "maximize"),
-            {"recall": 0.4},
-            {"val_recall": 0.0},
-            False,
-        ),  # reported in some epochs only
+        # Reported in some epochs only.
+        (Objective("val_recall", "maximize"), {"recall": 0.4}, {"val_recall": 0.0}, False),
     ],
 )
 def test_a_validation_is_behind_only_where_training_has_learned(

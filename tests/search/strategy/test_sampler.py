@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from optselect.search.spec.objective import Objective
 from optselect.search.strategy.asking import ask_for, explosion, tell_ending
 from optselect.search.strategy.sampler import NEWEST, ViewedTPE, search_trials_of, viewed
-from optselect.storage.records.tickets import Ending, Ticket
+from optselect.storage.records.tickets import Ticket, TrialEnding
 
 
 def everything(study: Study) -> Study:
@@ -44,9 +44,9 @@ def searched(study: Study, ord: int, rate: float, value: float | None) -> None:
     trial.suggest_float("Adam.learning_rate", 1e-5, 0.1, log=True)
     if value is None:
         cap = explosion(Objective("val_loss", "minimize"), {"val_loss": 2.0}, epoch=3, epochs=10)
-        tell_ending(trial, Ending("diverged", 3), cap)
+        tell_ending(trial, TrialEnding("diverged", 3), cap)
     else:
-        tell_ending(trial, Ending("complete", 10, value), None)
+        tell_ending(trial, TrialEnding("complete", 10, value), None)
 
 
 def proposals(study: Study) -> list[float]:

@@ -19,7 +19,7 @@ from optselect.search.strategy.asking import (
     tell_passed_over,
 )
 from optselect.search.strategy.sampler import ViewedTPE, search_trials_of, viewed
-from optselect.storage.records.tickets import Ending, Ticket
+from optselect.storage.records.tickets import Ticket, TrialEnding
 
 SPACE = study_space(["SGD", "Adam"], "all", 1)
 
@@ -68,14 +68,14 @@ def test_a_completed_trial_is_told_once_however_often_it_is_told(study: optuna.S
     study.tell(trial, 0.25)
     study.tell(trial, 0.5, skip_if_finished=True)
     assert study.trials[0].value == 0.25
-    assert ending_already_told(study.trials[0], 9) == Ending("complete", 9, 0.25)
+    assert ending_already_told(study.trials[0], 9) == TrialEnding("complete", 9, 0.25)
 
 
 def test_a_diverged_trial_is_pruned_with_a_violated_constraint_and_a_finite_value(
     study: optuna.Study,
 ) -> None:
     trial = ask_for(study, ticket())
-    tell_ending(trial, Ending("diverged", 2), Explosion(epoch=2, epochs=10, cap=22.0))
+    tell_ending(trial, TrialEnding("diverged", 2), Explosion(epoch=2, epochs=10, cap=22.0))
     told = study.trials[0]
     assert (told.state, told.value) == (TrialState.PRUNED, 22.0)
     assert told.user_attrs["outcome"] == "diverged"
@@ -98,7 +98,7 @@ def test_a_score_that_exploded_counts_as_the_untrained_models() -> None:
 
 def test_a_failed_trial_keeps_its_reason(study: optuna.Study) -> None:
     trial = ask_for(study, ticket())
-    tell_ending(trial, Ending("failed", 0, message="ValueError: no"), None)
+    tell_ending(trial, TrialEnding("failed", 0, message="ValueError: no"), None)
     assert study.trials[0].state == TrialState.FAIL
     assert ending_already_told(study.trials[0], 0).message == "ValueError: no"
 
@@ -107,7 +107,7 @@ def test_a_trial_that_is_passed_over_has_failed_for_us_and_is_a_bad_place_for_th
     study: optuna.Study,
 ) -> None:
     trial = ask_for(study, ticket())
-    ending = Ending("failed", 0, message="Adam is set aside")
+    ending = TrialEnding("failed", 0, message="Adam is set aside")
     tell_passed_over(trial, ending, explosion(Objective("val_loss", "minimize"), {}, 1, 10))
     told = study.trials[0]
     assert told.state == TrialState.PRUNED

@@ -88,8 +88,8 @@ def test_the_target_was_there_before_any_tuning_and_misses_are_counted(
     _, insight = seen
     assert insight.target_of == "Adam at Keras's defaults"
     assert insight.target == pytest.approx(1.5, abs=0.02)
-    assert insight.pace["Adam"].epochs == 2  # 1 + 4 * 0.3**2 is the first below 1.5
-    own = insight.pace["baseline"]
+    assert insight.times_to_target["Adam"].epochs == 2  # 1 + 4 * 0.3**2 is the first below 1.5
+    own = insight.times_to_target["baseline"]
     assert (own.epochs, own.missed, own.seeds) == (float("inf"), 5, 5)
 
 

@@ -63,7 +63,7 @@ def test_an_address_that_cannot_serve_is_refused_with_the_reason(address: str, r
 
 @pytest.mark.parametrize(
     "address",
-    [SERVER, "postgresql://db.example.org/studies?user=ann&password=s3cret", "postgres://:s3cret/studies"],
+    [SERVER, "postgresql://db.example.org/studies?user=ann&password=s3cret", "postgres://:s3cret@/studies"],
 )
 def test_no_way_of_showing_an_address_shows_its_password(address: str) -> None:
     database = Database(normalise(address), Path("/home"), embedded=False)

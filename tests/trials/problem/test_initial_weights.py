@@ -170,9 +170,8 @@ def test_layers_that_models_share_are_left_to_a_process_that_trains_nothing(
 def test_seeds_are_read_and_the_pool_has_a_bound(
     write_problem: WriteProblem, files: WeightFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "optselect.trials.weights.weight_files.MOST_POOL_BYTES", 300
-    )  # a model here has 148 bytes
+    # A model here has 148 bytes.
+    monkeypatch.setattr("optselect.trials.weights.weight_files.MOST_POOL_BYTES", 300)
     arguments = [str(write_problem()), "--folder", str(files.folder), "--seeds", "9,1,5"]
     assert make_weights.main(arguments) == 0
     assert [files.file(seed).exists() for seed in (9, 1, 5)] == [True, True, False]

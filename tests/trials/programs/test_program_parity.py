@@ -101,7 +101,6 @@ def test_program_trains_as_fit_does(
     allowed = allowed_ulps(name, arguments)
     assert curve_ulps(curve, result.curve) <= allowed
     assert max(map(ulps, state_in(recorder.last), state)) <= allowed
-    if problem.data.test and arguments.get(
-        "use_ema"
-    ):  # the last word of a fit: the averages become the weights
+    # The last word of a fit: the averages become the weights.
+    if problem.data.test and arguments.get("use_ema"):
         assert result.test == model.evaluate(*problem.data.test.packed(), return_dict=True, verbose=0)

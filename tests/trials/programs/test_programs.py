@@ -20,9 +20,8 @@ def test_beyond_the_bound_the_least_recently_used_programs_free_their_memory(
 ) -> None:
     monkeypatch.setattr(kept, "MOST_BYTES", 0)
     monkeypatch.setattr(kept, "FEWEST_PROGRAMS", 2)
-    monkeypatch.setattr(
-        kept, "memory_of_process", iter(range(100)).__next__
-    )  # each program grows it by one byte
+    # Each program grows it by one byte.
+    monkeypatch.setattr(kept, "memory_of_process", iter(range(100)).__next__)
     problem, programs = make_problem("RUN_EAGERLY = False", epochs=1), Programs()
     graphs: list[Any] = []
     for optimizer in ("SGD", "Adam", "SGD", "Lion"):
@@ -48,9 +47,8 @@ def test_trials_of_programs_that_are_held_leave_no_memory_behind(make_problem: M
             train(problem, ("SGD", "Adam")[number % 2], programs=programs)
         gc.collect()
         memory = psutil.Process().memory_info()
-        return int(
-            memory.rss - memory.shared
-        )  # pages of libraries are this process's own or not as others come and go
+        # Pages of libraries are this process's own or not as others come and go.
+        return int(memory.rss - memory.shared)
 
     before = train_some(20)
     assert train_some(100) - before < 3_000_000

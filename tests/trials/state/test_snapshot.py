@@ -201,9 +201,8 @@ def test_what_a_recurrent_layer_keeps_is_resumed(make_problem: MakeProblem) -> N
     model.optimizer.build(model.trainable_variables)
     restore_snapshot(model, whole.last)
     assert np.any(model.kept.states[0].numpy())
-    restore_snapshot(
-        model, without_last_variable(whole.last)
-    )  # as a release wrote it that did not know of states
+    # As a release wrote it that did not know of states.
+    restore_snapshot(model, without_last_variable(whole.last))
 
 
 def without_last_variable(snapshot: bytes) -> bytes:

@@ -46,7 +46,7 @@ class Ended:
     code: int
     """Below 0: the signal."""
     words: str = ""
-    """Its last ones, as last_words() gives them."""
+    """Its last ones, as telling_line() gives them."""
     was_killed_for_memory: bool = False
     bytes_held: int = 0
     bytes_of_others: int = 0
@@ -100,10 +100,10 @@ def name_of(number: int) -> str:
 # --- last words ---------------------------------------------------------------------------------------
 
 
-def last_words(log: str) -> str:
+def telling_line(log: str) -> str:
     """The line of a log that says most of its process's end, and where it was; empty where none does.
 
-    >>> last_words("E0000 no GPU\\n12:00:01 INFO trial 3: Mine(), seed 1, attempt 1\\nterminate called\\n")
+    >>> telling_line("E0000 no GPU\\n12:00:01 INFO trial 3: Mine(), seed 1, attempt 1\\nterminate called\\n")
     'terminate called'
     """
     lines = since_the_trial_began(log.splitlines())

@@ -11,7 +11,7 @@ from optselect.storage.tracking.address import check_tracking
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Context:
     """Where a command works and how it speaks."""
 
     storage: str | None

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Step:
+class LadderStep:
     """A step of the ladder and why no faster one was taken; the reason is empty for step 1."""
 
     number: int

@@ -21,7 +21,7 @@ PLACED_BY = "OPTSELECT_EXECUTOR"
 
 
 @dataclass
-class Post:
+class OwnLaunch:
     """The launch of one supervisor; None: an engine's."""
 
     engine: Engine
@@ -40,12 +40,12 @@ class Post:
 
 
 @contextlib.contextmanager
-def enlisted(
+def announced_launch(
     engine: Engine, study: StoredStudy, workers: int, logs: Path, environment: Mapping[str, str]
-) -> Iterator[Post]:
+) -> Iterator[OwnLaunch]:
     """Be known as a launch of a study while the block runs."""
     if PLACED_BY in environment:
-        yield Post(engine, None, workers)
+        yield OwnLaunch(engine, None, workers)
         return
     launch = launches.begin_launch(
         engine,
@@ -57,7 +57,7 @@ def enlisted(
         external_id=f"pid {os.getpid()}",
     )
     try:
-        yield Post(engine, launch, workers)
+        yield OwnLaunch(engine, launch, workers)
     finally:
         try:
             launches.end_launch(engine, launch)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from optselect.search.processes.cause_of_death import Ended, cause_of_death, is_own_doing, telling_line
 from optselect.search.processes.memory_kills import Kills, resident_bytes
-from optselect.search.processes.mourning import Ended, cause_of_death, is_own_doing, last_words
 
 BEGUN = "12:00:00 INFO trial 4: SGD(learning_rate=0.1), seed 1, attempt 2"
 
@@ -40,19 +40,19 @@ def test_the_last_words_are_those_of_the_last_trial_and_not_the_workers_own() ->
         "W0000 00:00:17:00 a remark of TensorFlow's",
         "12:00:01 INFO trained by step 2 of 4: why",
     ]
-    assert last_words("\n".join(log)) == ""
+    assert telling_line("\n".join(log)) == ""
     assert (
-        last_words("\n".join([*log, "terminate called", "12:00:02 INFO it goes on", ""]))
+        telling_line("\n".join([*log, "terminate called", "12:00:02 INFO it goes on", ""]))
         == "terminate called"
     )
-    assert last_words("") == ""
+    assert telling_line("") == ""
 
 
 def test_a_real_signal_is_told_with_the_line_of_the_users_code(tmp_path: Path) -> None:
     script = tmp_path / "mine.py"
     script.write_text("import faulthandler, os\nfaulthandler.enable()\ndef step():\n    os.abort()\nstep()\n")
     done = subprocess.run([sys.executable, str(script)], stderr=subprocess.PIPE, text=True, check=False)
-    ended = Ended(done.returncode, last_words(f"{BEGUN}\n{done.stderr}"))
+    ended = Ended(done.returncode, telling_line(f"{BEGUN}\n{done.stderr}"))
     assert cause_of_death(ended) == "its process was killed (SIGABRT): Aborted (mine.py, line 4, in step)"
 
 
@@ -60,7 +60,7 @@ def test_what_a_library_says_before_a_signal_is_the_reason() -> None:
     dump = 'Fatal Python error: Aborted\n\nCurrent thread 0x1 (most recent call first):\n  File "/v/site-packages/k.py", line 9 in run\n'
     mine = '  File "/home/ann/mine.py", line 3 in update_step\n\nExtension modules: numpy (total: 1)\n'
     assert (
-        last_words(f"{BEGUN}\ncheck failed: n > 0\n{dump}{mine}")
+        telling_line(f"{BEGUN}\ncheck failed: n > 0\n{dump}{mine}")
         == "check failed: n > 0 (mine.py, line 3, in update_step)"
     )
 
