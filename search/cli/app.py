@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, NoReturn
@@ -65,6 +66,8 @@ for function in DATABASE:
 
 def main() -> NoReturn:
     """Run the command of sys.argv and exit; every failure is one line."""
+    # Not by the process's own start: the system counts that from its boot, which it knows to a second only.
+    os.environ.setdefault("OPTSELECT_BEGAN", f"{time.time():.3f}")
     leave_a_trace_of_interrupts()
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
