@@ -22,7 +22,7 @@ lays_over() { # as make_hub does, over a folder of no importance
         mount -t overlay overlay -o lowerdir=/mnt/over:/usr /usr; mount -t tmpfs tmpfs /run'
 }
 is_installed() { python -c 'import optselect.search.cli.app, optselect.storage.server.embedded, psycopg2'; }
-has_postgres() { python -c 'import os; from optselect.storage import embedded; embedded.find_binaries(os.environ)'; }
+has_postgres() { python -c "import os; from optselect.storage.server.binaries import find_binaries; find_binaries(os.environ)"; }
 
 check_needs() {
     needs "root: run it by sudo" is_root
@@ -195,7 +195,7 @@ start_postgres() {
     setpriv --reuid nobody --clear-groups test -x "$run" || fail "each folder above $run must let every account in"
     OPTSELECT_HOME=$server OPTSELECT_PG_FSYNC=off python -c '
 import os, pathlib
-from optselect.storage import embedded
+from optselect.storage.server import embedded
 embedded.ensure_running(pathlib.Path(os.environ["OPTSELECT_HOME"]), os.environ)'
     echo "listen_addresses = '*'" >>"$server/pg/data/postgresql.conf"
     echo "host all all $net.0/24 scram-sha-256" >>"$server/pg/data/pg_hba.conf"
