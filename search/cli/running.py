@@ -50,40 +50,6 @@ def print_preview(name: str, context: Context, workforce: Workforce, use_local: 
     return 0
 
 
-def opening(study: StoredStudy) -> str:
-    """What is about to happen, in two lines."""
-    spec = stored_spec(study)
-    tuned = {name: [d.keyword for d in dimensions] for name, dimensions in spec.space.items()}
-    most = max(tuned.values(), key=len)
-    amount = study.budget or f"as many as fit in {spec.minutes} min:"
-    what = "the learning rate of each" if most == ["learning_rate"] else f"up to {len(most)} arguments each"
-    objective = Objective.of(study).in_words
-    return (
-        f"study {study.name}: {amount} search trials of {spec.epochs} epochs\n"
-        f"{len(tuned)} optimizers, tuning {what}; objective {objective}"
-    )
-
-
-@dataclass(frozen=True)
-class TerminalView:
-    """Shows on stderr how a study goes; quiet: nothing."""
-
-    quiet: bool
-
-    def begins(self, study: StoredStudy) -> None:
-        self._print(opening(study))
-
-    def has_workers(self, study: StoredStudy, count: int, logs: Path) -> None:
-        self._print(f"{count} worker{'s' if count > 1 else ''}, logs in {logs}")
-
-    def progress(self) -> AbstractContextManager[Refresh]:
-        return progress_view(self.quiet)
-
-    def _print(self, words: str) -> None:
-        if not self.quiet:
-            stderr_console().print(words, soft_wrap=True)
-
-
 def print_served(served: Served, context: Context) -> int:
     """Print what came of a launch, and return the exit code of a user's command."""
     if served.launch is not None:
@@ -130,6 +96,17 @@ def print_summary(study: StoredStudy, trials: Sequence[overview.TrialRow], engin
         print_verdict(engine, study, out)
 
 
+def print_verdict(engine: Engine, study: StoredStudy, out: Console) -> None:
+    """The verdict as the last thing that is printed; a study that compares nothing has none."""
+    from optselect.search.report.verdict_page import short_verdict
+
+    if not stored_spec(study).compares:
+        return
+    found = stored_findings(engine, study)
+    out.print("")
+    out.print(found.reason if isinstance(found, NoVerdict) else short_verdict(found))
+
+
 def print_unfinished(
     study: StoredStudy, trials: Sequence[overview.TrialRow], end: ServiceEnd, err: Console
 ) -> int:
@@ -162,17 +139,6 @@ def why_no_trial_can_go_on(study: StoredStudy, trials: Sequence[overview.TrialRo
         f"The study is stopped: a learning rate must have one schedule. Received, in trial {last.trial}: "
         f"{last.message}. Leave out the callback or the schedule, and launch under another --name."
     )
-
-
-def print_verdict(engine: Engine, study: StoredStudy, out: Console) -> None:
-    """The verdict as the last thing that is printed; a study that compares nothing has none."""
-    from optselect.search.report.verdict_page import short_verdict
-
-    if not stored_spec(study).compares:
-        return
-    found = stored_findings(engine, study)
-    out.print("")
-    out.print(found.reason if isinstance(found, NoVerdict) else short_verdict(found))
 
 
 def no_usable_trial(trials: Sequence[overview.TrialRow], err: Console) -> int:
@@ -221,6 +187,40 @@ def report_stored(served: Served, context: Context) -> int:
             soft_wrap=True,
         )
     return 0
+
+
+@dataclass(frozen=True)
+class TerminalView:
+    """Shows on stderr how a study goes; quiet: nothing."""
+
+    quiet: bool
+
+    def begins(self, study: StoredStudy) -> None:
+        self._print(opening(study))
+
+    def has_workers(self, study: StoredStudy, count: int, logs: Path) -> None:
+        self._print(f"{count} worker{'s' if count > 1 else ''}, logs in {logs}")
+
+    def progress(self) -> AbstractContextManager[Refresh]:
+        return progress_view(self.quiet)
+
+    def _print(self, words: str) -> None:
+        if not self.quiet:
+            stderr_console().print(words, soft_wrap=True)
+
+
+def opening(study: StoredStudy) -> str:
+    """What is about to happen, in two lines."""
+    spec = stored_spec(study)
+    tuned = {name: [d.keyword for d in dimensions] for name, dimensions in spec.space.items()}
+    most = max(tuned.values(), key=len)
+    amount = study.budget or f"as many as fit in {spec.minutes} min:"
+    what = "the learning rate of each" if most == ["learning_rate"] else f"up to {len(most)} arguments each"
+    objective = Objective.of(study).in_words
+    return (
+        f"study {study.name}: {amount} search trials of {spec.epochs} epochs\n"
+        f"{len(tuned)} optimizers, tuning {what}; objective {objective}"
+    )
 
 
 # --- pause and stop -----------------------------------------------------------------------------------
