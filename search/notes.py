@@ -5,11 +5,7 @@ from typing import Any
 from optselect.trials.terms.ladder_step import LadderStep
 
 OUT_OF_MEMORY = "oom"
-
-
 RATE_SET_TWICE = "rate_set_twice"
-
-
 LAST_RATE = "last_learning_rate"
 """The note of the rate at which a training ended."""
 
