@@ -19,6 +19,7 @@ from optselect.search.status.tables import (
     shown_value,
 )
 from optselect.search.status.trial_page import sparkline
+from optselect.storage.errors import InvalidRow
 from optselect.storage.records.overview import ENDED, TrialRow, WorkerRow
 from optselect.storage.records.studies import StoredStudy
 from optselect.storage.records.tickets import SEARCH_PHASES
@@ -63,7 +64,10 @@ def remaining(sight: Sight) -> Left:
     if sight.study.state != "running":
         return NOTHING_KNOWN
     running = sum(trial.state == "running" for trial in sight.trials)
-    spec = stored_spec(sight.study)
+    try:
+        spec = stored_spec(sight.study)
+    except InvalidRow:  # a later version's; how far it is can be seen all the same
+        return NOTHING_KNOWN
     return time_left(spec, sight.study.budget, sight.trials, max(len(sight.alive), running))
 
 
