@@ -28,12 +28,15 @@ def serve_slot(command: Sequence[str]) -> int:
     # Told who its parent is, the supervisor drains when this process is gone: Ray kills, and would leave it behind.
     environment = {**os.environ, "OPTSELECT_SUPERVISOR": str(os.getpid())}
     child = subprocess.Popen(command, env=environment)
-    try:
-        while child.poll() is None:
-            time.sleep(0.5)  # not child.wait(): what Ray raises in a cancelled task interrupts no system call
-    except KeyboardInterrupt:
-        child.terminate()
-    return child.wait()
+    while True:
+        try:
+            while child.poll() is None:
+                time.sleep(
+                    0.5
+                )  # not child.wait(): what Ray raises in a cancelled task interrupts no system call
+            return int(child.returncode)
+        except KeyboardInterrupt:  # as often as it comes
+            child.terminate()
 
 
 def goes_on(code: int) -> bool:
@@ -81,6 +84,8 @@ class Driver:
                 raise
             say(f"the database is away; the workers wait for it, each for itself: {one_line(error)}")
             return
+        for task in self.leaving:  # again: Python drops an interrupt that comes while it collects garbage
+            self.ray.cancel(task)
         if wanted == self.wanted:
             return  # tasks that are over leave no gap: their work is done
         self.wanted = wanted
