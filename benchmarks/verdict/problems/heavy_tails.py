@@ -1,4 +1,4 @@
-"""Regression, ill-scaled inputs: six lognormal inputs as they are, a few of them a hundred times the rest."""
+"""Regression, ill-scaled inputs: six lognormal inputs as they are, a few of them thirty times the rest."""
 
 import keras
 import numpy as np
@@ -20,7 +20,7 @@ def data():
     y = logarithms[:, 0] + logarithms[:, 1] * logarithms[:, 2] + np.sin(2 * logarithms[:, 3])
     y += random.normal(0, 0.2, len(y))
     train, *_ = SIZES
-    return parted(np.exp(1.5 * logarithms), standardised(y, train), SIZES)
+    return parted(np.exp(logarithms), standardised(y, train), SIZES)
 
 
 # mypy: allow-untyped-defs, allow-untyped-calls

@@ -1,11 +1,11 @@
-"""Regression, many epochs: a noisy sum of sines, 1-48-48-1 on 64 rows, all in one batch, 150 epochs."""
+"""Regression, many epochs: a noisy sum of sines, 1-48-48-1 on 64 rows, all in one batch, 80 epochs."""
 
 import keras
 import numpy as np
 from keras import layers
 from parts import compiled, parted
 
-fit = {"batch_size": 64, "epochs": 150, "validation_batch_size": 400}
+fit = {"batch_size": 64, "epochs": 80, "validation_batch_size": 400}
 SIZES = (64, 200, 200)
 
 
