@@ -92,7 +92,7 @@ class Laboratory:
 class LastBitsAside(Programs):
     """Programs that hold no number of Muon or ScheduleFreeAdamW: a study compiles each configuration of theirs anew.
 
-    So fit's last bits come out, for ten times the cost of these small trainings. Here losses may differ by 1e-7.
+    So fit's last bits come out there, for ten times the cost of these small trainings; here losses differ by rounding.
     """
 
     def structural(self, config: OptimizerConfig) -> frozenset[str]:

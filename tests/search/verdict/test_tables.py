@@ -26,6 +26,7 @@ from optselect.search.spec.catalogue import CATALOGUE
 from optselect.search.spec.space import study_space
 from optselect.search.strategy.rungs import rungs
 from optselect.trials.problem.loading import load_problem
+from optselect.trials.programs.cache import Programs
 from optselect.trials.terms.configuration import OptimizerConfig
 
 QUICK = ("digits_label_noise", "shifted_inputs")
@@ -42,6 +43,20 @@ def test_adam_learns_each_problem_within_two_epochs(name: str) -> None:
     assert len(losses) == 3
     assert all(map(math.isfinite, losses))
     assert losses[-1] < losses[0]
+
+
+def test_one_program_trains_all_configurations_of_muon_and_its_losses_are_those_of_a_study() -> None:
+    problem = load_problem(PROBLEMS / "few_epochs.py", epochs=1)
+    ours, studys = Laboratory(problem, {}), Laboratory(problem, {}, Programs())
+    configs = [
+        OptimizerConfig("Muon", {"learning_rate": 1e-2, "momentum": momentum}) for momentum in (0.8, 0.9)
+    ]
+    losses = [
+        [trained.train(config, seed=0).curve[-1].metrics["val_chosen"] for config in configs]
+        for trained in (ours, studys)
+    ]
+    assert (ours.programs.built, studys.programs.built) == (1, 2)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
 def test_every_problem_says_its_kind_and_stands_on_the_page() -> None:
