@@ -19,7 +19,9 @@ from benchmarks.verdict.replaying import (
 )
 from benchmarks.verdict.scoring import Score, Truth, score, truth_of
 from benchmarks.verdict.table import load_table
-from benchmarks.verdict.world import World
+from benchmarks.verdict.world import OWN, World
+from optselect.search.spec.catalogue import DEFAULT_OPTIMIZERS
+from optselect.search.spec.space import choose_optimizers
 from optselect.search.spec.study_spec import TRIALS_EACH, StudySpec
 
 OTHERS: dict[str, Callable[[World, StudySpec, int], Verdict]] = {
@@ -36,12 +38,15 @@ def main(
     ] = ",".join(map(str, TRIALS_EACH.values())),
     repeats: Annotated[int, typer.Option(min=1, help="Studies, each with a seed of its own.")] = 100,
     others: Annotated[str, typer.Option(help="Strategies beside ours.")] = ",".join(OTHERS),
+    optimizers: Annotated[
+        str, typer.Option(help="What a study tries, by commas, SGD among them; or all.")
+    ] = ",".join(DEFAULT_OPTIMIZERS),
 ) -> None:
     """Print how often the verdict is right, for ours and for others that train as many epochs."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     console = Console(width=190)
     for problem in problems.split(","):
-        world = World(load_table(problem))
+        world = World(load_table(problem, choose_optimizers(optimizers, OWN)))
         truth = truth_of(world)
         console.print(said(truth, problem))
         shown = Shown(

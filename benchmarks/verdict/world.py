@@ -68,9 +68,7 @@ class World:
         branch = self.table.branches[place.optimizer]
         losses = self.curves[place.optimizer][place.row, drawn]
         curve = {
-            epoch: float(loss)
-            for epoch, loss in zip(self.table.kept, losses, strict=True)
-            if np.isfinite(loss)
+            epoch: float(loss) for epoch, loss in zip(branch.kept, losses, strict=True) if np.isfinite(loss)
         }
         made = drawn if drawn < branch.seeds[place.row] else drawn % int(branch.seeds[place.row])
         ended = self.table.epochs if self.table.epochs in curve else int(branch.ended[place.row, made])

@@ -1,4 +1,4 @@
-"""Friedman's first function of ten inputs whose scales differ by a decade and a half, 10-64-1."""
+"""Regression, ill-scaled inputs: Friedman's first function, ten scales over a decade and a half, 10-64-1."""
 
 import numpy as np
 from parts import parted, regression_net

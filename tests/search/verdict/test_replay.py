@@ -26,9 +26,10 @@ def world() -> World:
         points = qmc.Sobol(len(dimensions), rng=1).random(ROWS)
         depth = TRUTH[name] * (1 + 4 * (points[:, :1] - 0.6) ** 2)
         last = np.vstack([depth, [[3.0]]]) * (1 + random.normal(0, 0.02, (ROWS + 1, SEEDS)))
-        curves = last[:, :, None] * np.linspace(2.0, 1.0, len(kept_epochs(EPOCHS)))
+        kept = kept_epochs(EPOCHS)
+        curves = last[:, :, None] * np.linspace(2.0, 1.0, len(kept))
         ended = np.full((ROWS + 1, SEEDS), EPOCHS)
-        branches[name] = Branch(dimensions, points, np.full(ROWS + 1, SEEDS), curves, last * 1.1, ended)
+        branches[name] = Branch(dimensions, points, np.full(ROWS + 1, SEEDS), curves, last * 1.1, ended, kept)
     return World(Table("bowl", EPOCHS, np.full(SEEDS, 5.0), branches))
 
 
