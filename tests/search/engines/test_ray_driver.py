@@ -1,6 +1,7 @@
 """A task that is told to leave leaves, however often it must be told; Ray itself is in tests/ray/."""
 
 import _thread
+import signal
 import threading
 import time
 from typing import Any
@@ -60,5 +61,11 @@ def test_a_worker_drains_whole_though_its_task_is_interrupted_twice() -> None:
             time.sleep(0.4)
             _thread.interrupt_main()
 
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # the processes of pytest-xdist ignore it
     threading.Thread(target=interrupt).start()
-    assert serve_slot(["bash", "-c", SLOW_TO_LEAVE]) == 7
+    try:
+        assert serve_slot(["bash", "-c", SLOW_TO_LEAVE]) == 7
+    finally:
+        signal.signal(signal.SIGINT, before)
