@@ -60,6 +60,12 @@ ADAMS = (
 )
 
 
+@pytest.fixture(autouse=True)
+def fresh_names() -> None:
+    """Keras numbers the names that it gives by what a process has made before: tests of other files, too."""
+    keras.utils.clear_session()
+
+
 @pytest.mark.parametrize(("step", "source"), [(1, HALF), (3, QUICK)], ids=["program", "kept model"])
 def test_a_callback_reads_and_saves_what_it_would_in_fit(
     write_problem: WriteProblem, tmp_path: Path, step: int, source: str
