@@ -106,51 +106,59 @@ def further(key: str, text: str | None, most: int, example: int) -> int:
     return int(digits)
 
 
+StudyOrAll = Annotated[
+    str | None,
+    typer.Argument(
+        help="Name of a study; default: all that run and will run.",
+        show_default=False,
+        autocompletion=study_names,
+    ),
+]
+Slots = Annotated[
+    str | None,
+    typer.Option(
+        help="Supervise so many training processes instead of training here; without STUDY 1.",
+        show_default=False,
+    ),
+]
+MaxTrials = Annotated[
+    int | None, typer.Option(min=1, help="Leave after so many trials of STUDY.", show_default=False)
+]
+MaxIdle = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        help="Without STUDY: leave after so many seconds without work; default: stay until SIGTERM.",
+        metavar="SECONDS",
+        show_default=False,
+    ),
+]
+OnlyBundles = Annotated[
+    str | None,
+    typer.Option(
+        help="Run only studies whose source has one of these hashes, comma-separated.",
+        metavar="SHA256,...",
+        show_default=False,
+    ),
+]
+TrustFile = Annotated[
+    Path | None,
+    typer.Option(help="The same, a hash on each line of a file.", metavar="FILE", show_default=False),
+]
+
+
 def worker(
-    study: Annotated[
-        str | None,
-        typer.Argument(
-            help="Name of a study; default: all that run and will run.",
-            show_default=False,
-            autocompletion=study_names,
-        ),
-    ] = None,
-    slots: Annotated[
-        str | None,
-        typer.Option(
-            help="Supervise so many training processes instead of training here; without STUDY 1.",
-            show_default=False,
-        ),
-    ] = None,
-    max_trials: Annotated[
-        int | None, typer.Option(min=1, help="Leave after so many trials of STUDY.", show_default=False)
-    ] = None,
-    max_idle: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            help="Without STUDY: leave after so many seconds without work; default: stay until SIGTERM.",
-            metavar="SECONDS",
-            show_default=False,
-        ),
-    ] = None,
+    study: StudyOrAll = None,
+    slots: Slots = None,
+    max_trials: MaxTrials = None,
+    max_idle: MaxIdle = None,
     gpus: Gpus = None,
     per_gpu: PerGpu = 1,
     storage: Storage = None,
     tracking: Tracking = None,
     use_local: UseLocal = False,
-    only_bundles: Annotated[
-        str | None,
-        typer.Option(
-            help="Run only studies whose source has one of these hashes, comma-separated.",
-            metavar="SHA256,...",
-            show_default=False,
-        ),
-    ] = None,
-    trust: Annotated[
-        Path | None,
-        typer.Option(help="The same, a hash on each line of a file.", metavar="FILE", show_default=False),
-    ] = None,
+    only_bundles: OnlyBundles = None,
+    trust: TrustFile = None,
     slot: Annotated[int | None, typer.Option(hidden=True)] = None,
     gives_way: Annotated[bool, typer.Option("--gives-way", hidden=True)] = False,
 ) -> int:
