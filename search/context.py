@@ -6,7 +6,7 @@ from pathlib import Path
 
 from optselect.storage.records.checkpoint_files import check_place
 from optselect.storage.schema.initialise import initialise
-from optselect.storage.server.database import Database, open_database
+from optselect.storage.server.database import Database, Engine, make_engine, open_database
 from optselect.storage.tracking.address import check_tracking
 
 
@@ -31,3 +31,8 @@ class Context:
         database = open_database(self.storage, self.home, os.environ)
         initialise(database)
         return database
+
+    def connect(self) -> tuple[Database, Engine]:
+        """The same, with connections to it."""
+        database = self.open()
+        return database, make_engine(database)

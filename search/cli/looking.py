@@ -29,7 +29,7 @@ from optselect.storage.records.curves import read_curve
 from optselect.storage.records.launches import live_launches
 from optselect.storage.records.studies import StoredStudy, load_study
 from optselect.storage.records.trial_files import folder_of_trial
-from optselect.storage.server.database import Database, Engine, make_engine
+from optselect.storage.server.database import Database, Engine
 from optselect.storage.tracking.access import ServerNote, note_of
 from optselect.storage.tracking.chart_views import BEST, FINALS
 from optselect.storage.tracking.experiment import experiment_link, run_link
@@ -44,8 +44,7 @@ class Opened:
 
 
 def opened(context: Context) -> Opened:
-    database = context.open()
-    return Opened(database, make_engine(database))
+    return Opened(*context.connect())
 
 
 def print_status(name: str, context: Context) -> None:

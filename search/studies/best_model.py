@@ -13,7 +13,6 @@ from optselect.search.verdict.record import read_record
 from optselect.storage.errors import NotFound
 from optselect.storage.records.model_files import model_folder, read_model
 from optselect.storage.records.studies import load_study
-from optselect.storage.server.database import make_engine
 from optselect.storage.tracking.address import find_tracking
 from optselect.storage.tracking.flusher import connect
 from optselect.storage.tracking.model_logging import Entry
@@ -21,8 +20,7 @@ from optselect.storage.tracking.model_logging import Entry
 
 def log_best_model(name: str, registered: str | None, context: Context) -> str:
     """Hand the model of the best final run of the one to use to MLflow, beside the verdict, and to its registry; returns its address there."""
-    database = context.open()
-    engine = make_engine(database)
+    database, engine = context.connect()
     study = load_study(engine, name)
     found = demand_verdict(find(read_record(engine, study)))
     body = best_model(found, model_folder(study, database.home))

@@ -10,7 +10,7 @@ from optselect.storage.deletion import Holdings
 from optselect.storage.errors import InUse, Unreachable
 from optselect.storage.records.studies import StoredStudy, load_study
 from optselect.storage.records.workers import release_dead_neighbours
-from optselect.storage.server.database import Database, Engine, make_engine
+from optselect.storage.server.database import Database, Engine
 from optselect.storage.tracking.address import find_tracking
 from optselect.storage.tracking.batches import cause_in_short, is_refusal
 
@@ -29,8 +29,7 @@ class Deletion:
     @classmethod
     def of(cls, name: str, with_mlflow: bool, context: Context) -> "Deletion":
         """Look what there is; raises InUse where a worker serves the study."""
-        database = context.open()
-        engine = make_engine(database)
+        database, engine = context.connect()
         study = load_study(engine, name)
         release_dead_neighbours(engine, study.id)
         holdings = deletion.read_holdings(engine, study.id)

@@ -48,7 +48,6 @@ from optselect.storage.server.database import (
     Database,
     Engine,
     child_environment,
-    make_engine,
 )
 from optselect.storage.server.own_files import closed, make_folder
 from optselect.trials.terms.bundled import resolve_problem
@@ -153,8 +152,7 @@ def launch(request: Request, name: str | None, context: Context, workforce: Work
         closing(zygote),
         contextlib.closing(describer_of(problem, request, context, workforce, zygote)) as describer,
     ):
-        database = context.open()
-        engine = make_engine(database)
+        database, engine = context.connect()
         study = find_or_create(request, name, problem, describer, database, engine, context)
         return serve(study, database, engine, context, workforce, seats, view, zygote=zygote)
 
@@ -163,8 +161,7 @@ def resume(
     name: str, further: Further, context: Context, workforce: Workforce, use_local: bool, view: View
 ) -> Served:
     """Go on with a stored study, with further search trials or seeds."""
-    database = context.open()
-    engine = make_engine(database)
+    database, engine = context.connect()
     study = studies.load_study(engine, name)
     spec = stored_spec(study)
     further.demand_possible(study, spec)

@@ -10,7 +10,7 @@ from optselect.search.report.publishing import publish
 from optselect.storage.errors import Unreachable
 from optselect.storage.records import studies
 from optselect.storage.records.studies import StoredStudy
-from optselect.storage.server.database import Database, Engine, make_engine
+from optselect.storage.server.database import Database, Engine
 from optselect.storage.tracking.address import find_tracking
 from optselect.storage.tracking.batches import cause_in_short, is_refusal
 from optselect.storage.tracking.check import Comparison, compare
@@ -62,8 +62,7 @@ def send_all(connected: Connected) -> None:
 @contextmanager
 def connected_to(name: str, again: bool, context: Context) -> Iterator[Connected]:
     """Reach both sides; what MLflow raises becomes Unreachable."""
-    database = context.open()
-    engine = make_engine(database)
+    database, engine = context.connect()
     study = studies.load_study(engine, name)
     if again:
         forget_sent(engine, study.id)
