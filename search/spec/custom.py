@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from optselect.search.errors import InvalidInput
-from optselect.search.spec.catalogue import TINY, Entry
+from optselect.search.spec.catalogue import CATALOGUE, TINY, Entry
 from optselect.search.spec.dimension import Choice, Dimension, complement, log, one_minus
 from optselect.search.spec.space import Custom, Override, custom_references
 from optselect.search.spec.study_spec import Request, StudySpec, resolve
@@ -89,7 +89,8 @@ def read_custom(
                 f"Write [space.{name}] {required} = VALUE, or {{low = ..., high = ...}}, into a file for --spec."
             )
     fitted = tuple(as_constructor_wants(d, description.parameters.get(d.keyword)) for d in said)
-    return Custom(entry, fitted, str(reference), description.required)
+    kin = next((base for base in description.bases if base in CATALOGUE), "")
+    return Custom(entry, fitted, str(reference), description.required, kin)
 
 
 def entry_of(name: str, description: CustomDescription) -> Entry:

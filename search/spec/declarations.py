@@ -12,6 +12,7 @@ from optselect.search.spec.declaring import REQUIRED, setting
 
 Tune = Literal["auto", "1", "all"]
 Goal = Literal["verdict", "best-config"]
+Sampler = Literal["learned", "tpe"]
 Budget = Literal["small", "medium", "large"]
 Jit = Literal["off", "auto", "on"]
 Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
@@ -55,6 +56,12 @@ class LaunchSettings:
     goal: Goal = setting(
         "verdict compares optimizers fairly; best-config only looks for a good configuration.",
         "verdict",
+        is_stored=True,
+    )
+    sampler: Sampler | None = setting(
+        "Who proposes settings: learned (one model over all optimizers, taught by known tasks) or tpe (Optuna's, each "
+        "optimizer by itself).",
+        shown="learned",
         is_stored=True,
     )
     seeds: int = setting(

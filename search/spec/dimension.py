@@ -49,8 +49,9 @@ class Dimension(BaseModel):
             return int(
                 trial.suggest_int(name, int(self.low), int(self.high), log=self.scale == "integer log")
             )
-        value = float(trial.suggest_float(name, self.low, self.high, log=self.scale != "linear"))
-        return 1.0 - value if self.scale == "complement" else value
+        return self.argument(
+            float(trial.suggest_float(name, self.low, self.high, log=self.scale != "linear"))
+        )
 
     def at(self, coordinate: float) -> Choice:
         """The sampled value at a place from 0 to 1 of the range, as the parameter of that name bears it.
@@ -67,6 +68,14 @@ class Dimension(BaseModel):
             value = math.exp(math.log(low) + coordinate * (math.log(high) - math.log(low)))
         value = min(max(value, self.low), self.high)  # the logarithm may step over the bound by one bit
         return int(value) if self.scale.startswith("integer") else value
+
+    def argument(self, sampled: Choice) -> Choice:
+        """Keras's argument of what was sampled.
+
+        >>> Dimension(keyword="beta_1", scale="complement", low=0.01, high=1.0).argument(0.25)
+        0.75
+        """
+        return 1.0 - float(sampled or 0.0) if self.scale == "complement" else sampled
 
     def place(self, argument: float) -> float:
         """Where Keras's argument stands in the range, from 0 to 1 on the scale of the search.

@@ -39,6 +39,8 @@ class Custom:
     reference: str
     required: tuple[str, ...]
     """Its arguments without a default."""
+    kin: str = ""
+    """The class of the catalogue that it derives from; empty where there is none."""
 
 
 def choose_optimizers(asked: str | None, baseline_class: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, create_model, field_validator
 
 from optselect.search.errors import InvalidInput, told_where_said
-from optselect.search.spec.declarations import DEFAULT_TRIALS, LaunchSettings
+from optselect.search.spec.declarations import DEFAULT_TRIALS, LaunchSettings, Sampler
 from optselect.search.spec.declaring import demand_one_of, parted, settings_of
 from optselect.search.spec.dimension import Choice, Dimension, Scale
 from optselect.search.spec.objective import Direction, Objective, parse_objective
@@ -24,13 +24,15 @@ from optselect.trials.terms.configuration import SCHEDULES
 from optselect.trials.terms.description import ProblemDescription
 from optselect.trials.terms.reference import stored_reference
 
-SPEC_VERSION = 1
+SPEC_VERSION = 2
+"""1 knew no sampler but TPE, and not on whom a class of one's own leans."""
 
 TRIALS_EACH: Mapping[str, int] = {"small": 10, "medium": 16, "large": 24}
 """Trials of each optimizer that a budget stands for; how often each is right: docs/verdict-measured.md."""
 FEWEST_TRIALS = 4
 """Trials of each optimizer below which nobody was tuned well enough to lose."""
 OF_THE_FILE = "of the problem file"
+DEFAULT_SAMPLER: Sampler = "learned"
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ class CustomClass(BaseModel):
     """As it is written for --optimizers, with a whole path."""
     required: tuple[str, ...] = ()
     """Its arguments without a default: there is no run at its defaults then."""
+    kin: str = ""
+    """The class of Keras's that it derives from; empty where there is none, and in studies of before."""
 
 
 class StudySpec(Stored, frozen=True, extra="forbid"):
@@ -99,6 +103,8 @@ class StudySpec(Stored, frozen=True, extra="forbid"):
     folder: str
     """Where the study was launched: data() may look for files from there."""
     optimizers: tuple[str, ...]  # type: ignore[assignment]  # the names of which the request is a text
+    sampler: Sampler = "tpe"
+    """Studies of before do not say it."""
     trials: int
     """0 where minutes decide it after the baseline runs."""
     epochs: int
@@ -220,10 +226,14 @@ def resolve(
         averages=bool(problem.averaging_callback),
         switches=switches,
         custom={
-            name: CustomClass(reference=one.reference, required=one.required) for name, one in customs.items()
+            name: CustomClass(reference=one.reference, required=one.required, kin=one.kin)
+            for name, one in customs.items()
         },
         space=space,
-        **{one.name: getattr(request, one.name) for one in settings_of(LaunchSettings) if one.is_stored},
+        **{
+            **{one.name: getattr(request, one.name) for one in settings_of(LaunchSettings) if one.is_stored},
+            "sampler": request.sampler or DEFAULT_SAMPLER,
+        },
     )
 
 
@@ -334,7 +344,9 @@ def keeps_averages(dimension: Dimension) -> bool:
 
 def differences(stored: StudySpec, wanted: StudySpec) -> Iterator[str]:
     """What differs between a stored spec and a new one, a few words each; the place of launch does not count."""
-    before, new = stored.model_dump(mode="json"), wanted.model_dump(mode="json")
+    # On whom a class leans is no setting of a person's.
+    kin = {"custom": {"__all__": {"kin"}}}
+    before, new = stored.model_dump(mode="json", exclude=kin), wanted.model_dump(mode="json", exclude=kin)
     for key, value in new.items():
         old = before.get(key)
         if (

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from optselect.search.knowledge.kin import kin_of
 from optselect.search.spec.study_spec import StudySpec
 from optselect.search.strategy.planning import ANY, baseline_tickets, in_slices
 from optselect.search.strategy.rungs import rungs_of
@@ -44,10 +45,15 @@ class Joint:
         # Optuna costs half a second, which a look at the study need not pay.
         from optuna.samplers import RandomSampler
 
+        from optselect.search.strategy.model_sampler import ModelSampler
         from optselect.search.strategy.sampler import ViewedTPE, all_search_trials
 
-        seed = sampler_seed(self.spec.seed, ticket.ord)
-        return ViewedTPE(all_search_trials, seed) if ticket.phase == "joint" else RandomSampler(seed)
+        spec, seed = self.spec, sampler_seed(self.spec.seed, ticket.ord)
+        if ticket.phase != "joint":
+            return RandomSampler(seed)  # fixed parameters win anyway
+        if spec.sampler == "learned":
+            return ModelSampler(seed, spec.space, kin_of(spec), jointly=True)
+        return ViewedTPE(all_search_trials, seed)
 
     def rungs(self, ticket: Ticket, budget: int) -> Sequence[int]:
         return rungs_of(self.spec, ticket, budget)

@@ -1,10 +1,11 @@
 """How is each optimizer tuned and then compared? Phase by phase, each decided by a pure function of what is stored.
 
-    baselines, quota                    made with the study (planning.py)
-    survivors                           TPE within each optimizer, until all have had an equal share
-    quota of the switches               with what was best for their optimizers alone; TPE up to their share
+    baselines                           made with the study (planning.py)
+    quota                               only where TPE proposes: evenly spread settings of each optimizer
+    survivors                           the sampler's proposals, until all have had an equal share
+    the switches                        the same, with what was best for their optimizers alone
     elimination                         each optimizer's best again on 3 seeds; clear losers are dropped
-    survivors                           the rest of the budget, to TPE within each optimizer that is left
+    survivors                           the rest of the budget, to each optimizer that is left
     elimination                         the three best of each that is left on the same seeds: which one is it?
     final                               the best of each on common fresh seeds, more of them where undecided
 
@@ -14,8 +15,10 @@ A study that gets more trials goes through survivors and finals again, on new se
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from optselect.search.knowledge.kin import kin_of
 from optselect.search.spec.dimension import Choice
 from optselect.search.spec.objective import Objective
 from optselect.search.spec.study_spec import StudySpec
@@ -78,9 +81,8 @@ class ByPhases:
         return baseline_tickets(self.spec)
 
     def search(self, trials: int) -> Step:
-        """The quota of each optimizer; switches have theirs later, for they copy the best of their optimizers."""
-        spec = self.spec
-        return Step(quota_tickets(spec, spec.singles, quota_of(spec, trials))[:trials])
+        """What each optimizer begins with; switches follow later, for they copy the best of their optimizers."""
+        return Step(first_tickets(self.spec, self.spec.singles, trials)[:trials])
 
     def next_step(self, progress: Progress) -> Step:
         spec, missing = self.spec, progress.budget - sum(trial.searched for trial in progress.trials)
@@ -111,12 +113,15 @@ class ByPhases:
         # Optuna costs half a second, which a look at the study need not pay.
         from optuna.samplers import RandomSampler
 
+        from optselect.search.strategy.model_sampler import ModelSampler
         from optselect.search.strategy.sampler import ViewedTPE, search_trials_of
 
-        seed = sampler_seed(self.spec.seed, ticket.ord)
-        if ticket.phase == "survivors":
-            return ViewedTPE(search_trials_of(ticket.optimizer), seed, startup=1)  # the quota was it
-        return RandomSampler(seed)  # fixed parameters win anyway
+        spec, seed = self.spec, sampler_seed(self.spec.seed, ticket.ord)
+        if ticket.phase != "survivors":
+            return RandomSampler(seed)  # fixed parameters win anyway
+        if spec.sampler == "learned":
+            return ModelSampler(seed, spec.space, kin_of(spec))
+        return ViewedTPE(search_trials_of(ticket.optimizer), seed, startup=1)  # the quota was it
 
     def rungs(self, ticket: Ticket, budget: int) -> Sequence[int]:
         return rungs_of(self.spec, ticket, budget)
@@ -143,6 +148,18 @@ class ByPhases:
 
 
 # --- the search ---------------------------------------------------------------------------------------
+
+
+def first_tickets(
+    spec: StudySpec,
+    optimizers: Sequence[str],
+    budget: int,
+    given: Mapping[str, Mapping[str, Choice]] = MappingProxyType({}),
+) -> list[NewTicket]:
+    """Evenly spread ones where TPE proposes; the model needs none, so each gets its whole share."""
+    if spec.sampler == "tpe":
+        return quota_tickets(spec, optimizers, quota_of(spec, budget), given)
+    return survivor_tickets(spec, optimizers, {}, share_of(spec, budget) * len(optimizers), given)
 
 
 def up_to_the_share(spec: StudySpec, progress: Progress, missing: int) -> Step:
@@ -193,7 +210,7 @@ def open_switches(spec: StudySpec, trials: Sequence[TrialRow], budget: int, miss
         switch.name: copied(switch, best.get(switch.first, {}), best.get(switch.second, {}))
         for switch in spec.switches
     }
-    tickets = quota_tickets(spec, tuple(given), quota_of(spec, budget), given)[:missing]
+    tickets = first_tickets(spec, tuple(given), budget, given)[:missing]
     return Step(tickets, decision={"phase": "switch", "copied": given})
 
 

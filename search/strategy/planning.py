@@ -109,7 +109,7 @@ def survivor_tickets(
     trials: int,
     given: Mapping[str, Mapping[str, Choice]] = MappingProxyType({}),
 ) -> list[NewTicket]:
-    """Tickets for TPE within each survivor; whoever has the fewest trials comes first, ties in the study's order."""
+    """Tickets of which the sampler fills in the settings; whoever has the fewest trials comes first, ties in the study's order."""
     counts = {name: already.get(name, 0) for name in survivors}
     tickets = []
     for _ in range(trials):

@@ -91,7 +91,8 @@ def attached(
 ) -> StoredStudy:
     """Refuse another study and other files; of the same one say where a launch of today would do otherwise."""
     typed = request.objective
-    request = replace(request, objective=settled(typed, Objective.of(stored)))
+    sampler = request.sampler or stored_spec(stored).sampler  # whoever says none takes that of the study
+    request = replace(request, objective=settled(typed, Objective.of(stored)), sampler=sampler)
     is_same = is_described(stored, request, problem)  # then there is no need to build the model
     is_described_anew = not is_same or not tells_direction(stored, typed) or has_pretrained(stored)
     description = describer.result() if is_described_anew else stored_description(stored)

@@ -64,11 +64,15 @@ def scale_of(objective: Objective, trials: Iterable[TrialRow]) -> Scale:
     """The scale of a study."""
     rows = list(trials)
     values = [trial.value for trial in rows if trial.value is not None]
-    whole = 1.0 if objective.direction == "maximize" and max(values, default=2.0) <= 1.0 else 0.0
-    scale, worst = Scale(objective, whole), dict[str, float]()
+    scale, worst = Scale(objective, whole_of(objective, values)), dict[str, float]()
     for place, value in places_of(rows, scale):
         worst[place] = max(scale.cost(value), worst.get(place, -math.inf))
     return replace(scale, worst=worst)
+
+
+def whole_of(objective: Objective, values: Sequence[float]) -> float:
+    """What a score is taken from: 1 where none of the study's values exceeds it."""
+    return 1.0 if objective.direction == "maximize" and max(values, default=2.0) <= 1.0 else 0.0
 
 
 def places_of(trials: Iterable[TrialRow], scale: Scale) -> Iterator[tuple[str, float]]:

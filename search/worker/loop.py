@@ -44,6 +44,7 @@ from optselect.search.strategy.asking import (
 from optselect.search.strategy.choosing import next_slice, next_step, strategy_of
 from optselect.search.strategy.protocol import Strategy
 from optselect.search.strategy.pruner import Halving, says_nothing_yet
+from optselect.search.strategy.results import ARGUMENTS, CLASS, UNTRAINED
 from optselect.search.strategy.rungs import promoted
 from optselect.search.worker.departure import Beat, Departure, Holding, kept_lease
 from optselect.search.worker.preparing import (
@@ -298,8 +299,11 @@ class Trainer:
     def suggest(self, ticket: Ticket, trial: Trial) -> Settings:
         settings = given_or_suggested(ticket, trial, self.strategy, self.length.steps)
         is_baseline = settings.optimizer == BASELINE
-        arguments = stored_description(self.study).baseline.arguments if is_baseline else settings.arguments
-        trial.set_user_attr("optimizer_arguments", dict(arguments))
+        own = stored_description(self.study).baseline
+        arguments = own.arguments if is_baseline else settings.arguments
+        if is_baseline:
+            trial.set_user_attr(CLASS, own.optimizer)
+        trial.set_user_attr(ARGUMENTS, dict(arguments))
         patiently(lambda: tickets.set_params(self.engine, ticket.lease, settings.optimizer, arguments))
         return settings
 
@@ -469,6 +473,9 @@ class Trainer:
     def conclude(self, ticket: Ticket, trial: Trial, trained: "Trained") -> None:
         result = trained.result
         trial.set_user_attr("jit", "on" if result.jit else "off")
+        untrained = result.initial.get(self.objective.name, math.nan)
+        if ticket.phase == "baseline" and math.isfinite(untrained):  # of the model, not of each trial
+            trial.set_user_attr(UNTRAINED, untrained)
         ending = ending_of(result, self.objective, trained.seconds)
         ending = dataclasses.replace(ending, notes=trained.notes)
         if self.finds_rate(ticket) and result.curve:

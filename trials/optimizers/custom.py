@@ -117,6 +117,7 @@ def describe_class(found: type, reference: Reference, file: str) -> CustomDescri
         },
         takes_more=any(p.kind is p.VAR_KEYWORD for p in inspect.signature(found).parameters.values()),
         search_space=_own_space(found),
+        bases=tuple(base.__name__ for base in found.__mro__[1:] if base.__module__.startswith("keras.")),
     )
 
 

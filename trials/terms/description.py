@@ -54,6 +54,9 @@ class CustomDescription:
     takes_more: bool  # **kwargs: Keras's common arguments too
     search_space: Mapping[str, Any] | None  # what the class itself says of its ranges
     notes: tuple[str, ...] = ()  # sentences for the user
+    bases: tuple[
+        str, ...
+    ] = ()  # Keras's classes that it derives from, the nearest first; none in older descriptions
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -64,7 +67,8 @@ class CustomDescription:
     def from_json(cls, given: Mapping[str, Any]) -> "CustomDescription":
         """Read what asdict gave."""
         parameters = {name: ParameterDescription(**values) for name, values in given["parameters"].items()}
-        return cls(**{**given, "parameters": parameters, "notes": tuple(given["notes"])})
+        bases = tuple(given.get("bases", ()))
+        return cls(**{**given, "parameters": parameters, "notes": tuple(given["notes"]), "bases": bases})
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from optuna.samplers import RandomSampler
 
 from optselect.search.spec.declarations import Goal
 from optselect.search.strategy.choosing import STRATEGIES, first_step, next_slice, next_step, strategy_of
+from optselect.search.strategy.model_sampler import ModelSampler
 from optselect.search.strategy.rungs import rungs
 from optselect.search.strategy.sampler import ViewedTPE
 from optselect.storage.records.phases import SLICE, Begun, Progress
@@ -51,18 +52,22 @@ def test_a_long_joint_search_goes_on_slice_by_slice_on_the_seeds_that_follow() -
     assert [one.seed for one in next_slice(spec, begun)][:3] == [SLICE % 12 + turn for turn in range(3)]
 
 
+@pytest.mark.parametrize(("sampler", "kind"), [("learned", ModelSampler), ("tpe", ViewedTPE)])
 @pytest.mark.parametrize(
-    ("goal", "phase", "kind"),
+    ("goal", "phase", "is_open"),
     [
-        ("verdict", "quota", RandomSampler),
-        ("verdict", "survivors", ViewedTPE),
-        ("verdict", "final", RandomSampler),
-        ("best-config", "baseline", RandomSampler),
-        ("best-config", "joint", ViewedTPE),
+        ("verdict", "quota", False),
+        ("verdict", "survivors", True),
+        ("verdict", "final", False),
+        ("best-config", "baseline", False),
+        ("best-config", "joint", True),
     ],
 )
-def test_only_what_is_left_open_is_proposed_by_tpe(goal: Goal, phase: str, kind: type) -> None:
-    assert type(strategy_of(spec_of(goal=goal)).sampler(ticket(phase))) is kind
+def test_only_what_is_left_open_is_proposed_by_the_studys_sampler(
+    goal: Goal, phase: str, is_open: bool, sampler: str, kind: type
+) -> None:
+    found = strategy_of(spec_of(goal=goal, sampler=sampler)).sampler(ticket(phase))
+    assert type(found) is (kind if is_open else RandomSampler)
 
 
 def test_a_trial_may_be_cut_only_in_a_long_search_of_equal_schedules() -> None:

@@ -60,6 +60,15 @@ def test_a_study_goes_through_all_its_phases_and_searches_exactly_its_budget() -
     assert verdict_of(done).leader == "SGD"
 
 
+def test_the_learned_sampler_needs_no_quota_and_gives_each_its_share_at_once() -> None:
+    done = study(sampler="learned").run()
+    phases = [(phase, len(list(rows))) for phase, rows in itertools.groupby(row.phase for row in done.rows)]
+    assert phases[:3] == [("baseline", 5), ("survivors", 4 * SHARE), ("elimination", 4 * 3)]
+    first = [row.optimizer for row in done.of("survivors")[: 4 * SHARE]]
+    assert first == ["SGD", "Adam", "Lion", "Nadam"] * SHARE
+    assert sum(row.searched for row in done.rows) == 4 * SHARE + 12
+
+
 def test_a_clear_loser_is_dropped_with_its_reason_and_gets_no_further_trial() -> None:
     done = study().run()
     (decision,) = done.decisions

@@ -1,0 +1,1 @@
+"""What do other tasks teach, and what follows for this one?"""
