@@ -83,11 +83,3 @@ def coordinate(dimension: Dimension, argument: Choice, draw: np.random.Generator
 def candidate(dimensions: Sequence[Dimension], point: Sequence[float]) -> Candidate:
     sampled = {one.keyword: one.at(place) for one, place in zip(dimensions, point, strict=True)}
     return Candidate(sampled, {one.keyword: one.argument(sampled[one.keyword]) for one in dimensions})
-
-
-def farthest(offered: Numbers, had: Numbers) -> int:
-    """The one whose nearest neighbour among those that were had is farthest away."""
-    if not len(had):
-        return 0
-    squares = ((offered[:, None] - had[None]) ** 2).sum(axis=2)
-    return int(np.argmax(squares.min(axis=1)))

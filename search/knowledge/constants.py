@@ -4,7 +4,7 @@ How each was chosen and what others gave: docs/verdict-measured.md.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 LENGTHS: Mapping[str, float] = MappingProxyType(
@@ -16,12 +16,16 @@ LENGTHS: Mapping[str, float] = MappingProxyType(
 class Constants:
     """Shares of a range, and standard deviations in standardised levels unless something else is said."""
 
-    lengths: Mapping[str, float] = field(default_factory=lambda: LENGTHS)
+    lengths: Mapping[str, float] = field(default_factory=lambda: dict(LENGTHS))
     """Over so much of an argument's range levels are alike."""
     other_length: float = 0.5
     """The same of an argument that is not among the lengths."""
     shared: float = 0.75
     """The share of the known tasks' own variance that a new task has along the directions in which they differ."""
+    moved: float = 0.3
+    """The same along the known tasks with all learning rates moved."""
+    moves: tuple[float, ...] = (-0.25, 0.25)
+    """By so much of the range, which is a decade of most."""
     rest: float = 0.6
     """By how much an optimizer's levels differ from all that the known tasks together can tell."""
     further: float = 0.3
@@ -38,14 +42,11 @@ class Constants:
     """The height's own standard deviation is taken so many times: a new task may be easier than all known ones."""
     spread_sd: float = 0.3
     """The spread's standard deviation is taken to be this at least, in logarithms."""
+    margin: float = 0.01
+    """What is better by less, in logarithms, is not worth a training."""
     noise: float = 0.08
     noise_sd: float = 1.0
     """The noise of a run in logarithms, and how far it may be from that, in logarithms of it."""
-
-    @property
-    def widened(self) -> "Constants":
-        """For a task that is unlike the known ones: each optimizer may differ from them twice as much."""
-        return replace(self, rest=2 * self.rest)
 
 
 MEASURED = Constants()

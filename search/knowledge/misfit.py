@@ -1,4 +1,9 @@
-"""Is a task unlike the known ones? It rings where the results surprise the model more than a held-out known task would."""
+"""Is a task unlike the known ones? It is where a model that knows none of them explains the results better.
+
+Both models say beforehand how likely the results are; their ratio is a Bayes factor. On tasks that are held out it
+speaks for the known tasks nearly always, on tasks whose learning rates are turned around against them: the shares
+stand in docs/verdict-measured.md.
+"""
 
 from dataclasses import dataclass
 
@@ -6,24 +11,23 @@ from optselect.search.knowledge.posterior import Posterior
 
 FEWEST = 12
 """Results before which nobody can tell."""
-MOST = 1.5
-"""The most that the mean squared one-step error may be."""
+HEARD = 128
+"""So many of the first results are asked: by then it is known, and more of them cost time."""
 
 
 @dataclass(frozen=True)
 class Misfit:
-    """What tells a task from the known ones."""
+    """What speaks for the known tasks, or against them."""
 
-    error: float
-    """The mean square of each result's distance from what those before it said, in standard deviations: 1 where all is well."""
+    evidence: float
+    """The logarithm of the Bayes factor: above 0 where the known tasks explain the results better."""
     results: int
 
     @property
     def rings(self) -> bool:
-        return self.results >= FEWEST and self.error > MOST
+        return self.results >= FEWEST and self.evidence < 0
 
 
-def misfit_of(posterior: Posterior) -> Misfit:
-    """Of a study's results under the prior of the known tasks."""
-    count = len(posterior.levels)
-    return Misfit(float((posterior.fit.whitened**2).mean()) if count else 0.0, count)
+def misfit_of(learned: Posterior, stranger: Posterior) -> Misfit:
+    """Of the same first results under the known tasks, and under none."""
+    return Misfit(learned.fit.evidence - stranger.fit.evidence, len(learned.levels))

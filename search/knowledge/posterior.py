@@ -15,9 +15,9 @@ from optselect.search.knowledge.constants import Constants
 from optselect.search.knowledge.known_tasks import KnownTasks, Numbers
 from optselect.search.knowledge.prior import Places
 
-SPREADS = (-1.8, -1.2, -0.6, 0.0, 0.6, 1.2)
+SPREADS = (-2.4, -1.8, -1.2, -0.6, 0.0, 0.6, 1.2, 1.8, 2.4, 3.0, 3.6)
 """In standard deviations of its logarithm among the known tasks."""
-NOISES = (0.02, 0.04, 0.08, 0.16, 0.32)
+NOISES = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28)
 TINY = 1e-6
 
 
@@ -93,11 +93,11 @@ class Posterior:
     @cached_property
     def fit(self) -> Fit:
         """The most plausible one: uphill on the grid of spreads and noises, from what the known tasks had."""
-        return self.fitted(*self.given) if self.given is not None else self.uphill[1]
+        return self.fitted(*self.given) if self.given is not None else self.top[1]
 
     @cached_property
-    def uphill(self) -> tuple[tuple[int, int], Fit]:
-        """The top of the grid and the fit there."""
+    def top(self) -> tuple[tuple[int, int], Fit]:
+        """The top of the grid, and the fit there."""
         tried: dict[tuple[int, int], Fit] = {}
         here = self.begin
         while True:

@@ -3,8 +3,11 @@
 The known tasks' mean at its place, and as much as they differ from it there: a new task is the mean, plus a weight for
 each of them times its difference, plus a rest of each optimizer that follows none of them. So what is found of one
 optimizer tells of all others in the way in which it did on the known tasks.
+
+The learning rate is the first dimension of every known optimizer.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,7 +33,7 @@ class Places:
     mean: Numbers
     """What the known tasks say on average."""
     factors: Numbers
-    """How the known tasks differ from that: n x tasks."""
+    """How a task may differ from that: n x directions."""
     kin: Integers
     """Whose rest each shares, as a number of a known optimizer; NOBODY's is none."""
     known: Numbers
@@ -90,6 +93,8 @@ class Prior:
     known: KnownTasks
     branches: Mapping[str, Branch]
     constants: Constants = MEASURED
+    forgets: bool = False
+    """Whether the known tasks say nothing, as of a task that is like none of them."""
 
     def places(self, branch: str, arguments: Sequence[Mapping[str, Choice]]) -> Places:
         """Of so many configurations of one branch."""
@@ -101,19 +106,18 @@ class Prior:
     def at(self, branch: str, known: Numbers, own: Numbers) -> Places:
         """Of coordinates: among the kin's and among the branch's own, padded to the widest ones."""
         one, count, constants = self.branches[branch], len(known), self.constants
-        if one.kin is None:
-            mean, factors, rest = self.overall_mean, np.zeros((count, len(self.known.names))), 0.0
-            means, kin = np.full(count, mean), NOBODY
+        if one.kin is None or self.forgets:
+            means, factors = np.full(count, self.overall_mean), np.zeros((count, self.directions))
+            rest, kin = 0.0, NOBODY
         else:
             surface = self.surfaces[one.kin_name]
-            width = len(surface.lengths)
-            means, factors = surface.at(known[:, :width] / surface.lengths)
+            means, factors = self.means_and_factors(surface, known[:, : len(surface.lengths)])
             known, rest = known / padded(surface.lengths, self.known_width), constants.rest
             kin = list(self.known.surfaces).index(one.kin_name)
         shape, height = self.strangeness(one)
         return Places(
             mean=means,
-            factors=np.sqrt(self.share) * factors,
+            factors=factors,
             kin=np.full(count, kin),
             known=known,
             rest=np.full(count, rest),
@@ -126,16 +130,31 @@ class Prior:
     def strangeness(self, branch: Branch) -> tuple[float, float]:
         """By how much a branch may differ from what is known, in shape and in height."""
         constants = self.constants
-        if branch.kin is None:
+        if branch.kin is None or self.forgets:
             return constants.stranger, constants.stranger
         if not branch.is_known:
             return constants.kin, constants.kin
         return (constants.further, 0.0) if branch.has_more else (0.0, 0.0)
 
+    def means_and_factors(self, surface: "Interpolated", places: Numbers) -> tuple[Numbers, Numbers]:
+        """The known tasks' mean, and all directions in which a new task may differ from it: n and n x directions.
+
+        A new task is one more of the same kind; and it may be one of them whose learning rates are all higher, or lower.
+        """
+        constants, tasks = self.constants, len(self.known.names)
+        levels = surface.at(places)
+        means = levels.mean(axis=1)
+        factors = [math.sqrt(constants.shared / max(tasks - 1, 1)) * (levels - means[:, None])]
+        share = math.sqrt(constants.moved / (tasks * len(constants.moves) or 1))
+        for move in constants.moves:
+            moved = places.copy()
+            moved[:, 0] = np.clip(places[:, 0] + move, 0.0, 1.0)
+            factors.append(share * (surface.at(moved) - means[:, None]))
+        return means, np.hstack(factors)
+
     @property
-    def share(self) -> float:
-        """The variance along a known task's difference: a new task is one more of the same kind."""
-        return self.constants.shared / max(len(self.known.names) - 1, 1)
+    def directions(self) -> int:
+        return len(self.known.names) * (1 + len(self.constants.moves))
 
     @cached_property
     def surfaces(self) -> Mapping[str, "Interpolated"]:
@@ -175,11 +194,10 @@ class Interpolated:
     weights: Numbers
     """Points x tasks."""
 
-    def at(self, places: Numbers) -> tuple[Numbers, Numbers]:
-        """The tasks' mean at places, and by how much each differs from it there: n and n x tasks."""
-        levels = self.middles + matern(places, self.points) @ self.weights
-        means = levels.mean(axis=1)
-        return means, levels - means[:, None]
+    def at(self, places: Numbers) -> Numbers:
+        """The tasks' levels at places of the unit cube: n x tasks."""
+        levels: Numbers = self.middles + matern(places / self.lengths, self.points) @ self.weights
+        return levels
 
 
 def interpolated(surface: Surface, constants: Constants) -> Interpolated:

@@ -8,17 +8,14 @@ from functools import cached_property
 import numpy as np
 
 from optselect.search.knowledge.branches import Branch
-from optselect.search.knowledge.candidates import Candidate, candidates, farthest
+from optselect.search.knowledge.candidates import Candidate, candidates
 from optselect.search.knowledge.constants import MEASURED, Constants
 from optselect.search.knowledge.known_tasks import KnownTasks, Numbers
 from optselect.search.knowledge.levels import Levels, levels_of
-from optselect.search.knowledge.misfit import Misfit, misfit_of
+from optselect.search.knowledge.misfit import HEARD, Misfit, misfit_of
 from optselect.search.knowledge.posterior import Outlook, Posterior, expected_improvement
 from optselect.search.knowledge.prior import Places, Prior, joined
 from optselect.search.spec.dimension import Choice
-
-SPREAD_EVERY = 3
-"""Where a task is unlike the known ones, each third trial of an optimizer goes where nobody was."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +64,11 @@ class TaskModel:
         offered = candidates(branch, near, seed)
         prediction = posterior.at(self.prior.places(optimizer, [one.arguments for one in offered]))
         if len(known_best) or best is not None:
-            gains = expected_improvement(prediction, float(known_best.min()) if best is None else best)
+            aim = (float(known_best.min()) if best is None else best) - self.constants.margin
+            gains = expected_improvement(prediction, aim)
         else:  # nothing is known of it: what is best on average, not what is most uncertain
             gains = posterior.outlook.height - prediction.mean
         chosen = int(np.argmax(gains))
-        if self.misfit.rings and len(own) % SPREAD_EVERY == SPREAD_EVERY - 1:
-            chosen = farthest(prediction.places.own, own.own)
         return Proposal(optimizer, offered[chosen], float(gains[chosen]))
 
     def best_proposal(self, optimizers: Sequence[str], seed: int) -> Proposal:
@@ -98,37 +94,44 @@ class TaskModel:
         return levels_of(costs, self.untrained, self.constants)
 
     @cached_property
-    def usual_prior(self) -> Prior:
-        """The known tasks' word."""
+    def taught(self) -> Prior:
+        """If the task is like the known ones."""
         return Prior(self.known, self.branches, self.constants)
 
     @cached_property
-    def usual(self) -> Posterior:
-        return self.posterior_under(self.usual_prior)
+    def untaught(self) -> Prior:
+        """If it is like none of them: each optimizer must be searched from one end to the other."""
+        return replace(self.taught, forgets=True)
 
     @property
-    def misfit(self) -> Misfit:
-        """How far the results are from what the known tasks said of them."""
-        return misfit_of(self.usual)
+    def prior(self) -> Prior:
+        return self.untaught if self.misfit.rings else self.taught
 
     @cached_property
-    def prior(self) -> Prior:
-        """The known tasks' word, which counts for less where the task is unlike them."""
-        if not self.misfit.rings:
-            return self.usual_prior
-        return Prior(self.known, self.branches, self.constants.widened)
+    def misfit(self) -> Misfit:
+        """Whether the task is like the known ones."""
+        return misfit_of(self.first_taught, self.first_untaught)
+
+    @cached_property
+    def first_taught(self) -> Posterior:
+        return self.posterior_under(self.taught, self.ended[:HEARD])
+
+    @cached_property
+    def first_untaught(self) -> Posterior:
+        return self.posterior_under(self.untaught, self.ended[:HEARD])
 
     @cached_property
     def posterior(self) -> Posterior:
         """Of what has ended."""
-        if not self.misfit.rings:
-            return self.usual
-        return replace(self.posterior_under(self.prior), begin=self.usual.uphill[0])
+        first = self.first_untaught if self.misfit.rings else self.first_taught
+        if len(first.levels) == len(self.ended):
+            return first
+        return replace(self.posterior_under(self.prior, self.ended), begin=first.top[0])
 
-    def posterior_under(self, prior: Prior) -> Posterior:
-        levels = np.array([self.levels.level(one.cost) for one in self.ended if one.cost is not None])
-        outlook = Outlook.of(self.known, self.levels.untrained, levels, prior.constants)
-        return Posterior(places_of(prior, self.ended), levels, outlook)
+    def posterior_under(self, prior: Prior, results: Sequence[Result]) -> Posterior:
+        levels = np.array([self.levels.level(one.cost) for one in results if one.cost is not None])
+        outlook = Outlook.of(self.known, self.levels.untrained, levels, self.constants)
+        return Posterior(places_of(prior, results), levels, outlook)
 
     @cached_property
     def with_running(self) -> Posterior:

@@ -1,15 +1,23 @@
 """What should make a reader of a verdict careful? Sentences, each with what can be done about it."""
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from statistics import median
 from types import MappingProxyType
 
+from optselect.search.knowledge.branches import branches_of
+from optselect.search.knowledge.kin import kin_of
+from optselect.search.knowledge.known_tasks import known_tasks
+from optselect.search.knowledge.task_model import Result, TaskModel
 from optselect.search.notes import LAST_RATE
 from optselect.search.spec.dimension import Dimension
 from optselect.search.spec.switching import FRACTION, SECOND
-from optselect.search.strategy.planning import SHARE
+from optselect.search.strategy.planning import ENOUGH
 from optselect.search.verdict.findings import Findings
+from optselect.search.verdict.record import Record
 from optselect.search.verdict.tuning import single_runs, tunings
+from optselect.storage.records.overview import TrialRow
 from optselect.trials.terms.configuration import BASELINE, ArgumentValue
 
 EDGE = 0.05
@@ -36,6 +44,7 @@ def cautions(found: Findings) -> list[str]:
         *contradictions(found),
         *better_defaults(found),
         *too_few_trials(found),
+        *unlike_known_tasks(found),
         *unstable(found),
         *alike_rates(found),
         *edges(found),
@@ -109,11 +118,44 @@ def defaults_of(figures: Mapping[str, str], customs: Collection[str]) -> str:
 
 def too_few_trials(found: Findings) -> Iterator[str]:
     fewest, _ = found.trials_each
-    if fewest < SHARE and not found.thin:  # then the answer itself says so
+    enough = ENOUGH[found.record.spec.sampler]
+    if fewest < enough and not found.thin:  # then the answer itself says so
         yield (
-            f"Only {fewest} trial{'s' if fewest != 1 else ''} of an optimizer: with fewer than {SHARE} the order "
+            f"Only {fewest} trial{'s' if fewest != 1 else ''} of an optimizer: with fewer than {enough} the order "
             "often changes when there are more."
         )
+
+
+def unlike_known_tasks(found: Findings) -> Iterator[str]:
+    """What other tasks teach did not help here, so that the search had to begin from nothing."""
+    record = found.record
+    if record.spec.sampler == "learned" and (model := task_model(record)).misfit.rings:
+        yield (
+            f"This task is unlike the {len(model.known.names)} tasks that the search has learned from: its results are "
+            "likelier without them. So it went on without them, and needs more trials than usual: the best settings may "
+            "not be found yet."
+        )
+
+
+def task_model(record: Record) -> TaskModel:
+    """What the study's trials say to the model, but for the finals."""
+    known, spec, own = known_tasks(), record.spec, record.problem.baseline.optimizer
+    results = [
+        Result(own if trial.optimizer == BASELINE else trial.optimizer, trial.params, cost)
+        for trial in record.trials
+        if trial.phase != "final" and (cost := told_cost(record, trial)) is not None
+    ]
+    untrained = [trial.result.get(f"initial_{spec.objective}", math.nan) for trial in record.trials]
+    finite = [value for value in untrained if math.isfinite(value)]
+    branches = branches_of(spec.space, known, kin_of(spec))
+    return TaskModel(branches, known, results, record.scale.cost(median(finite)) if finite else None)
+
+
+def told_cost(record: Record, trial: TrialRow) -> float | None:
+    """Infinite of a trial that exploded; None of one that says nothing."""
+    if trial.state == "diverged":
+        return math.inf
+    return None if trial.value is None else record.scale.cost(trial.value)
 
 
 def unstable(found: Findings) -> Iterator[str]:

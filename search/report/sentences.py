@@ -8,7 +8,7 @@ from optselect.search.report.cautions import cautions
 from optselect.search.spec.declarations import MOST_SEEDS_ASKED
 from optselect.search.spec.study_spec import FEWEST_TRIALS
 from optselect.search.status.tables import shown_arguments
-from optselect.search.strategy.planning import SHARE
+from optselect.search.strategy.planning import ENOUGH
 from optselect.search.verdict.comparing import Interval, shown_share
 from optselect.search.verdict.findings import Finalist, Findings, shares
 from optselect.trials.terms.configuration import BASELINE
@@ -278,10 +278,10 @@ def to_settle(found: Findings) -> Iterator[str]:
     """How much more would decide, and the command."""
     name = found.record.name
     if found.thin:
-        count = len(found.record.compared.optimizers)
-        least, more = FEWEST_TRIALS * count - found.record.budget, SHARE * count - found.record.budget
+        count, enough = len(found.record.compared.optimizers), ENOUGH[found.record.spec.sampler]
+        least, more = FEWEST_TRIALS * count - found.record.budget, enough * count - found.record.budget
         yield (
-            f"A verdict takes at least {least} more trials; {SHARE} for each optimizer are advised: "
+            f"A verdict takes at least {least} more trials; {enough} for each optimizer are advised: "
             f"optselect resume {name} --trials +{more}. Or name fewer optimizers in a new study."
         )
     elif found.judgement.undecided and not found.judgement.contradicted:

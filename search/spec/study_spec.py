@@ -18,7 +18,14 @@ from optselect.search.spec.declarations import DEFAULT_TRIALS, LaunchSettings, S
 from optselect.search.spec.declaring import demand_one_of, parted, settings_of
 from optselect.search.spec.dimension import Choice, Dimension, Scale
 from optselect.search.spec.objective import Direction, Objective, parse_objective
-from optselect.search.spec.space import Custom, Override, choose_optimizers, find_optimizer, study_space
+from optselect.search.spec.space import (
+    FULL_TIER_1,
+    Custom,
+    Override,
+    choose_optimizers,
+    find_optimizer,
+    study_space,
+)
 from optselect.search.spec.switching import SwitchSpec, check_switches, read_switches, switch_space
 from optselect.trials.terms.configuration import SCHEDULES
 from optselect.trials.terms.description import ProblemDescription
@@ -207,6 +214,9 @@ def resolve(
     check_switches(switches, singles, epochs, request.goal)
     trials = asked_trials(request, len(optimizers))
     each = trials // len(optimizers) if trials else TRIALS_EACH["medium"]
+    sampler = request.sampler or DEFAULT_SAMPLER
+    if sampler == "learned":  # it knows where the usual arguments matter, with few trials, too
+        each = max(each, FULL_TIER_1)
     space = study_space(singles, request.tune, each, request.space, customs)
     space = {name: scheduled(name, space[name], request.schedule) for name in singles}
     check_schedules(space, problem.steps_per_epoch)
@@ -232,7 +242,7 @@ def resolve(
         space=space,
         **{
             **{one.name: getattr(request, one.name) for one in settings_of(LaunchSettings) if one.is_stored},
-            "sampler": request.sampler or DEFAULT_SAMPLER,
+            "sampler": sampler,
         },
     )
 

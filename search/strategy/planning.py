@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from optselect.search.spec.declarations import Sampler
 from optselect.search.spec.dimension import Choice, Dimension
 from optselect.search.spec.study_spec import StudySpec
 from optselect.search.strategy.seeds import search_seed
@@ -22,6 +23,8 @@ QUOTA = 6
 """Evenly spread trials of each optimizer; TPE that knows only its own optimizer's trials goes on from them."""
 SHARE = 16
 """Trials of each optimizer before any is dropped."""
+ENOUGH: Mapping[Sampler, int] = MappingProxyType({"learned": 8, "tpe": SHARE})
+"""Trials of each optimizer below which more of them often change the order (docs/verdict-measured.md)."""
 ANY = "any"
 """In place of an optimizer: the sampler chooses that too."""
 
