@@ -1,6 +1,6 @@
 """Replay strategies on the tables and print how often each is right: python -m benchmarks.verdict --help"""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated
 
 import optuna
@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table as Shown
 
+from benchmarks.verdict.learn import learned
 from benchmarks.verdict.replaying import (
     Verdict,
     best_of_joint_tpe,
@@ -18,8 +19,10 @@ from benchmarks.verdict.replaying import (
     spec_of,
 )
 from benchmarks.verdict.scoring import Score, Truth, score, truth_of
+from benchmarks.verdict.search_alone import whole_tables
 from benchmarks.verdict.table import load_table
 from benchmarks.verdict.world import OWN, World
+from optselect.search.knowledge.known_tasks import KnownTasks
 from optselect.search.spec.catalogue import DEFAULT_OPTIMIZERS
 from optselect.search.spec.space import choose_optimizers
 from optselect.search.spec.study_spec import TRIALS_EACH, StudySpec
@@ -46,7 +49,8 @@ def main(
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     console = Console(width=190)
     for problem in problems.split(","):
-        world = World(load_table(problem, choose_optimizers(optimizers, OWN)))
+        chosen = choose_optimizers(optimizers, OWN)
+        world, taught_by = World(load_table(problem, chosen)), known_of_others(problem, chosen)
         truth = truth_of(world)
         console.print(said(truth, problem))
         shown = Shown(
@@ -59,18 +63,25 @@ def main(
         )
         for count in filter(None, each.split(",")):
             names = [name for name in others.split(",") if name]
-            for name, found in replayed(world, truth, int(count), repeats, names):
+            for name, found in replayed(world, taught_by, truth, int(count), repeats, names):
                 shown.add_row(count, name, *cells(found, world.table.epochs))
         console.print(shown)
     console.print(f"{repeats} repeats; shares with Wilson's 95 % interval.")
 
 
+def known_of_others(problem: str, optimizers: Sequence[str]) -> KnownTasks:
+    """What all other whole tables teach."""
+    return learned([table for name, table in whole_tables(optimizers).items() if name != problem])
+
+
 def replayed(
-    world: World, truth: Truth, each: int, repeats: int, names: list[str]
+    world: World, known: KnownTasks, truth: Truth, each: int, repeats: int, names: Sequence[str]
 ) -> Iterator[tuple[str, Score]]:
     specs = [spec_of(world, each, seed) for seed in range(repeats)]
     own = [ours(world, spec) for spec in specs]
-    yield "ours", score(world, truth, own)
+    yield "ours, TPE", score(world, truth, own)
+    taught = [ours(world, spec_of(world, each, seed, "learned"), known) for seed in range(repeats)]
+    yield "ours, learned", score(world, truth, taught)
     for name in names:
         verdicts = [OTHERS[name](world, spec, mine.cost) for spec, mine in zip(specs, own, strict=True)]
         yield name, score(world, truth, verdicts)

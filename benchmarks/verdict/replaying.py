@@ -5,21 +5,26 @@ Tickets are answered in the order in which they were made, one after the other, 
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import optuna
-from optuna.trial import Trial
+from optuna.trial import Trial, TrialState
 
 from benchmarks.nulls import finals
-from benchmarks.verdict.world import Place, Run, World
+from benchmarks.verdict.world import OWN, Place, Run, World
+from optselect.search.knowledge.known_tasks import KnownTasks
+from optselect.search.spec.declarations import Sampler
 from optselect.search.spec.objective import Objective
 from optselect.search.spec.space import Settings, suggest_optimizer
 from optselect.search.spec.study_spec import StudySpec
 from optselect.search.strategy.asking import ask_for, explosion, tell_ending, tell_pruned
 from optselect.search.strategy.choosing import first_step, next_step, strategy_of
+from optselect.search.strategy.phases import ByPhases
+from optselect.search.strategy.planning import placed
 from optselect.search.strategy.protocol import Strategy
+from optselect.search.strategy.results import ARGUMENTS, CLASS, UNTRAINED
 from optselect.search.strategy.rungs import promoted
 from optselect.search.verdict.evidence import (
     Scale,
@@ -33,6 +38,7 @@ from optselect.search.verdict.judging import MOST_SEEDS, Judgement, judge
 from optselect.storage.records.overview import TrialRow
 from optselect.storage.records.phases import Progress
 from optselect.storage.records.tickets import SEARCH_PHASES, NewTicket, Ticket, TrialEnding
+from optselect.trials.terms.configuration import BASELINE
 
 OBJECTIVE = Objective("val_loss", "minimize")
 
@@ -53,7 +59,7 @@ class Verdict:
     """Each claimed interval and the truth that it should hold: low, high, truth."""
 
 
-def spec_of(world: World, each: int, seed: int) -> StudySpec:
+def spec_of(world: World, each: int, seed: int, sampler: Sampler = "tpe") -> StudySpec:
     """A study of so many trials for each optimizer, with all else at its defaults."""
     space = {name: branch.dimensions for name, branch in world.table.branches.items()}
     return StudySpec(
@@ -61,6 +67,7 @@ def spec_of(world: World, each: int, seed: int) -> StudySpec:
         folder="/",
         optimizers=tuple(space),
         tune="1",
+        sampler=sampler,
         trials=each * len(space),
         epochs=world.table.epochs,
         seed=seed,
@@ -76,6 +83,8 @@ class Replay:
 
     world: World
     spec: StudySpec
+    known: KnownTasks | None = None
+    """What teaches the learned sampler: of other tasks than this one."""
     rows: list[TrialRow] = field(default_factory=list)
     decisions: list[Mapping[str, object]] = field(default_factory=list)
     cost: int = 0
@@ -86,7 +95,8 @@ class Replay:
 
     @cached_property
     def strategy(self) -> Strategy:
-        return strategy_of(self.spec)
+        known = self.known
+        return strategy_of(self.spec) if known is None else ByPhases(self.spec, known=lambda: known)
 
     def run(self) -> "Replay":
         """Go on until nothing is left to plan."""
@@ -107,20 +117,48 @@ class Replay:
     # --- one ticket ---
 
     def evaluated(self, ticket: NewTicket) -> TrialRow:
-        """No sampler ever sees an evaluation: Optuna need not be asked."""
+        """TPE never sees an evaluation: Optuna need not be asked. The model hears of all but the finals."""
         settings = Settings(ticket.optimizer, ticket.arguments or {})
-        return self.row(ticket, settings, self.look_up(ticket, settings), cut=0)
+        run = self.look_up(ticket, settings)
+        row = self.row(ticket, settings, run, cut=0)
+        if self.spec.sampler == "learned" and ticket.phase != "final":
+            self.tell(self.noted(ticket, run), row, run)
+        return row
+
+    def noted(self, ticket: NewTicket, run: Run) -> Trial:
+        """The Optuna trial of an evaluation, as a worker writes it."""
+        self.optuna_study.sampler = optuna.samplers.RandomSampler(seed=0)
+        trial = ask_for(self.optuna_study, claimed(ticket, len(self.rows)))
+        trial.suggest_categorical("optimizer", (*self.spec.space, BASELINE))
+        trial.set_user_attr(ARGUMENTS, dict(ticket.arguments or {}))
+        trial.set_user_attr(UNTRAINED, run.untrained)
+        if ticket.optimizer == BASELINE:
+            trial.set_user_attr(CLASS, OWN)
+        return trial
 
     def searched(self, new: NewTicket) -> TrialRow:
+        """A sampler proposes a place and is told of the row that answers for it, at that row's own place."""
         ticket = claimed(new, len(self.rows))
         self.optuna_study.sampler = self.strategy.sampler(ticket)
-        trial = ask_for(self.optuna_study, ticket)
-        settings = suggest_optimizer(trial, self.spec.space, total_steps=None)
+        asked = ask_for(self.optuna_study, ticket)
+        wanted = suggest_optimizer(asked, self.spec.space, total_steps=None)
+        self.optuna_study.tell(asked, state=TrialState.FAIL)  # no sampler sees those
+        trial, settings = self.at_row(new, self.world.place(wanted.optimizer, wanted.arguments))
         run = self.look_up(new, settings)
         cut = self.first_cut(ticket, settings.optimizer, run)
         row = self.row(new, settings, run, cut)
         self.tell(trial, row, run)
         return row
+
+    def at_row(self, new: NewTicket, place: Place) -> tuple[Trial, Settings]:
+        branch = self.world.table.branches[place.optimizer]
+        params = placed(place.optimizer, branch.dimensions, branch.points[place.row].tolist())
+        fixed = {"optimizer": place.optimizer, **params}
+        self.optuna_study.sampler = optuna.samplers.RandomSampler(seed=0)
+        trial = ask_for(self.optuna_study, claimed(replace(new, fixed_params=fixed), len(self.rows)))
+        settings = suggest_optimizer(trial, self.spec.space, total_steps=None)
+        trial.set_user_attr(ARGUMENTS, dict(settings.arguments))
+        return trial, settings
 
     def look_up(self, ticket: NewTicket, settings: Settings) -> Run:
         place = self.world.place(settings.optimizer, settings.arguments)
@@ -270,5 +308,5 @@ def of_known_best(world: World, best: Mapping[str, Place], seed: int) -> Verdict
     return Verdict(judgement.outcome, names[int(judgement.leader)], named, best, cost=0)
 
 
-def ours(world: World, spec: StudySpec) -> Verdict:
-    return Replay(world, spec).run().verdict()
+def ours(world: World, spec: StudySpec, known: KnownTasks | None = None) -> Verdict:
+    return Replay(world, spec, known).run().verdict()

@@ -1,10 +1,11 @@
 """How is one good configuration found, whichever optimizer it is of? One sampler chooses everything jointly (--goal best-config)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from optselect.search.knowledge.kin import kin_of
+from optselect.search.knowledge.known_tasks import KnownTasks, known_tasks
 from optselect.search.spec.study_spec import StudySpec
 from optselect.search.strategy.planning import ANY, baseline_tickets, in_slices
 from optselect.search.strategy.rungs import rungs_of
@@ -21,6 +22,8 @@ class Joint:
     """The whole budget goes to one search; nothing is compared."""
 
     spec: StudySpec
+    known: Callable[[], KnownTasks] = known_tasks
+    """The tasks that teach the learned sampler."""
     samples_optimizer = True
     rest = ANY
 
@@ -52,7 +55,7 @@ class Joint:
         if ticket.phase != "joint":
             return RandomSampler(seed)  # fixed parameters win anyway
         if spec.sampler == "learned":
-            return ModelSampler(seed, spec.space, kin_of(spec), jointly=True)
+            return ModelSampler(seed, spec.space, kin_of(spec), jointly=True, known=self.known)
         return ViewedTPE(all_search_trials, seed)
 
     def rungs(self, ticket: Ticket, budget: int) -> Sequence[int]:

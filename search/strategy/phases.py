@@ -13,12 +13,13 @@ A study that gets more trials goes through survivors and finals again, on new se
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from optselect.search.knowledge.kin import kin_of
+from optselect.search.knowledge.known_tasks import KnownTasks, known_tasks
 from optselect.search.spec.dimension import Choice
 from optselect.search.spec.objective import Objective
 from optselect.search.spec.study_spec import StudySpec
@@ -74,6 +75,8 @@ class ByPhases:
     """Each optimizer is tuned before anything is compared; the finals decide (--goal verdict)."""
 
     spec: StudySpec
+    known: Callable[[], KnownTasks] = known_tasks
+    """The tasks that teach the learned sampler."""
     samples_optimizer = False
     rest = "survivors"
 
@@ -120,7 +123,7 @@ class ByPhases:
         if ticket.phase != "survivors":
             return RandomSampler(seed)  # fixed parameters win anyway
         if spec.sampler == "learned":
-            return ModelSampler(seed, spec.space, kin_of(spec))
+            return ModelSampler(seed, spec.space, kin_of(spec), known=self.known)
         return ViewedTPE(search_trials_of(ticket.optimizer), seed, startup=1)  # the quota was it
 
     def rungs(self, ticket: Ticket, budget: int) -> Sequence[int]:
