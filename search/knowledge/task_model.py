@@ -77,6 +77,12 @@ class TaskModel:
         best = float(means.min()) if len(means) else self.posterior.outlook.height
         return max((self.proposal(name, seed, best) for name in optimizers), key=lambda one: one.gain)
 
+    def landscape(self, optimizer: str) -> list[tuple[Candidate, float]]:
+        """What configurations all over an optimizer's range are expected to cost."""
+        spread = candidates(self.branches[optimizer], (), seed=0)
+        found = self.posterior.at(self.prior.places(optimizer, [one.arguments for one in spread]))
+        return [(one, self.levels.cost(float(level))) for one, level in zip(spread, found.mean, strict=True)]
+
     # --- what is known ---
 
     @cached_property

@@ -1,23 +1,16 @@
 """What should make a reader of a verdict careful? Sentences, each with what can be done about it."""
 
-import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from statistics import median
 from types import MappingProxyType
 
-from optselect.search.knowledge.branches import branches_of
-from optselect.search.knowledge.kin import kin_of
-from optselect.search.knowledge.known_tasks import known_tasks
-from optselect.search.knowledge.task_model import Result, TaskModel
 from optselect.search.notes import LAST_RATE
 from optselect.search.spec.dimension import Dimension
 from optselect.search.spec.switching import FRACTION, SECOND
 from optselect.search.strategy.planning import ENOUGH
 from optselect.search.verdict.findings import Findings
-from optselect.search.verdict.record import Record
+from optselect.search.verdict.task import task_model
 from optselect.search.verdict.tuning import single_runs, tunings
-from optselect.storage.records.overview import TrialRow
 from optselect.trials.terms.configuration import BASELINE, ArgumentValue
 
 EDGE = 0.05
@@ -135,27 +128,6 @@ def unlike_known_tasks(found: Findings) -> Iterator[str]:
             "likelier without them. So it went on without them, and needs more trials than usual: the best settings may "
             "not be found yet."
         )
-
-
-def task_model(record: Record) -> TaskModel:
-    """What the study's trials say to the model, but for the finals."""
-    known, spec, own = known_tasks(), record.spec, record.problem.baseline.optimizer
-    results = [
-        Result(own if trial.optimizer == BASELINE else trial.optimizer, trial.params, cost)
-        for trial in record.trials
-        if trial.phase != "final" and (cost := told_cost(record, trial)) is not None
-    ]
-    untrained = [trial.result.get(f"initial_{spec.objective}", math.nan) for trial in record.trials]
-    finite = [value for value in untrained if math.isfinite(value)]
-    branches = branches_of(spec.space, known, kin_of(spec))
-    return TaskModel(branches, known, results, record.scale.cost(median(finite)) if finite else None)
-
-
-def told_cost(record: Record, trial: TrialRow) -> float | None:
-    """Infinite of a trial that exploded; None of one that says nothing."""
-    if trial.state == "diverged":
-        return math.inf
-    return None if trial.value is None else record.scale.cost(trial.value)
 
 
 def unstable(found: Findings) -> Iterator[str]:

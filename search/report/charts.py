@@ -62,7 +62,7 @@ def charts(found: Findings, insight: Insight) -> list[Chart]:
         curves_chart(found, insight, palette),
         budget_chart(found, insight, palette),
         tuning_chart(found, insight, palette),
-        sensitivity_chart(insight, palette),
+        sensitivity_chart(found, insight, palette),
         ends_chart(insight),
         target_chart(found, insight, palette),
         importance_chart(insight, palette),
@@ -205,15 +205,17 @@ def budget_chart(found: Findings, insight: Insight, palette: Palette) -> Chart |
         title={"text": "trials of each optimizer", "font": {"size": 13}}, dtick=1 if longest <= 16 else None
     )
     values = [value for curve in insight.budget.values() for _, value in curve]
-    dress(figure, f"expected best {found.record.spec.objective}", values)
-    remark = (
-        "The best single run that so many trials are expected to find, from the evenly spread trials only. Trials that "
-        "were cut early count with their last value, diverged ones with a stand-in."
-    )
+    expected = "" if found.record.spec.sampler == "learned" else "expected "
+    dress(figure, f"{expected}best {found.record.spec.objective}", values)
+    counted = "Trials that were cut early count with their last value, diverged ones with a stand-in."
+    if found.record.spec.sampler == "learned":
+        remark = f"The best single run after so many trials of each optimizer. {counted}"
+    else:
+        remark = f"The best single run that so many trials are expected to find, from the evenly spread trials only. {counted}"
     return Chart("budget", "What a smaller budget would have found", remark, figure)
 
 
-def sensitivity_chart(insight: Insight, palette: Palette) -> Chart | None:
+def sensitivity_chart(found: Findings, insight: Insight, palette: Palette) -> Chart | None:
     known = {name: s for name, s in insight.sensitivity.items() if s.rates is not None}
     if not known:
         return None
@@ -235,9 +237,13 @@ def sensitivity_chart(insight: Insight, palette: Palette) -> Chart | None:
     ]
     figure.update_yaxes(tickvals=names, ticktext=shares)
     figure.update_layout(height=len(names) * TALL_ROW_PIXELS + 90)
+    if found.record.spec.sampler == "learned":
+        which, share = "settings that the model expects within", "its range that is expected to come"
+    else:
+        which, share = "trials within", "the trials that came"
     remark = (
-        "The learning rates of the trials within 10% of their optimizer's best. Beside the name: the share of the trials "
-        "that came so near, and the width of the band in decades. Wide is easy to tune."
+        f"The learning rates of the {which} 10% of their optimizer's best. Beside the name: the share of {share} so near, "
+        "and the width of the band in decades. Wide is easy to tune."
     )
     return Chart("sensitivity", "How easy they are to tune", remark, figure)
 

@@ -1,7 +1,8 @@
 """What did the trials show beside the verdict? Numbers for the page: budgets, tuning, sensitivity, speed.
 
-Budget curves and shares are of the quota only: its points are spread evenly, while those that a sampler chose later
-depend on what came before, and no unbiased curve can be drawn from them.
+Where TPE proposes, budget curves and shares are of the quota only: its points are spread evenly, while those that a
+sampler chose later depend on what came before. The learned sampler has no quota: a budget curve is what was found after
+so many trials, and how much of a range is good is what its model predicts.
 """
 
 import itertools
@@ -11,10 +12,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from optselect.search.knowledge.candidates import Candidate
 from optselect.search.verdict.comparing import budget_curve
 from optselect.search.verdict.evidence import DEFAULTS, final_name
 from optselect.search.verdict.findings import Findings
 from optselect.search.verdict.importance import importance_of
+from optselect.search.verdict.record import Record
+from optselect.search.verdict.task import task_model
 from optselect.search.verdict.tuning import Tuning, tunings
 from optselect.storage.records.overview import TrialRow
 from optselect.trials.terms.configuration import BASELINE
@@ -37,7 +41,7 @@ class Sensitivity:
     """How hard an optimizer is to tune."""
 
     near: float
-    """Share of its quota that is near its best."""
+    """Share of its quota that is near its best, or of its whole range by what the model predicts."""
     rates: tuple[float, float] | None
     """The lowest and the highest learning rate among these."""
 
@@ -76,7 +80,7 @@ class Insight:
     tuning: Mapping[str, Tuning]
     sensitivity: Mapping[str, Sensitivity]
     ends: Mapping[str, Mapping[str, float]]
-    """Shares of the quota that diverged, were too slow, were cut early, or trained well."""
+    """Shares of these trials that diverged, were too slow, were cut early, or trained well."""
     target: float | None
     target_of: str
     times_to_target: Mapping[str, TimeToTarget]
@@ -87,15 +91,22 @@ class Insight:
 def insight_of(found: Findings, curves: Curves) -> Insight:
     """All numbers of a study with a verdict."""
     record = found.record
-    quota = {
-        name: [t for t in record.searched(name) if t.phase == "quota"] for name in record.spec.optimizers
+    is_learned = record.spec.sampler == "learned"
+    spread = {
+        name: [t for t in record.searched(name) if is_learned or t.phase == "quota"]
+        for name in record.spec.optimizers
     }
-    ended = {name: trials for name, trials in quota.items() if trials}
+    ended = {name: trials for name, trials in spread.items() if trials}
     target, target_of = find_target(found)
+    sensed = {name: sensitivity_of(found, trials, curves) for name, trials in ended.items()}
     return Insight(
-        budget={name: budget_of(found, trials, curves) for name, trials in ended.items()},
+        budget=best_so_far(found, curves)
+        if is_learned
+        else {name: budget_of(found, trials, curves) for name, trials in ended.items()},
         tuning=tunings(found),
-        sensitivity={n: s for n, t in ended.items() if (s := sensitivity_of(found, t, curves)) is not None},
+        sensitivity=predicted_sensitivities(record)
+        if is_learned
+        else {name: one for name, one in sensed.items() if one is not None},
         ends={name: ends_of(found, trials, curves) for name, trials in ended.items()},
         target=target,
         target_of=target_of,
@@ -106,6 +117,39 @@ def insight_of(found: Findings, curves: Curves) -> Insight:
             for finalist in found.finalists
         },
     )
+
+
+# --- what the learned sampler found -------------------------------------------------------------------
+
+
+def best_so_far(found: Findings, curves: Curves) -> dict[str, list[tuple[int, float]]]:
+    """The best value after so many trials of each optimizer, in their order."""
+    record = found.record
+    costs = {name: costs_of(found, record.searched(name), curves) for name in record.spec.optimizers}
+    return {
+        name: [
+            (count, record.scale.value(cost))
+            for count, cost in enumerate(itertools.accumulate(one.values(), min), start=1)
+        ]
+        for name, one in costs.items()
+        if one
+    }
+
+
+def predicted_sensitivities(record: Record) -> dict[str, Sensitivity]:
+    """Of each optimizer that was tried."""
+    model = task_model(record)
+    tried = {one.optimizer for one in model.ended}
+    return {
+        name: predicted_sensitivity(model.landscape(name)) for name in record.spec.optimizers if name in tried
+    }
+
+
+def predicted_sensitivity(landscape: Sequence[tuple[Candidate, float]]) -> Sensitivity:
+    best = min(cost for _, cost in landscape)
+    near = [one.arguments for one, cost in landscape if cost <= best + NEAR * abs(best)]
+    rates = [rate for one in near if isinstance(rate := one.get("learning_rate"), float) and rate > 0]
+    return Sensitivity(len(near) / len(landscape), (min(rates), max(rates)) if rates else None)
 
 
 # --- the quota ----------------------------------------------------------------------------------------
