@@ -39,10 +39,21 @@ from tests.support.control_groups import Group, limited_group
 from tests.support.forked import Forks, forks
 from tests.support.homes import THROW_AWAY, prepare_cluster, throw_away_home
 
-# With the user's own optimizer twelve, all planned with the study: no sampler, equal numbers.
+# With the user's own optimizer twelve, all planned with the study: nothing is proposed, equal numbers.
 TRIALS, EPOCHS = 11, 30
 SUPERVISORS, SLOTS = 2, 2
-FLAGS = ("--optimizers", "sgd,adam", "--trials", str(TRIALS), "--epochs", str(EPOCHS), "--seeds", "0")
+FLAGS = (
+    "--sampler",
+    "tpe",
+    "--optimizers",
+    "sgd,adam",
+    "--trials",
+    str(TRIALS),
+    "--epochs",
+    str(EPOCHS),
+    "--seeds",
+    "0",
+)
 KINDS = ("trainer", "supervisor", "postgres", "mlflow", "failover")
 OWN_DEATHS = ("death", "memory")
 """Trainings that end their own processes; a third one might be the end of its optimizer."""

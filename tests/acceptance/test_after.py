@@ -33,7 +33,9 @@ def here(acceptance_home: Path, tmp_path_factory: pytest.TempPathFactory, forked
 
 
 def test_trials_are_filtered_and_the_best_comes_first(here: Shell, forked: Forks) -> None:
-    shown = forked.json(here, "trials", "after", "--phase", "quota", "--sort", "value", "--state", "complete")
+    shown = forked.json(
+        here, "trials", "after", "--phase", "survivors", "--sort", "value", "--state", "complete"
+    )
     values = [trial["value"] for trial in shown["trials"]]
     assert (shown["schema"], values) == (1, sorted(values))
     rows = forked.run(here, "trials", "after", "--optimizer", "sgd", "--limit", "1").stdout.splitlines()
@@ -74,7 +76,7 @@ def test_tables_have_a_row_for_each_trial_or_each_epoch(here: Shell, forked: For
     assert [float(row["value"] or "nan") for row in rows] == pytest.approx(
         [math.nan if trial["value"] is None else trial["value"] for trial in trials], nan_ok=True
     )
-    assert [float(row["param.learning_rate"]) for row in rows if row["phase"] == "quota"]
+    assert [float(row["param.learning_rate"]) for row in rows if row["phase"] == "survivors"]
     forked.run(here, "export", "after", "epochs.parquet", "--epochs")
     epochs = pyarrow.parquet.read_table(here.folder / "epochs.parquet")
     assert epochs.num_rows == sum(trial["epochs"] for trial in trials)

@@ -37,7 +37,7 @@ def test_a_weight_that_a_callback_raises_is_seen_by_the_loss_also_in_a_trial_tha
     assert curve == plain
     rows = forked.json(at_home, "trials", "kl_anneal")["trials"]
     assert {row["step"] for row in rows} == {1} and rows[0]["attempts"] >= 1
-    _, searched = curve_of(forked, at_home, "kl_anneal", "quota")
+    _, searched = curve_of(forked, at_home, "kl_anneal", "survivors")
     assert [epoch["raised"] for epoch in searched] == [1, 2, 3, 4, 5, 6], "each trial begins anew"
 
 
@@ -177,7 +177,16 @@ def test_rates_that_a_callback_makes_alike_late_are_a_warning(at_home: Shell, fo
     (at_home.folder / "alike.py").write_text(LATE)
     assert (
         forked.run(
-            at_home, "launch", "alike.py", "--optimizers", "sgd", "--trials", "4", "--in-process"
+            at_home,
+            "launch",
+            "alike.py",
+            "--optimizers",
+            "sgd",
+            "--trials",
+            "4",
+            "--sampler",
+            "tpe",
+            "--in-process",
         ).returncode
         == 0
     )
@@ -195,6 +204,6 @@ def test_a_score_that_a_callback_puts_into_the_logs_is_an_objective(at_home: She
         max(
             row["value"]
             for row in forked.json(at_home, "trials", "score_of_a_callback")["trials"]
-            if row["phase"] == "quota"
+            if row["phase"] == "survivors"
         )
     )

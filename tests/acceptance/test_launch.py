@@ -85,7 +85,7 @@ def test_postgres_holds_exactly_the_budget(here: Shell, launched: CompletedProce
     (counts,) = query(
         here,
         "SELECT count(*), count(DISTINCT trial_id), count(*) FILTER (WHERE t.state = 'done') FROM optselect.ticket t "
-        "JOIN optselect.study s ON s.id = study_id WHERE name = 'diabetes' AND phase = 'quota'",
+        "JOIN optselect.study s ON s.id = study_id WHERE name = 'diabetes' AND phase = 'survivors'",
     )
     assert counts == (TRIALS, TRIALS, TRIALS)
 
@@ -94,7 +94,7 @@ def test_optuna_itself_reads_the_trials_each_within_its_ranges(
     here: Shell, forked: Forks, launched: CompletedProcess[str]
 ) -> None:
     study = optuna.load_study(study_name="diabetes", storage=address(here, forked, "--optuna"))
-    found = [trial for trial in study.trials if trial.user_attrs["phase"] == "quota"]
+    found = [trial for trial in study.trials if trial.user_attrs["phase"] == "survivors"]
     assert len(found) == TRIALS
     assert {trial.state.name for trial in found} <= {"COMPLETE", "PRUNED"}
     for trial in found:
@@ -131,9 +131,11 @@ def test_mlflow_holds_each_trial_as_a_run_with_a_point_per_epoch_and_metric(
     experiment = client.get_experiment_by_name("optselect/diabetes")
     assert experiment is not None
     runs = client.search_runs(
-        [experiment.experiment_id], "tags.`optselect.phase` = 'quota'", max_results=1000
+        [experiment.experiment_id], "tags.`optselect.phase` = 'survivors'", max_results=1000
     )
-    assert {run.info.run_id for run in runs} == {t["mlflow_run_id"] for t in trials if t["phase"] == "quota"}
+    assert {run.info.run_id for run in runs} == {
+        t["mlflow_run_id"] for t in trials if t["phase"] == "survivors"
+    }
     epochs = {trial["mlflow_run_id"]: trial["epochs"] for trial in trials}
     for run in runs:
         assert run.info.status == "FINISHED"

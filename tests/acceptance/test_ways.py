@@ -81,7 +81,7 @@ def test_the_page_the_json_optuna_and_mlflow_tell_step_reason_and_cause(
         == sum(row["programs_built"] for row in rows)
         > 0
     )
-    (failed,) = (row for row in rows if row["state"] == "failed" and row["phase"] == "quota")
+    (failed,) = (row for row in rows if row["state"] == "failed" and row["phase"] == "survivors")
 
     page = forked.run(here, "show", "greedy", str(failed["trial"])).stdout
     assert "It failed: out of memory: " in page

@@ -47,7 +47,10 @@ def test_the_place_of_launch_makes_no_other_study() -> None:
         ({"seed": 1}, ["seed 0 -> 1"]),
         ({"precision": "mixed_float16"}, ["precision of the problem file -> mixed_float16"]),
         ({"objective": "val_mae"}, ["objective val_loss -> val_mae"]),
-        ({"tune": "1"}, ["tune auto -> 1", "space.Adam.beta_1 not searched -> 0.001 .. 0.99 (log 1-x)"]),
+        (
+            {"tune": "all"},
+            ["tune auto -> all", "space.Adam.beta_2 not searched -> 0.5 .. 0.9999 (log 1-x)"],
+        ),
         ({"optimizers": "adam"}, ["optimizers SGD,RMSprop,Adam,AdamW,Nadam,Adagrad,Adadelta,Lion -> Adam"]),
     ],
 )
@@ -138,3 +141,16 @@ def test_a_callback_that_swaps_averages_wants_them_in_every_optimizer() -> None:
         InvalidInput, match=r"Write \[space.SGD\] use_ema = true, \[space.Adam\] use_ema = true"
     ):
         spec_of({})
+
+
+def test_a_new_study_has_the_learned_sampler_and_one_of_before_keeps_tpe() -> None:
+    assert resolved().sampler == "learned"
+    assert resolved(sampler="tpe").sampler == "tpe"
+    before = {key: value for key, value in resolved().model_dump(mode="json").items() if key != "sampler"}
+    assert StudySpec.model_validate(before).sampler == "tpe"
+    assert "sampler tpe -> learned" in differences(resolved(sampler="tpe"), resolved())
+
+
+def test_the_learned_sampler_searches_all_usual_arguments_with_few_trials_too() -> None:
+    assert [d.keyword for d in resolved(trials=8).space["Adam"]] == ["learning_rate", "beta_1"]
+    assert [d.keyword for d in resolved(trials=8, sampler="tpe").space["Adam"]] == ["learning_rate"]
