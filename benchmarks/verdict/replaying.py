@@ -95,8 +95,7 @@ class Replay:
 
     @cached_property
     def strategy(self) -> Strategy:
-        known = self.known
-        return strategy_of(self.spec) if known is None else ByPhases(self.spec, known=lambda: known)
+        return strategy_of(self.spec) if self.known is None else ByPhases(self.spec, known=self.known)
 
     def run(self) -> "Replay":
         """Go on until nothing is left to plan."""

@@ -57,25 +57,29 @@ class TaskModel:
         Args:
             seed: where candidates lie; two workers that share it propose the same.
         """
-        branch, own = self.branches[optimizer], self.places_of(optimizer)
-        posterior = self.with_running
-        known_best = posterior.at(own).mean if len(own) else np.empty(0)
-        near = [self.ended[place].arguments for place in self.best_first(optimizer)[:2]]
-        offered = candidates(branch, near, seed)
-        prediction = posterior.at(self.prior.places(optimizer, [one.arguments for one in offered]))
-        if len(known_best) or best is not None:
-            aim = (float(known_best.min()) if best is None else best) - self.constants.margin
-            gains = expected_improvement(prediction, aim)
-        else:  # nothing is known of it: what is best on average, not what is most uncertain
-            gains = posterior.outlook.height - prediction.mean
+        near = [one.arguments for one in self.best_first(optimizer)[:2]]
+        offered = candidates(self.branches[optimizer], near, seed)
+        places = self.prior.places(optimizer, [one.arguments for one in offered])
+        prediction = self.with_running.at(places)
+        best = self.best_level(optimizer) if best is None else best
+        if best is None:  # nothing is known of it: what is best on average, not what is least certain
+            gains = -prediction.mean
+        else:
+            gains = expected_improvement(prediction, best - self.constants.margin)
         chosen = int(np.argmax(gains))
         return Proposal(optimizer, offered[chosen], float(gains[chosen]))
 
     def best_proposal(self, optimizers: Sequence[str], seed: int) -> Proposal:
         """What is expected to gain most on the best of all, whichever optimizer it is of."""
-        means = self.with_running.at(self.all_places).mean
-        best = float(means.min()) if len(means) else self.posterior.outlook.height
+        levels = [level for name in optimizers if (level := self.best_level(name)) is not None]
+        best = min(levels, default=self.posterior.outlook.height)
         return max((self.proposal(name, seed, best) for name in optimizers), key=lambda one: one.gain)
+
+    def best_level(self, optimizer: str) -> float | None:
+        """What the best configuration of an optimizer is taken to be, those among them that run; None without any."""
+        places = self.with_running.places
+        own = places[places.branch == list(self.branches).index(optimizer)]
+        return float(self.with_running.at(own).mean.min()) if len(own) else None
 
     def landscape(self, optimizer: str) -> list[tuple[Candidate, float]]:
         """What configurations all over an optimizer's range are expected to cost."""
@@ -90,7 +94,7 @@ class TaskModel:
         """The results that say something, and the trials that are running."""
         return [one for one in self.results if one.optimizer in self.branches]
 
-    @property
+    @cached_property
     def ended(self) -> list[Result]:
         return [one for one in self.told if one.cost is not None]
 
@@ -154,19 +158,15 @@ class TaskModel:
             given=(fit.spread, fit.noise),
         )
 
-    @cached_property
-    def all_places(self) -> Places:
-        return self.with_running.places
-
-    def places_of(self, optimizer: str) -> Places:
-        """Where an optimizer has been, or is."""
-        return self.all_places[self.all_places.branch == list(self.branches).index(optimizer)]
-
-    def best_first(self, optimizer: str) -> list[int]:
-        """The optimizer's results, as numbers among all that ended, by what they are taken to be."""
-        means: Numbers = self.posterior.at(self.posterior.places).mean
+    def best_first(self, optimizer: str) -> list[Result]:
+        """The optimizer's results, by what they are taken to be: one seed's luck counts for little."""
         own = [place for place, one in enumerate(self.ended) if one.optimizer == optimizer]
-        return sorted(own, key=lambda place: float(means[place]))
+        return [self.ended[place] for place in sorted(own, key=lambda place: float(self.means[place]))]
+
+    @cached_property
+    def means(self) -> Numbers:
+        """What each result is taken to be."""
+        return self.posterior.at(self.posterior.places).mean
 
 
 def places_of(prior: Prior, results: Sequence[Result]) -> Places:

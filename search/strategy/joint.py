@@ -1,11 +1,10 @@
 """How is one good configuration found, whichever optimizer it is of? One sampler chooses everything jointly (--goal best-config)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from optselect.search.knowledge.kin import kin_of
-from optselect.search.knowledge.known_tasks import KnownTasks, known_tasks
 from optselect.search.spec.study_spec import StudySpec
 from optselect.search.strategy.planning import ANY, baseline_tickets, in_slices
 from optselect.search.strategy.rungs import rungs_of
@@ -16,14 +15,16 @@ from optselect.storage.records.tickets import NewTicket, Ticket
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
+    from optselect.search.knowledge.known_tasks import KnownTasks
+
 
 @dataclass(frozen=True)
 class Joint:
     """The whole budget goes to one search; nothing is compared."""
 
     spec: StudySpec
-    known: Callable[[], KnownTasks] = known_tasks
-    """The tasks that teach the learned sampler."""
+    known: "KnownTasks | None" = None
+    """The tasks that teach the learned sampler: those of the package unless others are given."""
     samples_optimizer = True
     rest = ANY
 

@@ -4,7 +4,7 @@ For Optuna it is a sampler like any other: it reads ordinary trials, and propose
 is the study's space. On a study of another kind it models the parameters that all its trials have in common.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -51,9 +51,10 @@ class ModelSampler(BaseSampler):
         space: Space = MappingProxyType({}),
         kin: Kin = MappingProxyType({}),
         jointly: bool = False,
-        known: Callable[[], KnownTasks] = known_tasks,
+        known: KnownTasks | None = None,
     ) -> None:
-        self._seed, self._space, self._kin, self._jointly, self._known = seed, space, kin, jointly, known
+        self._seed, self._space, self._kin, self._jointly = seed, space, kin, jointly
+        self._known = known_tasks() if known is None else known
         self._independent = RandomSampler(seed)
 
     def reseed_rng(self) -> None:
@@ -118,8 +119,8 @@ class ModelSampler(BaseSampler):
         objective = Objective("", "minimize" if study.direction.name == "MINIMIZE" else "maximize")
         known = study._get_trials(deepcopy=False, use_cache=False)[-NEWEST:]
         told = told_by([one for one in known if one.number != trial.number], objective, space)
-        tasks = self._known()
-        return TaskModel(branches_of(space, tasks, self._kin), tasks, told.results, told.untrained)
+        branches = branches_of(space, self._known, self._kin)
+        return TaskModel(branches, self._known, told.results, told.untrained)
 
     def tried(self, study: Study) -> Sequence[str]:
         """The optimizers that are not set aside: of those a joint search was told that they fail."""

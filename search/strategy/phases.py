@@ -13,13 +13,12 @@ A study that gets more trials goes through survivors and finals again, on new se
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from optselect.search.knowledge.kin import kin_of
-from optselect.search.knowledge.known_tasks import KnownTasks, known_tasks
 from optselect.search.spec.dimension import Choice
 from optselect.search.spec.objective import Objective
 from optselect.search.spec.study_spec import StudySpec
@@ -60,6 +59,8 @@ from optselect.trials.terms.configuration import BASELINE
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
+    from optselect.search.knowledge.known_tasks import KnownTasks
+
 THIN_FINALISTS = 3
 """So many meet in the finals of a study with fewer trials: enough for a first look."""
 LOOKED_AT_AGAIN = 3
@@ -75,8 +76,8 @@ class ByPhases:
     """Each optimizer is tuned before anything is compared; the finals decide (--goal verdict)."""
 
     spec: StudySpec
-    known: Callable[[], KnownTasks] = known_tasks
-    """The tasks that teach the learned sampler."""
+    known: "KnownTasks | None" = None
+    """The tasks that teach the learned sampler: those of the package unless others are given."""
     samples_optimizer = False
     rest = "survivors"
 

@@ -15,7 +15,6 @@ from optuna.testing.pytest_samplers import (
 )
 from optuna.trial import Trial, TrialState
 
-from optselect.search.knowledge.known_tasks import KnownTasks
 from optselect.search.spec.dimension import Choice
 from optselect.search.spec.objective import Direction, Objective
 from optselect.search.spec.space import Settings, study_space, suggest_optimizer
@@ -29,16 +28,13 @@ from tests.support.tasks import tasks
 OPTIMIZERS = ["SGD", "Adam", "RMSprop"]
 SPACE = study_space(OPTIMIZERS, "1", 12)
 LOSS = Objective("val_loss", "minimize")
+KNOWN = tasks()
 
 
 class TestModelSampler(BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySamplerTestCase):
     @pytest.fixture
     def sampler(self) -> Callable[[], BaseSampler]:
         return lambda: ModelSampler(seed=0)
-
-
-def known() -> KnownTasks:
-    return tasks()
 
 
 def ticket(ord: int, optimizer: str, phase: str = "survivors") -> Ticket:
@@ -51,7 +47,7 @@ def ticket(ord: int, optimizer: str, phase: str = "survivors") -> Ticket:
 
 def asked(study: Study, optimizer: str, seed: int = 1, jointly: bool = False) -> tuple[Trial, Settings]:
     """What a worker does with a search ticket."""
-    study.sampler = ModelSampler(seed, SPACE, jointly=jointly, known=known)
+    study.sampler = ModelSampler(seed, SPACE, jointly=jointly, known=KNOWN)
     trial = ask_for(study, ticket(len(study.trials), optimizer, "joint" if jointly else "survivors"))
     settings = suggest_optimizer(trial, SPACE, None, jointly)
     trial.set_user_attr(ARGUMENTS, dict(settings.arguments))
