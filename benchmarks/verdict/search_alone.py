@@ -30,7 +30,7 @@ from optselect.search.knowledge.constants import MEASURED, Constants
 from optselect.search.knowledge.kin import Kin
 from optselect.search.knowledge.known_tasks import KnownTasks
 from optselect.search.knowledge.levels import levels_of
-from optselect.search.knowledge.misfit import misfit_of
+from optselect.search.knowledge.misfit import LIMIT, misfit_of
 from optselect.search.knowledge.posterior import Outlook, Posterior, Prediction, expected_improvement
 from optselect.search.knowledge.prior import Places, Prior, joined
 from optselect.search.spec.catalogue import DEFAULT_OPTIMIZERS
@@ -506,9 +506,11 @@ def alarms(found: Sequence[Found], counts: Sequence[int]) -> str:
     """How often a task is taken for one that is unlike the known ones."""
     evidence = np.array([one.evidence for one in found])
     shares = [
-        f"{100 * (evidence[:, :, count - 1] < 0).mean():.1f} % after {count}" for count in counts if count > 1
+        f"{100 * (evidence[:, :, count - 1] < LIMIT).mean():.1f} % after {count}"
+        for count in counts
+        if count > 1
     ]
-    rung = [one.task for one in found if one.evidence is not None and np.median(one.evidence[:, 3]) < 0]
+    rung = [one.task for one in found if one.evidence is not None and np.median(one.evidence[:, 3]) < LIMIT]
     return f"unlike the known tasks: {', '.join(shares)} trials of each; most often after 4: {', '.join(rung) or 'none'}"
 
 

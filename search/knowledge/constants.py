@@ -24,8 +24,8 @@ class Constants:
     """The share of the known tasks' own variance that a new task has along the directions in which they differ."""
     moved: float = 0.3
     """The same along the known tasks with all learning rates moved."""
-    moves: tuple[float, ...] = (-0.25, 0.25)
-    """By so much of the range, which is a decade of most."""
+    moves: tuple[float, ...] = (-0.15, 0.15)
+    """By so much of the range, which is half a decade or more."""
     rest: float = 0.6
     """By how much an optimizer's levels differ from all that the known tasks together can tell."""
     further: float = 0.3
