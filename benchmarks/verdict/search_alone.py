@@ -42,10 +42,15 @@ FAMILIES = (
     frozenset(
         {
             "digits", "digits_autoencoder", "digits_batchnorm", "digits_conv", "digits_label_noise",
-            "digits_large_batch", "digits_linear",
+            "digits_large_batch", "digits_linear", "raw_pixels",
         }
     ),
-    frozenset({"correlated_linear", "friedman", "heavy_tails", "large_targets", "shifted_inputs"}),
+    frozenset(
+        {
+            "correlated_linear", "friedman", "heavy_tails", "large_targets", "prices", "raw_pixels", "shifted_inputs",
+            "tiny_inputs",
+        }
+    ),
 )  # fmt: skip
 """Tasks on the same rows, and those whose inputs or targets are badly scaled."""
 LEFT_BEHIND = 2.0
@@ -405,7 +410,7 @@ def whole_tables(optimizers: Sequence[str]) -> dict[str, Table]:
 
 
 def family(task: str) -> frozenset[str]:
-    return next((one for one in FAMILIES if task in one), frozenset({task}))
+    return frozenset({task}).union(*(one for one in FAMILIES if task in one))
 
 
 def searched(
@@ -442,7 +447,7 @@ def main(
     mirrored: Annotated[
         bool, typer.Option("--mirrored", help="Turn the tasks' learning rates around.")
     ] = False,
-    costs: Annotated[str, typer.Option(help="losses, negative or ranks.")] = "losses",
+    costs: Annotated[Costs, typer.Option(help="What the model hears.")] = "losses",
     kin: Annotated[
         str, typer.Option(help="Optimizers that no task was trained with, and their kin: Nadam:Adam,Lion:")
     ] = "",
@@ -453,7 +458,7 @@ def main(
         name: (other, "") for name, _, other in (one.partition(":") for one in filter(None, kin.split(",")))
     }
     chosen = choose_optimizers(optimizers, OWN)
-    setting = Setting(chosen, family, MEASURED, costs, mirrored, leaning)  # type: ignore[arg-type]  # typer has no Literal
+    setting = Setting(chosen, family, MEASURED, costs, mirrored, leaning)
     names = searches.split(",")
     wanted = tasks.split(",") if tasks else [*whole_tables(chosen)]
     found = all_searched(wanted, names, setting, repeats, trials, processes)
@@ -467,6 +472,9 @@ def main(
         shown.add_row(name, *(cell([one[name].ratios for one in found], count) for count in counts))
         floored = [one[name].floored for one in found]
         shown.add_row(f"  less than {FLOOR:.0%} is nothing", *(cell(floored, count) for count in counts))
+        if leaning:
+            untaught = [one[name].ratios[:, :, [chosen.index(other) for other in leaning]] for one in found]
+            shown.add_row(f"  {', '.join(leaning)} only", *(cell(untaught, count) for count in counts))
     console.print(shown)
     if MODEL in names:
         of_model = [one[MODEL] for one in found]

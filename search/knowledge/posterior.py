@@ -125,6 +125,14 @@ class Posterior:
         evidence = -0.5 * whitened @ whitened - np.log(np.diag(lower)).sum()
         return Fit(spread, noise, float(evidence) + outlook.log_density(spread, noise), lower, whitened)
 
+    @cached_property
+    def means(self) -> Numbers:
+        """What the results' own configurations are taken to be: as at(places) says, without its cost."""
+        fit = self.fit
+        solved = solve_triangular(fit.lower, fit.whitened, lower=True, trans=1, check_finite=False)
+        found: Numbers = self.levels - (fit.noise**2 + TINY * fit.spread**2) * solved
+        return found
+
     def at(self, places: Places) -> "Prediction":
         """What is expected of configurations, without the noise of a run."""
         fit, height = self.fit, self.outlook.height_sd**2

@@ -10,7 +10,7 @@ import numpy as np
 from optselect.search.knowledge.branches import Branch
 from optselect.search.knowledge.candidates import Candidate, candidates
 from optselect.search.knowledge.constants import MEASURED, Constants
-from optselect.search.knowledge.known_tasks import KnownTasks, Numbers
+from optselect.search.knowledge.known_tasks import KnownTasks
 from optselect.search.knowledge.levels import Levels, levels_of
 from optselect.search.knowledge.misfit import HEARD, Misfit, misfit_of
 from optselect.search.knowledge.posterior import Outlook, Posterior, expected_improvement
@@ -77,9 +77,8 @@ class TaskModel:
 
     def best_level(self, optimizer: str) -> float | None:
         """What the best configuration of an optimizer is taken to be, those among them that run; None without any."""
-        places = self.with_running.places
-        own = places[places.branch == list(self.branches).index(optimizer)]
-        return float(self.with_running.at(own).mean.min()) if len(own) else None
+        own = self.with_running.places.branch == list(self.branches).index(optimizer)
+        return float(self.with_running.means[own].min()) if own.any() else None
 
     def landscape(self, optimizer: str) -> list[tuple[Candidate, float]]:
         """What configurations all over an optimizer's range are expected to cost."""
@@ -161,12 +160,9 @@ class TaskModel:
     def best_first(self, optimizer: str) -> list[Result]:
         """The optimizer's results, by what they are taken to be: one seed's luck counts for little."""
         own = [place for place, one in enumerate(self.ended) if one.optimizer == optimizer]
-        return [self.ended[place] for place in sorted(own, key=lambda place: float(self.means[place]))]
-
-    @cached_property
-    def means(self) -> Numbers:
-        """What each result is taken to be."""
-        return self.posterior.at(self.posterior.places).mean
+        return [
+            self.ended[place] for place in sorted(own, key=lambda place: float(self.posterior.means[place]))
+        ]
 
 
 def places_of(prior: Prior, results: Sequence[Result]) -> Places:

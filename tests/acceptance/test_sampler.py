@@ -116,3 +116,38 @@ def test_an_unknown_sampler_is_refused_in_one_line(problem: Shell, forked: Forks
     done = forked.run(problem, "launch", "good.py", "--sampler", "grid")
     assert done.returncode == 2
     assert "learned" in done.stderr and "tpe" in done.stderr
+
+
+COSINE = """
+import keras
+import numpy as np
+
+fit = {"batch_size": 32, "epochs": 3}
+
+def model():
+    net = keras.Sequential([keras.Input((6,)), keras.layers.Dense(8, activation="tanh"), keras.layers.Dense(3)])
+    net.compile(optimizer="adam", loss=keras.losses.CosineSimilarity(), metrics=["accuracy"])
+    return net
+
+def data():
+    random = np.random.default_rng(0)
+    x = random.normal(size=(160, 6)).astype("float32")
+    y = np.eye(3, dtype="float32")[x[:, :3].argmax(axis=1)]
+    return (x[:100], y[:100]), (x[100:], y[100:])
+"""
+
+
+@pytest.mark.parametrize("objective", ["val_loss", "val_accuracy"])
+def test_negative_losses_and_scores_are_searched_by_the_model(
+    problem: Shell, forked: Forks, objective: str
+) -> None:
+    (problem.folder / "cosine.py").write_text(COSINE)
+    flags = ("--optimizers", "sgd,adam", "--trials", "16", "--seeds", "0", "--objective", objective)
+    done = forked.run(problem, "launch", "cosine.py", "--name", objective, *flags, "--in-process")
+    assert done.returncode == 0, done.stderr
+    trials = [t for t in forked.json(problem, "trials", objective)["trials"] if t["phase"] == "survivors"]
+    values = [trial["value"] for trial in trials if trial["value"] is not None]
+    assert len(values) >= 12
+    sign = 1 if objective == "val_loss" else -1
+    first, second = [sign * value for value in values[:4]], [sign * value for value in values[-8:]]
+    assert min(second) <= min(first) + 0.05, "what is proposed later is no worse than what came first"

@@ -5,7 +5,13 @@ import pytest
 
 from optselect.search.knowledge.branches import branches_of
 from optselect.search.knowledge.constants import MEASURED
-from optselect.search.knowledge.posterior import Outlook, Posterior, expected_improvement
+from optselect.search.knowledge.posterior import (
+    NOISES,
+    Outlook,
+    Posterior,
+    beside,
+    expected_improvement,
+)
 from optselect.search.knowledge.prior import Places, Prior
 from optselect.search.spec.catalogue import CATALOGUE
 from tests.support.tasks import tasks
@@ -39,16 +45,17 @@ def test_predictions_are_those_of_the_plain_formulas() -> None:
     assert found.sd**2 == pytest.approx(np.diag(covariance), abs=1e-4)
 
 
-def test_spread_and_noise_are_the_most_plausible_of_their_neighbours() -> None:
+def test_the_results_own_configurations_are_taken_to_be_what_is_predicted_of_them() -> None:
+    one = posterior(15)
+    assert one.means == pytest.approx(one.at(one.places).mean, abs=1e-6)
+
+
+def test_spread_and_noise_are_more_plausible_than_their_neighbours_on_the_grid() -> None:
     one = posterior(20)
-    for spread in one.spreads:
-        for noise in (0.5 * one.fit.noise, one.fit.noise, 2 * one.fit.noise):
-            is_neighbour = spread == one.fit.spread or noise == one.fit.noise
-            if is_neighbour and 0.02 <= noise <= 1.28:
-                assert (
-                    one.fitted(spread, noise).evidence <= one.fit.evidence + 1e-9
-                    or abs(np.log(spread / one.fit.spread)) > 0.31
-                )
+    (spread, noise), top = one.top
+    assert (top.spread, top.noise) == (one.spreads[spread], NOISES[noise]) == (one.fit.spread, one.fit.noise)
+    for other, quiet in beside(spread, noise):
+        assert one.fitted(one.spreads[other], NOISES[quiet]).evidence <= top.evidence
 
 
 def test_joint_draws_have_the_mean_and_covariance_and_follow_from_their_seed() -> None:
