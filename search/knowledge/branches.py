@@ -101,7 +101,7 @@ def is_beyond(searched: Dimension, known: Dimension | None) -> bool:
     """Whether a range holds more than what is known of the argument."""
     if known is None or searched.scale == "choice" or searched.choices:
         return known is None
-    ends = [known.place(float(bound)) for bound in searched.keras_bounds()]
+    ends = [place_of(known, {known.keyword: bound}, {}) for bound in searched.keras_bounds()]
     return min(ends) < -WIDER or max(ends) > 1 + WIDER
 
 

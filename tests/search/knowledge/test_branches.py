@@ -36,6 +36,18 @@ def test_a_range_of_ones_own_within_the_known_one_is_known_and_a_wider_one_is_no
 
 
 @pytest.mark.parametrize(
+    "dimension", [linear("learning_rate", 0.0, 0.1), linear("beta_1", 0.0, 1.0), linear("beta_1", 0.5, 0.99)]
+)
+def test_a_range_on_another_scale_or_to_nothing_has_its_places(dimension: Dimension) -> None:
+    branch = branch_of("Adam", (dimension,), KNOWN, "Adam", "")
+    for place in (0.0, 0.5, 1.0):
+        arguments = {dimension.keyword: dimension.argument(dimension.at(place))}
+        assert branch.own_place(arguments) == pytest.approx([place])
+        assert all(-OUTSIDE <= one <= 1 + OUTSIDE for one in branch.known_place(arguments))
+    assert branch.has_more == (dimension.low == 0.0)
+
+
+@pytest.mark.parametrize(
     "further",
     [log("epsilon", 1e-10, 1.0), choice("schedule", "constant", "cosine"), linear("clipnorm", 0.1, 1.0)],
 )
