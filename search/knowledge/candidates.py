@@ -9,7 +9,7 @@ from optselect.search.knowledge.branches import Branch
 from optselect.search.knowledge.known_tasks import Numbers
 from optselect.search.spec.dimension import Choice, Dimension
 
-SPREAD = 256
+SPREAD = 192
 NEAR = 32
 """Candidates about each of the best, at each distance."""
 DISTANCES = (0.02, 0.08)
