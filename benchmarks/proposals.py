@@ -3,7 +3,6 @@
 Trials are in memory, as in a worker that has read them: the model's sampler, and TPE within each optimizer.
 """
 
-import os
 import random
 import time
 import uuid
@@ -13,8 +12,8 @@ from typing import Annotated
 import optuna
 import typer
 from optuna.samplers import BaseSampler
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has no types
 
-from benchmarks.engine import ONE_THREAD
 from optselect.search.spec.catalogue import DEFAULT_OPTIMIZERS
 from optselect.search.spec.space import study_space, suggest_optimizer
 from optselect.search.strategy.asking import ask_for, tell_ending
@@ -35,11 +34,11 @@ def main(
     repeats: Annotated[int, typer.Option(min=1, help="Proposals of each; the least counts.")] = 8,
 ) -> None:
     """Print what a proposal costs after so many trials."""
-    os.environ.update(ONE_THREAD)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     for count in map(int, counts.split(",")):
         study = told(count)
-        costs = {name: 1000 * least(study, make, repeats) for name, make in SAMPLERS.items()}
+        with threadpool_limits(1):  # as in a worker
+            costs = {name: 1000 * least(study, make, repeats) for name, make in SAMPLERS.items()}
         print(f"{count:4d} trials: " + ", ".join(f"{name} {cost:.1f} ms" for name, cost in costs.items()))
 
 

@@ -18,7 +18,7 @@ from optuna.distributions import (
 )
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.search_space import IntersectionSearchSpace
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from optselect.search.knowledge.branches import branches_of
 from optselect.search.knowledge.kin import Kin
@@ -26,12 +26,12 @@ from optselect.search.knowledge.known_tasks import KnownTasks, known_tasks
 from optselect.search.knowledge.task_model import TaskModel
 from optselect.search.spec.dimension import Choice, Dimension
 from optselect.search.spec.objective import Objective
-from optselect.search.strategy.results import optimizer_of, told_by
+from optselect.search.strategy.results import UNTRAINED, optimizer_of, told_by
 
 Space = Mapping[str, Sequence[Dimension]]
 OPTIMIZER = "optimizer"
-NEWEST = 400
-"""The model's cost grows with the cube of the results."""
+MOST = 400
+"""So many trials are heard at most: the model's cost grows with the cube of the results."""
 
 
 class ModelSampler(BaseSampler):
@@ -117,16 +117,28 @@ class ModelSampler(BaseSampler):
     def model_of(self, study: Study, trial: FrozenTrial, space: Space) -> TaskModel:
         """What is known of the study, but for the trial itself."""
         objective = Objective("", "minimize" if study.direction.name == "MINIMIZE" else "maximize")
-        known = study._get_trials(deepcopy=False, use_cache=False)[-NEWEST:]
-        told = told_by([one for one in known if one.number != trial.number], objective, space)
+        others = [
+            one for one in study._get_trials(deepcopy=False, use_cache=False) if one.number != trial.number
+        ]
+        told = told_by(heard(others, objective), objective, space)
         branches = branches_of(space, self._known, self._kin)
         return TaskModel(branches, self._known, told.results, told.untrained)
 
     def tried(self, study: Study) -> Sequence[str]:
-        """The optimizers that are not set aside: of those a joint search was told that they fail."""
-        trials = study._get_trials(deepcopy=False, use_cache=True)
+        """The optimizers that are not set aside: their trials are passed over, and told as explosions."""
+        trials = study._get_trials(deepcopy=False, use_cache=True, states=(TrialState.PRUNED,))
         aside = {optimizer_of(one) for one in trials if one.user_attrs.get("outcome") == "failed"}
         return [name for name in self._space if name not in aside] or list(self._space)
+
+
+def heard(trials: Sequence[FrozenTrial], objective: Objective) -> Sequence[FrozenTrial]:
+    """All trials, or of very many the best and the newest, and that which tells the untrained model's value."""
+    if len(trials) <= MOST:
+        return trials
+    values = [(one.value, one.number) for one in trials if one.state == TrialState.COMPLETE]
+    ranked = sorted((objective.rank(value), number) for value, number in values)
+    kept = {number for _, number in ranked[: MOST // 2]} | {one.number for one in trials[-MOST // 2 :]}
+    return [one for one in trials if one.number in kept or UNTRAINED in one.user_attrs]
 
 
 def asked_for(trial: FrozenTrial) -> str:

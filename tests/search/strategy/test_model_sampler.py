@@ -13,13 +13,13 @@ from optuna.testing.pytest_samplers import (
     RelativeSamplerTestCase,
     SingleOnlySamplerTestCase,
 )
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from optselect.search.spec.dimension import Choice
 from optselect.search.spec.objective import Direction, Objective
 from optselect.search.spec.space import Settings, study_space, suggest_optimizer
 from optselect.search.strategy.asking import ask_for, explosion, tell_ending, tell_passed_over, tell_pruned
-from optselect.search.strategy.model_sampler import ModelSampler
+from optselect.search.strategy.model_sampler import MOST, ModelSampler, heard
 from optselect.search.strategy.results import ARGUMENTS, CLASS, UNTRAINED, told_by
 from optselect.storage.records.tickets import Ticket, TrialEnding
 from optselect.trials.terms.configuration import BASELINE
@@ -193,6 +193,27 @@ def test_an_optimizer_that_was_set_aside_is_not_chosen_again() -> None:
         trial, other = asked(study, "any", number, jointly=True)
         tell(study, trial, cost(other))
         assert other.optimizer != settings.optimizer
+
+
+def test_one_failure_does_not_set_an_optimizer_aside() -> None:
+    study = optuna.create_study()
+    trial, settings = asked(study, "any", 1, jointly=True)
+    tell_ending(trial, TrialEnding("failed", 0, message="out of memory"), None)
+    assert settings.optimizer in ModelSampler(1, SPACE, jointly=True, known=KNOWN).tried(study)
+
+
+def test_of_very_many_trials_the_best_the_newest_and_the_first_are_heard() -> None:
+    def told(number: int, value: float) -> FrozenTrial:
+        trial = optuna.trial.create_trial(value=value, user_attrs={UNTRAINED: 1.0} if number == 0 else {})
+        trial.number = number
+        return trial
+
+    trials = [told(number, 1.0 if number == 0 else 0.1 if number < 150 else 0.5) for number in range(1000)]
+    kept = [one.number for one in heard(trials, LOSS)]
+    assert kept == sorted(kept) and kept[0] == 0
+    assert set(range(1, 150)) <= set(kept) and set(range(1000 - MOST // 2, 1000)) <= set(kept)
+    assert len(kept) <= MOST + 1
+    assert heard(trials[:MOST], LOSS) == trials[:MOST]
 
 
 def test_a_study_that_knows_no_optimizers_is_searched_by_the_parameters_its_trials_share() -> None:
