@@ -10,6 +10,7 @@ import numpy as np
 import typer
 
 from benchmarks.verdict.table import Branch, Table, load_table, path_of, problem_names
+from optselect.search.knowledge.branches import OUTSIDE, place_of
 from optselect.search.knowledge.constants import MEASURED, Constants
 from optselect.search.knowledge.known_tasks import FILE, KnownTasks, Numbers, Surface, write
 from optselect.search.knowledge.prior import lengths_of, matern
@@ -23,7 +24,6 @@ UNTRUE = 0.3
 """By how much one run of a configuration may mislead about it, in standardised levels: beside a table's own noise."""
 BEST = 12
 """Configurations of each optimizer that were trained on all seeds."""
-OUTSIDE = 0.3
 
 
 def main(
@@ -123,8 +123,7 @@ def defaults_of(optimizer: str) -> dict[str, Choice]:
 
 def default_place(dimensions: Sequence[Dimension], defaults: dict[str, Choice]) -> Numbers:
     """Where Keras's defaults stand; those outside of the ranges not far from them."""
-    places = [one.place(float(defaults[one.keyword] or 0.0)) for one in dimensions]
-    return np.clip(places, -OUTSIDE, 1 + OUTSIDE)
+    return np.clip([place_of(one, {}, defaults) for one in dimensions], -OUTSIDE, 1 + OUTSIDE)
 
 
 if __name__ == "__main__":

@@ -454,9 +454,7 @@ def main(
     processes: Annotated[int, typer.Option(min=1)] = 2,
 ) -> None:
     """Print how far each search is from the best of each optimizer."""
-    leaning = {
-        name: (other, "") for name, _, other in (one.partition(":") for one in filter(None, kin.split(",")))
-    }
+    leaning = read_kin(kin)
     chosen = choose_optimizers(optimizers, OWN)
     setting = Setting(chosen, family, MEASURED, costs, mirrored, leaning)
     names = searches.split(",")
@@ -467,20 +465,37 @@ def main(
     console.print(
         f"{len(wanted)} tasks, {repeats} studies each: left more than 2x behind, % / median ratio to the best"
     )
-    shown = Shown("search", *map(str, counts))
-    for name in names:
-        shown.add_row(name, *(cell([one[name].ratios for one in found], count) for count in counts))
-        floored = [one[name].floored for one in found]
-        shown.add_row(f"  less than {FLOOR:.0%} is nothing", *(cell(floored, count) for count in counts))
-        if leaning:
-            untaught = [one[name].ratios[:, :, [chosen.index(other) for other in leaning]] for one in found]
-            shown.add_row(f"  {', '.join(leaning)} only", *(cell(untaught, count) for count in counts))
-    console.print(shown)
+    console.print(by_search(found, setting, counts))
     if MODEL in names:
         of_model = [one[MODEL] for one in found]
         console.print(by_task(of_model, counts))
         console.print(calibration(of_model))
         console.print(alarms(of_model, counts))
+
+
+def read_kin(text: str) -> dict[str, tuple[str, str]]:
+    """
+    >>> read_kin("Nadam:Adam,Lion:")
+    {'Nadam': ('Adam', ''), 'Lion': ('', '')}
+    """
+    pairs = (one.partition(":") for one in filter(None, text.split(",")))
+    return {name: (other, "") for name, _, other in pairs}
+
+
+def by_search(found: Sequence[Mapping[str, Found]], setting: Setting, counts: Sequence[int]) -> Shown:
+    """All searches over all tasks; of those that no task was trained with a row of their own."""
+    shown = Shown("search", *map(str, counts))
+    untaught = [setting.optimizers.index(name) for name in setting.kin]
+    for name in found[0]:
+        rows = {
+            name: [one[name].ratios for one in found],
+            f"  less than {FLOOR:.0%} is nothing": [one[name].floored for one in found],
+        }
+        if untaught:
+            rows[f"  {', '.join(setting.kin)} only"] = [one[name].ratios[:, :, untaught] for one in found]
+        for title, ratios in rows.items():
+            shown.add_row(title, *(cell(ratios, count) for count in counts))
+    return shown
 
 
 def cell(ratios: Sequence[Numbers], count: int) -> str:

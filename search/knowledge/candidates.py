@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optselect.search.knowledge.branches import Branch
+from optselect.search.knowledge.branches import Branch, place_of
 from optselect.search.knowledge.known_tasks import Numbers
 from optselect.search.spec.dimension import Choice, Dimension
 
@@ -74,10 +74,7 @@ def coordinate(dimension: Dimension, argument: Choice, draw: np.random.Generator
     if dimension.scale == "choice":
         known = [place for place, choice in enumerate(dimension.choices) if choice == argument]
         return (known[0] + 0.5) / len(dimension.choices) if known else float(draw.random())
-    try:
-        return min(max(dimension.place(float(argument or 0.0)), 0.0), 1.0)
-    except ValueError:  # the logarithm of nothing, or no number
-        return 0.0
+    return min(max(place_of(dimension, {dimension.keyword: argument}, {}), 0.0), 1.0)
 
 
 def candidate(dimensions: Sequence[Dimension], point: Sequence[float]) -> Candidate:

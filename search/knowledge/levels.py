@@ -61,9 +61,7 @@ def levels_of(costs: Sequence[float], untrained: float | None, constants: Consta
     if not everything:
         return Levels("asinh", 0.0, 1.0, None, 0.0)
     if min(everything) >= 0 < max(everything):
-        scale = Levels("log", 0.0, constants.floor * (max(everything) if known is None else known), None, 0.0)
-        if scale.unit <= 0:  # an untrained model without any loss
-            scale = Levels("log", 0.0, constants.floor * max(everything), None, 0.0)
+        scale = Levels("log", 0.0, constants.floor * (known or max(everything)), None, 0.0)
     else:
         middle = seen[len(seen) // 2] if seen else everything[0]
         scale = Levels("asinh", middle, usual_difference(everything), None, 0.0)

@@ -213,10 +213,8 @@ def resolve(
     check_warmup(request.space, problem.steps_per_epoch, epochs)
     check_switches(switches, singles, epochs, request.goal)
     trials = asked_trials(request, len(optimizers))
-    each = trials // len(optimizers) if trials else TRIALS_EACH["medium"]
     sampler = request.sampler or DEFAULT_SAMPLER
-    if sampler == "learned":  # it knows where the usual arguments matter, with few trials, too
-        each = max(each, FULL_TIER_1)
+    each = trials_for_tuning(trials, len(optimizers), sampler)
     space = study_space(singles, request.tune, each, request.space, customs)
     space = {name: scheduled(name, space[name], request.schedule) for name in singles}
     check_schedules(space, problem.steps_per_epoch)
@@ -225,6 +223,7 @@ def resolve(
     space |= {
         switch.name: switch_space(switch, space[switch.first], space[switch.second]) for switch in switches
     }
+    as_asked = {one.name: getattr(request, one.name) for one in settings_of(LaunchSettings) if one.is_stored}
     return StudySpec(
         problem=request.problem if bundled else problem.path,
         folder=str(folder),
@@ -240,11 +239,17 @@ def resolve(
             for name, one in customs.items()
         },
         space=space,
-        **{
-            **{one.name: getattr(request, one.name) for one in settings_of(LaunchSettings) if one.is_stored},
-            "sampler": sampler,
-        },
+        **{**as_asked, "sampler": sampler},
     )
+
+
+def trials_for_tuning(trials: int, optimizers: int, sampler: Sampler) -> int:
+    """By how many trials of each optimizer it is decided what is searched of it.
+
+    The learned sampler knows where the usual arguments matter, with few trials, too.
+    """
+    each = trials // optimizers if trials else TRIALS_EACH["medium"]
+    return max(each, FULL_TIER_1) if sampler == "learned" else each
 
 
 def spelled(switch: SwitchSpec, customs: Sequence[str]) -> SwitchSpec:

@@ -27,6 +27,7 @@ from optselect.search.knowledge.task_model import TaskModel
 from optselect.search.spec.dimension import Choice, Dimension
 from optselect.search.spec.objective import Objective
 from optselect.search.strategy.results import UNTRAINED, optimizer_of, told_by
+from optselect.search.verdict.importance import distribution
 
 Space = Mapping[str, Sequence[Dimension]]
 OPTIMIZER = "optimizer"
@@ -71,7 +72,7 @@ class ModelSampler(BaseSampler):
             )
             choice = {OPTIMIZER: CategoricalDistribution(tuple(self._space))} if self._jointly else {}
             return choice | {
-                f"{optimizer}.{one.parameter}": distribution_of(one)
+                f"{optimizer}.{one.parameter}": distribution(one)
                 for optimizer, dimensions in wanted.items()
                 for one in dimensions
                 if one.scale != "fixed"
@@ -152,15 +153,6 @@ def demand_one_objective(study: Study) -> None:
 
 
 # --- Optuna's distributions -----------------------------------------------------------------------------
-
-
-def distribution_of(dimension: Dimension) -> BaseDistribution:
-    """As the dimension asks for it."""
-    if dimension.scale == "choice":
-        return CategoricalDistribution(dimension.choices)
-    if dimension.scale in ("integer", "integer log"):
-        return IntDistribution(int(dimension.low), int(dimension.high), log=dimension.scale == "integer log")
-    return FloatDistribution(dimension.low, dimension.high, log=dimension.scale != "linear")
 
 
 def dimension_of(name: str, distribution: BaseDistribution) -> Dimension:

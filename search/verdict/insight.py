@@ -98,15 +98,10 @@ def insight_of(found: Findings, curves: Curves) -> Insight:
     }
     ended = {name: trials for name, trials in spread.items() if trials}
     target, target_of = find_target(found)
-    sensed = {name: sensitivity_of(found, trials, curves) for name, trials in ended.items()}
     return Insight(
-        budget=best_so_far(found, curves)
-        if is_learned
-        else {name: budget_of(found, trials, curves) for name, trials in ended.items()},
+        budget=best_so_far(found, curves) if is_learned else budgets(found, ended, curves),
         tuning=tunings(found),
-        sensitivity=predicted_sensitivities(record)
-        if is_learned
-        else {name: one for name, one in sensed.items() if one is not None},
+        sensitivity=predicted_sensitivities(record) if is_learned else sensitivities(found, ended, curves),
         ends={name: ends_of(found, trials, curves) for name, trials in ended.items()},
         target=target,
         target_of=target_of,
@@ -169,10 +164,22 @@ def costs_of(found: Findings, trials: Sequence[TrialRow], curves: Curves) -> dic
     return {ticket: cost for ticket, cost in costs.items() if cost is not None}
 
 
+def budgets(
+    found: Findings, ended: Mapping[str, Sequence[TrialRow]], curves: Curves
+) -> dict[str, list[tuple[int, float]]]:
+    return {name: budget_of(found, trials, curves) for name, trials in ended.items()}
+
+
 def budget_of(found: Findings, trials: Sequence[TrialRow], curves: Curves) -> list[tuple[int, float]]:
     """The best value that so many trials are expected to find."""
     costs = list(costs_of(found, trials, curves).values())
     return [(n, found.record.scale.value(cost)) for n, cost in budget_curve(costs)]
+
+
+def sensitivities(
+    found: Findings, ended: Mapping[str, Sequence[TrialRow]], curves: Curves
+) -> dict[str, Sensitivity]:
+    return {n: s for n, t in ended.items() if (s := sensitivity_of(found, t, curves)) is not None}
 
 
 def sensitivity_of(found: Findings, trials: Sequence[TrialRow], curves: Curves) -> Sensitivity | None:
